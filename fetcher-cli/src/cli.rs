@@ -1,0 +1,144 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::diagnose::DiagnoseArgs;
+
+/// Tracks, fetches and pushes the sources of BuildStream projects ahead of time.
+#[derive(Debug, Parser)]
+#[command(name = "bst-fetcher", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file [default: $XDG_CONFIG_HOME/bst-fetcher/config.toml, else /etc/bst-fetcher/config.toml]
+    #[arg(long, short, global = true, env = "BST_FETCHER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Say more; twice for every stage
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say only errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// The form of what is said on standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The form of what is said on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Track, fetch and push every branch
+    Run(RunArgs),
+    /// Look for mistakes in the configuration
+    Check(CheckArgs),
+    /// Show how each branch is
+    Status(StatusArgs),
+    /// Print the logs of the last run
+    Logs(LogsArgs),
+    /// Say what failed in a log of bst's, who must act, and what to do
+    Diagnose(DiagnoseArgs),
+    /// Show the configuration as it is meant, or its schema
+    Config {
+        /// What to show
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+    /// Remove what is no longer of use
+    Gc,
+    /// Write a starter configuration, or clone one
+    Init(InitArgs),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every value with where it comes from, secrets masked
+    Show,
+    /// Print a JSON Schema for editors
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Only this project; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Vec<String>,
+    /// Only this branch; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) branch: Vec<String>,
+    /// Only list what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Fetch and push even where nothing changed
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// How long to wait for another run to end, as in 90s or 15m
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
+    pub(crate) lock_wait: Duration,
+    /// Print the report as JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Look at this machine too: its tools, its space, the remotes
+    #[arg(long)]
+    pub(crate) host: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The project, or one branch of it
+    #[arg(value_name = "PROJECT[/BRANCH]")]
+    pub(crate) subject: String,
+    /// Only this stage: checkout, track, fetch or push
+    #[arg(value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// Of this run [default: the last one that has any]
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Clone the configuration from this git repository
+    #[arg(long, value_name = "GIT-URL")]
+    pub(crate) from: Option<String>,
+    /// The branch to follow
+    #[arg(long, value_name = "BRANCH", requires = "from")]
+    pub(crate) branch: Option<String>,
+    /// The configuration file inside the repository
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::Span = text.parse().map_err(|error: jiff::Error| format!("{error}; write 90s, 15m or 2h 30m"))?;
+    let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
+    Duration::try_from(signed).map_err(|_| "it may not be negative".to_owned())
+}

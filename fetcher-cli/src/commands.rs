@@ -1,0 +1,88 @@
+//! One file a command.
+
+mod check;
+mod config;
+pub(crate) mod diagnose;
+mod gc;
+mod init;
+mod logs;
+mod run;
+mod status;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use clap::CommandFactory as _;
+use fetcher_core::{Config, Environment};
+
+use crate::cli::{Cli, Command};
+use crate::say;
+
+pub(crate) const OK: u8 = 0;
+pub(crate) const SOME_FAILED: u8 = 1;
+pub(crate) const USAGE: u8 = 2;
+pub(crate) const CONFIGURATION: u8 = 3;
+pub(crate) const NONE_SUCCEEDED: u8 = 4;
+pub(crate) const LOCKED: u8 = 75;
+
+/// What every command needs.
+pub(crate) struct Context {
+    pub(crate) environment: Environment,
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) verbose: u8,
+    pub(crate) quiet: bool,
+    pub(crate) json_log: bool,
+}
+
+impl Context {
+    /// The configuration, or the exit status once its problems were told.
+    pub(crate) fn config(&self) -> Result<Config, u8> {
+        let loaded = Config::discover(self.config.as_deref(), &self.environment)
+            .and_then(|path| Config::load(&path, &self.environment));
+        loaded.map_err(|error| {
+            say(&error.to_string());
+            CONFIGURATION
+        })
+    }
+}
+
+/// Runs a command, and gives the exit status.
+pub(crate) fn dispatch(cli: Cli) -> u8 {
+    let context = Context {
+        environment: Environment::of_this_process(),
+        config: cli.config,
+        verbose: cli.verbose,
+        quiet: cli.quiet,
+        json_log: cli.log_format == crate::cli::LogFormat::Json,
+    };
+    let done = match cli.command {
+        Command::Run(args) => run::run(&context, args),
+        Command::Check(args) => check::run(&context, &args),
+        Command::Status(args) => status::run(&context, &args),
+        Command::Logs(args) => logs::run(&context, &args),
+        Command::Diagnose(args) => diagnose::run(&args, io::stdin().lock(), &mut io::stdout().lock()),
+        Command::Config { what } => config::run(&context, what),
+        Command::Gc => gc::run(&context),
+        Command::Init(args) => init::run(&context, &args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "bst-fetcher", &mut io::stdout());
+            Ok(OK)
+        }
+        Command::Man => man(),
+    };
+    done.unwrap_or_else(|error| {
+        // Whoever reads standard output may have enough of it: `bst-fetcher logs … | head`.
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return OK;
+        }
+        say(&format!("bst-fetcher: {error}"));
+        SOME_FAILED
+    })
+}
+
+fn man() -> io::Result<u8> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    io::stdout().write_all(&page)?;
+    Ok(OK)
+}

@@ -1,0 +1,48 @@
+//! `bst-fetcher check`
+
+use std::io::{self, Write as _};
+
+use fetcher_core::fetcher::host::Level;
+use fetcher_core::{Cancel, Config, Fetcher};
+
+use super::{Context, OK, SOME_FAILED};
+use crate::cli::CheckArgs;
+use crate::{say, signals};
+
+pub(crate) fn run(context: &Context, args: &CheckArgs) -> io::Result<u8> {
+    let config = match context.config() {
+        Ok(config) => config,
+        Err(status) => return Ok(status),
+    };
+    for warning in &config.warnings {
+        say(&format!("warning: {warning}"));
+    }
+    if !context.quiet {
+        let projects = config.projects.len();
+        writeln!(
+            io::stdout(),
+            "{} is good: {projects} project{}",
+            config.path.display(),
+            if projects == 1 { "" } else { "s" }
+        )?;
+    }
+    if args.host { host(context, config) } else { Ok(OK) }
+}
+
+fn host(context: &Context, config: Config) -> io::Result<u8> {
+    let cancel = Cancel::new();
+    let caught = signals::listen(cancel.clone())?;
+    let fetcher = Fetcher::new(config, context.environment.clone()).cancel(cancel);
+    let (mut status, mut written) = (OK, Ok(()));
+    let checked = fetcher.check_host(&mut |check| {
+        if check.level == Level::Fail {
+            status = SOME_FAILED;
+        }
+        if written.is_ok() && (check.level == Level::Fail || !context.quiet) {
+            written = writeln!(io::stdout(), "{check}");
+        }
+    });
+    written?;
+    checked.map_err(io::Error::other)?;
+    Ok(caught.status().unwrap_or(status))
+}

@@ -1,0 +1,29 @@
+//! `bst-fetcher gc`
+
+use std::io::{self, Write as _};
+
+use fetcher_core::state::LockError;
+use fetcher_core::{Fetcher, FetcherError};
+
+use super::{Context, LOCKED, OK, SOME_FAILED};
+use crate::say;
+
+pub(crate) fn run(context: &Context) -> io::Result<u8> {
+    let config = match context.config() {
+        Ok(config) => config,
+        Err(status) => return Ok(status),
+    };
+    match Fetcher::new(config, context.environment.clone()).housekeeping() {
+        Ok(removed) => {
+            let mut out = io::stdout().lock();
+            for path in removed.paths.iter().filter(|_| !context.quiet) {
+                writeln!(out, "removed {}", path.display())?;
+            }
+            Ok(OK)
+        }
+        Err(error) => {
+            say(&format!("bst-fetcher: {error}"));
+            Ok(if matches!(error, FetcherError::Lock(LockError::Held { .. })) { LOCKED } else { SOME_FAILED })
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The command line of `bst-fetcher`: everything that touches the terminal, the environment and signals.
+
+mod cli;
+mod commands;
+mod progress;
+mod signals;
+mod status;
+mod summary;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub use cli::Cli;
+
+/// The whole program: parses the command line, runs the command, and gives the exit status.
+///
+/// | status | meaning |
+/// |---|---|
+/// | 0 | done, nothing failed |
+/// | 1 | some branch failed |
+/// | 2 | usage |
+/// | 3 | the configuration is wrong |
+/// | 4 | no branch succeeded |
+/// | 75 | another run holds the lock (`EX_TEMPFAIL` of sysexits.h) |
+/// | 128 + n | stopped by signal n |
+pub fn main_impl() -> ExitCode {
+    ExitCode::from(commands::dispatch(Cli::parse()))
+}
+
+/// Says a line on standard error. Where nobody can hear it (a full device, a closed terminal), the work goes on.
+fn say(line: &str) {
+    if !line.is_empty() {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}

@@ -1,0 +1,7 @@
+//! The program `bst-fetcher`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fetcher_cli::main_impl()
+}

@@ -1,0 +1,52 @@
+//! The table of branches, as text.
+
+use std::fmt::Write as _;
+
+use fetcher_core::state::BranchState;
+use jiff::Timestamp;
+
+/// A line a branch, in columns.
+pub(crate) fn table(branches: &[BranchState], now: Timestamp) -> String {
+    let mut rows = vec![["PROJECT", "BRANCH", "STATE", "LAST SUCCESS", "LAST RUN", "COMMIT"].map(str::to_owned)];
+    rows.extend(branches.iter().map(|branch| row(branch, now)));
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    text
+}
+
+fn row(branch: &BranchState, now: Timestamp) -> [String; 6] {
+    let ago = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", age(at, now)));
+    let outcome = branch.history.last().map_or("unknown", |past| past.outcome.as_str());
+    let state = match branch.failing_since {
+        Some(since) => format!("{outcome} for {} ({} runs)", age(since, now), branch.consecutive_failures),
+        None => outcome.to_owned(),
+    };
+    [
+        branch.project.to_string(),
+        branch.branch.as_ref().map_or_else(|| "(repository)".to_owned(), ToString::to_string),
+        state,
+        ago(branch.last_success),
+        ago(branch.last_run),
+        branch.commit.as_ref().map_or_else(String::new, |commit| commit.as_str()[..12].to_owned()),
+    ]
+}
+
+/// A time span in its largest unit.
+fn age(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}

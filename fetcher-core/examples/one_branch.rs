@@ -1,0 +1,70 @@
+//! Runs the stages on one branch of one project and prints what happens, without a lock, a state or a report's files.
+//!
+//! ```text
+//! cargo run -p fetcher-core --example one_branch -- URL [BRANCH]
+//! ```
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use fetcher_core::bst::version::Version;
+use fetcher_core::bst::{Bst, child_environment};
+use fetcher_core::config::Disk;
+use fetcher_core::git::{Access, Git, Mirror, Remote, select};
+use fetcher_core::pipeline::{Directories, Memory};
+use fetcher_core::{Cancel, Config, Environment, LocalRunner, Pipeline, Redactor, SystemClock};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let url = args.next().ok_or("name a project's git repository, and a branch if you like")?;
+    let wanted: Vec<String> = args.collect();
+
+    let scratch = tempfile::tempdir()?;
+    let environment = Environment::of_this_process();
+    let runner = LocalRunner::new(scratch.path().as_os_str());
+    let cancel = Cancel::new();
+
+    // Which branches are there, and a working tree of the first one that is wanted.
+    let git = Git { runner: &runner, environment: &environment, cancel: &cancel, timeout: Duration::from_secs(600) };
+    let mirror = Mirror::new(git, &scratch.path().join("mirror"), Remote::new(&url, &Access::default())?);
+    let selection = select(&wanted, &[], &mirror.remote_refs()?)?;
+    let tips = mirror.fetch(&selection.tips)?.tips;
+    let tip = tips.first().ok_or("there is no such branch")?;
+    let submodules = scratch.path().join("submodules");
+    let checked = mirror.checkout(&scratch.path().join("checkout"), &tip.commit, Some(&submodules))?;
+    println!("{} is at {}", tip.branch, tip.commit);
+
+    // The project as a configuration would have it.
+    let text = format!("[[project]]\nname = 'project'\nurl = {url:?}\n");
+    let config = Config::parse(&text, &scratch.path().join("config.toml"), &Disk, &environment)?;
+    let project = &config.projects[0];
+    let command = vec![OsString::from("bst")];
+    let children = child_environment(&environment, &[]);
+    let version = Version::probe(&command, Path::new("/"), children, &runner, &cancel)?;
+
+    let pipeline = Pipeline {
+        project,
+        branch: &tip.branch,
+        commit: &tip.commit,
+        bst: &Bst { command, version },
+        runner: &runner,
+        environment: &environment,
+        redactor: &Redactor::default(),
+        clock: &SystemClock,
+        directories: Directories {
+            project: checked.path,
+            cachedir: scratch.path().join("cachedir"),
+            sourcedir: scratch.path().join("sources"),
+            temporary: scratch.path().join("tmp"),
+            run: scratch.path().to_owned(),
+            logs: scratch.path().join("logs"),
+        },
+        one_at_a_time: None,
+        memory: Memory { done: None, refresh_after: Duration::ZERO },
+    };
+    let run = pipeline.run(None, &cancel, &mut |event| println!("{event:?}"));
+    println!("{}", serde_json::to_string_pretty(&run.stages)?);
+    Ok(())
+}

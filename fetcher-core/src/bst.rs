@@ -1,0 +1,50 @@
+//! What is BuildStream's: its releases and their command lines, its configuration, its messages and its refs.
+//!
+//! Facts about its behaviour were seen in runs of BuildStream 2.8.1 and 1.6.9, or read in their code.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use crate::environment::Environment;
+
+pub mod conf;
+pub mod dialect;
+pub mod environment;
+pub mod messages;
+pub mod probe;
+pub mod refs;
+pub mod version;
+
+use dialect::Dialect;
+use version::Version;
+
+/// A `bst` that can be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bst {
+    /// The program and its first arguments.
+    pub command: Vec<OsString>,
+    /// Its release.
+    pub version: Version,
+}
+
+impl Bst {
+    /// The command line that it understands.
+    pub fn dialect(&self) -> Dialect {
+        Dialect::of(&self.version)
+    }
+}
+
+/// What children get of the caller's environment whatever is configured: where programs and certificates are, who the
+/// user is, and what time it is there. A project's plugins are code that runs here, so that nothing else is handed on.
+const PASSED: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/// The environment of a `bst`: a little of the caller's, the variables that `pass_environment` names, and a pinned
+/// locale, so that messages come in the form that this library reads.
+pub fn child_environment(environment: &Environment, pass_environment: &[String]) -> BTreeMap<OsString, OsString> {
+    let names = PASSED.iter().copied().chain(pass_environment.iter().map(String::as_str));
+    let mut child: BTreeMap<OsString, OsString> =
+        names.filter_map(|name| Some((name.into(), environment.get(name)?.to_owned()))).collect();
+    child.insert("LC_ALL".into(), "C.UTF-8".into());
+    child.insert("PYTHONUNBUFFERED".into(), "1".into());
+    child
+}

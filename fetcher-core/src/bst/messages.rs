@@ -1,0 +1,303 @@
+//! Reading what `bst` writes to its standard error, as it comes: messages, headings, summaries and plain text.
+//!
+//! `bst` has no machine output, but whoever writes its user configuration decides how a message line looks. Three
+//! forms are understood: the default ones of BuildStream 1 and 2 (also with more columns in brackets before the
+//! element's, as some users configure), and [`MESSAGE_FORMAT`]. Headings, summaries and the final error text look the
+//! same in all of them. The grammar is that of `LogLine` in BuildStream's `_frontend/widget.py` (2.8.1 and 1.6.9).
+//!
+//! Whatever comes is read in one pass and in bounded memory: of a line the first [`LINE_LIMIT`] bytes count, of a
+//! message's lines the first and the last ([`Excerpt`]).
+
+mod excerpt;
+mod grammar;
+mod item;
+
+use std::io::BufRead as _;
+
+pub use excerpt::Excerpt;
+pub use item::{Action, ElementState, Item, Level, Listed, Message, Queue, Task};
+
+use grammar::{clean, head, heading, indent, listed, queue, total, value, without_stamp};
+
+/// What `logging: message-format` of BuildStream 2 has to be for the machine form.
+///
+/// Ask for `logging: verbose: True` and some `error-lines` with it: a failed task's log, where git and others say what
+/// is wrong, is part of the output only then. A `key-length` is not looked at.
+pub const MESSAGE_FORMAT: &str = "@BST|%{wallclock-us}|%{elapsed-us}|%{key}|%{element}|%{action}|%{message}";
+
+/// [`MESSAGE_FORMAT`] for BuildStream 1, which knows no `wallclock-us` and dies of names that it does not know.
+pub const MESSAGE_FORMAT_1: &str = "@BST|%{wallclock}|%{elapsed-us}|%{key}|%{element}|%{action}|%{message}";
+
+/// How many bytes of one line are looked at; the rest of it is dropped.
+pub const LINE_LIMIT: usize = 8 * 1024;
+
+/// Reads bst's standard error, in pieces of any size.
+///
+/// ```
+/// use fetcher_core::bst::messages::{Item, Parser, Task};
+/// let mut failed = Vec::new();
+/// let mut sink = |item| {
+///     if let Item::Message(message) = item
+///         && message.task() == Some(Task::Failed)
+///     {
+///         failed.push(message.text);
+///     }
+/// };
+/// let mut parser = Parser::default();
+/// parser.push(b"[00:00:01][55f9f908][   fetch:tar.bst        ] FAILURE tar source at tar.bst [line 3 ", &mut sink);
+/// parser.push(b"column 2]: HTTP Error 404: Not Found\n\n    Log file:     p/tar/x.log\n", &mut sink);
+/// parser.finish(&mut sink);
+/// assert_eq!(failed, ["tar source at tar.bst [line 3 column 2]: HTTP Error 404: Not Found"]);
+/// ```
+#[derive(Debug, Default)]
+pub struct Parser {
+    /// The beginning of a line whose end has not come.
+    partial: Vec<u8>,
+    section: Section,
+    /// The source cache of which the heading tells; empty in front of the first.
+    cache: Option<String>,
+    open: Open,
+    /// Whether an empty line came since the last line that was not.
+    gap: bool,
+}
+
+/// Under which heading the lines stand.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    /// Among the messages.
+    #[default]
+    Messages,
+    /// A heading of whose lines only a few matter: versions, user configuration, loaded projects.
+    About,
+    /// The listing of the elements.
+    Pipeline,
+    /// The listing of elements that tracking gave a key.
+    ResolvedKeys,
+    /// What failed, told once more.
+    FailureSummary,
+    /// Counts.
+    PipelineSummary,
+}
+
+/// What indented lines belong to.
+#[derive(Debug, Default)]
+enum Open {
+    /// To no message.
+    #[default]
+    Nothing,
+    /// To a message that was handed out at once.
+    Passed,
+    /// To this message.
+    Message(Box<Collecting>),
+}
+
+/// A message whose lines are still coming.
+#[derive(Debug)]
+struct Collecting {
+    message: Message,
+    part: Part,
+}
+
+/// Which part of a message the lines belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Detail,
+    /// The line after `Printing the last 20 lines from log file:`.
+    LogName,
+    /// Between the name of the log and the rule under it.
+    LogRule,
+    Log,
+    /// After the log.
+    Rest,
+}
+
+impl Parser {
+    /// Takes the next bytes and hands out what they complete.
+    ///
+    /// `START`, `SUCCESS` and `SKIPPED` are handed out as soon as their line has ended, and without the lines that may
+    /// belong to them; every other message when all of its lines are there.
+    pub fn push(&mut self, bytes: &[u8], sink: &mut impl FnMut(Item)) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let all = rest;
+            // The standard library's search is fast also where this crate was not optimised; a slice never fails.
+            let taken = rest.skip_until(b'\n').unwrap_or(all.len());
+            let Some(line) = all[..taken].strip_suffix(b"\n") else {
+                self.keep(&all[..taken]);
+                return;
+            };
+            if self.partial.is_empty() {
+                self.line(&line[..line.len().min(LINE_LIMIT)], sink);
+            } else {
+                self.keep(line);
+                let whole = std::mem::take(&mut self.partial);
+                self.line(&whole, sink);
+                self.partial = whole;
+                self.partial.clear();
+            }
+        }
+    }
+
+    /// Takes the end of the output: hands out what was still open.
+    pub fn finish(mut self, sink: &mut impl FnMut(Item)) {
+        if !self.partial.is_empty() {
+            let whole = std::mem::take(&mut self.partial);
+            self.line(&whole, sink);
+        }
+        self.close(sink);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = LINE_LIMIT - self.partial.len().min(LINE_LIMIT);
+        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// Hands out the message that is open, as one of the run or as one of the failure summary.
+    fn close(&mut self, sink: &mut impl FnMut(Item)) {
+        self.gap = false;
+        if let Open::Message(collecting) = std::mem::take(&mut self.open) {
+            sink(match self.section {
+                Section::FailureSummary => Item::Repeated(collecting.message),
+                _ => Item::Message(collecting.message),
+            });
+        }
+    }
+
+    fn line(&mut self, raw: &[u8], sink: &mut impl FnMut(Item)) {
+        let line = clean(raw);
+        let line = without_stamp(line.trim_end());
+        if line.is_empty() {
+            self.gap = true;
+            return;
+        }
+        if self.head(line, sink) {
+            return;
+        }
+        if indent(line) == 0 {
+            self.flush_left(line, sink);
+        } else {
+            self.indented(line, sink);
+        }
+        self.gap = false;
+    }
+
+    /// Takes the line as the first of a message, where it is one.
+    fn head(&mut self, line: &str, sink: &mut impl FnMut(Item)) -> bool {
+        let repeated = self.section == Section::FailureSummary && line.starts_with("    ");
+        let Some(message) = head(if repeated { &line[4..] } else { line }) else {
+            return false;
+        };
+        self.close(sink);
+        if !repeated {
+            self.section = Section::Messages;
+        }
+        match message.level {
+            Level::Start | Level::Success | Level::Skipped if !repeated => {
+                self.open = Open::Passed;
+                sink(Item::Message(message));
+            }
+            _ => self.open = Open::Message(Box::new(Collecting { message, part: Part::Detail })),
+        }
+        true
+    }
+
+    /// A line that begins in the first column and is no message.
+    fn flush_left(&mut self, line: &str, sink: &mut impl FnMut(Item)) {
+        if matches!(self.section, Section::Pipeline | Section::ResolvedKeys)
+            && let Some(element) = listed(line)
+        {
+            self.list(element, sink);
+        } else if let Some(section) = heading(line) {
+            self.close(sink);
+            self.section = section;
+            if let Some(version) = line.strip_prefix("BuildStream Version ") {
+                sink(Item::Version(version.to_owned()));
+            }
+        } else if line.len() > 60 && line.bytes().all(|byte| byte == b'=') {
+            self.close(sink);
+            self.section = Section::Messages;
+        } else if let (Open::Message(collecting), false) = (&mut self.open, self.gap) {
+            // The text of an error may have several lines, which are not indented.
+            collecting.message.detail.push(line);
+        } else {
+            self.close(sink);
+            self.section = Section::Messages;
+            sink(Item::Text(line.to_owned()));
+        }
+    }
+
+    fn indented(&mut self, line: &str, sink: &mut impl FnMut(Item)) {
+        // Under `Failure Summary` stand the elements' names at 2 (1.x) or 4 columns, and what belongs to a message at 8.
+        let depth = if self.section == Section::FailureSummary { 8 } else { 4 };
+        if self.section == Section::FailureSummary && indent(line) < depth {
+            self.close(sink);
+            return;
+        }
+        match (&mut self.open, self.section) {
+            (Open::Message(collecting), _) => collecting.line(line, depth, self.gap),
+            (Open::Passed, Section::Messages) | (_, Section::FailureSummary) => {}
+            (_, Section::Messages) => sink(Item::Text(line.to_owned())),
+            (_, Section::Pipeline | Section::ResolvedKeys) => {
+                if let Some(element) = listed(line) {
+                    self.list(element, sink);
+                }
+            }
+            (_, Section::About) => self.about(line, sink),
+            (_, Section::PipelineSummary) => {
+                if let Some(item) = queue(line).map(Item::Queue).or_else(|| total(line)) {
+                    sink(item);
+                }
+            }
+        }
+    }
+
+    /// A line of the heading: of the projects that were loaded, and their source caches.
+    fn about(&mut self, line: &str, sink: &mut impl FnMut(Item)) {
+        if let Some(name) = value(line, "Junction path").and_then(|name| name.parse().ok()) {
+            sink(Item::Junction(name));
+        }
+        if indent(line) == 4 {
+            self.cache = (line.trim_start() == "Source cache servers").then(String::new);
+        }
+        let Some(cache) = &mut self.cache else { return };
+        if let Some(url) = line.trim_start().strip_prefix("* ") {
+            url.clone_into(cache);
+        } else if let Some(push) = value(line, "push") {
+            sink(Item::SourceCache { url: cache.clone(), push: push.starts_with("True") });
+        }
+    }
+
+    fn list(&self, element: Listed, sink: &mut impl FnMut(Item)) {
+        if self.section == Section::Pipeline {
+            sink(Item::Listed(element));
+        }
+    }
+}
+
+impl Collecting {
+    /// Takes a line of the message's own, `depth` columns in.
+    fn line(&mut self, line: &str, depth: usize, gap: bool) {
+        let text = &line[indent(line).min(depth)..];
+        let message = &mut self.message;
+        match self.part {
+            Part::Detail | Part::Rest if text.starts_with("Printing the last ") && text.ends_with("log file:") => {
+                self.part = Part::LogName;
+            }
+            Part::Detail | Part::Rest if text.starts_with("Log file:") => {
+                message.log_file = Some(text["Log file:".len()..].trim().to_owned());
+                self.part = Part::Rest;
+            }
+            Part::Detail | Part::Rest => message.detail.push_after(gap, text),
+            Part::LogName => {
+                message.log_file = Some(text.trim().to_owned());
+                self.part = Part::LogRule;
+            }
+            Part::LogRule => self.part = Part::Log,
+            Part::Log if text.len() == 70 && text.bytes().all(|byte| byte == b'=') => self.part = Part::Rest,
+            Part::Log => message.log.push_after(gap, text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

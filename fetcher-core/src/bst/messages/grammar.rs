@@ -1,0 +1,217 @@
+//! The forms of single lines: pure functions.
+
+use std::borrow::Cow;
+
+use crate::names::ElementName;
+
+use super::item::{Action, ElementState, Item, Level, Listed, Message, Queue};
+use super::{Excerpt, Section};
+
+/// The line as text: without terminal escape sequences, NULs and the return at its end; other control characters
+/// become spaces.
+pub(super) fn clean(raw: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(raw.strip_suffix(b"\r").unwrap_or(raw));
+    let plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\t');
+    if text.bytes().all(plain) || !text.contains(|c: char| c.is_control() && c != '\t') {
+        return text;
+    }
+    Cow::Owned(without_controls(&text))
+}
+
+fn without_controls(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => skip_escape(&mut chars),
+            '\0' => {}
+            '\t' => clean.push('\t'),
+            c if c.is_control() => clean.push(' '),
+            c => clean.push(c),
+        }
+    }
+    clean
+}
+
+/// Takes the rest of an escape sequence (ECMA-48): a control sequence up to its final byte, a string up to its
+/// terminator, else the bytes of an escape with intermediates.
+fn skip_escape(chars: &mut std::str::Chars<'_>) {
+    match chars.next() {
+        Some('[') => {
+            chars.find(|c| ('\u{40}'..='\u{7e}').contains(c));
+        }
+        Some(']' | 'P' | 'X' | '^' | '_') => {
+            while let Some(c) = chars.next() {
+                if c == '\u{7}' || (c == '\u{1b}' && chars.next().is_some()) {
+                    break;
+                }
+            }
+        }
+        Some(c) if (' '..='/').contains(&c) => {
+            chars.find(|c| !(' '..='/').contains(c));
+        }
+        Some(_) | None => {}
+    }
+}
+
+/// The line without the time that runners of CI put in front: `2026-11-24T00:12:01.1234567Z ` of GitHub, with a stream's
+/// name behind it (`00O `) of GitLab.
+pub(super) fn without_stamp(line: &str) -> &str {
+    let is_date = |bytes: &[u8]| {
+        let pattern = b"dddd-dd-ddTdd:dd:dd";
+        bytes.len() > pattern.len()
+            && pattern
+                .iter()
+                .zip(bytes)
+                .all(|(want, byte)| if *want == b'd' { byte.is_ascii_digit() } else { want == byte })
+    };
+    if !is_date(line.as_bytes()) {
+        return line;
+    }
+    let Some((_, rest)) = line.split_once("Z ") else { return if line.ends_with('Z') { "" } else { line } };
+    match rest.as_bytes() {
+        [b'0'..=b'9' | b'a'..=b'f', b'0'..=b'9' | b'a'..=b'f', b'O' | b'E', b' ' | b'+', ..] => &rest[4..],
+        [b'0'..=b'9' | b'a'..=b'f', b'0'..=b'9' | b'a'..=b'f', b'O' | b'E'] => "",
+        _ => rest,
+    }
+}
+
+/// How many spaces the line begins with.
+pub(super) fn indent(line: &str) -> usize {
+    line.bytes().take_while(|byte| *byte == b' ').count()
+}
+
+/// The line as the first of a message.
+pub(super) fn head(line: &str) -> Option<Message> {
+    match line.as_bytes().first()? {
+        b'[' => default_head(line),
+        b'@' => machine_head(line),
+        // With `--debug` stands a column in front.
+        b'p' if line.starts_with("pid:") => default_head(&line[line.find('[')?..]),
+        _ => None,
+    }
+}
+
+/// `[elapsed][key][action:element] TYPE text`, with any number of columns before the element's.
+fn default_head(line: &str) -> Option<Message> {
+    let mut rest = line;
+    let mut columns = 0;
+    loop {
+        let inner = rest.strip_prefix('[')?;
+        let (end, level) = column_end(inner)?;
+        let column = &inner[..end];
+        if columns == 0 && !is_time(column) {
+            return None;
+        }
+        rest = &inner[end + 1..];
+        columns += 1;
+        if let Some(level) = level
+            && columns > 1
+        {
+            let text = rest[1..].trim_start_matches(|c: char| c.is_ascii_uppercase());
+            return Some(message(column, level, text.trim_start()));
+        }
+    }
+}
+
+/// Where the column ends: before another column, or before the message's type, which is given then.
+fn column_end(inner: &str) -> Option<(usize, Option<Level>)> {
+    inner.match_indices(']').find_map(|(at, _)| {
+        let after = &inner[at + 1..];
+        if after.starts_with('[') {
+            return Some((at, None));
+        }
+        let word = after.strip_prefix(' ')?.split(' ').next()?;
+        Level::from_word(word).map(|level| (at, Some(level)))
+    })
+}
+
+/// Whether the column tells a time: digits or dashes, two colons, perhaps a fraction.
+fn is_time(column: &str) -> bool {
+    column.len() >= 8
+        && column.bytes().filter(|byte| *byte == b':').count() == 2
+        && column.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b':' | b'.'))
+}
+
+/// `@BST|wallclock|elapsed|key|action:element|TYPE|text`.
+fn machine_head(line: &str) -> Option<Message> {
+    let mut rest = line.strip_prefix("@BST|")?;
+    for _ in 0..3 {
+        rest = rest.split_once('|')?.1;
+    }
+    rest.match_indices('|').find_map(|(at, _)| {
+        let (word, text) = rest[at + 1..].split_once('|')?;
+        Some(message(&rest[..at], Level::from_word(word.trim_end())?, text))
+    })
+}
+
+fn message(column: &str, level: Level, text: &str) -> Message {
+    let (action, element) = match column.split_once(':') {
+        Some((action, element)) => (Action::from_word(action.trim()).unwrap_or(Action::Other), element.trim()),
+        None => (Action::Main, column.trim()),
+    };
+    let element = if element == "core activity" { None } else { without_index(element).parse().ok() };
+    let text = text.to_owned();
+    Message { action, element, level, text, detail: Excerpt::default(), log_file: None, log: Excerpt::default() }
+}
+
+/// The element's name where BuildStream 1 writes a source's: `a.bst-0`.
+fn without_index(name: &str) -> &str {
+    match name.rsplit_once(".bst-") {
+        Some((_, index)) if index.bytes().all(|b| b.is_ascii_digit()) => &name[..name.len() - index.len() - 1],
+        _ => name,
+    }
+}
+
+/// The section that the line is the heading of.
+pub(super) fn heading(line: &str) -> Option<Section> {
+    match line {
+        "Pipeline" => Some(Section::Pipeline),
+        "Pipeline Summary" => Some(Section::PipelineSummary),
+        "Failure Summary" => Some(Section::FailureSummary),
+        "Resolved key Summary" => Some(Section::ResolvedKeys),
+        "User Configuration" | "Remote Execution Configuration" => Some(Section::About),
+        _ if line.starts_with("BuildStream Version ") || line.starts_with("Project: ") => Some(Section::About),
+        _ => None,
+    }
+}
+
+/// An element of a listing: `%{state: >12} %{full-key} %{name} %{workspace-dirs}`.
+pub(super) fn listed(line: &str) -> Option<Listed> {
+    const STATES: [(&str, ElementState); 7] = [
+        ("no reference ", ElementState::NoReference),
+        ("junction ", ElementState::Junction),
+        ("waiting ", ElementState::Waiting),
+        ("failed ", ElementState::Failed),
+        ("cached ", ElementState::Cached),
+        ("fetch needed ", ElementState::FetchNeeded),
+        ("buildable ", ElementState::Buildable),
+    ];
+    let line = line.trim_start();
+    let (state, rest) = STATES.iter().find_map(|(word, state)| Some((*state, line.strip_prefix(word)?)))?;
+    let (key, name) = rest.split_once(' ')?;
+    let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'?');
+    let name = name.split_once(" Workspace: ").map_or(name, |(name, _)| name).trim_end_matches("(workspaced)").trim();
+    let element: ElementName = name.parse().ok()?;
+    is_key.then_some(Listed { state, element })
+}
+
+/// A queue's counts: `Track Queue: processed 3, skipped 2, failed 0`.
+pub(super) fn queue(line: &str) -> Option<Queue> {
+    let (name, counts) = line.trim_start().split_once(" Queue:")?;
+    let action = Action::from_word(&name.to_ascii_lowercase()).unwrap_or(Action::Other);
+    let mut words = counts.split([' ', ',']).filter(|word| !word.is_empty());
+    let mut count = |name: &str| (words.next()? == name).then(|| words.next()?.parse().ok())?;
+    Some(Queue { action, processed: count("processed")?, skipped: count("skipped")?, failed: count("failed")? })
+}
+
+/// The number of elements: `Total:       5`, `Session:     5`.
+pub(super) fn total(line: &str) -> Option<Item> {
+    let count = |key| value(line, key).and_then(|count| count.parse().ok());
+    count("Total").map(Item::Total).or_else(|| count("Session").map(Item::Session))
+}
+
+/// The value of an indented `Key:    value`.
+pub(super) fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    Some(line.trim_start().strip_prefix(key)?.strip_prefix(':')?.trim())
+}

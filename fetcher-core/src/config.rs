@@ -1,0 +1,139 @@
+//! The configuration as it is meant: every default filled in, every path absolute, every `${NAME}` replaced.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::environment::Environment;
+use crate::secret::Secret;
+
+mod build;
+mod files;
+mod keys;
+mod load;
+mod notify;
+mod place;
+mod problem;
+mod project;
+mod reader;
+mod schema;
+mod secrets;
+mod serve;
+mod show;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use files::{Disk, Files, Seen};
+pub use notify::{NotifierConfig, NotifyOn, NotifyTarget, UploadConfig, UploadTarget, UrlSource, WebhookFormat};
+pub use place::{Home, choose_file};
+pub use problem::{ConfigError, Problem};
+pub use project::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
+pub use schema::schema;
+pub use serve::{ServeConfig, ServeTls};
+
+/// A whole configuration.
+///
+/// ```
+/// use std::path::Path;
+/// use fetcher_core::{Environment, config::{Config, Disk}};
+///
+/// let text = "[[project]]\nurl = 'https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git'\n";
+/// let environment = Environment::from_iter([("HOME", "/home/me")]);
+/// let config = Config::parse(text, Path::new("/etc/bst-fetcher/config.toml"), &Disk, &environment)?;
+/// assert_eq!(config.projects[0].name.as_str(), "freedesktop-sdk");
+/// assert_eq!(config.cache_dir, Path::new("/home/me/.cache/bst-fetcher"));
+/// # Ok::<(), fetcher_core::config::ConfigError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file that it was read from, absolute.
+    pub path: PathBuf,
+    /// What is worth a remark but stops nothing, in the order of the lines.
+    pub warnings: Vec<Problem>,
+    /// The digest of the file's text, to know a change by.
+    pub digest: String,
+    /// `fetcher.state-dir`: the memory between runs, and the run directories.
+    pub state_dir: PathBuf,
+    /// `fetcher.cache-dir`: mirrors, checkouts, BuildStream's caches, managed environments.
+    pub cache_dir: PathBuf,
+    /// `fetcher.jobs`: how many branches are worked on at once.
+    pub jobs: NonZeroUsize,
+    /// `fetcher.min-free-space`, in bytes, of the file systems of `state_dir` and `cache_dir`.
+    pub min_free_space: u64,
+    /// `fetcher.keep-runs`: how long run directories are kept.
+    pub keep_runs: Duration,
+    /// `fetcher.publish-dir`: where status pages and logs are written.
+    pub publish_dir: Option<PathBuf>,
+    /// `fetcher.base-url`: what links in notifications begin with; it ends in a slash.
+    pub base_url: Option<String>,
+    /// `fetcher.metrics-file`: a Prometheus textfile.
+    pub metrics_file: Option<PathBuf>,
+    /// `fetcher.refresh-after`: how long "nothing changed" may skip fetch and push.
+    pub refresh_after: Duration,
+    /// `[self-update]`.
+    pub self_update: SelfUpdateConfig,
+    /// `[[project]]`, `[defaults]` merged in; no two have the same name.
+    pub projects: Vec<ProjectConfig>,
+    /// `[[notify]]`.
+    pub notify: Vec<NotifierConfig>,
+    /// `[upload]`: where pages and logs are sent to.
+    pub upload: Option<UploadConfig>,
+    /// `[serve]`.
+    pub serve: ServeConfig,
+    /// Every value with where it came from.
+    effective: value::Fields,
+    /// The secrets that environment variables put into it.
+    secret_variables: Vec<Secret>,
+}
+
+/// `[self-update]`: how the configuration follows its own git repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SelfUpdateConfig {
+    /// Whether to follow; none where the default applies: where the file lives in a git work tree with an upstream.
+    pub enabled: Option<bool>,
+    /// The branch to follow; none for the checked-out branch's upstream.
+    pub branch: Option<String>,
+    /// A file of the signers of whom only commits are taken.
+    pub allowed_signers: Option<PathBuf>,
+    /// The version of this program that the configuration needs: three numbers, and what semantic versions may have
+    /// behind them.
+    pub required_version: Option<String>,
+    /// The command that brings it; empty where the program is never updated by itself.
+    pub binary: Vec<String>,
+}
+
+/// A commented configuration to begin with, which works as it is.
+///
+/// ```
+/// use std::path::Path;
+/// use fetcher_core::{Environment, config::{Config, Disk, starter}};
+///
+/// let environment = Environment::from_iter([("HOME", "/home/me")]);
+/// let config = Config::parse(starter(), Path::new("/home/me/config.toml"), &Disk, &environment)?;
+/// assert_eq!(config.projects.len(), 1);
+/// # Ok::<(), fetcher_core::config::ConfigError>(())
+/// ```
+pub fn starter() -> &'static str {
+    include_str!("config/starter.toml")
+}
+
+impl Config {
+    /// Reads a configuration file. Relative paths in it are relative to where the file really is, symbolic links to it
+    /// followed. Files with secrets are not read, but it is seen that they could be.
+    ///
+    /// # Errors
+    /// When the file cannot be read or anything in it is wrong: then with all that is.
+    pub fn load(path: impl AsRef<Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        load::load(path.as_ref(), environment)
+    }
+
+    /// Reads a configuration from text that is not, or not yet, in the file `path`: relative paths are relative to the
+    /// directory of `path`, and the files that it names are looked up in `files`.
+    ///
+    /// # Errors
+    /// When anything in it is wrong: then with all that is.
+    pub fn parse(text: &str, path: &Path, files: &dyn Files, environment: &Environment) -> Result<Self, ConfigError> {
+        load::parse(text, path, path, files, environment)
+    }
+}

@@ -1,0 +1,101 @@
+//! Building what is configured for projects.
+
+use crate::git::Access;
+use std::path::Path;
+
+use super::super::value::{Fields, Node, Value};
+use super::super::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
+use super::{all, flag, json_map, number, path, text, text_map, texts, time, value};
+
+pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
+    Some(ProjectConfig {
+        name: text(fields, "name")?.parse().ok()?,
+        url: text(fields, "url")?,
+        branches: texts(fields, "branches"),
+        exclude_branches: texts(fields, "exclude-branches"),
+        directory: path(fields, "directory")?,
+        targets: texts(fields, "targets"),
+        deps: match text(fields, "deps")?.as_str() {
+            "none" => Deps::None,
+            "build" => Deps::Build,
+            "run" => Deps::Run,
+            "all" => Deps::All,
+            _ => return None,
+        },
+        except: texts(fields, "except"),
+        cross_junctions: flag(fields, "cross-junctions")?,
+        options: text_map(fields, "options"),
+        variants: all(fields, "variants", variant)?,
+        submodules: flag(fields, "submodules")?,
+        track: flag(fields, "track")?,
+        fetch: flag(fields, "fetch")?,
+        push: match value(fields, "push")? {
+            Value::Bool(true) => PushMode::Always,
+            Value::Bool(false) => PushMode::Never,
+            _ => PushMode::Auto,
+        },
+        timeout: time(fields, "timeout")?,
+        retries: u32::try_from(number(fields, "retries")?).ok()?,
+        retry_delay: time(fields, "retry-delay")?,
+        on_error: match text(fields, "on-error")?.as_str() {
+            "continue" => OnError::Continue,
+            "quit" => OnError::Quit,
+            "terminate" => OnError::Terminate,
+            _ => return None,
+        },
+        git: git(fields.get("git")?.fields()?),
+        source_caches: all(fields, "source-caches", source_cache)?,
+        buildstream: buildstream(fields.get("buildstream")?.fields()?, place)?,
+    })
+}
+
+fn variant(fields: &Fields) -> Option<VariantConfig> {
+    Some(VariantConfig { name: text(fields, "name")?.parse().ok()?, options: text_map(fields, "options") })
+}
+
+fn git(fields: &Fields) -> Access {
+    Access {
+        ssh_key: path(fields, "ssh-key"),
+        known_hosts: path(fields, "known-hosts"),
+        token_file: path(fields, "token-file"),
+        username: text(fields, "username"),
+    }
+}
+
+fn source_cache(fields: &Fields) -> Option<SourceCacheConfig> {
+    let table = |name| fields.get(name).and_then(Node::fields).map(json_map);
+    Some(SourceCacheConfig {
+        url: text(fields, "url")?,
+        push: flag(fields, "push")?,
+        kind: text(fields, "type"),
+        instance_name: text(fields, "instance-name"),
+        auth: table("auth")?.into_iter().collect(),
+        connection_config: table("connection-config")?.into_iter().collect(),
+    })
+}
+
+fn buildstream(fields: &Fields, place: &Path) -> Option<BuildStreamConfig> {
+    Some(BuildStreamConfig {
+        tool: tool(fields, place)?,
+        pass_environment: texts(fields, "pass-environment"),
+        config: json_map(fields.get("config")?.fields()?),
+    })
+}
+
+fn tool(fields: &Fields, place: &Path) -> Option<Tool> {
+    let python = text(fields, "python")?;
+    if fields.contains_key("command") {
+        return Some(Tool::Command(texts(fields, "command")));
+    }
+    Some(match fields.get("requirements").map(|node| &node.value) {
+        Some(Value::Requirements(file, text)) => {
+            Tool::Requirements { requirements: text.clone(), python, directory: file.parent()?.to_owned() }
+        }
+        Some(_) => Tool::Requirements {
+            requirements: texts(fields, "requirements").join("\n") + "\n",
+            python,
+            directory: place.parent()?.to_owned(),
+        },
+        None => Tool::Default { python },
+    })
+}

@@ -1,0 +1,64 @@
+//! The files that a configuration names: on the disk as a rule, in a commit where a new configuration is judged.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// The largest file that is read as configuration, in bytes.
+pub(super) const LARGEST: u64 = 4 << 20;
+
+/// Where the files that a configuration names are looked up.
+///
+/// [`Disk`] is the ordinary one. Whoever judges a configuration in a git commit before it is checked out hands in a
+/// view in which the paths of the work tree are those of the commit, and every other path is the disk's.
+pub trait Files {
+    /// Looks at a file without reading it, symbolic links followed, and sees that it can be read.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be read.
+    fn look(&self, path: &Path) -> io::Result<Seen>;
+
+    /// Reads a whole file of text.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not UTF-8, or is larger than any file of this kind.
+    fn read(&self, path: &Path) -> io::Result<String>;
+}
+
+/// What [`Files::look`] sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether it is an ordinary file.
+    pub is_file: bool,
+    /// Whether everybody on this host may read it.
+    pub open_to_all: bool,
+}
+
+/// The files as they are on the disk.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+impl Files for Disk {
+    fn look(&self, path: &Path) -> io::Result<Seen> {
+        let metadata = fs::metadata(path)?;
+        let seen = Seen { is_file: metadata.is_file(), open_to_all: metadata.permissions().mode() & 0o004 != 0 };
+        if seen.is_file {
+            File::open(path)?;
+        }
+        Ok(seen)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        // A FIFO would be waited for without end, a device read without end.
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is not an ordinary file"));
+        }
+        let mut text = String::new();
+        let size = File::open(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
+        if size as u64 > LARGEST {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 4 MiB"));
+        }
+        Ok(text)
+    }
+}

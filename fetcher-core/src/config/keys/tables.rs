@@ -1,0 +1,249 @@
+//! The keys themselves.
+
+use super::{Choice, Fallback, Key, Kind, Least, Required, Table};
+
+mod notify;
+mod project;
+
+use Fallback::{Required as Must, Value, Words};
+
+/// The whole file.
+pub(crate) static TOP: Table = Table {
+    keys: &[
+        key(
+            "fetcher",
+            Kind::Table(&FETCHER),
+            Value("{}"),
+            "{ jobs = 4 }",
+            "The program itself: directories, how much at once, what is written where.",
+        ),
+        key(
+            "self-update",
+            Kind::Table(&SELF_UPDATE),
+            Value("{}"),
+            "{ enabled = false }",
+            "The configuration's own git checkout, followed before every run; and the program itself.",
+        ),
+        key(
+            "buildstream",
+            Kind::Table(&project::BUILDSTREAM),
+            Value("{}"),
+            "{ command = [\"bst\", \"--debug\"] }",
+            "Where `bst` comes from and how it is configured, for every project that does not say otherwise.",
+        ),
+        key(
+            "defaults",
+            Kind::Table(&project::DEFAULTS),
+            Words("nothing"),
+            "{ retries = 5 }",
+            "Any key of `[[project]]`, for every project: tables are merged, anything else in a project replaces \
+             what is here.",
+        ),
+        key(
+            "project",
+            Kind::Tables(&project::PROJECT),
+            Must,
+            "[{ url = \"https://git.example.org/other.git\" }]",
+            "A project to fetch: one table each.",
+        ),
+        key(
+            "notify",
+            Kind::Tables(&notify::NOTIFY),
+            Value("[]"),
+            "[{ kind = \"healthcheck\", url = \"https://hc.example.org/ping/uuid\" }]",
+            "Somebody or something to tell: one table each.",
+        ),
+        key(
+            "upload",
+            Kind::Table(&notify::UPLOAD),
+            Words("logs stay on this host"),
+            "{ url = \"https://logs.example.org/fetcher/\" }",
+            "Where status pages and logs are sent to, for hosts that serve nothing themselves.",
+        ),
+        key(
+            "serve",
+            Kind::Table(&SERVE),
+            Value("{}"),
+            "{ listen = \"127.0.0.1:11002\" }",
+            "The server of the local cache (`bst-fetcher serve`).",
+        ),
+    ],
+    ..NONE
+};
+
+static FETCHER: Table = Table {
+    keys: &[
+        key(
+            "state-dir",
+            Kind::Path,
+            Words("`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/bst-fetcher`, else `~/.local/state/bst-fetcher`"),
+            "\"/var/lib/bst-fetcher\"",
+            "The memory between runs, and the runs' directories.",
+        ),
+        key(
+            "cache-dir",
+            Kind::Path,
+            Words("`$CACHE_DIRECTORY`, else `$XDG_CACHE_HOME/bst-fetcher`, else `~/.cache/bst-fetcher`"),
+            "\"/var/cache/bst-fetcher\"",
+            "Mirrors, checkouts, BuildStream's `cachedir` and `sourcedir`, managed environments.",
+        ),
+        key("jobs", Kind::Number(1, 256), Value("2"), "4", "How many branches are worked on at once."),
+        key(
+            "min-free-space",
+            Kind::Size,
+            Value("\"1G\""),
+            "\"10G\"",
+            "The free space that the file systems of `state-dir` and `cache-dir` have to have. Below it old \
+             things are removed first, and if that is not enough the run fails before anything is half-fetched. \
+             Set it to what your projects' sources need.",
+        ),
+        key(
+            "keep-runs",
+            Kind::Time(Least::Zero),
+            Value("\"30d\""),
+            "\"7d\"",
+            "How long the directories of past runs, with their logs, are kept.",
+        ),
+        key(
+            "publish-dir",
+            Kind::Path,
+            Words("no pages"),
+            "\"/var/www/fetcher\"",
+            "Where status pages and logs are written, for any web server.",
+        ),
+        key(
+            "base-url",
+            Kind::Url(&["https", "http"]),
+            Words("no links"),
+            "\"https://fetcher.example.org/\"",
+            "Where people find `publish-dir`: what links in notifications begin with.",
+        ),
+        key(
+            "metrics-file",
+            Kind::Path,
+            Words("no metrics"),
+            "\"/var/lib/prometheus/node-exporter/bst-fetcher.prom\"",
+            "A textfile for Prometheus's node exporter; its name has to end in `.prom` there.",
+        ),
+        key(
+            "refresh-after",
+            Kind::Time(Least::Zero),
+            Value("\"24h\""),
+            "\"12h\"",
+            "How long \"nothing changed\" may skip fetch and push. A cache that expires what nobody asks for \
+             needs less.",
+        ),
+    ],
+    ..NONE
+};
+
+static SELF_UPDATE: Table = Table {
+    keys: &[
+        key(
+            "enabled",
+            Kind::Bool,
+            Words("true where the file lives in a git work tree whose branch has an upstream"),
+            "false",
+            "Whether the configuration's git repository is followed before every run.",
+        ),
+        key("branch", Kind::Branch, Words("the checked-out branch's upstream"), "\"main\"", "The branch to follow."),
+        key(
+            "allowed-signers",
+            Kind::File,
+            Words("any commit is taken"),
+            "\"allowed_signers\"",
+            "Only commits signed by one of these keys are taken: a file as in git's \
+             `gpg.ssh.allowedSignersFile`, or OpenPGP public keys.",
+        ),
+        key(
+            "required-version",
+            Kind::Version,
+            Words("any version will do"),
+            "\"0.2.0\"",
+            "The version of this program that the configuration needs. An older one runs `binary`, or says so \
+             loudly.",
+        ),
+        key(
+            "binary",
+            Kind::Command,
+            Words("the program is never updated by itself"),
+            "[\"cargo\", \"install\", \"bst-fetcher\"]",
+            "The command that brings a newer version of this program, run when `required-version` is newer.",
+        ),
+    ],
+    needs: &[("binary", "required-version")],
+    ..NONE
+};
+
+static SERVE: Table = Table {
+    keys: &[
+        key(
+            "listen",
+            Kind::Listen,
+            Value("\"127.0.0.1:11001\""),
+            "\"127.0.0.1:11002\"",
+            "The address and port to listen on.",
+        ),
+        key(
+            "cachedir",
+            Kind::Path,
+            Words("the fetcher's own"),
+            "\"/home/me/.cache/buildstream\"",
+            "The `cachedir` of BuildStream that is served.",
+        ),
+        key(
+            "tls",
+            Kind::Table(&TLS),
+            Words("no encryption"),
+            "{ cert = \"server.crt\", key = \"server.key\" }",
+            "Files for TLS.",
+        ),
+        key(
+            "access-tokens",
+            Kind::SecretFile,
+            Words("nobody needs a token"),
+            "\"tokens\"",
+            "A file of bearer tokens, one a line, read again when it changes.",
+        ),
+        key(
+            "metrics-listen",
+            Kind::Listen,
+            Words("no metrics over HTTP"),
+            "\"127.0.0.1:9464\"",
+            "The address and port on which the server's metrics are offered to Prometheus.",
+        ),
+        key(
+            "instance-names",
+            Kind::List(&Kind::Text, 0),
+            Value("[]"),
+            "[\"main\"]",
+            "The instance names that are answered beside the empty one; none for any.",
+        ),
+    ],
+    ..NONE
+};
+
+static TLS: Table = Table {
+    keys: &[
+        key("cert", Kind::File, Must, "\"server.crt\"", "The server's certificate chain, PEM."),
+        key("key", Kind::SecretFile, Must, "\"server.key\"", "The private key to it, PEM."),
+        key(
+            "client-ca",
+            Kind::File,
+            Words("clients need no certificate"),
+            "\"clients.crt\"",
+            "Who signs the clients' certificates, which are then required, PEM.",
+        ),
+    ],
+    ..NONE
+};
+
+const NONE: Table = Table { keys: &[], kinds: &[], choices: &[], needs: &[], layered: false };
+
+const fn key(name: &'static str, kind: Kind, fallback: Fallback, example: &'static str, meaning: &'static str) -> Key {
+    Key { name, kind, fallback, example, meaning }
+}
+
+const fn at_most_one(keys: &'static [&'static str]) -> Choice {
+    Choice { keys, required: Required::Never }
+}

@@ -1,0 +1,114 @@
+//! What can be seen only when tables are looked at together.
+
+use std::collections::BTreeMap;
+
+use globset::Glob;
+
+use super::super::reader::{Reader, join};
+use super::super::value::{Fields, Node, Origin, Value};
+use super::projects::place_of;
+
+/// Checks every project as it is with `[defaults]`.
+pub(super) fn projects(reader: &mut Reader<'_>, top: &Fields) {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, fields) in tables(top, "project").enumerate() {
+        let place = place_of(fields, index);
+        name(reader, fields, &place, &mut seen);
+        variants(reader, fields, &place);
+        credentials(reader, fields, &place);
+        if ["track", "fetch", "push"].iter().all(|stage| matches!(value(fields, stage), Some(Value::Bool(false)))) {
+            let at = fields["track"].at;
+            let advice = "remove one of the three lines".to_owned();
+            reader.warning(at, &place, "track, fetch and push are all off, so nothing is done".to_owned(), advice);
+        }
+    }
+}
+
+fn name<'f>(reader: &mut Reader<'_>, fields: &'f Fields, place: &str, seen: &mut BTreeMap<&'f str, usize>) {
+    let Some((node, name)) = fields.get("name").and_then(|node| Some((node, node.text()?))) else { return };
+    let place = join(place, "name");
+    if let Err(error) = name.parse::<crate::names::ProjectName>() {
+        let message = format!("what follows from the url is no {}: {}", error.kind, error.reason);
+        reader.problem(node.at, &place, (message, "give the project a name".to_owned()));
+    }
+    let line = node.origin.line.unwrap_or_default();
+    if let Some(first) = seen.insert(name, line) {
+        let message = format!("another project, at line {first}, has the same name");
+        reader.problem(node.at, &place, (message, "give one of them another name".to_owned()));
+    }
+}
+
+fn variants(reader: &mut Reader<'_>, fields: &Fields, place: &str) {
+    let mut seen = Vec::new();
+    for variant in tables(fields, "variants") {
+        let Some((node, name)) = variant.get("name").and_then(|node| Some((node, node.text()?))) else { continue };
+        if seen.contains(&name) {
+            let place = join(&join(place, "variants"), "name");
+            let refusal = ("another variant has the same name".to_owned(), "rename one of them".to_owned());
+            reader.problem(node.at, &place, refusal);
+        }
+        seen.push(name);
+    }
+}
+
+/// Remarks on credentials that would travel in the clear.
+fn credentials(reader: &mut Reader<'_>, fields: &Fields, place: &str) {
+    let git = fields.get("git").and_then(Node::fields);
+    let (Some(git), Some(url)) = (git, fields.get("url").and_then(Node::text)) else { return };
+    if let Some(token) = git.get("token-file").filter(|_| url.starts_with("http:")) {
+        let place = join(&join(place, "git"), "token-file");
+        let message = "the token travels in the clear over http".to_owned();
+        reader.warning(token.at, &place, message, "use https in the url".to_owned());
+    }
+}
+
+/// Checks the notifiers, and names those that have no name.
+pub(super) fn notifiers(reader: &mut Reader<'_>, top: &mut Fields) {
+    let names: Vec<String> =
+        tables(top, "project").filter_map(|fields| fields.get("name")?.text().map(str::to_owned)).collect();
+    let Some(Value::List(notifiers)) = top.get_mut("notify").map(|node| &mut node.value) else { return };
+    let mut seen: Vec<String> = Vec::new();
+    for node in notifiers {
+        let (at, Value::Table(fields)) = (node.at, &mut node.value) else { continue };
+        let given = fields.get("name").and_then(Node::text).map(str::to_owned);
+        let Some(kind) = fields.get("kind").and_then(Node::text) else { continue };
+        let name = given.clone().unwrap_or_else(|| numbered(kind, &seen));
+        let place = format!("notify {name:?}: ");
+        if seen.contains(&name) {
+            let refusal = ("another notifier has the same name".to_owned(), "rename one of them".to_owned());
+            reader.problem(at, &place, refusal);
+        }
+        patterns(reader, fields, &place, &names);
+        if given.is_none() && !fields.contains_key("name") {
+            let name = Node { value: Value::Text(name.clone()), at, origin: Origin::default() };
+            fields.insert("name".to_owned(), name);
+        }
+        seen.push(name);
+    }
+}
+
+fn numbered(kind: &str, seen: &[String]) -> String {
+    let more = (2..).map(|number| format!("{kind}-{number}"));
+    std::iter::once(kind.to_owned()).chain(more).find(|name| !seen.contains(name)).unwrap_or_default()
+}
+
+/// Remarks on patterns that no project's name matches.
+fn patterns(reader: &mut Reader<'_>, fields: &Fields, place: &str, names: &[String]) {
+    for node in fields.get("projects").map_or(&[][..], Node::list) {
+        let Some(glob) = node.text().and_then(|text| Glob::new(text).ok()) else { continue };
+        let matcher = glob.compile_matcher();
+        if !names.iter().any(|name| matcher.is_match(name)) {
+            let message = "no project has such a name".to_owned();
+            let advice = format!("the projects are {}", names.join(", "));
+            reader.warning(node.at, &join(place, "projects"), message, advice);
+        }
+    }
+}
+
+fn tables<'f>(fields: &'f Fields, name: &str) -> impl Iterator<Item = &'f Fields> {
+    fields.get(name).map_or(&[][..], Node::list).iter().filter_map(Node::fields)
+}
+
+fn value<'f>(fields: &'f Fields, name: &str) -> Option<&'f Value> {
+    fields.get(name).map(|node| &node.value)
+}

@@ -1,0 +1,156 @@
+//! What is configured for BuildStream and for one project.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::git::Access;
+use crate::names::{ProjectName, VariantName};
+
+/// `[buildstream]`, or `[project.buildstream]` where a project has its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildStreamConfig {
+    /// Where `bst` comes from.
+    pub tool: Tool,
+    /// Variables of the caller's environment that children get beside the usual ones.
+    pub pass_environment: Vec<String>,
+    /// `config`: merged into the generated `buildstream.conf`, a project's `config` over the program's.
+    pub config: Map<String, Value>,
+}
+
+/// Where `bst` comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tool {
+    /// Nothing was said: `bst` where it is usable, else a managed environment of the default requirements.
+    Default {
+        /// The Python interpreter that makes the environment.
+        python: String,
+    },
+    /// `command`: the program and its first arguments. A relative path with a slash in it is made absolute.
+    Command(Vec<String>),
+    /// `requirements`: a managed environment.
+    Requirements {
+        /// The text of a pip requirements file.
+        requirements: String,
+        /// The Python interpreter that makes the environment.
+        python: String,
+        /// The directory that relative paths inside the requirements are relative to.
+        directory: PathBuf,
+    },
+}
+
+/// One `[[project]]`.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own in the file")]
+pub struct ProjectConfig {
+    /// `name`, or the last part of the url without `.git`.
+    pub name: ProjectName,
+    /// `url`, absolute where it was a path.
+    pub url: String,
+    /// `branches`: names and globs; empty for the remote's HEAD.
+    pub branches: Vec<String>,
+    /// `exclude-branches`: names and globs.
+    pub exclude_branches: Vec<String>,
+    /// `directory`: where `project.conf` is, relative to the repository's top.
+    pub directory: PathBuf,
+    /// `targets`; empty for the project's default targets.
+    pub targets: Vec<String>,
+    /// `deps`.
+    pub deps: Deps,
+    /// `except`.
+    pub except: Vec<String>,
+    /// `cross-junctions`.
+    pub cross_junctions: bool,
+    /// `options`, by name.
+    pub options: BTreeMap<String, String>,
+    /// `variants`; empty where the stages run once with `options` alone.
+    pub variants: Vec<VariantConfig>,
+    /// `submodules`.
+    pub submodules: bool,
+    /// `track`.
+    pub track: bool,
+    /// `fetch`.
+    pub fetch: bool,
+    /// `push`.
+    pub push: PushMode,
+    /// `timeout` of a stage.
+    pub timeout: Duration,
+    /// `retries`: how many more times a stage is tried.
+    pub retries: u32,
+    /// `retry-delay`: the wait before the first retry; it doubles with each.
+    pub retry_delay: Duration,
+    /// `on-error`.
+    pub on_error: OnError,
+    /// `git`.
+    pub git: Access,
+    /// `source-caches`.
+    pub source_caches: Vec<SourceCacheConfig>,
+    /// `buildstream` of the project, else of the program; the project's `config` is merged in.
+    pub buildstream: BuildStreamConfig,
+}
+
+/// One option set of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariantConfig {
+    /// Its name in reports.
+    pub name: VariantName,
+    /// Its options, over the project's.
+    pub options: BTreeMap<String, String>,
+}
+
+/// `deps`: which dependencies of the targets are meant. The words are bst's `--deps` of 2.x.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Deps {
+    /// The targets alone.
+    None,
+    /// Build dependencies.
+    Build,
+    /// Run-time dependencies.
+    Run,
+    /// All dependencies.
+    #[default]
+    All,
+}
+
+/// `push`: whether sources are pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PushMode {
+    /// `"auto"`: where a source cache has `push = true`.
+    #[default]
+    Auto,
+    /// `true`: always, also where only the project's own configuration names a cache that takes pushes.
+    Always,
+    /// `false`.
+    Never,
+}
+
+/// `on-error`: what bst does when an element fails. The words are bst's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// Go on with the elements that do not depend on it.
+    #[default]
+    Continue,
+    /// Start nothing new.
+    Quit,
+    /// Stop what is under way.
+    Terminate,
+}
+
+/// One `[[project.source-caches]]`, with BuildStream's own keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceCacheConfig {
+    /// `url`.
+    pub url: String,
+    /// `push`.
+    pub push: bool,
+    /// `type`: `all`, `index` or `storage`.
+    pub kind: Option<String>,
+    /// `instance-name`.
+    pub instance_name: Option<String>,
+    /// `auth`: every key of BuildStream's; paths are absolute.
+    pub auth: BTreeMap<String, Value>,
+    /// `connection-config`: every key of BuildStream's.
+    pub connection_config: BTreeMap<String, Value>,
+}

@@ -1,0 +1,159 @@
+//! The JSON Schema of the configuration, made from the table of keys, for editors.
+
+use serde_json::{Map, Value, json};
+
+use super::keys::{Choice, Fallback, Key, Kind, Least, Required, TOP, Table};
+
+/// The JSON Schema (draft 2020-12) of a configuration file, for editors that complete and check TOML by one.
+///
+/// It knows what a form can tell: keys, types, words, ranges. What depends on other files, the environment or several
+/// tables together is seen by [`Config::load`](super::Config::load) alone.
+///
+/// ```
+/// let schema = fetcher_core::config::schema();
+/// assert_eq!(schema["properties"]["fetcher"]["properties"]["jobs"]["default"], 2);
+/// ```
+pub fn schema() -> Value {
+    let mut schema = table(&TOP, &[], Missing::Refused);
+    schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+    schema.insert("title".to_owned(), json!("bst-fetcher"));
+    Value::Object(schema)
+}
+
+/// What is said of a required key that is missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// The table has to have it.
+    Refused,
+    /// Another table may have it.
+    Allowed,
+}
+
+fn table(table: &Table, further: &[Key], missing: Missing) -> Map<String, Value> {
+    let keys: Vec<&Key> = table.keys.iter().chain(further).collect();
+    let properties: Map<String, Value> = keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let mut schema = Map::new();
+    schema.insert("type".to_owned(), json!("object"));
+    schema.insert("properties".to_owned(), Value::Object(properties));
+    schema.insert("additionalProperties".to_owned(), json!(false));
+    let required = keys.iter().filter(|key| matches!(key.fallback, Fallback::Required)).map(|key| key.name);
+    let required: Vec<&str> = required.filter(|_| missing == Missing::Refused).collect();
+    if !required.is_empty() {
+        schema.insert("required".to_owned(), json!(required));
+    }
+    let has = |name: &str| keys.iter().any(|key| key.name == name);
+    let needs: Map<String, Value> = table
+        .needs
+        .iter()
+        .filter(|(key, _)| has(key))
+        .map(|(key, needed)| ((*key).to_owned(), json!([needed])))
+        .collect();
+    if !needs.is_empty() {
+        schema.insert("dependentRequired".to_owned(), Value::Object(needs));
+    }
+    let choices: Vec<Value> =
+        table.choices.iter().filter(|choice| choice.keys.iter().all(|key| has(key))).map(one_of).collect();
+    if !choices.is_empty() {
+        schema.insert("allOf".to_owned(), Value::Array(choices));
+    }
+    schema
+}
+
+fn one_of(choice: &Choice) -> Value {
+    let given: Vec<Value> = choice.keys.iter().map(|key| json!({ "required": [key] })).collect();
+    match choice.required {
+        Required::Never => json!({ "not": { "required": choice.keys } }),
+        Required::Always | Required::ForKinds(_) => json!({ "oneOf": given }),
+    }
+}
+
+/// The items of a list of tables: by `kind` where the tables have kinds.
+fn item(of: &Table) -> Value {
+    if of.kinds.is_empty() {
+        return Value::Object(table(of, &[], Missing::Refused));
+    }
+    let one = |(kind, keys): &(&str, &[Key])| {
+        let mut schema = table(of, keys, Missing::Refused);
+        schema["properties"]["kind"]["enum"] = json!([kind]);
+        Value::Object(schema)
+    };
+    json!({ "type": "object", "required": ["kind"], "oneOf": of.kinds.iter().map(one).collect::<Vec<_>>() })
+}
+
+fn property(key: &Key) -> Value {
+    let mut schema = value(&key.kind);
+    let mut description = key.meaning.to_owned();
+    match key.fallback {
+        Fallback::Value(text) => {
+            if let Some(default) = from_toml(text) {
+                schema["default"] = default;
+            }
+        }
+        Fallback::Words(words) => description = format!("{description}\n\nDefault: {words}."),
+        Fallback::Required => {}
+    }
+    schema["description"] = Value::from(description);
+    if let Some(example) = from_toml(key.example) {
+        schema["examples"] = json!([example]);
+    }
+    schema
+}
+
+/// A value written in TOML as JSON.
+fn from_toml(text: &str) -> Option<Value> {
+    let table: toml::Table = toml::from_str(&format!("x = {text}")).ok()?;
+    serde_json::to_value(table.get("x")?).ok()
+}
+
+fn value(kind: &Kind) -> Value {
+    match kind {
+        Kind::Bool => json!({ "type": "boolean" }),
+        Kind::Number(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Kind::Size => json!({ "anyOf": [pattern("[0-9]+[KMGT]?"), { "type": "integer", "minimum": 0 }] }),
+        Kind::Time(Least::Zero | Least::Second) => pattern("[0-9P].*[A-Za-z]"),
+        Kind::Word(words) => json!({ "type": "string", "enum": words }),
+        Kind::BoolOr(words) => json!({ "anyOf": [{ "type": "boolean" }, { "type": "string", "enum": words }] }),
+        Kind::Url(schemes) | Kind::SecretUrl(schemes) => pattern(&format!("({}):.*", schemes.join("|"))),
+        Kind::MailServer => pattern("(smtp|smtps|smtp\\+starttls|sendmail)(:.*)?"),
+        Kind::Mail => pattern("[^@ ]+@[^@ ]+"),
+        Kind::Name => pattern("[A-Za-z0-9][A-Za-z0-9._-]*"),
+        Kind::Variable => pattern("[A-Za-z_][A-Za-z0-9_]*"),
+        Kind::Version => pattern("[0-9]+\\.[0-9]+\\.[0-9]+.*"),
+        Kind::Header => json!({ "type": "string" }),
+        Kind::OptionValue => {
+            json!({ "type": ["string", "boolean", "integer", "array"], "items": { "type": "string" } })
+        }
+        Kind::List(of, least) => json!({ "type": "array", "items": value(of), "minItems": least }),
+        Kind::Map(of) => json!({ "type": "object", "additionalProperties": value(of) }),
+        Kind::Command => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
+        Kind::Requirements => {
+            let list = json!({ "type": "array", "items": value(&Kind::Text), "minItems": 1 });
+            json!({ "anyOf": [list, value(&Kind::Text)] })
+        }
+        Kind::Free => json!({ "type": "object" }),
+        Kind::Table(inner) if inner.layered => Value::Object(table(inner, &[], Missing::Allowed)),
+        Kind::Table(inner) => Value::Object(table(inner, &[], Missing::Refused)),
+        // `url` may come from `[defaults]`.
+        Kind::Tables(inner) if inner.layered => {
+            json!({ "type": "array", "items": table(inner, &[], Missing::Allowed), "minItems": 1 })
+        }
+        Kind::Tables(inner) => json!({ "type": "array", "items": item(inner) }),
+        Kind::Text
+        | Kind::Path
+        | Kind::InnerPath
+        | Kind::File
+        | Kind::SecretFile
+        | Kind::Repository
+        | Kind::Listen
+        | Kind::IrcName
+        | Kind::Branch
+        | Kind::Branches
+        | Kind::Glob
+        | Kind::Element => json!({ "type": "string", "minLength": 1 }),
+    }
+}
+
+/// Text of a form, or text with a variable in it, of which the form is not known.
+fn pattern(form: &str) -> Value {
+    json!({ "type": "string", "pattern": format!("^({form})$|\\$\\{{") })
+}

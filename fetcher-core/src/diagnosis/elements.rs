@@ -1,0 +1,185 @@
+//! How it stands with each element: its fate is its last message.
+
+use std::collections::BTreeMap;
+
+use crate::bst::messages::{Action, Excerpt, Level, Message, Task};
+use crate::names::{ElementName, Stage};
+use crate::runner::Exit;
+
+use super::explain::{of_message, own, short};
+use super::place::place;
+use super::{Diagnosis, Kind};
+
+/// How many elements' troubles are kept; what is beyond is counted.
+pub(super) const MOST: usize = 2_000;
+/// How many warnings are kept.
+const WARNINGS: usize = 100;
+
+/// The elements of which something else than success was heard.
+#[derive(Debug, Default)]
+pub(super) struct Elements {
+    fates: BTreeMap<ElementName, Fate>,
+    /// How often there was no room for another element's.
+    more: u64,
+    warnings: Vec<Diagnosis>,
+}
+
+#[derive(Debug, Default)]
+struct Fate {
+    /// Its failure.
+    failed: Option<Heard>,
+    /// Why it is tried again.
+    tried: Option<Heard>,
+    /// What was not pushed though the task went on.
+    unpushed: Option<Diagnosis>,
+}
+
+/// A message that may turn out to be the last: only then is it looked into.
+#[derive(Debug)]
+struct Heard {
+    message: Message,
+    stage: Option<Stage>,
+    /// Whether the element was fetched while others were loaded.
+    junction: bool,
+    /// Whether it is known to be the whole task's.
+    whole: bool,
+}
+
+impl Heard {
+    fn new(message: &Message, stage: Option<Stage>, junction: bool) -> Self {
+        let lines = |excerpt: &Excerpt, first: usize, last: usize| {
+            let all: Vec<&str> = excerpt.lines().collect();
+            let first = first.min(all.len());
+            let last = all.len().saturating_sub(last).max(first);
+            let mut few = Excerpt::default();
+            all[..first].iter().chain(&all[last..]).for_each(|line| few.push(cut(line)));
+            few
+        };
+        let Message { action, level, ref element, .. } = *message;
+        let message = Message {
+            action,
+            level,
+            element: element.clone(),
+            text: cut(&message.text).to_owned(),
+            detail: lines(&message.detail, 10, 20),
+            log_file: message.log_file.as_deref().map(|name| cut(name).to_owned()),
+            log: lines(&message.log, 0, 50),
+        };
+        let whole = message.task() == Some(Task::Failed) || level != Level::Failure;
+        Self { message, stage, junction, whole }
+    }
+
+    fn diagnosis(&self) -> Diagnosis {
+        let mut found = of_message(&self.message);
+        found.stage = self.stage;
+        if self.junction {
+            found.hint = format!("{}. It is a junction: nothing behind it can be loaded without", found.hint);
+        }
+        found
+    }
+}
+
+/// The line, or as much of it as any rule looks at.
+fn cut(line: &str) -> &str {
+    const LONGEST: usize = 700;
+    line.char_indices().nth(LONGEST).map_or(line, |(end, _)| &line[..end])
+}
+
+impl Elements {
+    /// A message about an element, of the stage; `loading` says whether bst is still loading elements.
+    pub(super) fn message(&mut self, message: &Message, stage: Option<Stage>, loading: bool) {
+        let Some(element) = &message.element else { return };
+        match (message.level, message.task()) {
+            (_, Some(Task::Started)) => {
+                if let Some(fate) = self.fates.get_mut(element) {
+                    (fate.failed, fate.unpushed) = (None, None);
+                }
+            }
+            (_, Some(Task::Succeeded | Task::Skipped)) => {
+                if let Some(fate) = self.fates.get_mut(element) {
+                    (fate.failed, fate.tried) = (None, None);
+                    if fate.unpushed.is_none() {
+                        self.fates.remove(element);
+                    }
+                }
+            }
+            (Level::Failure | Level::Error | Level::Bug, task) => {
+                let junction = loading && message.action == Action::Fetch;
+                let Some(fate) = self.fate(element) else { return };
+                let heard = Some(Heard::new(message, stage, junction));
+                if task == Some(Task::Retried) {
+                    (fate.failed, fate.tried) = (None, heard);
+                } else {
+                    fate.failed = heard;
+                }
+            }
+            (Level::Info, _) if message.action == Action::SourcePush => self.pushing(element, message, stage),
+            (Level::Warning, _) if message.text.contains("man-in-the-middle") => self.changed(message, stage),
+            _ => {}
+        }
+    }
+
+    /// A message that is told once more. It counts where it was not heard before: the beginning of the log is missing.
+    pub(super) fn repeated(&mut self, message: &Message, stage: Option<Stage>) {
+        let Some(element) = message.element.as_ref().filter(|_| !message.is_retry()) else { return };
+        let Some(fate) = self.fate(element).filter(|fate| fate.failed.is_none()) else { return };
+        fate.failed = Some(Heard { whole: true, ..Heard::new(message, stage, false) });
+    }
+
+    /// bst passes over what a source cache does not take, and says so as information.
+    fn pushing(&mut self, element: &ElementName, message: &Message, stage: Option<Stage>) {
+        let (kind, words) = if message.text.starts_with("Failed to push source") {
+            (Kind::PushIncomplete, format!("{}; bst went on as if it had not", message.text))
+        } else if message.text.contains("already has all data of source") {
+            // It says so where the cache refused blobs for want of space, and only there.
+            let words = "the source cache took no blobs, for it is full; bst counts the element as skipped";
+            (Kind::CacheFull, words.to_owned())
+        } else {
+            return;
+        };
+        let Some(fate) = self.fate(element) else { return };
+        let place = place(&message.text, None);
+        fate.unpushed = Some(Diagnosis { element: Some(element.clone()), stage, place, ..own(kind, short(&words)) });
+    }
+
+    /// The content behind an address is another than the ref says, found while tracking.
+    fn changed(&mut self, message: &Message, stage: Option<Stage>) {
+        if self.warnings.len() < WARNINGS {
+            let hint = "upstream now serves other content under the same address: see whether that is honest before the \
+                        new ref is taken";
+            let found = own(Kind::Checksum, short(&message.text));
+            let element = message.element.clone();
+            self.warnings.push(Diagnosis { element, stage, hint: hint.to_owned(), ..found });
+        }
+    }
+
+    /// The element's fate, if there is room for it.
+    fn fate(&mut self, element: &ElementName) -> Option<&mut Fate> {
+        if self.fates.len() == MOST && !self.fates.contains_key(element) {
+            self.more += 1;
+            return None;
+        }
+        Some(self.fates.entry(element.clone()).or_default())
+    }
+
+    /// The failures and the warnings: the elements whose last word was a failure, or whose push was not whole.
+    pub(super) fn finish(self, exit: Option<Exit>) -> (Vec<Diagnosis>, Vec<Diagnosis>) {
+        let stopped = matches!(exit, Some(Exit::TimedOut | Exit::Cancelled | Exit::Signal(_)));
+        let success = exit.is_some_and(Exit::is_success);
+        let mut failures = Vec::new();
+        for fate in self.fates.into_values() {
+            // A step that failed is no failure of its task where that was stopped, or went on by another way.
+            let failed = fate.failed.filter(|heard| !success && (heard.whole || !stopped));
+            // A try that was cut short while it was repeated tells why it took so long.
+            let tried = || {
+                let found = fate.tried.filter(|_| stopped)?.diagnosis();
+                (found.kind != Kind::Unknown && found.kind != Kind::Git).then_some(found)
+            };
+            failures.extend(failed.map(|heard| heard.diagnosis()).or(fate.unpushed).or_else(tried));
+        }
+        if self.more > 0 {
+            failures.push(own(Kind::Unknown, "more elements failed than are shown; the log has them all"));
+        }
+        (failures, self.warnings)
+    }
+}

@@ -1,0 +1,79 @@
+//! Status codes of HTTP, in the words of the many programs that tell of them.
+
+use super::verdict::Verdict;
+use super::{Actor, Kind, Retry};
+
+/// What stands in front of a status: Python's urllib (`HTTP Error 404: Not Found`), git and curl (`The requested URL
+/// returned error: 404`), git's and bzr's (`Unexpected HTTP status 503`, `HTTP 500 curl 22`), dulwich, ostree, go, npm.
+const BEFORE: [&str; 17] = [
+    "http error ",
+    "returned error: ",
+    "returned error code ",
+    "http status ",
+    "http status: ",
+    "status code ",
+    "status code: ",
+    "server returned http ",
+    "server returned status ",
+    "unexpected http resp ",
+    "http response code ",
+    "http/1.1 ",
+    "http/2 ",
+    "http ",
+    "http_code = ",
+    "status: ",
+    "npm err! code e",
+];
+
+/// What stands behind one: requests (`404 Client Error: Not Found for url`), go (`404 Not Found`).
+const BEHIND: [&str; 13] = [
+    " client error",
+    " server error",
+    " not found",
+    " gone",
+    " unauthorized",
+    " forbidden",
+    " too many requests",
+    " internal server error",
+    " bad gateway",
+    " service unavailable",
+    " service temporarily unavailable",
+    " gateway time-out",
+    " gateway timeout",
+];
+
+/// What the line, in lower case, says of an answer of HTTP.
+pub(super) fn of_line(low: &str) -> Option<Verdict> {
+    status(low).and_then(verdict)
+}
+
+fn status(low: &str) -> Option<u16> {
+    let behind = |at: usize| low[at..].get(..3).filter(|_| !low[at + 3..].starts_with(|c: char| c.is_ascii_digit()));
+    let code = |text: &str| text.parse().ok().filter(|code| (300..600).contains(code));
+    let after =
+        BEFORE.iter().find_map(|word| low.match_indices(word).find_map(|(at, _)| code(behind(at + word.len())?)));
+    after.or_else(|| {
+        let before = |at: usize| at.checked_sub(3).and_then(|begin| low.get(begin..at));
+        BEHIND.iter().find_map(|word| low.match_indices(word).find_map(|(at, _)| code(before(at)?)))
+    })
+}
+
+fn verdict(code: u16) -> Option<Verdict> {
+    Some(match code {
+        401 | 403 | 407 => Verdict::of(Kind::Unauthorised),
+        404 | 410 => Verdict::of(Kind::NotFound),
+        408 | 425 => Verdict::of(Kind::Network),
+        429 => Verdict::of(Kind::RateLimited),
+        451 => Verdict::of(Kind::Unauthorised)
+            .actor(Actor::Project)
+            .hint("the address is blocked for legal reasons: give the element another source"),
+        300..=399 => Verdict::of(Kind::ServerError).retry(Retry::Once).actor(Actor::Project).hint(
+            "the server sends from one address to another without end: give the element the address that it means",
+        ),
+        400..=499 => {
+            Verdict::of(Kind::NotFound).hint("the server does not take the request: correct the element's address")
+        }
+        500..=599 => Verdict::of(Kind::ServerError),
+        _ => return None,
+    })
+}

@@ -1,0 +1,194 @@
+//! What bst says of its configuration, of the project's files and of its plugins.
+
+use super::place::provenance;
+use super::tools::{between, quoted_after};
+use super::verdict::Verdict;
+use super::{Actor, Kind, Retry};
+
+/// What the line says, `detail` being the lines under it.
+pub(super) fn of_line(line: &str, detail: &str) -> Option<Verdict> {
+    configuration(line).or_else(|| version(line, detail)).or_else(|| junction(line)).or_else(|| project(line))
+}
+
+/// What the line says where nothing else is known of it: the project's files are wrong wherever it names a place in them.
+pub(super) fn by_place(line: &str) -> Option<Verdict> {
+    provenance(line).map(|_| Verdict::of(Kind::ProjectInvalid))
+}
+
+fn configuration(line: &str) -> Option<Verdict> {
+    if line.starts_with("Error loading user configuration") {
+        return Some(
+            Verdict::of(Kind::Configuration)
+                .hint("correct `config` of `[buildstream]`, or the user configuration that bst was called with, at the place named"),
+        );
+    }
+    if line.contains("Failed to load credentials file") {
+        return Some(Verdict::of(Kind::Configuration).hint(
+            "the file is not there, or cannot be read: correct `auth` of the cache in `source-caches`, or renew the file",
+        ));
+    }
+    if line.contains("FormattingError") {
+        return Some(
+            Verdict::of(Kind::Configuration)
+                .hint("correct `logging: message-format`: this bst does not know the name in it"),
+        );
+    }
+    if let Some(option) = quoted_after(line, "Unknown option ").filter(|_| line.ends_with("on the command line")) {
+        return Some(Verdict::of(Kind::Configuration).hint(format!(
+            "the project has no option {option}: correct `options` (or `variants`) in the configuration"
+        )));
+    }
+    if line.starts_with("Untrackable sources") {
+        return Some(Verdict::of(Kind::Configuration).hint(
+            "tracking across junctions needs `ref-storage: project.refs` in the project: say `cross-junctions = false`, or \
+             have the project changed",
+        ));
+    }
+    if line.starts_with("Unable to determine default targets")
+        || (line.contains("None of ") && line.contains("found in "))
+        || line.contains("No project.conf or active workspace was located")
+    {
+        return Some(
+            Verdict::of(Kind::Configuration)
+                .hint("there is no project.conf here: correct the project's `directory` in the configuration"),
+        );
+    }
+    line.starts_with("Error: ").then(|| usage(line))
+}
+
+/// What click says of the command line.
+fn usage(line: &str) -> Verdict {
+    if line.contains("'--config'") || line.contains("'-c'") {
+        return Verdict::of(Kind::Configuration)
+            .hint("the user configuration that bst was called with is not there, or cannot be read");
+    }
+    Verdict::of(Kind::Usage)
+}
+
+fn version(line: &str, detail: &str) -> Option<Verdict> {
+    let needs = |version: &str| {
+        match version {
+        "1" => Verdict::of(Kind::BstVersion).hint(
+            "the project is one for BuildStream 1: give it a `buildstream` table of its own with the requirements \
+             `buildstream==1.6.*` and `ruamel.yaml<0.18`, and a `python` of at most 3.11",
+        ),
+        _ => Verdict::of(Kind::BstVersion).hint(format!(
+            "the project needs BuildStream {version}: say so in `requirements` of `[buildstream]` (`buildstream{}`), for this \
+             project alone where others need another",
+            requirement(version)
+        )),
+    }
+    };
+    if line.contains("Version mismatch") {
+        let wanted =
+            between(detail, "requires at least BuildStream ", ",").map(|version| format!("{version} or newer"));
+        let wanted = wanted.or_else(|| between(detail, "requires BuildStream ", ",").map(str::to_owned));
+        return Some(wanted.map_or_else(|| Verdict::of(Kind::BstVersion), |wanted| needs(&wanted)));
+    }
+    if line.contains("expected key 'min-version'") || detail.contains("use a BuildStream 1 project") {
+        return Some(needs("1"));
+    }
+    if line.contains("BuildStream 2 project with BuildStream 1") {
+        return Some(needs("2"));
+    }
+    // BuildStream 1: `Project requested format version 99, but BuildStream 1.6.9 only supports up until format version 18`.
+    if line.contains("only supports up until format version") {
+        return Some(needs("1, a newer release"));
+    }
+    if let Some(wanted) = between(line, " requires BuildStream ", ", but is being loaded") {
+        return Some(needs(&format!("{wanted} or newer")));
+    }
+    if line.contains("did not specify BST_MIN_VERSION") {
+        return Some(Verdict::of(Kind::PluginMissing).actor(Actor::Project).hint(
+            "the plugin is one for BuildStream 1: the project has to take its successor, from buildstream-plugins or \
+             buildstream-plugins-community as a rule",
+        ));
+    }
+    let python = line.contains("requires a different Python") || line.contains("is required to run BuildStream");
+    python.then(|| {
+        Verdict::of(Kind::Environment).hint("say which `python` in `[buildstream]`: this one is too old, or too new")
+    })
+}
+
+/// `3` → `==3.*`; `2.99 or newer` → `>=2.99`; what is neither gets nothing.
+fn requirement(version: &str) -> String {
+    match version.split_once(' ') {
+        Some((version, "or newer")) => format!(">={version}"),
+        None if version.bytes().all(|byte| byte.is_ascii_digit()) => format!("=={version}.*"),
+        _ => String::new(),
+    }
+}
+
+fn junction(line: &str) -> Option<Verdict> {
+    if line.contains("Subproject has no ref for junction") {
+        return Some(Verdict::of(Kind::JunctionNoRef));
+    }
+    if line.contains("Subproject fetch needed for junction") {
+        return Some(Verdict::of(Kind::JunctionNotFetched));
+    }
+    if line.contains("is inconsistent") || line.starts_with("Inconsistent pipeline") {
+        return Some(Verdict::of(Kind::NoRef));
+    }
+    None
+}
+
+/// What bst says of files of the project's that are wrong.
+const WORDS: [&str; 36] = [
+    "alformed YAML",
+    "Unexpected key",
+    "did not contain expected key",
+    "is not of the expected type",
+    "Could not find element",
+    "Could not find file",
+    "Could not find junction",
+    "No element file",
+    "Circular dependency detected",
+    "Circular reference while searching",
+    "Circular variable reference",
+    "Dependency depth is too large",
+    "undefined variable",
+    "Unresolved variable",
+    "Cyclic variable reference",
+    "Specified path '",
+    "Invalid alias",
+    "is invalid in the parent project",
+    "did not provide a mapping for alias",
+    "URI found for alias",
+    "Cannot depend on junction",
+    "Expected junction but element kind is",
+    "Dependencies are forbidden for 'junction'",
+    "was loaded in multiple contexts",
+    "Invalid value",
+    "Unknown option '",
+    "Failed to evaluate expression",
+    "Invalid project name",
+    "is a directory",
+    "has an invalid extension",
+    "invalid characters in its name",
+    "does not declare a",
+    "was not specified as a relative path",
+    "Failed to apply patch",
+    "Could not find base directory matching pattern",
+    "cannot be the first source of an element",
+];
+
+fn project(line: &str) -> Option<Verdict> {
+    if let Some(kind) = registered_kind(line) {
+        return Some(Verdict::of(Kind::PluginUndeclared).hint(format!(
+            "declare the plugin `{kind}` under `plugins` in project.conf, or correct the element's `kind`"
+        )));
+    }
+    // A target that is not there may be the configuration's mistake as well.
+    if line.starts_with("Could not find element") {
+        return Some(Verdict::of(Kind::ProjectInvalid).hint(
+            "there is no such element: correct `targets` in the configuration, or `defaults: targets` in project.conf",
+        ));
+    }
+    WORDS.iter().any(|word| line.contains(word)).then(|| Verdict::of(Kind::ProjectInvalid).retry(Retry::No))
+}
+
+/// `No source plugin registered for kind 'x'`, in BuildStream 1 `No Source type registered for kind 'x'`.
+fn registered_kind(line: &str) -> Option<&str> {
+    let begin = line.find("plugin registered for kind").or_else(|| line.find("type registered for kind"))?;
+    quoted_after(&line[begin..], "registered for kind ").filter(|_| !line.contains("More than one"))
+}

@@ -1,0 +1,336 @@
+//! The facade: one whole run over all configured branches.
+
+mod branch;
+mod explain;
+pub mod host;
+mod housekeeping;
+mod show;
+mod tools;
+mod workers;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+use crate::cancel::Cancel;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::diagnosis::Diagnosis;
+use crate::environment::Environment;
+use crate::names::RunId;
+use crate::report::{BranchReport, Event, Outcome, RunReport};
+use crate::runner::{LocalRunner, Runner, processes};
+use crate::secret::Redactor;
+use crate::state::{Current, Lock, LockError, StateError, Store};
+
+pub use host::HostCheck;
+pub use housekeeping::Removed;
+
+/// What a run is about.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Names of projects; none for all.
+    pub projects: Vec<String>,
+    /// Names of branches; none for all that are configured.
+    pub branches: Vec<String>,
+    /// Fetch and push even where nothing changed.
+    pub force: bool,
+    /// Only find out which branches there are.
+    pub dry_run: bool,
+    /// How long to wait for another run on the same state directory to end.
+    pub lock_wait: Duration,
+}
+
+impl Selection {
+    /// Everything that is configured.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    fn is_all(&self) -> bool {
+        self.projects.is_empty() && self.branches.is_empty()
+    }
+}
+
+/// Why there was no run.
+#[derive(Debug, Error)]
+pub enum FetcherError {
+    /// Another run is under way, or the state directory cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The memory cannot be written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A directory that is needed cannot be made.
+    #[error("cannot make {path:?}: {source}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// No project has a branch that was asked for by name.
+    #[error(
+        "no configured project has a branch {name:?} that its `branches` select; `bst-fetcher run --dry-run` lists them"
+    )]
+    NoSuchBranch {
+        /// The name.
+        name: String,
+    },
+    /// A project that was asked for by name is not configured.
+    #[error("no project is called {name:?}; the configuration has {}", known.join(", "))]
+    NoSuchProject {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+}
+
+/// Runs everything that a configuration asks for.
+///
+/// ```no_run
+/// use fetcher_core::{Config, Environment, Fetcher, Selection};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let environment = Environment::of_this_process();
+/// let config = Config::load("config.toml", &environment)?;
+/// let report = Fetcher::new(config, environment).run(&Selection::all(), &mut |event| println!("{event:?}"))?;
+/// println!("{}", report.outcome);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Fetcher {
+    config: Config,
+    environment: Environment,
+    runner: Option<Box<dyn Runner>>,
+    clock: Box<dyn Clock>,
+    cancel: Cancel,
+    redactor: Redactor,
+}
+
+impl Fetcher {
+    /// A fetcher for a configuration. Children get a little of `environment`, by an allow-list.
+    pub fn new(config: Config, environment: Environment) -> Self {
+        let redactor = Redactor::new(config.secrets());
+        let clock = Box::new(SystemClock);
+        Self { config, environment, runner: None, clock, cancel: Cancel::new(), redactor }
+    }
+
+    /// Lets `runner` run every `bst` instead of a [`LocalRunner`]. Git stays on this machine.
+    #[must_use]
+    pub fn runner(mut self, runner: impl Runner + 'static) -> Self {
+        self.runner = Some(Box::new(runner));
+        self
+    }
+
+    /// Takes the time from `clock`.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Stops when `cancel` says so.
+    #[must_use]
+    pub fn cancel(mut self, cancel: Cancel) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Does one run: every selected branch of every selected project. `events` is called on this thread.
+    ///
+    /// # Errors
+    /// When there was no run at all. A branch that fails is data in the report.
+    pub fn run(&self, selection: &Selection, events: &mut dyn FnMut(Event)) -> Result<RunReport, FetcherError> {
+        self.check(selection)?;
+        let started = self.clock.now();
+        let process = std::process::id();
+        let run = RunId::new(started, process);
+        let state_dir = made(&self.config.state_dir)?;
+        made(&self.config.cache_dir)?;
+        let holder = format!("process {process}, since {}", started.strftime("%Y-%m-%d %H:%M:%S UTC"));
+        let _lock = Lock::acquire(&state_dir, &holder, selection.lock_wait, &self.cancel)?;
+        let store = Store::new(&self.config.state_dir);
+        let mut failures: Vec<Diagnosis> = clear_killed(&store, state_dir.as_os_str()).into_iter().collect();
+        let temporary = self.temporary()?;
+        store.set_current(&Current { run: run.clone(), process, temporary: temporary.path().to_owned() })?;
+        let directory = made(&store.run_directory(&run))?;
+        events(Event::RunStarted { run: run.clone(), directory });
+        let mut report = empty_report(run, started);
+        report.failures.append(&mut failures);
+        store.save_report(&report)?;
+        let mut unknown = None;
+        match self.space(&store) {
+            Err(full) => report.failures.push(full),
+            Ok(()) => {
+                unknown = self.work(selection, &store, temporary.path(), state_dir.as_os_str(), &mut report, events);
+            }
+        }
+        if !selection.dry_run && !self.cancel.is_cancelled() {
+            self.gc(&store, Some(&report.run));
+        }
+        report.finished = Some(self.clock.now());
+        report.outcome = outcome(&report, self.cancel.is_cancelled());
+        if selection.dry_run {
+            let _ = fs::remove_dir_all(store.run_directory(&report.run));
+        } else {
+            store.save_report(&report)?;
+            let failures = self.show(&store, &report);
+            if !failures.is_empty() {
+                report.failures.extend(failures);
+                report.outcome = outcome(&report, self.cancel.is_cancelled());
+                store.save_report(&report)?;
+            }
+        }
+        drop(temporary);
+        store.clear_current();
+        if let Some(name) = unknown {
+            return Err(FetcherError::NoSuchBranch { name });
+        }
+        events(Event::RunFinished(report.clone()));
+        Ok(report)
+    }
+
+    fn check(&self, selection: &Selection) -> Result<(), FetcherError> {
+        let known = || self.config.projects.iter().map(|project| project.name.as_str());
+        match selection.projects.iter().find(|name| !known().any(|known| known == *name)) {
+            None => Ok(()),
+            Some(name) => {
+                Err(FetcherError::NoSuchProject { name: name.clone(), known: known().map(str::to_owned).collect() })
+            }
+        }
+    }
+
+    /// Does the work; gives the name of a branch that was asked for and is nowhere.
+    fn work(
+        &self,
+        selection: &Selection,
+        store: &Store,
+        temporary: &Path,
+        owner: &OsStr,
+        report: &mut RunReport,
+        events: &mut dyn FnMut(Event),
+    ) -> Option<String> {
+        let local = LocalRunner::new(owner);
+        let runner: &dyn Runner = self.runner.as_deref().unwrap_or(&local);
+        let all = workers::Workers {
+            fetcher: self,
+            selection,
+            store,
+            temporary,
+            local: &local,
+            tools: tools::Tools::new(self, runner, &store.run_directory(&report.run)),
+            runner,
+            run: &report.run.clone(),
+        };
+        let order = all.run(&mut |message| match message {
+            workers::Message::Event(event) => events(*event),
+            workers::Message::Branch(branch) => {
+                self.remember(store, &report.run, &branch);
+                report.branches.push((*branch).clone());
+                // A failure to write here will be told when the report is written for the last time.
+                let _ = store.save_report(report);
+                events(Event::BranchFinished(*branch));
+            }
+        });
+        let place = |branch: &BranchReport| {
+            order.iter().position(|(project, name)| *project == branch.project && *name == branch.branch)
+        };
+        report.branches.sort_by_key(place);
+        // Where a project's branches could not be found out, it may have been one of those.
+        let known =
+            |name: &&String| order.iter().any(|(_, branch)| branch.as_ref().is_some_and(|b| b.as_str() == *name));
+        let failed = report.branches.iter().any(|branch| branch.outcome != Outcome::Ok);
+        selection.branches.iter().find(|name| !failed && !known(name)).cloned()
+    }
+
+    /// Enters what a run did into the memory of the branch.
+    fn remember(&self, store: &Store, run: &RunId, branch: &BranchReport) {
+        if branch.outcome == Outcome::Skipped && branch.stages.is_empty() {
+            return;
+        }
+        let known = store.branch(&branch.project, branch.branch.as_ref()).ok().flatten();
+        let mut state =
+            known.unwrap_or_else(|| crate::state::BranchState::new(branch.project.clone(), branch.branch.clone()));
+        state.record(run, branch, self.clock.now());
+        let _ = store.save(&state);
+    }
+
+    /// A directory with a short path: bst makes a socket in it, whose path may have 107 bytes (unix(7)).
+    fn temporary(&self) -> Result<tempfile::TempDir, FetcherError> {
+        let wanted = self.environment.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+        let parent = if wanted.as_os_str().len() > 40 { PathBuf::from("/tmp") } else { wanted };
+        let made = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(&parent);
+        made.map_err(|source| FetcherError::Directory { path: parent.join(TEMPORARY), source })
+    }
+}
+
+const TEMPORARY: &str = "bst-fetcher-";
+
+/// Clears away what a killed run left, and tells of it.
+fn clear_killed(store: &Store, owner: &OsStr) -> Option<Diagnosis> {
+    let current = store.current()?;
+    let left = processes::clear_leftovers(owner);
+    if current.temporary.is_absolute() && is_ours(&current.temporary) {
+        let _ = fs::remove_dir_all(&current.temporary);
+    }
+    store.clear_current();
+    if let Ok(Some(mut report)) = store.report(&current.run) {
+        report.outcome = Outcome::Interrupted;
+        let _ = store.save_report(&report);
+    }
+    Some(explain::killed(&current.run, current.process, left))
+}
+
+fn empty_report(run: RunId, started: Timestamp) -> RunReport {
+    RunReport {
+        version: RunReport::VERSION,
+        run,
+        fetcher_version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        started,
+        finished: None,
+        outcome: Outcome::Interrupted,
+        configuration: None,
+        failures: Vec::new(),
+        branches: Vec::new(),
+    }
+}
+
+fn is_ours(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes()))
+}
+
+fn made(path: &Path) -> Result<PathBuf, FetcherError> {
+    let made = fs::create_dir_all(path).and_then(|()| path.canonicalize());
+    made.map_err(|source| FetcherError::Directory { path: path.to_owned(), source })
+}
+
+fn outcome(report: &RunReport, interrupted: bool) -> Outcome {
+    let outcomes = || report.branches.iter().map(|branch| branch.outcome);
+    let blamed = report.failures.iter().any(|failure| failure.kind != crate::diagnosis::Kind::Killed);
+    if interrupted || outcomes().any(|outcome| outcome == Outcome::Interrupted) {
+        Outcome::Interrupted
+    } else if outcomes().all(Outcome::is_good) {
+        match (blamed, report.branches.is_empty()) {
+            (false, _) => Outcome::Ok,
+            (true, true) => Outcome::Failed,
+            (true, false) => Outcome::Partial,
+        }
+    } else if outcomes().all(|outcome| outcome == Outcome::Failed) {
+        Outcome::Failed
+    } else {
+        Outcome::Partial
+    }
+}

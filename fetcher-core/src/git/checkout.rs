@@ -1,0 +1,270 @@
+//! A working tree that is exactly a commit, submodules included.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use git2::{Oid, Repository};
+
+use super::Note;
+use super::error::GitError;
+use super::files::{self, Trash};
+use super::gitdir::GitDirectory;
+use super::gitmodules::{self, Module};
+use super::mirror::Mirror;
+use super::store::Store;
+use super::tree::{Found, Walk};
+use super::written::Written;
+use crate::names::{CommitId, digest};
+
+/// Submodules inside submodules inside … deeper than this are a trap, not a project.
+const DEEPEST: usize = 10;
+/// As are more of them than this in one checkout.
+const MOST: usize = 1000;
+
+/// A working tree that was just made exactly a commit's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The working tree.
+    pub path: PathBuf,
+    /// The commit that it holds.
+    pub commit: CommitId,
+    /// How many files and links had to be written, submodules included: 0 where nothing had changed.
+    pub written: usize,
+    /// How many files, links and directories had to go, whether changed or not the commit's at all.
+    pub removed: usize,
+    /// What is worth saying: a mirror that was made anew, a submodule that was left out, attributes that do nothing.
+    pub notes: Vec<Note>,
+}
+
+impl Mirror<'_> {
+    /// Makes `directory/tree` exactly the commit: a working tree with a detached HEAD that shares this mirror's objects.
+    /// Whatever else was in it is gone. Beside it, `directory` holds what this library needs to know which files were
+    /// not touched since, so that those are not written again. `submodules` is the directory that holds the mirrors of
+    /// submodules, one an address, which every project may share; without it their directories stay empty.
+    ///
+    /// Only one thread or process may use a `directory` at a time, and nothing else may still run in it.
+    ///
+    /// # Errors
+    /// When the commit or a submodule cannot be had, when the commit holds what must not be written, or when a file
+    /// cannot be written or removed. The tree is then half the old one and must not be used, nor git be run in it; the
+    /// next call makes it right.
+    pub fn checkout(
+        &self,
+        directory: &Path,
+        commit: &CommitId,
+        submodules: Option<&Path>,
+    ) -> Result<Checked, GitError> {
+        let mut checkout = Checkout::open(directory, submodules)?;
+        let top = Place { path: PathBuf::new(), git: PathBuf::new(), depth: 0 };
+        checkout.one(self, &top, commit)?;
+        let Checkout { top, git, trash, .. } = &mut checkout;
+        let settled = git.settle(top, b".git", trash).and_then(|()| trash.empty());
+        settled.map_err(|error| GitError::io("write", &directory.join("tree/.git"), error))?;
+        checkout.forget()?;
+        Ok(Checked {
+            path: directory.join("tree"),
+            commit: commit.clone(),
+            written: checkout.written,
+            removed: checkout.trash.thrown,
+            notes: checkout.notes,
+        })
+    }
+}
+
+/// One checkout under way.
+struct Checkout<'c> {
+    directory: &'c Path,
+    /// The working tree's top.
+    top: OwnedFd,
+    /// What its `.git` has to hold.
+    git: GitDirectory,
+    submodules: Option<&'c Path>,
+    trash: Trash,
+    /// The files that say what was written.
+    indexes: Vec<PathBuf>,
+    seen: usize,
+    written: usize,
+    notes: Vec<Note>,
+}
+
+/// Where one repository of the checkout is.
+struct Place {
+    /// Its working tree below the top; empty for the top itself.
+    path: PathBuf,
+    /// Its git directory below the top's `.git`; empty for the top's.
+    git: PathBuf,
+    depth: usize,
+}
+
+impl<'c> Checkout<'c> {
+    fn open(directory: &'c Path, submodules: Option<&'c Path>) -> Result<Self, GitError> {
+        let failed = |error: io::Error| GitError::io("prepare", directory, error);
+        fs::create_dir_all(directory.join("written")).map_err(failed)?;
+        let slot = files::open_own(directory).map_err(failed)?;
+        let mut trash = Trash::open(&slot).map_err(failed)?;
+        let top = trash.directory(&slot, b"tree").map_err(failed)?;
+        let git = GitDirectory::default();
+        Ok(Self { directory, top, git, submodules, trash, indexes: Vec::new(), seen: 0, written: 0, notes: Vec::new() })
+    }
+
+    /// Checks out one repository, and then its submodules.
+    fn one(&mut self, mirror: &Mirror<'_>, place: &Place, commit: &CommitId) -> Result<(), GitError> {
+        let index = self.index(place);
+        self.indexes.push(index.clone());
+        let mut notes = Vec::new();
+        let (found, modules) = mirror.with_commit(commit, &mut notes, |repository| {
+            self.walk(mirror, repository, place, commit, Written::load(index.clone()))
+        })?;
+        self.notes.append(&mut notes);
+        self.notes.extend(found.notes);
+        self.written += found.written;
+        self.git_directory(place, commit, &mirror.objects(), &index)?;
+        if self.submodules.is_none() {
+            return Ok(());
+        }
+        for (path, commit) in found.submodules {
+            let path = String::from_utf8_lossy(&path).into_owned();
+            let module = modules.iter().find(|module| module.path == path);
+            self.submodule(mirror, place, &path, module, commit).map_err(|source| match source {
+                GitError::Cancelled => GitError::Cancelled,
+                source => {
+                    let url = module.map(|module| super::url::mask(&module.url)).unwrap_or_default();
+                    GitError::Submodule { path: PathBuf::from(&path), url, source: Box::new(source) }
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn walk(
+        &mut self,
+        mirror: &Mirror<'_>,
+        repository: &Repository,
+        place: &Place,
+        commit: &CommitId,
+        written: Written,
+    ) -> Result<(Found, Vec<Module>), GitError> {
+        let store: &Store = mirror.store();
+        let damage = |error: git2::Error| store.damage(&error);
+        let commit = repository.find_commit(Oid::from_str(commit.as_str()).map_err(damage)?).map_err(damage)?;
+        let modules = match commit.tree().map_err(damage)?.get_name(".gitmodules") {
+            Some(entry) if self.submodules.is_some() && entry.kind() == Some(git2::ObjectType::Blob) => {
+                let blob = repository.find_blob(entry.id()).map_err(damage)?;
+                gitmodules::parse(&String::from_utf8_lossy(blob.content()))
+            }
+            _ => Vec::new(),
+        };
+        let directory = self.descend(&self.top, &place.path)?;
+        let mut walk = Walk {
+            store,
+            repository,
+            trash: &mut self.trash,
+            written,
+            cancel: mirror.git().cancel,
+            git_file: (place.depth > 0).then(|| format!("gitdir: {}.git/{}\n", up(&place.path), place.git.display())),
+            prefix: place.path.clone(),
+            keep_submodules: self.submodules.is_some(),
+            found: Found::default(),
+        };
+        walk.directory(directory.as_fd(), commit.tree_id(), &mut Vec::new(), 0)?;
+        walk.written.save()?;
+        Ok((walk.found, modules))
+    }
+
+    fn submodule(
+        &mut self,
+        parent: &Mirror<'_>,
+        place: &Place,
+        path: &str,
+        module: Option<&Module>,
+        commit: Oid,
+    ) -> Result<(), GitError> {
+        let whole = place.path.join(path);
+        let refuse = |reason: &str| GitError::Tree { path: whole.clone(), reason: reason.to_owned() };
+        let module = module.ok_or_else(|| refuse("the commit has no submodule of this path in its .gitmodules"))?;
+        if module.left_out {
+            self.empty(&whole)?;
+            self.notes.push(Note::SubmoduleLeftOut { path: whole });
+            return Ok(());
+        }
+        if module.url.is_empty() {
+            return Err(refuse("its submodule has no url in .gitmodules"));
+        }
+        if !gitmodules::is_safe_name(&module.name) {
+            return Err(refuse("its submodule's name in .gitmodules is not one that git allows"));
+        }
+        self.seen += 1;
+        if place.depth >= DEEPEST || self.seen > MOST {
+            return Err(refuse("there are too many submodules, or too many inside each other"));
+        }
+        let commit = commit.to_string().parse().map_err(|_| refuse("its commit is no commit id"))?;
+        let remote = parent.remote().submodule(&module.url)?;
+        let mirrors = self.submodules.unwrap_or(self.directory);
+        let directory = mirrors.join(&digest(remote.url().as_str().as_bytes())[..32]);
+        let inner =
+            Place { path: whole.clone(), git: place.git.join("modules").join(&module.name), depth: place.depth + 1 };
+        self.one(&Mirror::new(parent.git(), &directory, remote), &inner, &commit)
+    }
+
+    /// Notes what the git directory of a repository has to hold.
+    fn git_directory(
+        &mut self,
+        place: &Place,
+        commit: &CommitId,
+        objects: &Path,
+        index: &Path,
+    ) -> Result<(), GitError> {
+        let index = fs::read(index).map_err(|error| GitError::io("read", index, error))?;
+        let worktree = format!("{}../{}", up(&place.git), place.path.display());
+        let worktree = (place.depth > 0).then_some(worktree.as_str());
+        if self.git.add(&place.git, commit.as_str(), worktree, objects, index) {
+            return Ok(());
+        }
+        let reason = "its submodule's name in .gitmodules collides with another's".to_owned();
+        Err(GitError::Tree { path: place.path.clone(), reason })
+    }
+
+    /// Removes what is in a directory of the working tree.
+    fn empty(&mut self, path: &Path) -> Result<(), GitError> {
+        let directory = self.descend(&self.top, path)?;
+        let names = files::names(&directory).map_err(|error| GitError::io("list", path, error))?;
+        let emptied = names.iter().try_for_each(|name| self.trash.throw(&directory, name));
+        emptied.map_err(|error| GitError::io("empty", path, error))
+    }
+
+    /// Opens a directory below another, step by step.
+    fn descend(&self, from: &OwnedFd, path: &Path) -> Result<OwnedFd, GitError> {
+        let start = from.try_clone();
+        let opened = path.iter().fold(start, |parent, name| files::open_directory(parent?, name.as_encoded_bytes()));
+        opened.map_err(|error| GitError::io("open", &self.directory.join("tree").join(path), error))
+    }
+
+    /// Removes what is kept of submodules that are no more.
+    fn forget(&self) -> Result<(), GitError> {
+        let directory = self.directory.join("written");
+        let failed = |error| GitError::io("tidy", &directory, error);
+        for entry in fs::read_dir(&directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if !self.indexes.contains(&path) {
+                fs::remove_file(path).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where it is kept what was written into a repository's working tree.
+    fn index(&self, place: &Place) -> PathBuf {
+        let name = match place.depth {
+            0 => "top".to_owned(),
+            _ => digest(place.path.as_os_str().as_encoded_bytes())[..32].to_owned(),
+        };
+        self.directory.join("written").join(name)
+    }
+}
+
+/// The way from a directory up to where its relative path begins.
+fn up(path: &Path) -> String {
+    "../".repeat(path.iter().count())
+}

@@ -1,0 +1,128 @@
+//! The one place that builds and runs git children.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::access::{Remote, local_environment};
+use super::error::{Failure, GitError, classify};
+use super::url::mask;
+use crate::cancel::Cancel;
+use crate::environment::Environment;
+use crate::runner::{Exit, Invocation, Runner};
+use crate::secret::Redactor;
+
+/// How git children are run: by whom, in which environment, for how long at most, and until when.
+#[derive(Clone, Copy)]
+pub struct Git<'a> {
+    /// Who runs them.
+    pub runner: &'a dyn Runner,
+    /// From which environment theirs is picked.
+    pub environment: &'a Environment,
+    /// What stops them, and every wait and walk in between.
+    pub cancel: &'a Cancel,
+    /// How long one of them, and so one exchange with a remote repository, may take.
+    pub timeout: Duration,
+}
+
+/// How much of what a child writes is kept: its end.
+const KEPT: usize = 64 * 1024;
+
+/// One git child.
+struct Task<'t> {
+    /// What it is for, in an error's words: "fetch from", say.
+    action: &'static str,
+    /// Whom or what it is about, in an error's words.
+    subject: &'t str,
+    environment: BTreeMap<OsString, OsString>,
+    /// Where it runs.
+    directory: &'t Path,
+    /// The repository it works on. Since it is named, git neither searches for one nor asks whose it is.
+    repository: &'t Path,
+    stdout: &'t Path,
+    args: &'t [&'t str],
+}
+
+impl Git<'_> {
+    /// Runs a `git` that needs no repository here, and gives what it wrote to its standard output. `directory` is one
+    /// of ours.
+    pub(super) fn ask(&self, directory: &Path, remote: &Remote, args: &[&str]) -> Result<String, GitError> {
+        let failed = |error| GitError::io("write in", directory, error);
+        fs::create_dir_all(directory).map_err(failed)?;
+        // The runner gives both streams as one; mixed, a warning in the middle of a line would hide a branch.
+        let stdout = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+        let task = Task {
+            action: "list the branches of",
+            subject: remote.url().as_str(),
+            environment: remote.environment(self.environment),
+            directory,
+            repository: Path::new("/dev/null"),
+            stdout: stdout.path(),
+            args,
+        };
+        self.run(task, &Redactor::new(remote.secret()))?;
+        let text = fs::read(stdout.path()).map_err(|error| GitError::io("read", stdout.path(), error))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Runs `git fetch` in a bare repository.
+    pub(super) fn fetch(&self, repository: &Path, remote: &Remote, args: &[&str]) -> Result<(), GitError> {
+        let task = Task {
+            action: "fetch from",
+            subject: remote.url().as_str(),
+            environment: remote.environment(self.environment),
+            directory: repository,
+            repository,
+            stdout: Path::new("/dev/null"),
+            args,
+        };
+        self.run(task, &Redactor::new(remote.secret()))
+    }
+
+    /// Runs `git gc` in a bare repository.
+    pub(super) fn collect_garbage(&self, repository: &Path) -> Result<(), GitError> {
+        let task = Task {
+            action: "collect garbage in",
+            subject: &repository.display().to_string(),
+            environment: local_environment(self.environment),
+            directory: repository,
+            repository,
+            stdout: Path::new("/dev/null"),
+            args: &["gc", "--quiet"],
+        };
+        self.run(task, &Redactor::default())
+    }
+
+    fn run(&self, task: Task<'_>, redactor: &Redactor) -> Result<(), GitError> {
+        let Task { action, subject, mut environment, directory, repository, stdout, args } = task;
+        environment.insert("GIT_DIR".into(), repository.into());
+        environment.insert("BST_FETCHER_STDOUT".into(), stdout.into());
+        let words = ["sh", "-c", r#"exec git "$@" >"$BST_FETCHER_STDOUT""#, "git"];
+        let command = words.iter().chain(args).map(OsString::from).collect();
+        let invocation = Invocation { command, directory: directory.to_owned(), environment, timeout: self.timeout };
+        let mut output = Vec::new();
+        let exit = self.runner.run(&invocation, self.cancel, &mut |piece| {
+            output.extend_from_slice(piece);
+            if output.len() > 2 * KEPT {
+                output.drain(..output.len() - KEPT);
+            }
+        })?;
+        let url = subject.to_owned();
+        match exit {
+            Exit::Status(0) => Ok(()),
+            Exit::TimedOut => Err(GitError::TimedOut { action, url, after: self.timeout }),
+            Exit::Cancelled => Err(GitError::Cancelled),
+            Exit::Status(status) => {
+                let output = mask(&redactor.redact(&String::from_utf8_lossy(&output)));
+                let failure = if status == 127 { Failure::Tool } else { classify(&output, &url) };
+                Err(GitError::Failed { action, url, failure, output })
+            }
+            Exit::Signal(signal) => {
+                let output = format!("git was killed by signal {signal}");
+                Err(GitError::Failed { action, url, failure: Failure::Killed, output })
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! What can go wrong between here and a git repository, sorted by what somebody would have to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::names::CommitId;
+use crate::runner::RunnerError;
+
+/// Why a repository could not be read, fetched or checked out. Addresses in it hold no credentials.
+#[derive(Debug, Error)]
+pub enum GitError {
+    /// An address that git must not be given.
+    #[error("{url:?} cannot be used as a repository's address: {reason}")]
+    Url {
+        /// The address, credentials masked.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A file with credentials that the configuration names cannot be used.
+    #[error("{what} {path:?} cannot be used: {reason}")]
+    Credentials {
+        /// Which file: "the token file", say.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// The git program could not be run.
+    #[error("cannot run git: {0}; is it installed, and in PATH?")]
+    Start(#[from] RunnerError),
+    /// The git program failed.
+    #[error("cannot {action} {url}: {}", last_line(.output))]
+    Failed {
+        /// What was tried: "list the branches of", say.
+        action: &'static str,
+        /// The repository's address.
+        url: String,
+        /// What sort of failure git's words tell of.
+        failure: Failure,
+        /// The end of what git and the other side wrote, credentials masked.
+        output: String,
+    },
+    /// The git program took longer than it may.
+    #[error("cannot {action} {url}: no end after {after:?}")]
+    TimedOut {
+        /// What was tried.
+        action: &'static str,
+        /// The repository's address.
+        url: String,
+        /// How long it was given.
+        after: Duration,
+    },
+    /// Somebody stopped the run.
+    #[error("stopped before the end")]
+    Cancelled,
+    /// No branch is configured, and the repository names no default branch.
+    #[error("{url} has no default branch: {reason}; name the branches in the configuration")]
+    NoDefaultBranch {
+        /// The repository's address.
+        url: String,
+        /// Why: it is empty, its HEAD is detached, or names a branch that is not there.
+        reason: &'static str,
+    },
+    /// A pattern for branches that is none.
+    #[error("{pattern:?} is not a pattern for branches: {reason}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The remote repository does not have, or does not give, a commit.
+    #[error("{url} does not have the commit {commit}; it may have been force-pushed away")]
+    NoCommit {
+        /// The repository's address.
+        url: String,
+        /// The commit.
+        commit: CommitId,
+    },
+    /// Objects are missing or broken, also after the mirror was made anew: the repository itself is broken.
+    #[error("the mirror {directory:?} is corrupt: {reason}")]
+    Corrupt {
+        /// The mirror's directory.
+        directory: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// A commit holds something that must not, or cannot, be written into a working tree.
+    #[error("{path:?} in the commit cannot be checked out: {reason}")]
+    Tree {
+        /// The path inside the working tree.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A submodule could not be checked out.
+    #[error("the submodule {path:?} ({url}): {source}")]
+    Submodule {
+        /// The submodule's path inside its superproject.
+        path: PathBuf,
+        /// Its address, credentials masked; empty where there is none.
+        url: String,
+        /// Why.
+        source: Box<GitError>,
+    },
+    /// A file of the mirror or the checkout cannot be written, read or removed.
+    #[error("cannot {action} {path:?}: {source}")]
+    Io {
+        /// What was tried: "write", say.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+/// The sorts of failure that git tells of, by what would mend them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// The host's name could not be resolved.
+    Dns,
+    /// The host could not be reached, refused, or stopped in the middle.
+    Unreachable,
+    /// The host wants other credentials (401, 403, a refused key).
+    Unauthorised,
+    /// There is no such repository, or these credentials may not know of it.
+    NotFound,
+    /// The repository does not have a branch or commit.
+    RefMissing,
+    /// The host asks to be left alone for a while (429).
+    RateLimited,
+    /// The host is broken (5xx).
+    ServerError,
+    /// The host's ssh key is not known, or is another one than before.
+    HostKey,
+    /// TLS could not be agreed on, or the certificate is not trusted.
+    Tls,
+    /// The disk is full.
+    DiskFull,
+    /// A file cannot be read or written.
+    Permission,
+    /// The repository on this machine belongs to somebody else (git's `safe.directory`).
+    Ownership,
+    /// The way to reach it is not allowed: git's `protocol.allow`, or a local path in a submodule of a remote
+    /// repository.
+    Protocol,
+    /// The git program is missing, or is too old for what was asked.
+    Tool,
+    /// Objects are missing or broken, here or on the other side.
+    Corrupt,
+    /// The configuration is wrong: an address, a pattern, a credentials file, no branches.
+    Configuration,
+    /// The project's repository is wrong: a submodule without address, a path that cannot be checked out.
+    Repository,
+    /// The git program was killed by somebody else.
+    Killed,
+    /// It took too long.
+    TimedOut,
+    /// Somebody stopped the run.
+    Cancelled,
+    /// None of these; git's words have to be read.
+    Unknown,
+}
+
+impl GitError {
+    /// What sort of failure it is: a submodule's is that of its cause.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Url { .. } | Self::Credentials { .. } | Self::NoDefaultBranch { .. } | Self::Pattern { .. } => {
+                Failure::Configuration
+            }
+            Self::Start(_) => Failure::Tool,
+            Self::Failed { failure, .. } => *failure,
+            Self::TimedOut { .. } => Failure::TimedOut,
+            Self::Cancelled => Failure::Cancelled,
+            Self::NoCommit { .. } => Failure::RefMissing,
+            Self::Corrupt { .. } => Failure::Corrupt,
+            Self::Tree { .. } => Failure::Repository,
+            Self::Submodule { source, .. } => match source.failure() {
+                Failure::Configuration => Failure::Repository,
+                failure => failure,
+            },
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Failure::DiskFull,
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Failure::Permission,
+                _ => Failure::Unknown,
+            },
+        }
+    }
+
+    /// Makes an error of the system's word on a file.
+    pub(super) fn io(action: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
+        Self::Io { action, path: path.to_owned(), source: source.into() }
+    }
+
+    /// Whether it may lie in the mirror itself, so that making it anew is worth a try.
+    pub(super) fn blames_mirror(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Failed { failure: Failure::Corrupt | Failure::Unknown, .. })
+    }
+}
+
+/// What git says, and what it means. Git's messages are those of its source at 2.47 in the C locale (`connect.c`,
+/// `http.c`, `remote-curl.c`, `transport.c`, `fetch-pack.c`, `daemon.c`), ssh's those of OpenSSH 9.2. The first that
+/// occurs decides: what is particular stands before what git adds to every failure.
+const WORDS: &[(&str, Failure)] = &[
+    ("no space left on device", Failure::DiskFull),
+    ("disk quota exceeded", Failure::DiskFull),
+    ("host key verification failed", Failure::HostKey),
+    ("remote host identification has changed", Failure::HostKey),
+    ("dubious ownership", Failure::Ownership),
+    ("' not allowed", Failure::Protocol),
+    ("could not resolve host", Failure::Dns),
+    ("unable to look up", Failure::Dns),
+    ("couldn't find remote ref", Failure::RefMissing),
+    ("not our ref", Failure::RefMissing),
+    ("unadvertised object", Failure::RefMissing),
+    ("ssl certificate", Failure::Tls),
+    ("server certificate", Failure::Tls),
+    ("peer's certificate", Failure::Tls),
+    ("certificate verif", Failure::Tls),
+    ("certificate subject", Failure::Tls),
+    ("gnutls_handshake", Failure::Tls),
+    ("ssl routines", Failure::Tls),
+    ("ssl_connect", Failure::Tls),
+    ("tls connect error", Failure::Tls),
+    ("tlsv1", Failure::Tls),
+    ("authentication failed", Failure::Unauthorised),
+    ("could not read username", Failure::Unauthorised),
+    ("could not read password", Failure::Unauthorised),
+    ("unable to get password", Failure::Unauthorised),
+    ("returned error: 401", Failure::Unauthorised),
+    ("returned error: 403", Failure::Unauthorised),
+    ("permission denied (", Failure::Unauthorised),
+    ("too many authentication failures", Failure::Unauthorised),
+    ("returned error: 404", Failure::NotFound),
+    ("returned error: 410", Failure::NotFound),
+    ("returned error: 429", Failure::RateLimited),
+    ("returned error: 5", Failure::ServerError),
+    ("does not appear to be a git repository", Failure::NotFound),
+    ("repository not found", Failure::NotFound),
+    ("repository not exported", Failure::NotFound),
+    ("no such repository", Failure::NotFound),
+    ("' not found", Failure::NotFound),
+    ("connection refused", Failure::Unreachable),
+    ("connection timed out", Failure::Unreachable),
+    ("connection reset", Failure::Unreachable),
+    ("connection closed", Failure::Unreachable),
+    ("failed to connect", Failure::Unreachable),
+    ("couldn't connect", Failure::Unreachable),
+    ("unable to connect", Failure::Unreachable),
+    ("no route to host", Failure::Unreachable),
+    ("network is unreachable", Failure::Unreachable),
+    ("operation too slow", Failure::Unreachable),
+    ("operation timed out", Failure::Unreachable),
+    ("empty reply from server", Failure::Unreachable),
+    ("bad object", Failure::Corrupt),
+    ("corrupt", Failure::Corrupt),
+    ("unable to read", Failure::Corrupt),
+    ("necessary objects", Failure::Corrupt),
+    ("missing blob", Failure::Corrupt),
+    ("missing tree", Failure::Corrupt),
+    ("inflate", Failure::Corrupt),
+    ("packfile", Failure::Corrupt),
+    ("permission denied", Failure::Permission),
+    ("read-only file system", Failure::Permission),
+    ("unknown option", Failure::Tool),
+    ("mismatched algorithms", Failure::Tool),
+    ("git: not found", Failure::Tool),
+    ("rpc failed", Failure::Unreachable),
+    ("early eof", Failure::Unreachable),
+    ("hung up unexpectedly", Failure::Unreachable),
+    ("unexpected disconnect", Failure::Unreachable),
+    ("could not read from remote repository", Failure::Unreachable),
+];
+
+/// What sort of failure git's words tell of. The address is taken out first, for a repository may be called anything.
+pub(super) fn classify(output: &str, url: &str) -> Failure {
+    let output = output.replace(url, "").to_lowercase();
+    WORDS.iter().find(|(words, _)| output.contains(words)).map_or(Failure::Unknown, |(_, failure)| *failure)
+}
+
+/// The line that says most: the last that git itself calls fatal or an error, else the last; what git adds to every
+/// failure of a transport says nothing.
+fn last_line(output: &str) -> &str {
+    const VAGUE: [&str; 3] =
+        ["Could not read from remote repository", "Please make sure you have", "and the repository"];
+    let telling = || {
+        let lines = output.lines().map(str::trim).filter(|line| !line.is_empty()).rev();
+        lines.filter(|line| !VAGUE.iter().any(|vague| line.contains(vague)))
+    };
+    let fatal = |line: &&str| line.starts_with("fatal:") || line.starts_with("error:");
+    telling().find(fatal).or_else(|| telling().next()).unwrap_or("git says nothing")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_does_not_decide_what_the_failure_is() {
+        let output = "fatal: repository 'https://h/corrupt-ssl certificate' not found";
+        assert_eq!(classify(output, "https://h/corrupt-ssl certificate"), Failure::NotFound);
+    }
+
+    #[test]
+    fn the_line_that_says_most_is_shown() {
+        let output = "Host key verification failed.\nfatal: Could not read from remote repository.\n\n\
+            Please make sure you have the correct access rights\nand the repository exists.\n";
+        assert_eq!(last_line(output), "Host key verification failed.");
+        assert_eq!(classify(output, "ssh://h/x"), Failure::HostKey);
+        assert_eq!(last_line("fatal: one\nerror: two\nhint: three"), "error: two");
+    }
+}

@@ -1,0 +1,233 @@
+//! A mirror on disk: a bare repository of which this library writes everything but the objects itself, so that
+//! whatever a killed run or a bad disk left of it is simply written anew.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use git2::{ErrorClass, ErrorCode, Odb, Oid, Repository};
+
+use super::error::GitError;
+use super::refs::Tip;
+use crate::cancel::Cancel;
+use crate::names::CommitId;
+
+/// HEAD of every mirror; nothing reads it.
+const HEAD: &str = "ref: refs/heads/main\n";
+/// The configuration of every mirror. Packs are kept as they come (`unpackLimit`), and garbage is collected when this
+/// library says so.
+const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n[gc]\n\tauto = 0\n\
+    [maintenance]\n\tauto = false\n[transfer]\n\tunpackLimit = 1\n[fetch]\n\tunpackLimit = 1\n";
+/// More packs than this slow down every look-up.
+const MANY_PACKS: usize = 50;
+
+/// The directory of a mirror.
+#[derive(Debug, Clone)]
+pub(super) struct Store(PathBuf);
+
+/// References by full name.
+pub(super) type Refs = BTreeMap<String, String>;
+
+impl Store {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self(directory)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The path beside the mirror that has one more suffix.
+    pub(super) fn beside(&self, suffix: &str) -> Self {
+        let mut path = self.0.clone().into_os_string();
+        path.push(".");
+        path.push(suffix);
+        Self(path.into())
+    }
+
+    /// Where the objects are.
+    pub(super) fn objects(&self) -> PathBuf {
+        self.0.join("objects")
+    }
+
+    /// Waits for the mirror: alone (to change it) or with others (to read it). It is a lock of the kernel's on a file
+    /// beside the mirror, so that it ends with its holder and outlives the mirror's being made anew.
+    pub(super) fn lock(&self, alone: bool, cancel: &Cancel) -> Result<File, GitError> {
+        let path = self.beside("lock").0;
+        let failed = |error| GitError::io("lock", &path, error);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        loop {
+            match if alone { file.try_lock() } else { file.try_lock_shared() } {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                Err(TryLockError::WouldBlock) if cancel.wait(Duration::from_millis(10)) => {
+                    return Err(GitError::Cancelled);
+                }
+                Err(TryLockError::WouldBlock) => (),
+            }
+        }
+    }
+
+    /// Whether there is one at all.
+    pub(super) fn exists(&self) -> bool {
+        self.objects().is_dir()
+    }
+
+    /// Which making of the mirror this is, to see whether somebody else made it anew meanwhile.
+    pub(super) fn generation(&self) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(&self.0).map_or(0, |metadata| metadata.ino())
+    }
+
+    /// Makes the mirror ready for git: what is missing is made, what a killed git left is removed, and what git reads
+    /// before anything else is as it should be. Only for who holds the lock alone.
+    pub(super) fn prepare(&self) -> Result<(), GitError> {
+        let failed = |error| GitError::io("prepare", &self.0, error);
+        if fs::symlink_metadata(&self.0).is_ok_and(|metadata| !metadata.is_dir()) {
+            fs::remove_file(&self.0).map_err(failed)?;
+        }
+        for directory in ["objects/pack", "objects/info", "refs"] {
+            fs::create_dir_all(self.0.join(directory)).map_err(failed)?;
+        }
+        for (name, text) in [("HEAD", HEAD), ("config", CONFIG)] {
+            let path = self.0.join(name);
+            if fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
+                remove(&path).and_then(|()| fs::write(&path, text)).map_err(failed)?;
+            }
+        }
+        for directory in ["", "objects/pack", "objects/info"] {
+            remove_leftovers(&self.0.join(directory)).map_err(failed)?;
+        }
+        // A loose reference would win over the file of all references.
+        let loose = self.0.join("refs");
+        remove(&loose).and_then(|()| fs::create_dir(&loose)).map_err(failed)
+    }
+
+    /// Removes the mirror.
+    pub(super) fn remove(&self) -> Result<(), GitError> {
+        remove(&self.0).map_err(|error| GitError::io("remove", &self.0, error))
+    }
+
+    /// Puts another mirror in this one's place.
+    pub(super) fn replace_with(&self, other: &Store) -> Result<(), GitError> {
+        let old = self.beside("old");
+        old.remove()?;
+        if self.0.exists() {
+            fs::rename(&self.0, &old.0).map_err(|error| GitError::io("rename", &self.0, error))?;
+        }
+        fs::rename(&other.0, &self.0).map_err(|error| GitError::io("rename", &other.0, error))?;
+        old.remove()
+    }
+
+    /// The references that this library wrote.
+    ///
+    /// # Errors
+    /// The reason why they cannot be read.
+    pub(super) fn refs(&self) -> Result<Refs, String> {
+        let text = match fs::read_to_string(self.0.join("packed-refs")) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Refs::new()),
+            Err(error) => return Err(format!("its references cannot be read: {error}")),
+        };
+        let lines = text.lines().filter(|line| !line.starts_with(['#', '^']));
+        let parsed = lines.map(|line| {
+            let (id, name) = line.split_once(' ')?;
+            (id.parse::<CommitId>().is_ok() && name.starts_with("refs/")).then(|| (name.to_owned(), id.to_owned()))
+        });
+        parsed.collect::<Option<_>>().ok_or_else(|| "its references are garbage".to_owned())
+    }
+
+    /// Looks, without much ado, whether the mirror is whole: whether all that it should have can at least be begun to
+    /// be read.
+    pub(super) fn check(&self) -> Result<(), GitError> {
+        let corrupt = |reason| GitError::Corrupt { directory: self.0.clone(), reason };
+        let refs = self.refs().map_err(corrupt)?;
+        let repository = self.open()?;
+        let commit = |id: &String| id.parse().is_ok_and(|commit| Self::has(&repository, &commit));
+        match refs.iter().find(|(_, id)| !commit(id)) {
+            None => Ok(()),
+            Some((name, id)) => Err(corrupt(format!("{name} is {id}, which cannot be read"))),
+        }
+    }
+
+    /// Makes these all the references that there are, in one step.
+    pub(super) fn set_refs(&self, refs: &Refs) -> Result<(), GitError> {
+        let path = self.0.join("packed-refs");
+        let failed = |error| GitError::io("write", &path, error);
+        if self.refs().as_ref() != Ok(refs) {
+            // `sorted` is true: a BTreeMap's order is that of the bytes, which is git's.
+            let lines = refs.iter().flat_map(|(name, id)| [id, " ", name, "\n"]);
+            let text = ["# pack-refs with: sorted \n"].into_iter().chain(lines).collect::<String>();
+            let fresh = path.with_extension("new");
+            fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &path)).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// The objects, for reading. No configuration is read, this user's or the machine's.
+    pub(super) fn open(&self) -> Result<Repository, GitError> {
+        let objects = self.objects();
+        let path = objects.to_str().filter(|path| !path.contains('\n'));
+        let path =
+            path.ok_or_else(|| GitError::io("open", &objects, io::Error::from(io::ErrorKind::InvalidFilename)))?;
+        let odb = Odb::new().map_err(|error| self.damage(&error))?;
+        odb.add_disk_alternate(path).map_err(|error| self.damage(&error))?;
+        Repository::from_odb(odb).map_err(|error| self.damage(&error))
+    }
+
+    /// Whether a commit and its tree are there and can be read.
+    pub(super) fn has(repository: &Repository, commit: &CommitId) -> bool {
+        Oid::from_str(commit.as_str()).and_then(|id| repository.find_commit(id)?.tree()).is_ok()
+    }
+
+    /// The tips that are not there.
+    pub(super) fn lacks(&self, tips: &[Tip]) -> Result<Vec<Tip>, GitError> {
+        let repository = self.open()?;
+        Ok(tips.iter().filter(|tip| !Self::has(&repository, &tip.commit)).cloned().collect())
+    }
+
+    /// Whether garbage should be collected.
+    pub(super) fn is_littered(&self) -> bool {
+        let packs = fs::read_dir(self.objects().join("pack")).into_iter().flatten().flatten();
+        packs.filter(|entry| entry.path().extension().is_some_and(|e| e == "pack")).count() > MANY_PACKS
+    }
+
+    /// What libgit2 says of the objects, as an error: they are broken, unless the machine itself failed.
+    pub(super) fn damage(&self, error: &git2::Error) -> GitError {
+        match error.class() {
+            ErrorClass::NoMemory => GitError::io("read", &self.0, io::Error::from(io::ErrorKind::OutOfMemory)),
+            ErrorClass::Os if error.code() != ErrorCode::NotFound => {
+                GitError::io("read", &self.0, io::Error::other(error.message().to_owned()))
+            }
+            _ => GitError::Corrupt { directory: self.0.clone(), reason: error.message().to_owned() },
+        }
+    }
+}
+
+/// Removes whatever is there.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+/// Removes what a git that was killed leaves: locks, and files that were not yet whole.
+fn remove_leftovers(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(".lock") || name.starts_with("tmp_") || name.starts_with(".tmp") || name == "gc.pid" {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! Making a directory hold exactly a commit's tree, whatever it held before.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use git2::{FileMode, Oid, Repository};
+use rustix::fs::FileType;
+
+use super::Note;
+use super::error::GitError;
+use super::files::{self, Trash};
+use super::store::Store;
+use super::written::{Trust, Written};
+use crate::cancel::Cancel;
+
+/// Deeper trees are a trap, not a project.
+const DEEPEST: usize = 200;
+
+/// One walk over a working tree.
+pub(super) struct Walk<'w> {
+    pub(super) store: &'w Store,
+    pub(super) repository: &'w Repository,
+    pub(super) trash: &'w mut Trash,
+    pub(super) written: Written,
+    pub(super) cancel: &'w Cancel,
+    /// The file `.git` of a submodule; none at the top, whose `.git` is made apart.
+    pub(super) git_file: Option<String>,
+    /// The working tree's path inside the checkout, for messages.
+    pub(super) prefix: PathBuf,
+    /// Whether a submodule's directory is left to who checks it out, else it is emptied.
+    pub(super) keep_submodules: bool,
+    pub(super) found: Found,
+}
+
+/// What a walk found and did.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Submodules: path and commit.
+    pub(super) submodules: Vec<(Vec<u8>, Oid)>,
+    /// How many files and links were written.
+    pub(super) written: usize,
+    pub(super) notes: Vec<Note>,
+}
+
+/// What a tree says of one name.
+#[derive(Clone, Copy)]
+struct Entry {
+    kind: Kind,
+    id: Oid,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    File,
+    Executable,
+    Link,
+    Directory,
+    Submodule,
+}
+
+impl Walk<'_> {
+    /// Makes a directory hold exactly a tree.
+    pub(super) fn directory(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        tree: Oid,
+        path: &mut Vec<u8>,
+        depth: usize,
+    ) -> Result<(), GitError> {
+        if self.cancel.is_cancelled() {
+            return Err(GitError::Cancelled);
+        }
+        if depth > DEEPEST {
+            return Err(self.refuse(path, &format!("it is more than {DEEPEST} directories deep")));
+        }
+        let expected = self.entries(tree, path)?;
+        let names = files::names(directory).map_err(|error| self.failed("list", path, error))?;
+        for name in names {
+            let is_git = depth == 0 && name == b".git";
+            if !is_git && !expected.contains_key(&name) {
+                self.at(path, &name, |walk, path| {
+                    walk.trash.throw(directory, &name).map_err(|error| walk.failed("remove", path, error))
+                })?;
+            }
+        }
+        if depth == 0 {
+            self.git_file(directory)?;
+        }
+        for (name, entry) in expected {
+            self.at(path, &name, |walk, path| walk.entry(directory, &name, entry, path, depth))?;
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        entry: Entry,
+        path: &mut Vec<u8>,
+        depth: usize,
+    ) -> Result<(), GitError> {
+        match entry.kind {
+            Kind::File | Kind::Executable => self.file(parent, name, entry, path),
+            Kind::Link => self.link(parent, name, entry, path),
+            Kind::Directory => {
+                let directory = self.open(parent, name, path)?;
+                self.directory(directory.as_fd(), entry.id, path, depth + 1)
+            }
+            Kind::Submodule => {
+                let directory = self.open(parent, name, path)?;
+                self.written.note(path, entry.id, u32::from(FileMode::Commit), None, Trust::Untouched);
+                self.found.submodules.push((path.clone(), entry.id));
+                let leftovers = if self.keep_submodules { Ok(Vec::new()) } else { files::names(&directory) };
+                let mut leftovers = leftovers.map_err(|error| self.failed("list", path, error))?.into_iter();
+                let emptied = leftovers.try_for_each(|name| self.trash.throw(&directory, &name));
+                emptied.map_err(|error| self.failed("empty", path, error))
+            }
+        }
+    }
+
+    fn file(&mut self, parent: BorrowedFd<'_>, name: &[u8], entry: Entry, path: &[u8]) -> Result<(), GitError> {
+        if name == b".gitattributes" {
+            let blob = self.repository.find_blob(entry.id).map_err(|error| self.store.damage(&error))?;
+            self.note_attributes(path, blob.content());
+        }
+        let executable = entry.kind == Kind::Executable;
+        let mode = u32::from(if executable { FileMode::BlobExecutable } else { FileMode::Blob });
+        let stat = files::stat(parent, name).map_err(|error| self.failed("look at", path, error))?;
+        let regular = stat.filter(|stat| files::kind(stat) == FileType::RegularFile);
+        let trust = regular.map_or(Trust::Touched, |stat| self.written.trust(path, entry.id, mode, &stat));
+        if trust == Trust::Untouched {
+            self.written.note(path, entry.id, mode, regular.as_ref(), trust);
+            return Ok(());
+        }
+        let blob = self.repository.find_blob(entry.id).map_err(|error| self.store.damage(&error))?;
+        let bits = if executable { 0o100 } else { 0 };
+        let usual = regular.filter(|stat| trust == Trust::Doubtful && stat.st_mode & 0o7102 == bits);
+        let kept = usual.filter(|_| files::holds(parent, name, blob.content()).unwrap_or(false));
+        let stat = match kept {
+            Some(stat) => stat,
+            None => self
+                .trash
+                .throw(parent, name)
+                .and_then(|()| files::write_new(parent, name, blob.content(), executable))
+                .map_err(|error| self.failed("write", path, error))?,
+        };
+        self.found.written += usize::from(kept.is_none());
+        self.written.note(path, entry.id, mode, Some(&stat), trust);
+        Ok(())
+    }
+
+    fn link(&mut self, parent: BorrowedFd<'_>, name: &[u8], entry: Entry, path: &[u8]) -> Result<(), GitError> {
+        let blob = self.repository.find_blob(entry.id).map_err(|error| self.store.damage(&error))?;
+        let there =
+            rustix::fs::readlinkat(parent, name, Vec::new()).is_ok_and(|target| target.as_bytes() == blob.content());
+        if !there {
+            let made = self.trash.throw(parent, name);
+            made.and_then(|()| Ok(rustix::fs::symlinkat(blob.content(), parent, name)?))
+                .map_err(|error| self.failed("write", path, error))?;
+            self.found.written += 1;
+        }
+        let stat = files::stat(parent, name).map_err(|error| self.failed("look at", path, error))?;
+        let trust = if there { Trust::Untouched } else { Trust::Touched };
+        self.written.note(path, entry.id, u32::from(FileMode::Link), stat.as_ref(), trust);
+        Ok(())
+    }
+
+    /// Opens a directory that has to be there; what is there instead is removed.
+    fn open(&mut self, parent: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<std::os::fd::OwnedFd, GitError> {
+        self.trash.directory(parent, name).map_err(|error| self.failed("open", path, error))
+    }
+
+    /// Makes the `.git` of a submodule the file that git makes it, so that a directory's content is the same wherever
+    /// it is checked out.
+    fn git_file(&mut self, directory: BorrowedFd<'_>) -> Result<(), GitError> {
+        let Some(content) = self.git_file.clone() else { return Ok(()) };
+        let settled = self.trash.settle(directory, b".git", content.as_bytes());
+        settled.map_err(|error| self.failed("write", b".git", error))
+    }
+
+    /// The entries of a tree by name. Names that could lead elsewhere, which git itself refuses too, are refused.
+    fn entries(&self, tree: Oid, path: &[u8]) -> Result<BTreeMap<Vec<u8>, Entry>, GitError> {
+        let tree = self.repository.find_tree(tree).map_err(|error| self.store.damage(&error))?;
+        let mut entries = BTreeMap::new();
+        for entry in &tree {
+            let name = entry.name_bytes();
+            let bad = matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.eq_ignore_ascii_case(b".git");
+            let kind = match entry.filemode() {
+                0o040_000 => Kind::Directory,
+                0o100_755 => Kind::Executable,
+                0o100_644 => Kind::File,
+                0o120_000 => Kind::Link,
+                0o160_000 => Kind::Submodule,
+                _ => return Err(self.refuse(path, "it has an entry of no known type")),
+            };
+            if bad || entries.insert(name.to_vec(), Entry { kind, id: entry.id() }).is_some() {
+                let name = String::from_utf8_lossy(name);
+                return Err(self.refuse(path, &format!("it holds the name {name:?}, which git does not allow there")));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Says which conversions a project asks for: none is done, for a filter is a program.
+    fn note_attributes(&mut self, path: &[u8], content: &[u8]) {
+        let text = String::from_utf8_lossy(content);
+        let converts = |word: &str| {
+            word.starts_with("filter=")
+                || word == "eol=crlf"
+                || word == "ident"
+                || word.starts_with("working-tree-encoding=")
+        };
+        let words = text.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace);
+        let mut asked: Vec<_> = words.filter(|word| converts(word)).map(str::to_owned).collect();
+        asked.sort();
+        asked.dedup();
+        if !asked.is_empty() {
+            self.found.notes.push(Note::Unconverted { file: self.shown(path), attributes: asked });
+        }
+    }
+
+    /// Does something with the path of a name in a directory.
+    fn at<T>(&mut self, path: &mut Vec<u8>, name: &[u8], act: impl FnOnce(&mut Self, &mut Vec<u8>) -> T) -> T {
+        let length = path.len();
+        if length > 0 {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        let result = act(self, path);
+        path.truncate(length);
+        result
+    }
+
+    fn shown(&self, path: &[u8]) -> PathBuf {
+        self.prefix.join(OsStr::from_bytes(path))
+    }
+
+    fn failed(&self, action: &'static str, path: &[u8], error: io::Error) -> GitError {
+        GitError::io(action, &self.shown(path), error)
+    }
+
+    fn refuse(&self, path: &[u8], reason: &str) -> GitError {
+        GitError::Tree { path: self.shown(path), reason: reason.to_owned() }
+    }
+}

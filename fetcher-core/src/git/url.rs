@@ -1,0 +1,320 @@
+//! Addresses of git repositories: which are allowed, what in them is secret, and what a relative one means.
+
+use std::fmt;
+
+use super::error::GitError;
+use crate::secret::Secret;
+
+/// An address of a git repository that may be asked. What was secret in it is kept apart: its text, which goes to
+/// git's argument vector and into reports, holds no password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteUrl {
+    text: String,
+    scheme: Scheme,
+    user: Option<String>,
+    password: Option<Secret>,
+}
+
+/// How a repository is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// `http://` and `https://`.
+    Http,
+    /// `ssh://` and its like.
+    Ssh,
+    /// `user@host:path`.
+    Scp,
+    /// `git://`.
+    Git,
+    /// `file://`.
+    File,
+    /// An absolute path.
+    Path,
+}
+
+impl RemoteUrl {
+    /// Takes an address apart: `https://`, `http://`, `ssh://`, `git://`, `file://`, `[user@]host:path`, or an
+    /// absolute path. User and password in an `http` address leave its text, for argument vectors can be read by
+    /// everybody on the machine.
+    ///
+    /// # Errors
+    /// [`GitError::Url`] where git must not be given such an address: remote helpers (`ext::`), unknown schemes, an
+    /// address or host that begins with `-`, control characters, relative paths, a password where git has no use
+    /// for one.
+    pub fn parse(url: &str) -> Result<Self, GitError> {
+        let refuse = |reason| Err(GitError::Url { url: mask(url), reason });
+        if url.is_empty() {
+            return refuse("it is empty");
+        }
+        if url.starts_with('-') {
+            return refuse("it begins with '-'");
+        }
+        if url.chars().any(char::is_control) {
+            return refuse("it holds a control character");
+        }
+        let plain = |scheme| Self { text: url.to_owned(), scheme, user: None, password: None };
+        if url.starts_with('/') {
+            return Ok(plain(Scheme::Path));
+        }
+        if let Some((scheme, rest)) = url.split_once("://") {
+            return match scheme.to_ascii_lowercase().as_str() {
+                "file" if rest.starts_with('/') => Ok(plain(Scheme::File)),
+                "file" => refuse("a file:// address needs an absolute path"),
+                "http" | "https" => Self::http(url, scheme, rest),
+                "ssh" | "git+ssh" | "ssh+git" => Self::with_host(plain(Scheme::Ssh), rest),
+                "git" => Self::with_host(plain(Scheme::Git), rest),
+                _ => refuse("its scheme is not https, http, ssh, git or file"),
+            };
+        }
+        match url.split_once(':') {
+            Some((_, path)) if path.starts_with(':') => refuse("remote helpers (NAME::…) are not allowed"),
+            Some((host, path)) if !host.contains('/') && !host.is_empty() && !path.is_empty() => {
+                if host_of(host).starts_with('-') || path.starts_with('-') {
+                    return refuse("its host or path begins with '-'");
+                }
+                Ok(plain(Scheme::Scp))
+            }
+            _ => refuse("it is neither an address with a scheme, nor host:path, nor an absolute path"),
+        }
+    }
+
+    fn http(url: &str, scheme: &str, rest: &str) -> Result<Self, GitError> {
+        let (authority, path) = split_authority(rest);
+        let host = host_of(authority);
+        if host.is_empty() || host.starts_with('-') {
+            return Err(GitError::Url { url: mask(url), reason: "it has no host, or one that begins with '-'" });
+        }
+        let userinfo = (host.len() < authority.len()).then(|| &authority[..authority.len() - host.len() - 1]);
+        let (user, password) = match userinfo.map(|info| info.split_once(':').unwrap_or((info, ""))) {
+            None => (None, None),
+            Some((user, "")) => (Some(decode(user)), None),
+            Some((user, password)) => (Some(decode(user)), Some(Secret::new(decode(password)))),
+        };
+        let held = [user.as_deref(), password.as_ref().map(Secret::expose)];
+        if held.into_iter().flatten().any(|text| text.contains(['\n', '\r', '\0'])) {
+            return Err(GitError::Url { url: mask(url), reason: "its user or password holds a line end" });
+        }
+        Ok(Self { text: format!("{scheme}://{host}{path}"), scheme: Scheme::Http, user, password })
+    }
+
+    fn with_host(self, rest: &str) -> Result<Self, GitError> {
+        let (authority, path) = split_authority(rest);
+        let host = host_of(authority);
+        let refuse = |reason| Err(GitError::Url { url: mask(&self.text), reason });
+        if host.is_empty() || host.starts_with('-') || path.starts_with("/-") {
+            return refuse("it has no host, or its host or path begins with '-'");
+        }
+        if authority[..authority.len() - host.len()].contains(':') {
+            return refuse("git has no use for a password in an ssh:// or git:// address; use a key");
+        }
+        Ok(self)
+    }
+
+    /// The address as git gets it and as reports show it: without user and password for `http`.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The user that an `http` address named.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The password that an `http` address held.
+    pub(super) fn password(&self) -> Option<&Secret> {
+        self.password.as_ref()
+    }
+
+    /// Scheme and host with port of an `http` address: to whom its credentials may be sent.
+    pub(super) fn origin(&self) -> Option<&str> {
+        let start = self.text.find("://")? + 3;
+        let end = self.text[start..].find(['/', '?', '#']).map_or(self.text.len(), |at| start + at);
+        (self.scheme == Scheme::Http).then(|| &self.text[..end])
+    }
+
+    /// Whether the repository lies on this machine's own file system.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self.scheme, Scheme::File | Scheme::Path)
+    }
+
+    /// What a submodule's address means in a repository that came from here: `./` and `../` are relative to this
+    /// address, as `git submodule` has it, and never lead above its host.
+    ///
+    /// # Errors
+    /// As for [`RemoteUrl::parse`].
+    pub(super) fn join(&self, url: &str) -> Result<Self, GitError> {
+        if !url.starts_with("./") && !url.starts_with("../") {
+            return Self::parse(url);
+        }
+        let fixed = self.fixed_part();
+        let trimmed = self.text.trim_end_matches('/').len().max(fixed);
+        let (mut base, mut rest) = (&self.text[..trimmed], url);
+        let mut separator = "/";
+        loop {
+            if let Some(after) = rest.strip_prefix("./") {
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("../") {
+                rest = after;
+                (base, separator) = match base.get(fixed..).and_then(|path| path.rfind('/')).map(|at| at + fixed) {
+                    Some(at) => (&base[..at], "/"),
+                    None if self.scheme == Scheme::Scp && separator == "/" => (&base[..fixed - 1], ":"),
+                    None => return Err(GitError::Url { url: mask(url), reason: "it leads above its host or root" }),
+                };
+            } else {
+                break;
+            }
+        }
+        let mut joined = Self::parse(&format!("{base}{separator}{}", rest.trim_end_matches('/')))?;
+        joined.user.clone_from(&self.user);
+        joined.password.clone_from(&self.password);
+        Ok(joined)
+    }
+
+    /// The length of what `../` cannot take away: scheme and host, or the root.
+    fn fixed_part(&self) -> usize {
+        match self.scheme {
+            Scheme::Path => 0,
+            Scheme::Scp => self.text.find(':').map_or(0, |at| at + 1),
+            Scheme::Http | Scheme::Ssh | Scheme::Git | Scheme::File => {
+                let start = self.text.find("://").map_or(0, |at| at + 3);
+                self.text[start..].find('/').map_or(self.text.len(), |at| start + at)
+            }
+        }
+    }
+}
+
+impl fmt::Display for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+/// The text with `***` for the password of every address in it, and for a user alone, who may well be a token.
+pub(super) fn mask(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        masked.push_str(before);
+        let end = after.find(|c: char| c == '/' || c.is_whitespace() || c == '\'' || c == '"').unwrap_or(after.len());
+        let (authority, tail) = after.split_at(end);
+        match authority.rsplit_once('@') {
+            Some((info, host)) => match info.split_once(':') {
+                Some((user, _)) => masked.extend([user, ":***@", host]),
+                None if before.to_ascii_lowercase().ends_with("ssh://") => masked.push_str(authority),
+                None => masked.extend(["***@", host]),
+            },
+            None => masked.push_str(authority),
+        }
+        rest = tail;
+    }
+    masked.push_str(rest);
+    masked
+}
+
+fn split_authority(rest: &str) -> (&str, &str) {
+    rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
+}
+
+fn host_of(authority: &str) -> &str {
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// Percent-decodes the user or password of an address, as git does.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        if let Some(byte) = hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            bytes.push(byte);
+            rest = &tail[2..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> RemoteUrl {
+        RemoteUrl::parse(url).unwrap()
+    }
+
+    #[test]
+    fn addresses_that_could_run_something_are_refused() {
+        for bad in [
+            "",
+            "-u",
+            "--upload-pack=x",
+            "ext::sh -c id",
+            "fd::17",
+            "ext://x/y",
+            "ssh://-oProxyCommand=id/x",
+            "ssh://u@-x/y",
+            "-oProxyCommand=id:x",
+            "u@-o:x",
+            "h:-x",
+            "ssh://h/-x",
+            "https://",
+            "https:///x",
+            "relative/path",
+            "../x",
+            "file://host/x",
+            "a\nb",
+            "https://h/a\nb",
+            "https://u:a%0ab@h/x",
+            "ssh://u:p@h/x",
+            "ftp://h/x",
+        ] {
+            assert!(RemoteUrl::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_leave_the_text_of_an_address() {
+        let url = parse("https://me:s%40cret@example.org:8443/a/b.git");
+        assert_eq!(url.as_str(), "https://example.org:8443/a/b.git");
+        assert_eq!((url.user(), url.password().map(Secret::expose)), (Some("me"), Some("s@cret")));
+        assert_eq!(url.origin(), Some("https://example.org:8443"));
+        assert_eq!(parse("git@h:a/b").as_str(), "git@h:a/b");
+        assert_eq!(parse("ssh://git@h:2222/a").origin(), None);
+        assert!(!format!("{url:?}").contains("s@cret"));
+    }
+
+    #[test]
+    fn text_from_elsewhere_is_masked() {
+        assert_eq!(mask("fatal: 'https://u:p@h/x' and http://tok@h"), "fatal: 'https://u:***@h/x' and http://***@h");
+        assert_eq!(mask("ssh://git@h/x, a@b:c"), "ssh://git@h/x, a@b:c");
+    }
+
+    #[test]
+    fn relative_addresses_resolve_as_git_resolves_them() {
+        let join = |base: &str, url: &str| parse(base).join(url).map(|url| url.as_str().to_owned()).ok();
+        // git's own expectations: t/t0060-path-utils.sh, test_submodule_relative_url
+        for (base, url, expected) in [
+            ("file:///tmp/repo", "../subrepo", "file:///tmp/subrepo"),
+            ("helper.example:foo/bar", "../subrepo", "helper.example:foo/subrepo"),
+            ("ssh://hostname/repo", "../subrepo", "ssh://hostname/subrepo"),
+            ("ssh://hostname:22/repo", "../subrepo", "ssh://hostname:22/subrepo"),
+            ("user@host:path/to/repo", "../subrepo", "user@host:path/to/subrepo"),
+            ("user@host:repo", "../subrepo", "user@host:subrepo"),
+            ("user@host:repo", "./sub", "user@host:repo/sub"),
+            ("/srv/super.git/", "../a/../b/", "/srv/a/../b"),
+            ("/srv/git/super.git", "./sub", "/srv/git/super.git/sub"),
+            ("https://h/group/super.git", "../../other/sub.git", "https://h/other/sub.git"),
+            ("https://h/super", "https://other/x", "https://other/x"),
+        ] {
+            assert_eq!(join(base, url).as_deref(), Some(expected), "{base} {url}");
+        }
+        for (base, url) in
+            [("https://h/a", "../../x"), ("user@host:repo", "../../x"), ("/a", "../../x"), ("https://h/a", "ext::id")]
+        {
+            assert_eq!(join(base, url), None, "{base} {url}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Tracks, fetches and pushes the sources of [BuildStream](https://buildstream.build) projects ahead of time.
+//!
+//! For every branch of every configured project it gets a clean checkout of the branch's tip, tracks, fetches, and
+//! pushes the sources to a remote source cache, so that nobody who builds waits for an upstream.
+//!
+//! The library does no terminal I/O, keeps no process-wide state, and reads the process's environment only where the
+//! caller hands it in as an [`Environment`].
+
+pub mod bst;
+pub mod cancel;
+pub mod clock;
+pub mod config;
+pub mod diagnosis;
+pub mod environment;
+pub mod fetcher;
+pub mod git;
+pub mod links;
+pub mod metrics;
+pub mod names;
+pub mod pages;
+pub mod pipeline;
+pub mod plain;
+pub mod report;
+pub mod runner;
+pub mod secret;
+pub mod state;
+#[cfg(feature = "webhook")]
+pub mod upload;
+mod whole;
+
+pub use cancel::Cancel;
+pub use clock::{Clock, SystemClock};
+pub use config::Config;
+pub use diagnosis::Diagnosis;
+pub use environment::Environment;
+pub use fetcher::{Fetcher, FetcherError, Selection};
+pub use names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, VariantName};
+pub use pipeline::Pipeline;
+pub use report::{Event, RunReport};
+pub use runner::{Exit, Invocation, LocalRunner, Runner};
+pub use secret::{Redactor, Secret};

@@ -1,0 +1,171 @@
+//! Where the status pages are: the addresses that the pages link to each other by, and notifications to them.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{BranchName, ProjectName, RunId, Stage, VariantName};
+
+/// The address of a page inside the site that `publish-dir` gets.
+///
+/// ```
+/// use fetcher_core::links::Address;
+/// let run = "20260102T030405.678Z-9".parse()?;
+/// let page = Address::run(&run);
+/// assert_eq!(page.under("https://fetcher.example.org/"),
+///     "https://fetcher.example.org/runs/20260102T030405.678Z-9/index.html");
+/// # Ok::<(), fetcher_core::names::NameError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Address(String);
+
+/// The two forms in which a log is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogForm {
+    /// A page, with an anchor `#L7` for the seventh line; of a huge log it has head and tail.
+    Page,
+    /// The whole text.
+    Text,
+}
+
+impl Address {
+    /// The first page: all branches.
+    pub fn index() -> Self {
+        Self("index.html".to_owned())
+    }
+
+    /// The Atom feed.
+    pub fn feed() -> Self {
+        Self("feed.xml".to_owned())
+    }
+
+    /// The state of all branches for programs.
+    pub fn status() -> Self {
+        Self("status.json".to_owned())
+    }
+
+    /// A branch's page; a project's, where `branch` is none (its branches could not be listed).
+    pub fn branch(project: &ProjectName, branch: Option<&BranchName>) -> Self {
+        Self(match branch {
+            Some(branch) => format!("branches/{project}/{}.html", branch.slug()),
+            None => format!("projects/{project}.html"),
+        })
+    }
+
+    /// A run's page.
+    pub fn run(run: &RunId) -> Self {
+        Self(format!("runs/{run}/index.html"))
+    }
+
+    /// The part of a run's page that is about one branch: a fragment for [`Address::at`].
+    pub fn branch_fragment(project: &ProjectName, branch: Option<&BranchName>) -> String {
+        match branch {
+            Some(branch) => format!("{project}/{}", branch.slug()),
+            None => project.to_string(),
+        }
+    }
+
+    /// The log of one stage of a run.
+    pub fn log(
+        run: &RunId,
+        project: &ProjectName,
+        branch: Option<&BranchName>,
+        variant: Option<&VariantName>,
+        stage: Stage,
+        form: LogForm,
+    ) -> Self {
+        // No branch is called `~`: git does not allow it, and slugs have it only for a slash inside.
+        let branch = branch.map_or_else(|| "~".to_owned(), BranchName::slug);
+        let variant = variant.map(|variant| format!("{variant}.")).unwrap_or_default();
+        let ending = match form {
+            LogForm::Page => "html",
+            LogForm::Text => "txt",
+        };
+        Self(format!("runs/{run}/logs/{project}/{branch}/{variant}{stage}.{ending}"))
+    }
+
+    /// The path of the page's file, relative to `publish-dir`.
+    pub fn path(&self) -> &str {
+        &self.0
+    }
+
+    /// The address below `base`, which is `base-url` or anything else that links begin with; a slash is put between
+    /// the two where there is none.
+    pub fn under(&self, base: &str) -> String {
+        let slash = if base.is_empty() || base.ends_with('/') { "" } else { "/" };
+        format!("{base}{slash}{}", encoded(&self.0))
+    }
+
+    /// The link from `page` to this one, relative, so that the site may lie anywhere.
+    pub fn from(&self, page: &Address) -> String {
+        let shared = self.0.split('/').zip(page.0.split('/')).take_while(|(a, b)| a == b).count();
+        if self == page {
+            return encoded(self.0.rsplit('/').next().unwrap_or_default());
+        }
+        let up = page.0.split('/').count() - 1 - shared;
+        let down: Vec<&str> = self.0.split('/').skip(shared).collect();
+        format!("{}{}", "../".repeat(up), encoded(&down.join("/")))
+    }
+
+    /// The link from `page` to a place in this one.
+    pub fn at(&self, fragment: &str, page: &Address) -> String {
+        let link = if self == page { String::new() } else { self.from(page) };
+        format!("{link}#{}", encoded(fragment))
+    }
+}
+
+/// The text with everything percent-encoded that RFC 3986 allows in no path segment; slashes stay.
+fn encoded(path: &str) -> String {
+    path.bytes().fold(String::with_capacity(path.len()), |mut out, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => out.push(char::from(byte)),
+            _ => {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_relative_and_encoded() {
+        let project: ProjectName = "sdk".parse().unwrap();
+        let branch: BranchName = "fix/#1%<b>&ü".parse().unwrap();
+        let run: RunId = "r1".parse().unwrap();
+        let page = Address::branch(&project, Some(&branch));
+        assert_eq!(page.path(), "branches/sdk/fix~#1%<b>&ü.html");
+        assert_eq!(page.from(&Address::index()), "branches/sdk/fix~%231%25%3Cb%3E%26%C3%BC.html");
+        assert_eq!(Address::index().from(&page), "../../index.html");
+        let log = Address::log(&run, &project, Some(&branch), None, Stage::Track, LogForm::Page);
+        assert_eq!(log.from(&Address::run(&run)), "logs/sdk/fix~%231%25%3Cb%3E%26%C3%BC/track.html");
+        assert_eq!(Address::run(&run).at("sdk/main", &log), "../../../index.html#sdk/main");
+        let text = Address::log(&run, &project, Some(&branch), None, Stage::Track, LogForm::Text);
+        assert_eq!(text.from(&log), "track.txt");
+        assert_eq!(log.at("L7", &log), "#L7");
+    }
+
+    #[test]
+    fn no_two_pages_share_an_address() {
+        let [a, b]: [ProjectName; 2] = ["a", "a.html"].map(|name| name.parse().unwrap());
+        let [index, main]: [BranchName; 2] = ["index.html", "main"].map(|name| name.parse().unwrap());
+        let run: RunId = "r1".parse().unwrap();
+        let variant: VariantName = "arm".parse().unwrap();
+        let log = |branch, variant| Address::log(&run, &a, branch, variant, Stage::Fetch, LogForm::Text);
+        let pages = [
+            Address::branch(&a, None),
+            Address::branch(&b, None),
+            Address::branch(&a, Some(&index)),
+            Address::branch(&a, Some(&main)),
+            log(None, None),
+            log(Some(&main), None),
+            log(Some(&main), Some(&variant)),
+        ];
+        for (at, page) in pages.iter().enumerate() {
+            assert!(!pages[..at].contains(page), "{page:?}");
+        }
+    }
+}

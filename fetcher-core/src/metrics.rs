@@ -1,0 +1,88 @@
+//! Metrics for Prometheus, as a textfile that its node exporter reads. `docs/metrics.md` lists them for users.
+//!
+//! The program ends after each run, so what Prometheus is to see as counters is kept in a file beside the state. Each
+//! run of each branch is counted once, however often and whenever the metrics are written, also where the run that it
+//! belongs to was killed before they were.
+
+mod memory;
+mod render;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::report::RunReport;
+use crate::state::{BranchState, Store};
+use crate::whole::write_whole;
+use memory::Memory;
+
+/// What the metrics are made from, and where they go.
+#[derive(Debug, Clone, Copy)]
+pub struct Metrics<'a> {
+    /// `metrics-file`: its directory has to be there, for it is the node exporter's.
+    pub file: &'a Path,
+    /// The memory between runs: for the reports of branches' runs that are not counted yet. Beside it the counters are
+    /// kept, in `metrics.json`.
+    pub store: &'a Store,
+    /// The branches.
+    pub states: &'a [BranchState],
+    /// The run that goes on or has just ended. What is said of the last run is said when it has ended.
+    pub report: &'a RunReport,
+}
+
+/// The metrics could not be written.
+#[derive(Debug, Error)]
+#[error("cannot write the metrics to {path:?}: {source}")]
+pub struct MetricsError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl MetricsError {
+    /// The failure, explained: it is a matter of the fetching host, and of no branch.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let (kind, hint) = match self.source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                (Kind::DiskFull, "Make room on the file's file system.")
+            }
+            io::ErrorKind::NotFound => (
+                Kind::Configuration,
+                "Set fetcher.metrics-file to a file in the directory that the node exporter reads \
+                 (its --collector.textfile.directory), and see that the directory is there.",
+            ),
+            _ => (Kind::Permission, "Make the directory writable for the user that runs bst-fetcher."),
+        };
+        Diagnosis {
+            kind,
+            element: None,
+            stage: None,
+            message: self.to_string(),
+            retry: Retry::Yes,
+            actor: Actor::Host,
+            hint: hint.to_owned(),
+            place: Place { file: Some(self.path.clone()), ..Place::default() },
+        }
+    }
+}
+
+/// Writes the metrics, whole and renamed, readable for everybody.
+///
+/// # Errors
+/// When the file or the memory of the counters cannot be written; nothing that was not counted yet is lost then.
+pub fn write(metrics: &Metrics) -> Result<(), MetricsError> {
+    let error = |path: &Path| {
+        let path = path.to_owned();
+        |source| MetricsError { path, source }
+    };
+    let kept = metrics.store.directory().join("metrics.json");
+    // Counters that are lost begin again at zero, which Prometheus knows how to take.
+    let mut memory: Memory = serde_json::from_slice(&fs::read(&kept).unwrap_or_default()).unwrap_or_default();
+    memory.take_in(metrics.states, metrics.report, metrics.store);
+    let json = serde_json::to_vec(&memory).map_err(io::Error::from).map_err(error(&kept))?;
+    write_whole(&kept, &json).map_err(error(&kept))?;
+    let text = render::render(&memory, metrics.states);
+    write_whole(metrics.file, text.as_bytes()).map_err(error(metrics.file))
+}

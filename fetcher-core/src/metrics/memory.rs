@@ -1,0 +1,182 @@
+//! What is counted, kept from run to run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnosis::{Actor, Diagnosis, Kind};
+use crate::names::{BranchName, ProjectName, RunId, Stage, VariantName};
+use crate::report::{BranchReport, Outcome, RunReport, StageReport};
+use crate::state::{BranchState, Past, Store};
+
+/// Everything that is counted or remembered.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Memory {
+    /// The last run that ended.
+    pub(super) run: Option<LastRun>,
+    /// When a run last ended in which nothing failed.
+    pub(super) last_success: Option<Timestamp>,
+    /// The branches, in no order.
+    pub(super) branches: Vec<BranchMemory>,
+}
+
+/// The last run that ended.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct LastRun {
+    pub(super) version: String,
+    pub(super) finished: Timestamp,
+    pub(super) seconds: f64,
+    pub(super) outcome: Outcome,
+    pub(super) branches: Vec<Outcome>,
+    /// The failures that are no branch's.
+    pub(super) failures: Vec<(Kind, Actor)>,
+}
+
+/// What is known of one branch.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct BranchMemory {
+    pub(super) project: ProjectName,
+    pub(super) branch: Option<BranchName>,
+    /// The last run that was counted.
+    counted: RunId,
+    pub(super) bst_version: Option<String>,
+    /// The failures of its last run.
+    pub(super) last_failures: Vec<(Kind, Actor)>,
+    /// Seconds of each stage when it was last done and not skipped, by variant.
+    pub(super) durations: Vec<(Stage, Option<VariantName>, f64)>,
+    pub(super) runs: BTreeMap<Outcome, u64>,
+    pub(super) failures: BTreeMap<Kind, u64>,
+    pub(super) stages: BTreeMap<Stage, StageCount>,
+}
+
+/// What was counted of one stage of a branch, all variants together.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct StageCount {
+    pub(super) seconds: f64,
+    pub(super) bst_seconds: f64,
+    pub(super) processed: u64,
+    pub(super) skipped: u64,
+    pub(super) failed: u64,
+    pub(super) bytes: u64,
+}
+
+impl Memory {
+    /// Counts what is not counted yet, and forgets branches that are no more.
+    pub(super) fn take_in(&mut self, states: &[BranchState], report: &RunReport, store: &Store) {
+        if let Some(finished) = report.finished {
+            let last = LastRun::new(report, finished);
+            if last.outcome.is_good() && last.failures.is_empty() {
+                self.last_success = Some(finished);
+            }
+            self.run = Some(last);
+        }
+        self.branches.retain(|known| states.iter().any(|state| known.is_of(&state.project, state.branch.as_ref())));
+        // Run by run, so that no more than one report is in memory.
+        let fresh: BTreeSet<&RunId> =
+            states.iter().flat_map(|state| self.uncounted(state).map(|past| &past.run)).collect();
+        for run in fresh {
+            let read = if *run == report.run { None } else { store.report(run).ok().flatten() };
+            let report = read.as_ref().or(Some(report)).filter(|report| report.run == *run);
+            for state in states {
+                if let Some(past) = self.uncounted(state).find(|past| past.run == *run) {
+                    self.count(state, past, report);
+                }
+            }
+        }
+    }
+
+    /// What is known of a branch.
+    pub(super) fn branch(&self, state: &BranchState) -> Option<&BranchMemory> {
+        self.branches.iter().find(|known| known.is_of(&state.project, state.branch.as_ref()))
+    }
+
+    fn uncounted<'s>(&self, state: &'s BranchState) -> impl Iterator<Item = &'s Past> + use<'s> {
+        let counted = self.branch(state).map(|known| known.counted.clone());
+        state.history.iter().filter(move |past| counted.as_ref().is_none_or(|counted| past.run > *counted))
+    }
+
+    fn count(&mut self, state: &BranchState, past: &Past, report: Option<&RunReport>) {
+        let known = self.branches.iter().position(|known| known.is_of(&state.project, state.branch.as_ref()));
+        let known = known.unwrap_or_else(|| {
+            self.branches.push(BranchMemory::new(state, past.run.clone()));
+            self.branches.len() - 1
+        });
+        let known = &mut self.branches[known];
+        known.counted = past.run.clone();
+        *known.runs.entry(past.outcome).or_default() += 1;
+        let reports = report.map(|report| report.branches.iter()).into_iter().flatten();
+        for report in reports {
+            if known.is_of(&report.project, report.branch.as_ref()) {
+                known.take_in(report);
+            }
+        }
+    }
+}
+
+impl LastRun {
+    fn new(report: &RunReport, finished: Timestamp) -> Self {
+        Self {
+            version: report.fetcher_version.clone(),
+            finished,
+            seconds: finished.duration_since(report.started).as_secs_f64(),
+            outcome: report.outcome,
+            branches: report.branches.iter().map(|branch| branch.outcome).collect(),
+            failures: report.failures.iter().map(sort).collect(),
+        }
+    }
+}
+
+impl BranchMemory {
+    fn new(state: &BranchState, counted: RunId) -> Self {
+        Self {
+            project: state.project.clone(),
+            branch: state.branch.clone(),
+            counted,
+            bst_version: None,
+            last_failures: Vec::new(),
+            durations: Vec::new(),
+            runs: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            stages: BTreeMap::new(),
+        }
+    }
+
+    fn is_of(&self, project: &ProjectName, branch: Option<&BranchName>) -> bool {
+        self.project == *project && self.branch.as_ref() == branch
+    }
+
+    fn take_in(&mut self, report: &BranchReport) {
+        self.bst_version = report.bst_version.clone().or(self.bst_version.take());
+        self.last_failures = report.failures().map(sort).collect();
+        for (kind, _) in &self.last_failures {
+            *self.failures.entry(*kind).or_default() += 1;
+        }
+        for stage in &report.stages {
+            self.stages.entry(stage.stage).or_default().add(stage);
+            if stage.outcome != Outcome::Skipped {
+                self.durations.retain(|(name, variant, _)| (*name, variant) != (stage.stage, &stage.variant));
+                self.durations.push((stage.stage, stage.variant.clone(), stage.seconds));
+            }
+        }
+    }
+}
+
+impl StageCount {
+    fn add(&mut self, report: &StageReport) {
+        self.seconds += report.seconds;
+        self.bst_seconds += report.bst_seconds;
+        self.processed += report.elements.processed;
+        self.skipped += report.elements.skipped;
+        self.failed += report.elements.failed;
+        self.bytes += report.bytes;
+    }
+}
+
+fn sort(failure: &Diagnosis) -> (Kind, Actor) {
+    (failure.kind, failure.actor)
+}

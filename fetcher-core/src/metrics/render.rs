@@ -1,0 +1,231 @@
+//! The metrics in Prometheus's text format
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
+
+use std::fmt::{self, Display, Write as _};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::memory::{BranchMemory, Memory, StageCount};
+use crate::diagnosis::{Actor, Kind};
+use crate::names::BranchName;
+use crate::report::Outcome;
+use crate::state::BranchState;
+
+const OUTCOMES: [Outcome; 5] = [Outcome::Skipped, Outcome::Ok, Outcome::Partial, Outcome::Failed, Outcome::Interrupted];
+
+/// Whose samples they are: a branch's, or the whole host's.
+type Of<'a> = Option<&'a BranchState>;
+/// The branches with what is remembered of them.
+type Branches<'a> = [(&'a BranchState, &'a BranchMemory)];
+
+/// The text.
+pub(super) fn render(memory: &Memory, states: &[BranchState]) -> String {
+    let branches: Vec<_> = states.iter().filter_map(|state| Some((state, memory.branch(state)?))).collect();
+    let mut text = Text::default();
+    text.last_run(memory);
+    text.times(states);
+    text.last_run_of_branches(&branches);
+    text.counters(&branches);
+    text.out
+}
+
+#[derive(Default)]
+struct Text {
+    out: String,
+    /// The name of the metric whose samples follow.
+    name: &'static str,
+}
+
+impl Text {
+    fn last_run(&mut self, memory: &Memory) {
+        let Some(run) = &memory.run else { return };
+        self.gauge("build_info", "The version of bst-fetcher that made the last run, always 1.");
+        self.sample(None, &[("version", &run.version)], 1);
+        self.gauge("last_run_timestamp_seconds", "When the last run ended.");
+        self.sample(None, &[], seconds(run.finished));
+        self.gauge("last_success_timestamp_seconds", "When a run last ended in which nothing failed.");
+        if let Some(at) = memory.last_success {
+            self.sample(None, &[], seconds(at));
+        }
+        self.gauge("last_run_duration_seconds", "How long the last run took.");
+        self.sample(None, &[], run.seconds);
+        self.gauge("last_run_outcome", "How the last run ended, 1 for its outcome and 0 for the others.");
+        self.outcomes(None, |outcome| u64::from(outcome == run.outcome));
+        self.gauge("last_run_branches", "Branches that the last run worked on, by outcome.");
+        self.outcomes(None, |outcome| run.branches.iter().filter(|branch| **branch == outcome).count() as u64);
+        self.gauge("last_run_failures", "Failures of the last run that are no branch's.");
+        self.failures(None, &run.failures);
+    }
+
+    fn times(&mut self, states: &[BranchState]) {
+        type Time = fn(&BranchState) -> Option<Timestamp>;
+        let times: [(_, _, Time); 4] = [
+            ("branch_last_run_timestamp_seconds", "When the branch's last run ended.", |state| state.last_run),
+            ("branch_last_success_timestamp_seconds", "When a run of the branch last ended well.", |state| {
+                state.last_success
+            }),
+            ("branch_last_failure_timestamp_seconds", "When a run of the branch last ended badly.", |state| {
+                state.last_failure
+            }),
+            ("branch_failing_since_timestamp_seconds", "Since when the branch fails, while it does.", |state| {
+                state.failing_since
+            }),
+        ];
+        for (name, help, time) in times {
+            self.gauge(name, help);
+            for state in states {
+                if let Some(at) = time(state) {
+                    self.sample(Some(state), &[], seconds(at));
+                }
+            }
+        }
+        self.gauge("branch_consecutive_failures", "How many runs of the branch in a row ended badly.");
+        for state in states {
+            self.sample(Some(state), &[], state.consecutive_failures);
+        }
+    }
+
+    fn last_run_of_branches(&mut self, branches: &Branches) {
+        let last = || branches.iter().filter_map(|(state, _)| Some((Some(*state), state.history.last()?)));
+        self.gauge("branch_outcome", "How the branch's last run ended, 1 for its outcome and 0 for the others.");
+        for (branch, past) in last() {
+            self.outcomes(branch, |outcome| u64::from(outcome == past.outcome));
+        }
+        self.gauge("branch_duration_seconds", "How long the branch's last run took.");
+        for (branch, past) in last() {
+            self.sample(branch, &[], past.seconds);
+        }
+        self.gauge("branch_failures", "Failures of the branch's last run.");
+        for (state, memory) in branches {
+            self.failures(Some(state), &memory.last_failures);
+        }
+        self.gauge("branch_info", "The version of BuildStream that works on the branch, always 1.");
+        for (state, memory) in branches {
+            if let Some(version) = &memory.bst_version {
+                self.sample(Some(state), &[("bst_version", version)], 1);
+            }
+        }
+        self.gauge("stage_duration_seconds", "How long the stage took when it was last done and not skipped.");
+        for (state, memory) in branches {
+            for (stage, variant, seconds) in &memory.durations {
+                let variant = variant.as_ref().map_or("", |variant| variant.as_str());
+                self.sample(Some(state), &[("stage", stage.as_str()), ("variant", variant)], seconds);
+            }
+        }
+    }
+
+    fn counters(&mut self, branches: &Branches) {
+        self.counter("branch_runs_total", "Runs of the branch, by outcome.");
+        for (state, memory) in branches {
+            self.outcomes(Some(state), |outcome| memory.runs.get(&outcome).copied().unwrap_or(0));
+        }
+        self.counter("failures_total", "Failures of the branch's runs, by kind.");
+        for (state, memory) in branches {
+            for (kind, count) in &memory.failures {
+                self.sample(Some(state), &[("kind", &kind.to_string())], count);
+            }
+        }
+        self.counter("elements_total", "Elements by what became of them in the stage.");
+        for (result, count) in [
+            ("processed", (|count| count.processed) as fn(&StageCount) -> u64),
+            ("skipped", |count| count.skipped),
+            ("failed", |count| count.failed),
+        ] {
+            self.by_stage(branches, &[("result", result)], count);
+        }
+        self.counter("added_bytes_total", "Bytes that the stage added to the caches of sources.");
+        self.by_stage(branches, &[], |count| count.bytes);
+        self.counter("stage_seconds_total", "Wall time of the stage.");
+        self.by_stage(branches, &[], |count| count.seconds);
+        self.counter("stage_bst_seconds_total", "Wall time of the stage inside bst.");
+        self.by_stage(branches, &[], |count| count.bst_seconds);
+    }
+
+    fn by_stage<V: Display>(&mut self, branches: &Branches, labels: &[(&str, &str)], value: fn(&StageCount) -> V) {
+        for (state, memory) in branches {
+            for (stage, count) in &memory.stages {
+                let labels = [&[("stage", stage.as_str())], labels].concat();
+                self.sample(Some(state), &labels, value(count));
+            }
+        }
+    }
+
+    fn outcomes(&mut self, of: Of, value: impl Fn(Outcome) -> u64) {
+        for outcome in OUTCOMES {
+            self.sample(of, &[("outcome", outcome.as_str())], value(outcome));
+        }
+    }
+
+    fn failures(&mut self, of: Of, failures: &[(Kind, Actor)]) {
+        for (at, sort) in failures.iter().enumerate() {
+            if !failures[..at].contains(sort) {
+                let labels = [("kind", &*sort.0.to_string()), ("actor", &*Word(sort.1).to_string())];
+                self.sample(of, &labels, failures.iter().filter(|same| *same == sort).count());
+            }
+        }
+    }
+
+    fn gauge(&mut self, name: &'static str, help: &str) {
+        self.family(name, "gauge", help);
+    }
+
+    fn counter(&mut self, name: &'static str, help: &str) {
+        self.family(name, "counter", help);
+    }
+
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
+        self.name = name;
+        let _ = write!(self.out, "# HELP bst_fetcher_{name} {help}\n# TYPE bst_fetcher_{name} {kind}\n");
+    }
+
+    fn sample(&mut self, of: Of, labels: &[(&str, &str)], value: impl Display) {
+        let branch = of.map(|state| {
+            let branch = state.branch.as_ref().map_or("", BranchName::as_str);
+            [("project", state.project.as_str()), ("branch", branch)]
+        });
+        let labels =
+            branch.iter().flatten().chain(labels).map(|(name, value)| format!("{name}=\"{}\"", Escaped(value)));
+        let labels = labels.collect::<Vec<_>>().join(",");
+        let (open, close) = if labels.is_empty() { ("", "") } else { ("{", "}") };
+        let _ = writeln!(self.out, "bst_fetcher_{}{open}{labels}{close} {value}", self.name);
+    }
+}
+
+/// A label's value: the format knows three characters that have to be escaped.
+struct Escaped<'a>(&'a str);
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '\\' => f.write_str("\\\\"),
+            '"' => f.write_str("\\\""),
+            '\n' => f.write_str("\\n"),
+            c => f.write_char(c),
+        })
+    }
+}
+
+/// An actor's stable name, as reports have it.
+struct Word(Actor);
+
+impl Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.serialize(f)
+    }
+}
+
+/// Seconds since 1970, to the millisecond.
+fn seconds(at: Timestamp) -> String {
+    format!("{}.{:03}", at.as_second(), at.subsec_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_values_are_escaped() {
+        assert_eq!(Escaped("a\\b\"c\nd\u{e4}").to_string(), r#"a\\b\"c\ndä"#);
+    }
+}

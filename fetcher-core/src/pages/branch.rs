@@ -1,0 +1,100 @@
+//! A branch's page: how it is, why, and how it was.
+
+use maud::{Markup, html};
+
+use super::layout;
+use super::plot::{self, DURATION, FETCHED};
+use super::view::{Branch, View};
+use super::words::{self, time};
+use crate::links::Address;
+use crate::report::Outcome;
+use crate::state::Past;
+
+/// The page.
+pub(super) fn page(branch: &Branch, view: &View) -> String {
+    let here = &branch.address;
+    let state = branch.state;
+    let link = |past: &Past| Some(view.run_page(&past.run)?.from(here));
+    let history = branch.history();
+    let body = html! {
+        h1 { (branch.full_name()) }
+        p.lead {
+            (branch.badge())
+            @if let Some(since) = branch.since() { span { "since " (time(since)) } }
+        }
+        (facts(branch))
+        @if branch.is_bad() {
+            h2 { "What is wrong" }
+            (layout::diagnoses(branch.failures()))
+            @if let Some((run, _)) = &branch.latest && let Some(page) = view.run_page(run) {
+                p { a href=(page.at(&Address::branch_fragment(&state.project, state.branch.as_ref()), here)) {
+                    "Stages and logs of this run"
+                } }
+            }
+        }
+        @if !history.is_empty() {
+            h2 { "Past runs" }
+            div.pair {
+                (plot::bars(history, DURATION, &link))
+                (plot::bars(history, FETCHED, &link))
+            }
+            (runs(branch, view))
+        }
+    };
+    let title = format!("{} – bst-fetcher", branch.full_name());
+    layout::page(here, &title, &[], branch.outcome().unwrap_or(Outcome::Ok), &body)
+}
+
+/// The page in place of that of a branch which is fetched no more: runs and messages may still link to it.
+pub(super) fn gone(here: &Address, name: &str) -> String {
+    let body = html! {
+        h1 { (name) }
+        p { "It is no longer fetched: the branch is gone, or the configuration does not name it any more." }
+        p { a href=(Address::index().from(here)) { "All branches" } }
+    };
+    layout::page(here, &format!("{name} – bst-fetcher"), &[], Outcome::Skipped, &body)
+}
+
+fn facts(branch: &Branch) -> Markup {
+    let state = branch.state;
+    html! {
+        dl {
+            @if let Some(commit) = &state.commit { dt { "Commit" } dd { code { (commit) } } }
+            dt { "Last success" } dd { @match state.last_success { Some(at) => (time(at)), None => "never" } }
+            @if let Some(at) = state.last_failure { dt { "Last failure" } dd { (time(at)) } }
+            @if state.consecutive_failures > 0 {
+                dt { "Failures in a row" } dd { (state.consecutive_failures) }
+            }
+            @if let Some((_, report)) = &branch.latest && let Some(version) = &report.bst_version {
+                dt { "BuildStream" } dd { (version) }
+            }
+        }
+    }
+}
+
+fn runs(branch: &Branch, view: &View) -> Markup {
+    let fragment = Address::branch_fragment(&branch.state.project, branch.state.branch.as_ref());
+    html! {
+        table aria-label="Past runs" {
+            thead { tr {
+                th scope="col" { "Ended" } th scope="col" { "Outcome" } th.n scope="col" { "Took" }
+                th.n scope="col" { "Elements fetched" }
+            } }
+            tbody {
+                @for past in branch.history().iter().rev() {
+                    tr {
+                        th scope="row" {
+                            @match view.run_page(&past.run) {
+                                Some(page) => a href=(page.at(&fragment, &branch.address)) { (time(past.at)) },
+                                None => (time(past.at)),
+                            }
+                        }
+                        td data-label="Outcome" { div { (words::badge(past.outcome)) } }
+                        td.n data-label="Took" { (words::span(past.seconds)) }
+                        td.n data-label="Elements fetched" { (words::count(past.fetched)) }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The door for everything that pages show: secrets are masked here, once, before anything is rendered.
+//!
+//! Every field is taken apart by name, so that one which is added later cannot be forgotten. Names that the
+//! configuration gives (projects, variants) and branches' names pass as they are; control characters are taken out of
+//! the finished page, and escaping is the template's.
+
+use std::path::PathBuf;
+
+use crate::diagnosis::{Diagnosis, Place};
+use crate::names::ElementName;
+use crate::report::{BranchReport, RefChange, RunReport, StageReport};
+use crate::secret::Redactor;
+
+/// A report as it may be shown.
+pub(super) fn run(report: RunReport, redactor: &Redactor) -> RunReport {
+    let RunReport {
+        version,
+        run,
+        fetcher_version,
+        host,
+        started,
+        finished,
+        outcome,
+        configuration,
+        failures,
+        branches,
+    } = report;
+    RunReport {
+        version,
+        run,
+        fetcher_version: text(&fetcher_version, redactor),
+        host: text(&host, redactor),
+        started,
+        finished,
+        outcome,
+        configuration: configuration.map(|commit| text(&commit, redactor)),
+        failures: failures.into_iter().map(|failure| diagnosis(failure, redactor)).collect(),
+        branches: branches.into_iter().map(|report| branch(report, redactor)).collect(),
+    }
+}
+
+fn branch(report: BranchReport, redactor: &Redactor) -> BranchReport {
+    let BranchReport { project, branch, commit, started, seconds, outcome, bst_version, stages } = report;
+    BranchReport {
+        project,
+        branch,
+        commit,
+        started,
+        seconds,
+        outcome,
+        bst_version: bst_version.map(|version| text(&version, redactor)),
+        stages: stages.into_iter().map(|report| stage(report, redactor)).collect(),
+    }
+}
+
+fn stage(report: StageReport, redactor: &Redactor) -> StageReport {
+    let StageReport {
+        stage,
+        variant,
+        outcome,
+        skipped,
+        attempts,
+        started,
+        seconds,
+        bst_seconds,
+        elements,
+        bytes,
+        changes,
+        failures,
+        notes,
+        log,
+    } = report;
+    StageReport {
+        stage,
+        variant,
+        outcome,
+        skipped: skipped.map(|why| text(&why, redactor)),
+        attempts,
+        started,
+        seconds,
+        bst_seconds,
+        elements,
+        bytes,
+        changes: changes.into_iter().filter_map(|moved| change(moved, redactor)).collect(),
+        failures: failures.into_iter().map(|failure| diagnosis(failure, redactor)).collect(),
+        notes: notes.iter().map(|note| text(note, redactor)).collect(),
+        log,
+    }
+}
+
+fn change(change: RefChange, redactor: &Redactor) -> Option<RefChange> {
+    let RefChange { element: name, source, old, new } = change;
+    Some(RefChange {
+        element: element(&name, redactor)?,
+        source,
+        old: old.map(|old| text(&old, redactor)),
+        new: new.map(|new| text(&new, redactor)),
+    })
+}
+
+fn diagnosis(diagnosis: Diagnosis, redactor: &Redactor) -> Diagnosis {
+    let Diagnosis { kind, element: name, stage, message, retry, actor, hint, place } = diagnosis;
+    let Place { file, line, column, url } = place;
+    let file = file.map(|file| PathBuf::from(text(&file.to_string_lossy(), redactor)));
+    Diagnosis {
+        kind,
+        element: name.and_then(|name| element(&name, redactor)),
+        stage,
+        message: text(&message, redactor),
+        retry,
+        actor,
+        hint: text(&hint, redactor),
+        place: Place { file, line, column, url: url.map(|url| text(&url, redactor)) },
+    }
+}
+
+/// A masked element's name; none in the case that what is left is no name.
+fn element(name: &ElementName, redactor: &Redactor) -> Option<ElementName> {
+    text(name.as_str(), redactor).parse().ok()
+}
+
+/// Escape sequences go first: one in the middle of a secret would hide it from the redactor.
+fn text(text: &str, redactor: &Redactor) -> String {
+    redactor.redact(&crate::plain::plain(text)).into_owned()
+}

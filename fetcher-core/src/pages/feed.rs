@@ -1,0 +1,202 @@
+//! The Atom feed (RFC 4287): an entry for every change between well and failing, of a branch or of the host.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::view::{Branch, View, full_name};
+use super::words;
+use crate::diagnosis::Diagnosis;
+use crate::links::Address;
+use crate::names::{RunId, digest};
+use crate::plain::plain;
+use crate::report::{BranchReport, Outcome, RunReport};
+use crate::state::BranchState;
+
+/// Entries of the feed.
+const ENTRIES: usize = 50;
+/// Failures that an entry shows.
+const SHOWN: usize = 10;
+
+/// One change between well and failing.
+pub(super) struct Change<'a> {
+    /// The branch; none where it is the host that fails: the configuration, the disk, a notifier.
+    branch: Option<&'a Branch<'a>>,
+    run: &'a RunId,
+    at: Timestamp,
+    /// Since when it had failed, where it is well again.
+    recovered_from: Option<Timestamp>,
+}
+
+/// The last changes, the newest first.
+pub(super) fn changes<'a>(view: &'a View) -> Vec<Change<'a>> {
+    let mut changes = Vec::new();
+    for branch in &view.branches {
+        let history = branch.history();
+        // What a run that somebody stopped says of the branch is nothing.
+        let told = history.iter().filter(|past| past.outcome != Outcome::Interrupted);
+        let runs = told.map(|past| (&past.run, past.at, !past.outcome.is_good()));
+        // Of a full history the first run need not be the first that failed.
+        changes_in(runs, history.len() < BranchState::HISTORY, Some(branch), &mut changes);
+    }
+    let runs = view.runs.iter().filter_map(|(run, entry)| {
+        let summary = entry.summary.as_ref()?;
+        Some((run, summary.finished.unwrap_or(summary.started), summary.failures > 0))
+    });
+    changes_in(runs, true, None, &mut changes);
+    changes.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.id("").cmp(&b.id(""))));
+    changes.truncate(ENTRIES);
+    changes
+}
+
+/// Adds where a series of runs, oldest first, changes between well and failing.
+fn changes_in<'a>(
+    runs: impl Iterator<Item = (&'a RunId, Timestamp, bool)>,
+    from_the_start: bool,
+    branch: Option<&'a Branch<'a>>,
+    changes: &mut Vec<Change<'a>>,
+) {
+    let mut before = from_the_start.then_some(None::<Timestamp>);
+    for (run, at, bad) in runs {
+        let (failing_since, recovered_from, is_news) = match (before, bad) {
+            (Some(None), true) => (Some(at), None, true),
+            (Some(Some(since)), false) => (None, Some(since), true),
+            (Some(Some(since)), true) => (Some(since), None, false),
+            (None, true) => (Some(at), None, false),
+            (None | Some(None), false) => (None, None, false),
+        };
+        if is_news {
+            changes.push(Change { branch, run, at, recovered_from });
+        }
+        before = Some(failing_since);
+    }
+}
+
+/// A digest of what the feed is made from: while it is the same, so is the feed.
+pub(super) fn key(view: &View, changes: &[Change]) -> String {
+    let mut parts = format!("{} {:?}", env!("CARGO_PKG_VERSION"), view.base_url);
+    for change in changes {
+        let _ = write!(parts, "\n{} {}", change.id(""), change.link(view));
+    }
+    digest(parts.as_bytes())
+}
+
+/// The feed. `report` gets the report of a run, masked, where it can still be read.
+pub(super) fn render(
+    view: &View,
+    site: &str,
+    changes: &[Change],
+    report: &mut dyn FnMut(&RunId) -> Option<RunReport>,
+) -> String {
+    let host = view.newest.map_or("a host without runs", |report| &report.host);
+    let updated = changes.first().map_or(view.now, |change| change.at);
+    let mut feed = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n");
+    let _ = write!(
+        feed,
+        "<feed xmlns=\"http://www.w3.org/2005/Atom\" xml:lang=\"en\">\n\
+         <id>{}</id>\n<title>bst-fetcher on {}: failures and recoveries</title>\n<updated>{}</updated>\n\
+         <author><name>bst-fetcher on {}</name></author>\n<generator version=\"{}\">bst-fetcher</generator>\n\
+         <link rel=\"alternate\" type=\"text/html\" href=\"{}\"/>\n",
+        uuid(site),
+        escape(host),
+        words::second(updated),
+        escape(host),
+        env!("CARGO_PKG_VERSION"),
+        escape(&address(view, &Address::index())),
+    );
+    if view.base_url.is_some() {
+        let _ = writeln!(
+            feed,
+            "<link rel=\"self\" type=\"application/atom+xml\" href=\"{}\"/>",
+            escape(&address(view, &Address::feed()))
+        );
+    }
+    for change in changes {
+        let content = change.content(report(change.run).as_ref()).into_string();
+        let _ = write!(
+            feed,
+            "<entry>\n<id>{}</id>\n<title>{}</title>\n<updated>{}</updated>\n<category term=\"{}\"/>\n\
+             <link rel=\"alternate\" type=\"text/html\" href=\"{}\"/>\n<content type=\"html\">{}</content>\n</entry>\n",
+            change.id(site),
+            escape(&change.title()),
+            words::second(change.at),
+            if change.recovered_from.is_some() { "recovery" } else { "failure" },
+            escape(&change.link(view)),
+            escape(&content),
+        );
+    }
+    feed.push_str("</feed>\n");
+    plain(&feed)
+}
+
+impl Change<'_> {
+    /// The entry's name, the same for ever.
+    fn id(&self, site: &str) -> String {
+        let branch = self.branch.map(Branch::full_name).unwrap_or_default();
+        uuid(&format!("{site}\n{branch}\n{}", self.run))
+    }
+
+    fn title(&self) -> String {
+        let what = self.branch.map_or_else(|| "The fetching host".to_owned(), Branch::full_name);
+        match (self.recovered_from, self.branch) {
+            (Some(_), _) => format!("{what} is well again"),
+            (None, Some(_)) => format!("{what} fails"),
+            (None, None) => format!("{what} has a problem"),
+        }
+    }
+
+    /// The page that tells more: the run's, or while that is no more, the branch's.
+    fn link(&self, view: &View) -> String {
+        let page = view.run_page(self.run).or_else(|| Some(self.branch?.address.clone()));
+        address(view, &page.unwrap_or_else(Address::index))
+    }
+
+    fn content(&self, report: Option<&RunReport>) -> Markup {
+        if let Some(since) = self.recovered_from {
+            let broken = words::span(self.at.duration_since(since).as_secs_f64());
+            return html! { p { "It had failed since " (words::minute(since)) " UTC, for " (broken) "." } };
+        }
+        let failures: Vec<&Diagnosis> = match (self.branch, report) {
+            (Some(Branch { state, .. }), Some(report)) => report
+                .branches
+                .iter()
+                .filter(|branch| (&branch.project, &branch.branch) == (&state.project, &state.branch))
+                .flat_map(BranchReport::failures)
+                .collect(),
+            (None, Some(report)) => report.failures.iter().collect(),
+            (_, None) => Vec::new(),
+        };
+        html! {
+            @for failure in failures.iter().take(SHOWN) {
+                p {
+                    strong { (words::kind(failure.kind)) }
+                    @if let Some(element) = &failure.element { ": " code { (element) } }
+                    @if let Some(stage) = failure.stage { " (" (stage) ")" }
+                }
+                pre { (failure.message) }
+                p { "Who must act: " (failure.actor) ". " (failure.hint) }
+            }
+            @if failures.len() > SHOWN { p { "And " (failures.len() - SHOWN) " more." } }
+            @if failures.is_empty() {
+                p { (self.branch.map_or_else(String::new, |branch| full_name(&branch.state.project, branch.state.branch.as_ref()))) " failed." }
+            }
+        }
+    }
+}
+
+/// An address for readers of feeds: absolute where the site's is known, else relative to the feed's own.
+fn address(view: &View, page: &Address) -> String {
+    page.under(view.base_url.unwrap_or_default())
+}
+
+/// Text inside XML: the same escaping as a page's.
+fn escape(text: &str) -> String {
+    html! { (text) }.into_string()
+}
+
+/// A UUID (RFC 9562, version 8) made from a name.
+fn uuid(name: &str) -> String {
+    let hex = digest(name.as_bytes());
+    format!("urn:uuid:{}-{}-8{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
+}

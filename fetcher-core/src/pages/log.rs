@@ -1,0 +1,62 @@
+//! A log's page: its lines, numbered and with an anchor each, and the whole text beside it.
+
+use maud::{Markup, html};
+
+use super::excerpt::{Excerpt, Line};
+use super::layout;
+use super::view::full_name;
+use super::words::{self, count, counted};
+use crate::links::{Address, LogForm};
+use crate::names::RunId;
+use crate::report::{BranchReport, StageReport};
+
+/// The page.
+pub(super) fn page(run: &RunId, branch: &BranchReport, stage: &StageReport, excerpt: &Excerpt) -> String {
+    let address = |form| super::run::log_address(run, branch, stage, form);
+    let (here, text) = (address(LogForm::Page), address(LogForm::Text));
+    let of = full_name(&branch.project, branch.branch.as_ref());
+    let variant = stage.variant.as_ref().map(|variant| format!(" ({variant})")).unwrap_or_default();
+    let title = format!("{}{variant} of {of}", stage.stage);
+    let body = html! {
+        h1 { "Log: " (title) }
+        p.lead {
+            (words::badge(stage.outcome))
+            span { "started " (words::time(stage.started)) }
+            span { (counted(excerpt.lines, "line", "lines")) ", " (words::bytes(excerpt.bytes)) }
+            a href=(text.from(&here)) { "the whole text" }
+        }
+        @if !excerpt.failures.is_empty() {
+            p {
+                "Failures at line "
+                @for (at, line) in excerpt.failures.iter().enumerate() {
+                    @if at > 0 { ", " }
+                    @if excerpt.shows(*line) { a href={ "#L" (line) } { (line) } } @else { (line) }
+                }
+            }
+        }
+        @if excerpt.lines == 0 { p { "The log is empty." } } @else {
+            div.log {
+                @for line in excerpt.head() { (numbered(line)) }
+                @if excerpt.left_out() > 0 {
+                    span.gap {
+                        (count(excerpt.left_out())) " lines are left out here: see "
+                        a href=(text.from(&here)) { "the whole text" }
+                    }
+                }
+                @for line in excerpt.tail() { (numbered(line)) }
+            }
+        }
+    };
+    let above = [(Address::run(run), "The run")];
+    layout::page(&here, &format!("{title} – bst-fetcher"), &above, stage.outcome, &body)
+}
+
+fn numbered(line: &Line) -> Markup {
+    html! {
+        code.failure[line.failure] id={ "L" (line.number) } {
+            a href={ "#L" (line.number) } data-n=(line.number) aria-label={ "Line " (line.number) } {}
+            (line.text)
+            @if line.more > 0 { span.dim { " … " (words::bytes(line.more)) " more" } }
+        }
+    }
+}

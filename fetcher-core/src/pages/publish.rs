@@ -1,0 +1,326 @@
+//! Bringing the site up to date, in an order in which links never lead to nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::excerpt::Excerpt;
+use super::site::{Failure, LogEntry, PageEntry, RunEntry, RunLogs, RunSummary, Site, Stamp, text_beside};
+use super::view::{Branch, View, full_name};
+use super::{Publish, PublishError, Published, branch, clean, feed, index, log, run, status, text};
+use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::links::{Address, LogForm};
+use crate::names::{RunId, digest};
+use crate::report::{BranchReport, RunReport, StageReport};
+use crate::state::{BranchState, StateError};
+use crate::whole::write_whole_with;
+
+/// See [`super::publish`].
+pub(super) fn publish(publish: &Publish) -> Result<Published, PublishError> {
+    let mut work = Work {
+        publish,
+        now: publish.clock.now(),
+        site: Site::open(publish.directory)?,
+        reports: BTreeMap::new(),
+        failures: Vec::new(),
+    };
+    let stale = work.stale_runs();
+    work.claim(&stale)?;
+    let mut rewritten = Vec::new();
+    for run in &stale {
+        rewritten.extend(work.publish_run(run)?);
+    }
+    work.publish_pages(rewritten)?;
+    work.remove_old();
+    work.site.save()?;
+    let Site { written, unchanged, removed, .. } = work.site;
+    Ok(Published { written, unchanged, removed, failures: work.failures })
+}
+
+/// A page that is there and reachable, and may be written only when all that it links to is there.
+type Page = (Address, String);
+
+struct Work<'a> {
+    publish: &'a Publish<'a>,
+    now: Timestamp,
+    site: Site<'a>,
+    /// Reports that were read, masked.
+    reports: BTreeMap<RunId, RunReport>,
+    failures: Vec<Diagnosis>,
+}
+
+impl Work<'_> {
+    /// The runs whose pages are not what they should be.
+    fn stale_runs(&self) -> Vec<RunId> {
+        let mut stale = self.publish.store.runs();
+        stale.retain(|run| {
+            let Some(report) = self.stamp(run) else { return false };
+            let running = self.publish.running == Some(run);
+            let known = self.site.manifest.runs.get(run);
+            known.is_none_or(|known| known.report != Some(report) || known.running != running)
+        });
+        stale
+    }
+
+    /// The stamp of a run's report; none where it has none.
+    fn stamp(&self, run: &RunId) -> Option<Stamp> {
+        Stamp::of(&self.publish.store.report_path(run))
+    }
+
+    /// Writes down what is about to be made, before it is.
+    fn claim(&mut self, runs: &[RunId]) -> Result<(), PublishError> {
+        let manifest = &mut self.site.manifest;
+        if manifest.site.is_empty() {
+            manifest.site = digest(format!("{} {}", self.now, self.publish.store.directory().display()).as_bytes());
+        }
+        for state in self.publish.states {
+            let name = full_name(&state.project, state.branch.as_ref());
+            let page = Address::branch(&state.project, state.branch.as_ref());
+            manifest.pages.insert(page, PageEntry { name, gone: None });
+        }
+        for run in runs {
+            manifest.runs.entry(run.clone()).or_default().report = None;
+        }
+        Ok(self.site.save()?)
+    }
+
+    /// Publishes a run's logs and its page; the page is handed back instead where it is there already, for what is new
+    /// on it may link to what is not there yet.
+    fn publish_run(&mut self, run: &RunId) -> Result<Option<Page>, PublishError> {
+        let stamp = self.stamp(run);
+        let running = self.publish.running == Some(run);
+        let report = match self.publish.store.report(run) {
+            Ok(Some(report)) => clean::run(report, self.publish.redactor),
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                self.failures.push(unreadable(&error, self.publish.store.report_path(run)));
+                self.site.manifest.runs.insert(run.clone(), RunEntry { report: stamp, running, summary: None });
+                return Ok(None);
+            }
+        };
+        let summary = Some(RunSummary::from(&report));
+        if self.is_old(report.started) {
+            self.site.manifest.runs.insert(run.clone(), RunEntry { report: stamp, running, summary: None });
+            return Ok(None);
+        }
+        for branch in &report.branches {
+            let name = full_name(&branch.project, branch.branch.as_ref());
+            let page = Address::branch(&branch.project, branch.branch.as_ref());
+            let entry = self.site.manifest.pages.entry(page).or_insert(PageEntry { name, gone: None });
+            entry.gone = entry.gone.map(|_| self.now);
+        }
+        let logs = self.publish_logs(&report)?;
+        let page = (Address::run(run), run::page(&report, &logs, self.publish.running));
+        self.site.manifest.runs.insert(run.clone(), RunEntry { report: stamp, running, summary });
+        if self.site.has(&page.0) {
+            return Ok(Some(page));
+        }
+        self.site.write(page.0.path(), page.1.as_bytes())?;
+        Ok(None)
+    }
+
+    /// Publishes the logs of a run that are not published yet.
+    fn publish_logs(&mut self, report: &RunReport) -> Result<RunLogs, PublishError> {
+        let mut logs = self.site.logs(&report.run);
+        let mut fresh = Vec::new();
+        for (branch, stage) in report.branches.iter().flat_map(|branch| branch.stages.iter().map(move |s| (branch, s)))
+        {
+            let Some(path) = stage.log.as_ref().and_then(|log| self.log(&report.run, log)) else { continue };
+            let Some(source) = Stamp::of(&path) else { continue };
+            let page = run::log_address(&report.run, branch, stage, LogForm::Page);
+            let known = logs.entry(page.clone()).or_default();
+            if known.as_ref().is_none_or(|known| known.source != source) {
+                fresh.push((branch, stage, path, source, page));
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(logs);
+        }
+        self.site.save_logs(&report.run, &logs)?;
+        for (branch, stage, path, source, page) in fresh {
+            let entry = match File::open(&path) {
+                Ok(mut file) => Some(self.publish_log(&report.run, branch, stage, &mut file, source, &page)?),
+                Err(_) => None,
+            };
+            logs.insert(page, entry);
+        }
+        self.site.save_logs(&report.run, &logs)?;
+        Ok(logs)
+    }
+
+    /// Where a log is that a stage's report names; none where the name would lead out of the run's directory.
+    fn log(&self, run: &RunId, log: &Path) -> Option<PathBuf> {
+        let inside = log.components().all(|part| matches!(part, Component::Normal(_)));
+        inside.then(|| self.publish.store.run_directory(run).join(log))
+    }
+
+    fn publish_log(
+        &mut self,
+        run: &RunId,
+        branch: &BranchReport,
+        stage: &StageReport,
+        file: &mut File,
+        source: Stamp,
+        page: &Address,
+    ) -> Result<LogEntry, PublishError> {
+        let beside = text_beside(page);
+        self.site.make_parents(&beside)?;
+        let path = self.site.file(&beside);
+        let copied = write_whole_with(&path, |target| {
+            text::copy(file, self.publish.redactor, Both(target, Excerpt::default())).map(|both| both.1)
+        });
+        let mut excerpt = copied.map_err(|source| PublishError::Write { path, source })?;
+        excerpt.finish();
+        self.site.written.push(beside);
+        self.site.write(page.path(), log::page(run, branch, stage, &excerpt).as_bytes())?;
+        let failure = excerpt.failures.iter().copied().find(|line| excerpt.shows(*line));
+        Ok(LogEntry { source, lines: excerpt.lines, bytes: excerpt.bytes, failure })
+    }
+
+    /// Writes everything that is not a run's own: what is not there yet first, for no page links to it yet; then what
+    /// changes, and at last what leads to it all.
+    fn publish_pages(&mut self, rewritten: Vec<Page>) -> Result<(), PublishError> {
+        let newest = self.site.manifest.runs.iter().rev().find(|(_, entry)| entry.summary.is_some());
+        let newest = newest.map(|(run, _)| run.clone()).and_then(|run| self.report(&run).cloned());
+        let branches: Vec<Branch> = self.publish.states.iter().map(|state| self.branch(state)).collect();
+        let runs = self.kept_runs();
+        let view = View {
+            now: self.now,
+            running: self.publish.running,
+            base_url: self.publish.base_url,
+            branches,
+            runs: &runs,
+            newest: newest.as_ref(),
+        };
+        let mut pages = rewritten;
+        pages.extend(view.branches.iter().map(|branch| (branch.address.clone(), branch::page(branch, &view))));
+        pages.extend(self.gone_pages());
+        pages.sort_by_cached_key(|(address, _)| self.site.has(address));
+        for (address, page) in &pages {
+            self.site.write(address.path(), page.as_bytes())?;
+        }
+        self.site.write(Address::index().path(), index::page(&view).as_bytes())?;
+        self.publish_feed(&view)?;
+        let path = self.site.file(Address::status().path());
+        let status = status::render(&view).map_err(|error| PublishError::Write { path, source: error.into() })?;
+        Ok(self.site.write(Address::status().path(), &status)?)
+    }
+
+    /// The pages of branches that are no more.
+    fn gone_pages(&mut self) -> Vec<Page> {
+        let states = self.publish.states.iter();
+        let alive: Vec<_> = states.map(|state| Address::branch(&state.project, state.branch.as_ref())).collect();
+        let alive: BTreeSet<&Address> = alive.iter().collect();
+        let gone = self.site.manifest.pages.iter_mut().filter(|(page, _)| !alive.contains(page));
+        gone.map(|(page, entry)| {
+            entry.gone.get_or_insert(self.now);
+            (page.clone(), branch::gone(page, &entry.name))
+        })
+        .collect()
+    }
+
+    fn publish_feed(&mut self, view: &View) -> Result<(), PublishError> {
+        let changes = feed::changes(view);
+        let key = feed::key(view, &changes);
+        if self.site.manifest.feed == key && self.site.has(&Address::feed()) {
+            return Ok(());
+        }
+        let site = self.site.manifest.site.clone();
+        let feed = feed::render(view, &site, &changes, &mut |run| self.report(run).cloned());
+        self.site.write(Address::feed().path(), feed.as_bytes())?;
+        self.site.manifest.feed = key;
+        Ok(())
+    }
+
+    /// A branch with what its last run reported.
+    fn branch<'s>(&mut self, state: &'s BranchState) -> Branch<'s> {
+        let run = state.history.last().map(|past| past.run.clone());
+        let latest = run.and_then(|run| {
+            let mut reports = self.report(&run)?.branches.iter();
+            let report = reports.find(|report| (&report.project, &report.branch) == (&state.project, &state.branch))?;
+            Some((run, report.clone()))
+        });
+        Branch::new(state, latest)
+    }
+
+    /// A run's report, masked, where it can be read.
+    fn report(&mut self, run: &RunId) -> Option<&RunReport> {
+        if !self.reports.contains_key(run) {
+            let report = self.publish.store.report(run).ok()??;
+            self.reports.insert(run.clone(), clean::run(report, self.publish.redactor));
+        }
+        self.reports.get(run)
+    }
+
+    /// The runs whose pages stay.
+    fn kept_runs(&self) -> BTreeMap<RunId, RunEntry> {
+        let runs = self.site.manifest.runs.iter();
+        let kept = runs.filter(|(_, entry)| entry.summary.as_ref().is_some_and(|it| !self.is_old(it.started)));
+        kept.map(|(run, entry)| (run.clone(), entry.clone())).collect()
+    }
+
+    /// Removes what no page links to any more.
+    fn remove_old(&mut self) {
+        let pages = self.site.manifest.pages.iter();
+        let old = pages.filter(|(_, entry)| entry.gone.is_some_and(|gone| self.is_old(gone)));
+        for page in old.map(|(page, _)| page.clone()).collect::<Vec<_>>() {
+            self.site.remove(page.path());
+            self.site.manifest.pages.remove(&page);
+        }
+        let kept = self.kept_runs();
+        let runs: Vec<RunId> = self.site.manifest.runs.keys().cloned().collect();
+        for run in runs.iter().filter(|run| !kept.contains_key(run)) {
+            let entry = self.site.manifest.runs.get(run).cloned();
+            self.site.remove_run(run);
+            // What has a directory, but no page, is remembered as long as that is so, not to be looked at each time.
+            if let Some(entry) = entry.filter(|entry| entry.report.is_some() && self.stamp(run) == entry.report) {
+                self.site.manifest.runs.insert(run.clone(), RunEntry { summary: None, ..entry });
+            }
+        }
+    }
+
+    fn is_old(&self, started: Timestamp) -> bool {
+        let keep = SignedDuration::try_from(self.publish.keep_runs).unwrap_or(SignedDuration::MAX);
+        self.now.duration_since(started) > keep
+    }
+}
+
+/// A log's file, and what its page shows of it.
+struct Both<'a>(&'a mut File, Excerpt);
+
+impl io::Write for Both<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.write_all(text)?;
+        self.1.push(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl From<Failure> for PublishError {
+    fn from((path, source): Failure) -> Self {
+        match source.kind() {
+            io::ErrorKind::AlreadyExists => PublishError::Foreign(path),
+            _ => PublishError::Write { path, source },
+        }
+    }
+}
+
+fn unreadable(error: &StateError, path: PathBuf) -> Diagnosis {
+    Diagnosis {
+        kind: Kind::Permission,
+        element: None,
+        stage: None,
+        message: format!("the status pages lack a run: {error}"),
+        retry: Retry::No,
+        actor: Actor::Host,
+        hint: format!("Look at {}; remove the run's directory if it is damaged.", path.display()),
+        place: Place { file: Some(path), ..Place::default() },
+    }
+}

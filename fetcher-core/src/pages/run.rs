@@ -1,0 +1,207 @@
+//! A run's page: what it did for every branch, stage by stage, and what it cost.
+
+use maud::{Markup, html};
+
+use super::layout;
+use super::site::{LogEntry, RunLogs, RunSummary};
+use super::view::{full_name, run_badge, took};
+use super::words::{self, count, counted, time};
+use crate::links::{Address, LogForm};
+use crate::names::{RunId, Stage};
+use crate::report::{BranchReport, Outcome, RefChange, RunReport, StageReport};
+
+/// Up to so many branches are shown unfolded, the good ones too.
+const UNFOLDED: usize = 4;
+/// Changed refs of a stage that are shown.
+const CHANGES: usize = 200;
+
+/// The page.
+pub(super) fn page(report: &RunReport, logs: &RunLogs, running: Option<&RunId>) -> String {
+    let here = Address::run(&report.run);
+    let summary = RunSummary::from(report);
+    let name = format!("Run of {}", words::minute(report.started));
+    let body = html! {
+        h1 { "Run of " (time(report.started)) }
+        p.lead {
+            (run_badge(&report.run, &summary, running))
+            @if let Some(took) = took(&summary) { span { "took " (took) } }
+            span { (counted(summary.branches, "branch", "branches")) @if summary.bad > 0 { ", " (summary.bad) " failing" } }
+        }
+        (facts(report))
+        @if !report.failures.is_empty() {
+            h2 { "Failures of no branch" }
+            (layout::diagnoses(&report.failures))
+        }
+        @if report.branches.len() > 1 { (overview(report, &here)) }
+        @if !report.branches.is_empty() { h2 { "Branches" } }
+        @for branch in &report.branches {
+            details.branch open[!branch.outcome.is_good() || report.branches.len() <= UNFOLDED]
+                id=(Address::branch_fragment(&branch.project, branch.branch.as_ref())) {
+                (branch_section(branch, report, logs, &here))
+            }
+        }
+    };
+    let health = if report.failures.is_empty() { report.outcome } else { report.outcome.max(Outcome::Partial) };
+    layout::page(&here, &format!("{name} – bst-fetcher"), &[], health, &body)
+}
+
+fn facts(report: &RunReport) -> Markup {
+    html! {
+        dl {
+            dt { "Host" } dd { (report.host) }
+            dt { "Run" } dd { code { (report.run) } }
+            dt { "Program" } dd { "bst-fetcher " (report.fetcher_version) }
+            @if let Some(commit) = &report.configuration { dt { "Configuration" } dd { code { (commit) } } }
+        }
+    }
+}
+
+/// What the stages cost together, and the way to each branch.
+fn overview(report: &RunReport, here: &Address) -> Markup {
+    let stages: Vec<&StageReport> = report.branches.iter().flat_map(|branch| &branch.stages).collect();
+    html! {
+        h2 #cost { "What it cost" }
+        table aria-labelledby="cost" {
+            thead { tr {
+                th scope="col" { "Stage" } th.n scope="col" { "Time, all branches" } th.n scope="col" { "Of it inside bst" }
+                th.n scope="col" { "Elements done" } th.n scope="col" { "Bytes" }
+            } }
+            tbody {
+                @for stage in Stage::ALL {
+                    @let of_it = || stages.iter().filter(|report| report.stage == stage);
+                    tr {
+                        th scope="row" { (stage) }
+                        td.n data-label="Time" { (words::span(of_it().map(|report| report.seconds).sum())) }
+                        td.n data-label="Inside bst" { (words::span(of_it().map(|report| report.bst_seconds).sum())) }
+                        td.n data-label="Elements done" { (count(of_it().map(|report| report.elements.processed).sum())) }
+                        td.n data-label="Bytes" { (words::bytes(of_it().map(|report| report.bytes).sum())) }
+                    }
+                }
+            }
+        }
+        @if report.branches.iter().any(|branch| !branch.outcome.is_good()) {
+            h2 { "Failing" }
+            ul.plain {
+                @for branch in report.branches.iter().filter(|branch| !branch.outcome.is_good()) {
+                    li {
+                        (words::badge(branch.outcome)) " "
+                        a href=(here.at(&Address::branch_fragment(&branch.project, branch.branch.as_ref()), here)) {
+                            (full_name(&branch.project, branch.branch.as_ref()))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn branch_section(branch: &BranchReport, report: &RunReport, logs: &RunLogs, here: &Address) -> Markup {
+    let page = Address::branch(&branch.project, branch.branch.as_ref());
+    html! {
+        summary {
+            h2 { (full_name(&branch.project, branch.branch.as_ref())) }
+            (words::badge(branch.outcome))
+            span.dim { " " (words::span(branch.seconds)) }
+        }
+        p.small {
+            @if let Some(commit) = &branch.commit { "Commit " code { (commit) } ". " }
+            @if let Some(version) = &branch.bst_version { "BuildStream " (version) ". " }
+            a href=(page.from(here)) { "All runs of this branch" }
+        }
+        table aria-label={ "Stages of " (full_name(&branch.project, branch.branch.as_ref())) } {
+            thead { tr {
+                th scope="col" { "Stage" } th scope="col" { "Outcome" } th.n scope="col" { "Took" }
+                th.n scope="col" { "Elements" } th.n scope="col" { "Bytes" } th scope="col" { "Log" }
+            } }
+            tbody { @for stage in &branch.stages { (stage_row(stage, branch, report, logs, here)) } }
+        }
+        @for stage in &branch.stages { (stage_remarks(stage)) }
+    }
+}
+
+fn stage_row(stage: &StageReport, branch: &BranchReport, report: &RunReport, logs: &RunLogs, here: &Address) -> Markup {
+    let elements = &stage.elements;
+    html! {
+        tr {
+            th scope="row" { (stage.stage) @if let Some(variant) = &stage.variant { " (" (variant) ")" } }
+            td data-label="Outcome" {
+                div {
+                    (words::badge(stage.outcome))
+                    @if let Some(why) = &stage.skipped { small { (why) } }
+                    @if stage.attempts > 1 { small { (stage.attempts) " attempts" } }
+                }
+            }
+            td.n data-label="Took" { @if stage.outcome != Outcome::Skipped { div {
+                (words::span(stage.seconds))
+                @if stage.bst_seconds > 0.0 { small { (words::span(stage.bst_seconds)) " in bst" } }
+            } } }
+            td.n data-label="Elements" { @if elements.total > 0 { div {
+                (count(elements.processed)) " done"
+                small {
+                    (count(elements.skipped)) " skipped, "
+                    @if elements.failed > 0 { strong { (count(elements.failed)) " failed" } } @else { "0 failed" }
+                    " of " (count(elements.total))
+                }
+            } } }
+            td.n data-label="Bytes" { @if stage.bytes > 0 { (words::bytes(stage.bytes)) } }
+            td data-label="Log" { (log_links(stage, branch, report, logs, here)) }
+        }
+    }
+}
+
+fn log_links(stage: &StageReport, branch: &BranchReport, report: &RunReport, logs: &RunLogs, here: &Address) -> Markup {
+    if stage.log.is_none() {
+        return html! {};
+    }
+    let address = |form| log_address(&report.run, branch, stage, form);
+    let page = address(LogForm::Page);
+    let Some(Some(LogEntry { lines, bytes, failure, .. })) = logs.get(&page) else {
+        return html! { "not kept" };
+    };
+    html! {
+        div {
+            a href=(page.from(here)) { "log" }
+            @if let Some(line) = failure { ", " a href=(page.at(&format!("L{line}"), here)) { "first failure" } }
+            ", " a href=(address(LogForm::Text).from(here)) { "text" }
+            small { (counted(*lines, "line", "lines")) ", " (words::bytes(*bytes)) }
+        }
+    }
+}
+
+/// The address of a stage's log.
+pub(super) fn log_address(run: &RunId, branch: &BranchReport, stage: &StageReport, form: LogForm) -> Address {
+    Address::log(run, &branch.project, branch.branch.as_ref(), stage.variant.as_ref(), stage.stage, form)
+}
+
+fn stage_remarks(stage: &StageReport) -> Markup {
+    html! {
+        @if !stage.notes.is_empty() {
+            ul { @for note in &stage.notes { li { (stage.stage) ": " (note) } } }
+        }
+        (layout::diagnoses(&stage.failures))
+        @if !stage.changes.is_empty() { (changes(&stage.changes)) }
+    }
+}
+
+fn changes(changes: &[RefChange]) -> Markup {
+    html! {
+        details {
+            summary { (counted(changes.len() as u64, "ref", "refs")) " changed" }
+            table aria-label="Changed refs" {
+                thead { tr { th scope="col" { "Element" } th scope="col" { "Old" } th scope="col" { "New" } } }
+                tbody {
+                    @for change in changes.iter().take(CHANGES) {
+                        tr {
+                            th scope="row" { code { (change.element) } @if change.source > 0 { " source " (change.source) } }
+                            td data-label="Old" { code { (change.old.as_deref().unwrap_or("none")) } }
+                            td data-label="New" { code { (change.new.as_deref().unwrap_or("none")) } }
+                        }
+                    }
+                }
+            }
+            @if changes.len() > CHANGES {
+                p { "And " (counted((changes.len() - CHANGES) as u64, "more", "more")) "." }
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `status.json`: what the first page says, for programs. `docs/pages.md` describes it for users.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::view::{Branch, View};
+use crate::diagnosis::Diagnosis;
+use crate::links::Address;
+use crate::names::{BranchName, CommitId, ProjectName, RunId};
+use crate::report::Outcome;
+
+/// The version of the format.
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Status<'a> {
+    version: u32,
+    fetcher_version: &'static str,
+    host: Option<&'a str>,
+    /// When the file was made.
+    at: Timestamp,
+    outcome: Outcome,
+    last_run: Option<LastRun<'a>>,
+    failures: &'a [Diagnosis],
+    branches: Vec<BranchStatus<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct LastRun<'a> {
+    run: &'a RunId,
+    started: Timestamp,
+    finished: Option<Timestamp>,
+    running: bool,
+    outcome: Outcome,
+    page: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct BranchStatus<'a> {
+    project: &'a ProjectName,
+    branch: Option<&'a BranchName>,
+    commit: Option<&'a CommitId>,
+    outcome: Option<Outcome>,
+    since: Option<Timestamp>,
+    last_run: Option<Timestamp>,
+    last_success: Option<Timestamp>,
+    last_failure: Option<Timestamp>,
+    failing_since: Option<Timestamp>,
+    consecutive_failures: u32,
+    page: String,
+    run_page: Option<String>,
+    failures: Vec<&'a Diagnosis>,
+}
+
+/// The file's text.
+pub(super) fn render(view: &View) -> serde_json::Result<Vec<u8>> {
+    let last_run = view.summaries().next().map(|(run, summary)| LastRun {
+        run,
+        started: summary.started,
+        finished: summary.finished,
+        running: view.running == Some(run),
+        outcome: summary.outcome,
+        page: address(&Address::run(run), view),
+    });
+    let status = Status {
+        version: VERSION,
+        fetcher_version: env!("CARGO_PKG_VERSION"),
+        host: view.newest.map(|report| report.host.as_str()),
+        at: view.now,
+        outcome: view.health(),
+        last_run,
+        failures: view.host_failures(),
+        branches: view.branches.iter().map(|branch| status_of(branch, view)).collect(),
+    };
+    let mut json = serde_json::to_vec_pretty(&status)?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+fn status_of<'a>(branch: &'a Branch, view: &View) -> BranchStatus<'a> {
+    let state = branch.state;
+    BranchStatus {
+        project: &state.project,
+        branch: state.branch.as_ref(),
+        commit: state.commit.as_ref(),
+        outcome: branch.outcome(),
+        since: branch.since(),
+        last_run: state.last_run,
+        last_success: state.last_success,
+        last_failure: state.last_failure,
+        failing_since: state.failing_since,
+        consecutive_failures: state.consecutive_failures,
+        page: address(&branch.address, view),
+        run_page: branch.history().last().and_then(|past| view.run_page(&past.run)).map(|page| address(&page, view)),
+        failures: branch.failures().collect(),
+    }
+}
+
+/// An address, absolute where the site's is known, else relative to the file.
+fn address(page: &Address, view: &View) -> String {
+    page.under(view.base_url.unwrap_or_default())
+}

@@ -1,0 +1,140 @@
+//! What the pages are made from: the states of the branches, what their last runs reported, and the list of runs.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::site::{RunEntry, RunSummary};
+use super::words;
+use crate::diagnosis::Diagnosis;
+use crate::links::Address;
+use crate::names::{BranchName, ProjectName, RunId};
+use crate::report::{BranchReport, Outcome, RunReport};
+use crate::state::{BranchState, Past};
+
+/// Everything that the pages beside the runs' own show.
+pub(super) struct View<'a> {
+    pub(super) now: Timestamp,
+    pub(super) running: Option<&'a RunId>,
+    pub(super) base_url: Option<&'a str>,
+    /// The branches, in the order that was handed in.
+    pub(super) branches: Vec<Branch<'a>>,
+    /// The runs that have pages.
+    pub(super) runs: &'a BTreeMap<RunId, RunEntry>,
+    /// The report of the newest of them, where it could be read.
+    pub(super) newest: Option<&'a RunReport>,
+}
+
+/// One branch, or a project whose branches could not be listed.
+pub(super) struct Branch<'a> {
+    pub(super) state: &'a BranchState,
+    pub(super) address: Address,
+    /// What its last run reported, where that can still be read.
+    pub(super) latest: Option<(RunId, BranchReport)>,
+}
+
+impl<'a> View<'a> {
+    /// The runs that have pages, the newest first.
+    pub(super) fn summaries(&self) -> impl Iterator<Item = (&'a RunId, &'a RunSummary)> {
+        self.runs.iter().rev().filter_map(|(run, entry)| Some((run, entry.summary.as_ref()?)))
+    }
+
+    /// The address of a run's page; none where it has none, or has none any more.
+    pub(super) fn run_page(&self, run: &RunId) -> Option<Address> {
+        self.runs.get(run).filter(|entry| entry.summary.is_some()).map(|_| Address::run(run))
+    }
+
+    /// The failures of the newest run that are no branch's.
+    pub(super) fn host_failures(&self) -> &'a [Diagnosis] {
+        self.newest.map_or(&[], |report| &report.failures)
+    }
+
+    /// How many branches' last runs ended badly.
+    pub(super) fn bad(&self) -> usize {
+        self.branches.iter().filter(|branch| branch.is_bad()).count()
+    }
+
+    /// The worst that there is to say.
+    pub(super) fn health(&self) -> Outcome {
+        match self.bad() {
+            bad if bad > 0 && bad == self.branches.len() => Outcome::Failed,
+            0 if self.host_failures().is_empty() => Outcome::Ok,
+            _ => Outcome::Partial,
+        }
+    }
+}
+
+impl<'a> Branch<'a> {
+    /// A branch with the report of its last run.
+    pub(super) fn new(state: &'a BranchState, latest: Option<(RunId, BranchReport)>) -> Self {
+        Self { state, address: Address::branch(&state.project, state.branch.as_ref()), latest }
+    }
+
+    /// How the last run ended; none where there was none.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        self.state.history.last().map(|past| past.outcome)
+    }
+
+    /// Whether the last run ended badly.
+    pub(super) fn is_bad(&self) -> bool {
+        self.outcome().is_some_and(|outcome| !outcome.is_good())
+    }
+
+    /// Since when its runs have ended as the last one did, well or badly.
+    pub(super) fn since(&self) -> Option<Timestamp> {
+        let last = self.outcome()?;
+        let streak = self.state.history.iter().rev().take_while(|past| past.outcome.is_good() == last.is_good()).last();
+        let seen = streak.map(|past| past.at);
+        if last.is_good() { seen } else { self.state.failing_since.or(seen) }
+    }
+
+    /// Every failure of its last run.
+    pub(super) fn failures(&self) -> impl Iterator<Item = &Diagnosis> {
+        self.latest.iter().flat_map(|(_, report)| report.failures())
+    }
+
+    /// Its name, without its project's.
+    pub(super) fn name(&self) -> &'a str {
+        self.state.branch.as_ref().map_or("(the repository)", BranchName::as_str)
+    }
+
+    /// Its name in full: `project (branch)`.
+    pub(super) fn full_name(&self) -> String {
+        full_name(&self.state.project, self.state.branch.as_ref())
+    }
+
+    /// Its past runs, oldest first.
+    pub(super) fn history(&self) -> &'a [Past] {
+        &self.state.history
+    }
+
+    /// Its state: outcome, and since when.
+    pub(super) fn badge(&self) -> Markup {
+        match self.outcome() {
+            None => html! { span.badge { "not run yet" } },
+            // A run that found nothing to do says that what was well still is.
+            Some(Outcome::Skipped | Outcome::Ok) => words::badge(Outcome::Ok),
+            Some(bad @ (Outcome::Partial | Outcome::Failed | Outcome::Interrupted)) => words::badge(bad),
+        }
+    }
+}
+
+/// `project (branch)`, or the project alone.
+pub(super) fn full_name(project: &ProjectName, branch: Option<&BranchName>) -> String {
+    branch.map_or_else(|| project.to_string(), |branch| format!("{project} ({branch})"))
+}
+
+/// How a run stands in words: its outcome, or that it has none yet, or never will.
+pub(super) fn run_badge(run: &RunId, summary: &RunSummary, running: Option<&RunId>) -> Markup {
+    match summary.finished {
+        Some(_) => words::badge(summary.outcome),
+        None if running == Some(run) => html! { span.badge { span aria-hidden="true" { "…" } " running" } },
+        None => html! { span class="badge failed" { span aria-hidden="true" { "✕" } " killed" } },
+    }
+}
+
+/// How long a run took in words.
+pub(super) fn took(summary: &RunSummary) -> Option<String> {
+    Some(words::span(summary.finished?.duration_since(summary.started).as_secs_f64()))
+}

@@ -1,0 +1,267 @@
+//! What happens and what happened, as data: events while a run goes on, reports when it is over.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnosis::Diagnosis;
+use crate::names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, VariantName};
+
+/// How a stage, a branch or a run ended, from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was not done, for a reason that is said.
+    Skipped,
+    /// All of it worked.
+    Ok,
+    /// Some of it worked, and that is kept.
+    Partial,
+    /// It failed.
+    Failed,
+    /// Somebody stopped it.
+    Interrupted,
+}
+
+impl Outcome {
+    /// The outcome's name as reports and files have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Skipped => "skipped",
+            Outcome::Ok => "ok",
+            Outcome::Partial => "partial",
+            Outcome::Failed => "failed",
+            Outcome::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether nothing went wrong.
+    pub fn is_good(self) -> bool {
+        match self {
+            Outcome::Skipped | Outcome::Ok => true,
+            Outcome::Partial | Outcome::Failed | Outcome::Interrupted => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One whole run: what `report.json` in a run's directory holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RunReport {
+    /// The version of this format, [`RunReport::VERSION`].
+    pub version: u32,
+    /// The run's name.
+    pub run: RunId,
+    /// The version of the program or library that ran.
+    pub fetcher_version: String,
+    /// The host's name.
+    pub host: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended; none while it goes on, and for ever where it was killed.
+    pub finished: Option<Timestamp>,
+    /// The worst of its branches' outcomes, `partial` where only some failed.
+    pub outcome: Outcome,
+    /// The commit of the configuration's repository that was used, where there is one.
+    #[serde(default)]
+    pub configuration: Option<String>,
+    /// Failures of no project: the configuration, self-update, the lock, the disk, a notifier.
+    #[serde(default)]
+    pub failures: Vec<Diagnosis>,
+    /// The branches, in the order of the configuration.
+    pub branches: Vec<BranchReport>,
+}
+
+impl RunReport {
+    /// The version of the format that this library writes.
+    pub const VERSION: u32 = 1;
+}
+
+/// What was done for one branch; also for a project whose branches could not even be listed (`branch` is none then).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BranchReport {
+    /// The project.
+    pub project: ProjectName,
+    /// The branch; none where the project's branches could not be found out.
+    pub branch: Option<BranchName>,
+    /// The tip that was checked out.
+    #[serde(default)]
+    pub commit: Option<CommitId>,
+    /// When its work began.
+    pub started: Timestamp,
+    /// Seconds of wall time that it took.
+    pub seconds: f64,
+    /// The worst of its stages' outcomes, `partial` where something of it worked.
+    pub outcome: Outcome,
+    /// The version that `bst --version` printed.
+    #[serde(default)]
+    pub bst_version: Option<String>,
+    /// The stages, in their order; for each option set (`variants`) of the project once.
+    pub stages: Vec<StageReport>,
+}
+
+impl BranchReport {
+    /// Every failure of every stage.
+    pub fn failures(&self) -> impl Iterator<Item = &Diagnosis> {
+        self.stages.iter().flat_map(|stage| &stage.failures)
+    }
+}
+
+/// What one stage did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StageReport {
+    /// The stage.
+    pub stage: Stage,
+    /// The option set that it ran for; none where the project has no `variants`.
+    #[serde(default)]
+    pub variant: Option<VariantName>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it was skipped, in words; none where it was not.
+    #[serde(default)]
+    pub skipped: Option<String>,
+    /// How many times it was tried.
+    pub attempts: u32,
+    /// When it started.
+    pub started: Timestamp,
+    /// Seconds of wall time, retries and the waits between them included.
+    pub seconds: f64,
+    /// Of these, the seconds inside `bst`.
+    #[serde(default)]
+    pub bst_seconds: f64,
+    /// Elements as bst's pipeline summary counts them.
+    #[serde(default)]
+    pub elements: Elements,
+    /// Bytes that the stage added to the cache and the mirrors of sources, as far as that can be seen.
+    #[serde(default)]
+    pub bytes: u64,
+    /// The refs that tracking changed, by element.
+    #[serde(default)]
+    pub changes: Vec<RefChange>,
+    /// What failed, an entry an element as a rule.
+    #[serde(default)]
+    pub failures: Vec<Diagnosis>,
+    /// Remarks that are no failures: a mirror rebuilt, elements left out because they have no ref.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// The stage's whole log, relative to the run's directory.
+    #[serde(default)]
+    pub log: Option<PathBuf>,
+}
+
+/// Elements as bst's pipeline summary counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Elements {
+    /// In the pipeline.
+    pub total: u64,
+    /// Done in this stage.
+    pub processed: u64,
+    /// With nothing to do in this stage.
+    pub skipped: u64,
+    /// Failed in this stage.
+    pub failed: u64,
+}
+
+/// A ref that tracking changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RefChange {
+    /// The element whose source it is.
+    pub element: ElementName,
+    /// The source's place in the element, from 0.
+    pub source: usize,
+    /// The ref before; none where there was none.
+    pub old: Option<String>,
+    /// The ref after; none where tracking took it away.
+    pub new: Option<String>,
+}
+
+/// What happens while a run goes on. A sink of events needs no other knowledge to show progress.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The run began.
+    RunStarted {
+        /// Its name.
+        run: RunId,
+        /// Its directory, which holds the logs and the report.
+        directory: PathBuf,
+    },
+    /// Something worth a line that belongs to no branch: waiting for the lock, making an environment.
+    Note(String),
+    /// A project's branches are known.
+    Branches {
+        /// The project.
+        project: ProjectName,
+        /// The branches that this run works on.
+        branches: Vec<BranchName>,
+    },
+    /// Work on a branch began.
+    BranchStarted {
+        /// The project.
+        project: ProjectName,
+        /// The branch.
+        branch: BranchName,
+    },
+    /// A stage of a branch began.
+    StageStarted {
+        /// The project.
+        project: ProjectName,
+        /// The branch.
+        branch: BranchName,
+        /// The option set.
+        variant: Option<VariantName>,
+        /// The stage.
+        stage: Stage,
+        /// 1 for the first try.
+        attempt: u32,
+    },
+    /// A stage of a branch went on.
+    Progress {
+        /// The project.
+        project: ProjectName,
+        /// The branch.
+        branch: BranchName,
+        /// The stage.
+        stage: Stage,
+        /// Elements done so far.
+        done: u64,
+        /// Elements in the pipeline, 0 while that is not known.
+        total: u64,
+        /// The element that moved last.
+        element: Option<ElementName>,
+    },
+    /// A stage of a branch ended.
+    StageFinished {
+        /// The project.
+        project: ProjectName,
+        /// The branch.
+        branch: BranchName,
+        /// What it did.
+        report: StageReport,
+    },
+    /// Work on a branch, or on a project whose branches could not be found out, ended.
+    BranchFinished(BranchReport),
+    /// The run ended.
+    RunFinished(RunReport),
+}
+
+/// Seconds by stage, summed over branches and variants: what a run cost.
+pub fn seconds_by_stage(report: &RunReport) -> BTreeMap<Stage, f64> {
+    let mut seconds = BTreeMap::new();
+    for stage in report.branches.iter().flat_map(|branch| &branch.stages) {
+        *seconds.entry(stage.stage).or_default() += stage.seconds;
+    }
+    seconds
+}

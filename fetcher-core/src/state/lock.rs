@@ -1,0 +1,78 @@
+//! One run at a time on a state directory.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use crate::cancel::Cancel;
+
+/// How often a lock that somebody else holds is tried.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The kernel's lock on a state directory, held until it is dropped or the process ends in any way.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+/// Why a state directory cannot be had.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Somebody else has it.
+    #[error("another run holds {path:?}: {holder}; wait for it with --lock-wait, or look at what it does")]
+    Held {
+        /// The lock's file.
+        path: PathBuf,
+        /// What the other wrote of itself.
+        holder: String,
+    },
+    /// The file cannot be opened or locked.
+    #[error("cannot lock {path:?}: {source}; the state directory has to be writable")]
+    Io {
+        /// The lock's file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+impl Lock {
+    /// Locks a state directory, which is made if need be; waits for at most `wait` while somebody else holds it.
+    /// `holder` is what others are told of this one.
+    ///
+    /// # Errors
+    /// When somebody else keeps it, or the file cannot be used.
+    pub fn acquire(state_dir: &Path, holder: &str, wait: Duration, cancel: &Cancel) -> Result<Self, LockError> {
+        let path = state_dir.join("lock");
+        let failed = |source| LockError::Io { path: path.clone(), source };
+        fs::create_dir_all(state_dir).map_err(failed)?;
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = open.map_err(failed)?;
+        let until = Instant::now() + wait;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+                Err(TryLockError::WouldBlock) if Instant::now() >= until || cancel.wait(LOOK) => {
+                    let mut holder = String::new();
+                    let _ = file.read_to_string(&mut holder);
+                    return Err(LockError::Held { path, holder: holder.trim().to_owned() });
+                }
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        let note = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{holder}"));
+        note.map_err(failed)?;
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.file.set_len(0);
+        let _ = self.file.unlock();
+    }
+}

@@ -1,0 +1,64 @@
+//! Files that are written whole and then renamed, so that no reader ever sees half of one.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Writes a file beside its place, then renames it there; everybody may read it.
+///
+/// # Errors
+/// When it cannot be written; the file is then what it was.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_whole_with(path, |file| file.write_all(content))
+}
+
+/// As [`write_whole`], for content that `fill` writes piece by piece.
+///
+/// # Errors
+/// When `fill` fails or the file cannot be written; the file is then what it was.
+pub(crate) fn write_whole_with<T>(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
+    let fresh = aside(path);
+    let written = (|| {
+        let mut new = File::create(&fresh)?;
+        let outcome = fill(&mut new)?;
+        // Whoever serves or scrapes the file is somebody else, whatever the umask.
+        new.set_permissions(Permissions::from_mode(0o644))?;
+        fs::rename(&fresh, path)?;
+        Ok(outcome)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&fresh);
+    }
+    written
+}
+
+/// Where a file is written before it is renamed: always the same name, so that what a killed process left there is
+/// overwritten by the next.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_file_as_it_was_and_nothing_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("page.html");
+        write_whole(&path, b"one").unwrap();
+        let failed = write_whole_with(&path, |file| {
+            file.write_all(b"half")?;
+            Err::<(), _>(io::Error::other("disk full"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+    }
+}

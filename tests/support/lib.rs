@@ -1,0 +1,18 @@
+//! What the integration tests share.
+#![expect(clippy::missing_panics_doc, reason = "a helper of tests panics wherever a test would")]
+
+pub mod alive;
+pub mod browser;
+pub mod bst;
+pub mod casd;
+pub mod daemon;
+pub mod fake;
+pub mod fetcher;
+pub mod git_fixture;
+pub mod http_git;
+pub mod installed;
+pub mod plain_runner;
+pub mod project;
+pub mod sample;
+pub mod scratch;
+pub mod sshd;

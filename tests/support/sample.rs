@@ -1,0 +1,391 @@
+//! Sixty hourly runs over the branches of a few projects, as a fetcher would have left them: good ones, failing ones,
+//! one that recovered, and one that is out to break whoever shows it.
+#![expect(clippy::unwrap_used, reason = "a helper of tests panics wherever a test would")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fetcher_core::clock::FixedClock;
+use fetcher_core::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use fetcher_core::pages::{Publish, PublishError, Published, publish};
+use fetcher_core::report::{BranchReport, Elements, Outcome, RefChange, RunReport, StageReport};
+use fetcher_core::state::{BranchState, Past, Store};
+use fetcher_core::{BranchName, ProjectName, Redactor, RunId, Secret, Stage};
+use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+
+/// A branch's name that git allows, and that is dangerous wherever it is not escaped.
+pub const HOSTILE: &str = "<script>alert('1')</script>\"&#%41";
+/// A secret that is in the sample's logs and messages.
+pub const SECRET: &str = "s3cr3t/t0ken+x=";
+/// How many runs there are.
+pub const RUNS: u32 = 60;
+
+/// A state directory's runs, a folder for the site, and what is needed to publish.
+#[derive(Debug)]
+pub struct Sample {
+    directory: TempDir,
+    /// The branches' states.
+    pub states: Vec<BranchState>,
+    /// The run that goes on.
+    pub running: Option<RunId>,
+    /// The site's address.
+    pub base_url: Option<String>,
+    /// The clock, which stands a little after the last run.
+    pub clock: FixedClock,
+}
+
+impl Sample {
+    /// The sample after its first `runs` runs.
+    pub fn after(runs: u32) -> Self {
+        Self::of(0..runs)
+    }
+
+    /// The sample after the given runs; the directories of those before them are gone.
+    pub fn of(runs: std::ops::Range<u32>) -> Self {
+        let (kept, runs) = (runs.clone(), runs.end);
+        let sample = Self {
+            directory: tempfile::tempdir().unwrap(),
+            states: BRANCHES.iter().map(|branch| state(branch, runs)).collect(),
+            running: None,
+            base_url: Some("https://fetcher.example.org/".to_owned()),
+            clock: FixedClock::new(at(runs - 1) + SignedDuration::from_mins(50)),
+        };
+        for run in kept {
+            sample.write_run(run);
+        }
+        sample
+    }
+
+    /// One more run, after which the states are those of `runs` runs.
+    pub fn go_on(&mut self, runs: u32) {
+        self.write_run(runs - 1);
+        self.states = BRANCHES.iter().map(|branch| state(branch, runs)).collect();
+        self.clock.set(at(runs - 1) + SignedDuration::from_mins(50));
+    }
+
+    /// The memory between runs, as far as it is run directories.
+    pub fn store(&self) -> Store {
+        Store::new(self.directory.path().join("state"))
+    }
+
+    /// Where the site is.
+    pub fn site(&self) -> PathBuf {
+        self.directory.path().join("site")
+    }
+
+    /// A file of the site.
+    pub fn read(&self, page: &str) -> String {
+        fs::read_to_string(self.site().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
+    }
+
+    /// Publishes the site.
+    ///
+    /// # Errors
+    /// As [`publish`].
+    pub fn publish(&self) -> Result<Published, PublishError> {
+        publish(&Publish {
+            directory: &self.site(),
+            store: &self.store(),
+            states: &self.states,
+            running: self.running.as_ref(),
+            base_url: self.base_url.as_deref(),
+            keep_runs: Duration::from_secs(48 * 3600),
+            redactor: &Redactor::new([Secret::new(SECRET)]),
+            clock: &self.clock,
+        })
+    }
+
+    fn write_run(&self, run: u32) {
+        let directory = self.store().run_directory(&run_id(run));
+        fs::create_dir_all(directory.join("logs")).unwrap();
+        let branches: Vec<_> = BRANCHES.iter().filter(|branch| branch.outcome(run).is_some()).collect();
+        let reports = branches.iter().map(|branch| branch_report(branch, run)).collect::<Vec<_>>();
+        for stage in reports.iter().flat_map(|branch| &branch.stages) {
+            if let Some(log) = &stage.log {
+                write_log(&directory.join(log), stage, run);
+            }
+        }
+        let report = RunReport {
+            version: RunReport::VERSION,
+            run: run_id(run),
+            fetcher_version: "0.1.0".to_owned(),
+            host: "builder-7".to_owned(),
+            started: at(run),
+            finished: Some(at(run) + SignedDuration::from_secs(400)),
+            outcome: reports.iter().map(|branch| branch.outcome).max().unwrap_or(Outcome::Ok).min(Outcome::Partial),
+            configuration: Some("1f0c3b5a9d7e".repeat(3) + "abcd"),
+            failures: if run == RUNS - 1 { vec![notifier_failure()] } else { Vec::new() },
+            branches: reports,
+        };
+        self.store().save_report(&report).unwrap();
+    }
+}
+
+/// A branch of the sample, and from which run on it fails with what.
+struct SampleBranch {
+    project: &'static str,
+    branch: &'static str,
+    /// How it ended in the runs from the given one on.
+    outcomes: &'static [(u32, Outcome)],
+}
+
+const BRANCHES: &[SampleBranch] = &[
+    SampleBranch {
+        project: "freedesktop-sdk",
+        branch: "master",
+        outcomes: &[(0, Outcome::Ok), (58, Outcome::Skipped)],
+    },
+    SampleBranch {
+        project: "freedesktop-sdk",
+        branch: "release/24.08",
+        outcomes: &[(0, Outcome::Ok), (20, Outcome::Failed), (22, Outcome::Skipped), (55, Outcome::Partial)],
+    },
+    SampleBranch {
+        project: "gnome-build-meta",
+        branch: "gnome-47",
+        outcomes: &[(0, Outcome::Ok), (48, Outcome::Failed)],
+    },
+    SampleBranch {
+        project: "gnome-build-meta",
+        branch: "main",
+        outcomes: &[(0, Outcome::Skipped), (48, Outcome::Failed)],
+    },
+    SampleBranch { project: "hostile", branch: HOSTILE, outcomes: &[(50, Outcome::Failed)] },
+    SampleBranch { project: "young", branch: "not-run-yet", outcomes: &[] },
+];
+
+impl SampleBranch {
+    fn outcome(&self, run: u32) -> Option<Outcome> {
+        self.outcomes.iter().rev().find(|(from, _)| *from <= run).map(|(_, outcome)| *outcome)
+    }
+
+    fn name(&self) -> (ProjectName, Option<BranchName>) {
+        (self.project.parse().unwrap(), Some(self.branch.parse().unwrap()))
+    }
+
+    fn seconds(&self, run: u32) -> f64 {
+        let weight = f64::from(u32::try_from(self.branch.len()).unwrap());
+        let wave = f64::from((run * 7 + u32::try_from(self.project.len()).unwrap()) % 11);
+        match self.outcome(run) {
+            Some(Outcome::Skipped) => 2.5,
+            _ => 20.0 + 9.0 * wave + weight,
+        }
+    }
+
+    fn fetched(&self, run: u32) -> u64 {
+        match self.outcome(run) {
+            Some(Outcome::Ok | Outcome::Partial) => u64::from(run * run % 97) + if run == 30 { 1240 } else { 0 },
+            _ => 0,
+        }
+    }
+}
+
+fn at(run: u32) -> Timestamp {
+    "2026-01-08T00:05:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(i64::from(run))
+}
+
+/// The name of a run.
+pub fn run_id(run: u32) -> RunId {
+    RunId::new(at(run), 4711)
+}
+
+fn state(branch: &SampleBranch, runs: u32) -> BranchState {
+    let (project, name) = branch.name();
+    let ended = |run| at(run) + SignedDuration::from_secs(300);
+    let past = |run| {
+        let outcome = branch.outcome(run)?;
+        Some(Past {
+            run: run_id(run),
+            at: ended(run),
+            outcome,
+            seconds: branch.seconds(run),
+            fetched: branch.fetched(run),
+        })
+    };
+    let history: Vec<Past> = (0..runs).filter_map(past).collect();
+    let last = |good| history.iter().rev().find(|past| past.outcome.is_good() == good).map(|past| past.at);
+    let failing = history.iter().rev().take_while(|past| !past.outcome.is_good());
+    BranchState {
+        version: BranchState::VERSION,
+        project,
+        branch: name,
+        commit: (!history.is_empty()).then(|| "0123456789abcdef0123456789abcdef01234567".parse().unwrap()),
+        last_run: history.last().map(|past| past.at),
+        last_success: last(true),
+        last_failure: last(false),
+        failing_since: failing.clone().last().map(|past| past.at),
+        consecutive_failures: u32::try_from(failing.count()).unwrap(),
+        done: std::collections::BTreeMap::default(),
+        history,
+    }
+}
+
+fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
+    let (project, name) = branch.name();
+    let outcome = branch.outcome(run).unwrap();
+    let seconds = branch.seconds(run);
+    let slug =
+        format!("{project}-{}", name.as_ref().map(BranchName::slug).unwrap_or_default().replace(['<', '>'], "_"));
+    let stages = Stage::ALL
+        .iter()
+        .map(|stage| {
+            let skipped = *stage > Stage::Track && matches!(outcome, Outcome::Skipped | Outcome::Failed);
+            let fails = match outcome {
+                Outcome::Failed => *stage == Stage::Track,
+                _ => outcome == Outcome::Partial && *stage == Stage::Fetch,
+            };
+            StageReport {
+                stage: *stage,
+                variant: None,
+                outcome: match (skipped, fails) {
+                    (true, _) => Outcome::Skipped,
+                    (false, true) => outcome,
+                    (false, false) => Outcome::Ok,
+                },
+                skipped: skipped.then(|| match outcome {
+                    Outcome::Skipped => "nothing changed since the last success".to_owned(),
+                    _ => "tracking failed".to_owned(),
+                }),
+                attempts: if fails { 3 } else { 1 },
+                started: at(run),
+                seconds: if skipped { 0.0 } else { seconds / 4.0 },
+                bst_seconds: if skipped || *stage == Stage::Checkout { 0.0 } else { seconds / 5.0 },
+                elements: if skipped || *stage == Stage::Checkout {
+                    Elements::default()
+                } else {
+                    let failed = u64::from(fails);
+                    Elements {
+                        total: 984,
+                        processed: branch.fetched(run),
+                        skipped: 984 - failed - branch.fetched(run).min(980),
+                        failed,
+                    }
+                },
+                bytes: if *stage == Stage::Fetch { branch.fetched(run) * 1_250_000 } else { 0 },
+                changes: if *stage == Stage::Track && !fails { changes(run) } else { Vec::new() },
+                failures: if fails { vec![failure(branch, *stage)] } else { Vec::new() },
+                notes: if fails {
+                    vec!["2 elements have no ref and are left out: a.bst, b.bst".to_owned()]
+                } else {
+                    Vec::new()
+                },
+                log: (!skipped && *stage != Stage::Checkout).then(|| PathBuf::from(format!("logs/{slug}-{stage}.log"))),
+            }
+        })
+        .collect();
+    BranchReport {
+        project,
+        branch: name,
+        commit: Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap()),
+        started: at(run),
+        seconds,
+        outcome,
+        bst_version: Some("2.8.1".to_owned()),
+        stages,
+    }
+}
+
+fn changes(run: u32) -> Vec<RefChange> {
+    (0..run % 4)
+        .map(|number| RefChange {
+            element: format!("components/library-{number}.bst").parse().unwrap(),
+            source: 0,
+            old: (number > 0).then(|| format!("v1.{number}-{}-g0a1b2c3d4e5f60718293a4b5c6d7e8f901234567", run % 10)),
+            new: Some(format!("v1.{number}-{}-gf0e1d2c3b4a5968778695a4b3c2d1e0f98765432", run % 10 + 1)),
+        })
+        .collect()
+}
+
+fn failure(branch: &SampleBranch, stage: Stage) -> Diagnosis {
+    let stage = Some(stage);
+    match branch.project {
+        "freedesktop-sdk" => Diagnosis {
+            kind: Kind::Checksum,
+            element: Some("components/xz.bst".parse().unwrap()),
+            stage,
+            message: "File downloaded from https://tukaani.org/xz/xz-5.6.1.tar.gz has sha256sum \
+                      'aa11bb22cc33dd44ee55ff6600112233445566778899aabbccddeeff00112233', not \
+                      '00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff'!"
+                .to_owned(),
+            retry: Retry::Once,
+            actor: Actor::Upstream,
+            hint: "Ask upstream why the file changed; if it is right, track the element again.".to_owned(),
+            place: Place {
+                file: Some("elements/components/xz.bst".into()),
+                line: Some(14),
+                column: Some(2),
+                url: Some("https://tukaani.org/xz/xz-5.6.1.tar.gz".to_owned()),
+            },
+        },
+        "hostile" => Diagnosis {
+            kind: Kind::Unknown,
+            element: Some("</code><img src=x onerror=alert(2)>.bst".parse().unwrap()),
+            stage,
+            message: format!(
+                "\u{1b}[31m<b>bold</b>\u{1b}[0m &amp; {SECRET}\u{202e}\u{7}\n]]></content></entry><entry>"
+            ),
+            retry: Retry::No,
+            actor: Actor::Nobody,
+            hint: "\"><script>alert(3)</script>".to_owned(),
+            place: Place { url: Some(format!("javascript:alert('{SECRET}')")), ..Place::default() },
+        },
+        _ => Diagnosis {
+            kind: Kind::HostToolMissing,
+            element: Some("core-deps/git-lfs-source.bst".parse().unwrap()),
+            stage,
+            message: "Did not find 'git-lfs' in PATH: /usr/local/bin:/usr/bin:/bin".to_owned(),
+            retry: Retry::No,
+            actor: Actor::Host,
+            hint: "Install git-lfs: apt-get install git-lfs (Debian), dnf install git-lfs (Fedora).".to_owned(),
+            place: Place {
+                file: Some("elements/core-deps/git-lfs-source.bst".into()),
+                line: Some(3),
+                ..Place::default()
+            },
+        },
+    }
+}
+
+fn notifier_failure() -> Diagnosis {
+    Diagnosis {
+        kind: Kind::Notifier,
+        element: None,
+        stage: None,
+        message: "irc: cannot connect to irc.example.org:6697: connection refused".to_owned(),
+        retry: Retry::Yes,
+        actor: Actor::Host,
+        hint: "Look whether the server is up; the message is sent again with the next run.".to_owned(),
+        place: Place::default(),
+    }
+}
+
+fn write_log(path: &Path, stage: &StageReport, run: u32) {
+    let mut log = format!(
+        "BuildStream Version 2.8.1\n\u{1b}[1m[--:--:--]\u{1b}[0m[        ][    main:core activity                 ] START   {}\r\n",
+        stage.stage
+    );
+    let lines = if run == RUNS - 1 && stage.outcome == Outcome::Partial { 20_000 } else { 40 };
+    for line in 0..lines {
+        let _ = write!(
+            log,
+            "\u{1b}[2m[00:{:02}:{:02}]\u{1b}[0m[{:08x}][{:>8}:components/library-{line}.bst] SUCCESS Fetching https://user:{SECRET}@git.example.org/library-{line}.git\r\n",
+            line / 60 % 60,
+            line % 60,
+            line * 26_544,
+            stage.stage,
+        );
+        if line == lines - 5 && !stage.failures.is_empty() {
+            let _ = writeln!(
+                log,
+                "[00:00:09][5d1c7a00][{:>8}:components/xz.bst] FAILURE <script>alert('log')</script> {}",
+                stage.stage,
+                "a very long line ".repeat(20)
+            );
+        }
+    }
+    log.push_str("\u{1b}]0;title\u{7}Pipeline Summary\n    Total: 984\n");
+    fs::write(path, log).unwrap();
+}
