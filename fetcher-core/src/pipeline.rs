@@ -231,12 +231,15 @@ impl Pipeline<'_> {
 
 /// Why nothing after tracking can work; none where it can.
 fn blocked_by(track: &StageReport) -> Option<String> {
+    // What no element is counted in has stopped bst before its first task, whichever element it names.
+    let before_all = track.elements.total == 0;
     let whole = track.failures.iter().find(|failure| {
-        failure.element.is_none() && !matches!(failure.kind, Kind::TimeOut | Kind::Killed | Kind::CasdDied)
+        (before_all || failure.element.is_none())
+            && !matches!(failure.kind, Kind::TimeOut | Kind::Killed | Kind::CasdDied)
     });
     match track.outcome {
         Outcome::Interrupted => Some("the run was interrupted".to_owned()),
-        // What concerns no single element stops a fetch in the same way, and would be told twice.
+        // What stopped all of tracking stops a fetch in the same way, and would be told twice.
         Outcome::Failed => whole.map(|failure| format!("tracking failed: {}", first_line(&failure.message))),
         Outcome::Skipped | Outcome::Ok | Outcome::Partial => None,
     }
