@@ -69,7 +69,8 @@ pub(crate) fn told(stage: &StageReport) -> String {
     }
     let elements = stage.elements;
     let mut text = stage.outcome.to_string();
-    if elements.total > 0 {
+    // BuildStream 1 counts no element in all, but those of a queue.
+    if elements.total + elements.processed + elements.skipped + elements.failed > 0 {
         let _ = write!(
             text,
             ", {} done, {} had nothing to do, {} failed",

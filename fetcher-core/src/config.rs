@@ -9,6 +9,7 @@ use crate::secret::Secret;
 
 mod build;
 mod files;
+mod kept;
 mod keys;
 mod load;
 mod notify;

@@ -19,12 +19,25 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When `fill` fails or the file cannot be written; the file is then what it was.
 pub(crate) fn write_whole_with<T>(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
+    // Whoever serves or scrapes the file is somebody else, whatever the umask.
+    write(path, 0o644, fill)
+}
+
+/// As [`write_whole`], for what nobody else may read.
+///
+/// # Errors
+/// When it cannot be written; the file is then what it was.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    write(path, 0o600, |file| file.write_all(content))
+}
+
+fn write<T>(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
     let fresh = aside(path);
     let written = (|| {
         let mut new = File::create(&fresh)?;
+        new.set_permissions(Permissions::from_mode(mode & 0o600))?;
         let outcome = fill(&mut new)?;
-        // Whoever serves or scrapes the file is somebody else, whatever the umask.
-        new.set_permissions(Permissions::from_mode(0o644))?;
+        new.set_permissions(Permissions::from_mode(mode))?;
         fs::rename(&fresh, path)?;
         Ok(outcome)
     })();

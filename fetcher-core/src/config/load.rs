@@ -141,7 +141,7 @@ fn directories(reader: &mut Reader<'_>, top: &mut Fields) {
     }
 }
 
-fn directory(
+pub(super) fn directory(
     environment: &Environment,
     own: &'static str,
     xdg: &'static str,

@@ -1,0 +1,103 @@
+//! A copy of each configuration that could be used, so that somebody is told when it no longer can be.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{Disk, Files, Seen};
+use super::{Config, load};
+use crate::environment::Environment;
+use crate::names::digest;
+use crate::whole::write_private;
+
+/// The version of the copies' format.
+const VERSION: u32 = 1;
+
+/// A configuration as it was.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    version: u32,
+    /// Where the file really was.
+    place: PathBuf,
+    text: String,
+}
+
+impl Config {
+    /// Keeps a copy of this configuration, which was loaded from `path`, for [`Config::last_good`]: below
+    /// `configurations` in the state directory that follows from the environment, since the one that a broken
+    /// configuration names is not known. Nobody else may read it, for it may hold secrets.
+    ///
+    /// # Errors
+    /// When it cannot be read again, was changed since, or the copy cannot be written.
+    pub fn keep(&self, path: &Path, environment: &Environment) -> io::Result<()> {
+        let text = Disk.read(&self.path)?;
+        if digest(text.as_bytes()) != self.digest {
+            return Err(io::Error::other("it was changed meanwhile"));
+        }
+        let Some(copy) = copy_of(path, environment) else { return Ok(()) };
+        let kept = serde_json::to_vec(&Kept { version: VERSION, place: self.path.clone(), text })?;
+        if fs::read(&copy).is_ok_and(|there| there == kept) {
+            return Ok(());
+        }
+        copy.parent().map_or(Ok(()), fs::create_dir_all)?;
+        write_private(&copy, &kept)
+    }
+
+    /// The last configuration in the file `path` that was [kept](Config::keep), if any was: to tell by its notifiers
+    /// what is wrong with the one that is there now. A file that it names and that has vanished is no error here, for
+    /// that may be what is wrong.
+    pub fn last_good(path: &Path, environment: &Environment) -> Option<Self> {
+        let kept: Kept = serde_json::from_slice(&fs::read(copy_of(path, environment)?).ok()?).ok()?;
+        load::parse(&kept.text, path, &kept.place, &Lenient, environment).ok()
+    }
+}
+
+fn copy_of(path: &Path, environment: &Environment) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let name = &digest(path.as_os_str().as_encoded_bytes())[..16];
+    let (state, _) = load::directory(environment, "STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state")?;
+    Some(state.join("configurations").join(format!("{name}.json")))
+}
+
+/// The disk, on which every file seems to be there.
+struct Lenient;
+
+impl Files for Lenient {
+    fn look(&self, path: &Path) -> io::Result<Seen> {
+        Ok(Disk.look(path).unwrap_or(Seen { is_file: true, open_to_all: false }))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        Ok(Disk.read(path).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_was_kept_is_there_when_the_file_and_what_it_names_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, token) = (directory.path().join("config.toml"), directory.path().join("token"));
+        let environment = Environment::from_iter([("HOME", directory.path().to_str().unwrap())]);
+        fs::write(&token, "t0ken").unwrap();
+        fs::write(&file, "[[project]]\nurl = 'https://h/x.git'\ngit = { token-file = 'token' }\n").unwrap();
+        assert!(Config::last_good(&file, &environment).is_none());
+        Config::load(&file, &environment).unwrap().keep(&file, &environment).unwrap();
+        fs::remove_file(token).unwrap();
+        assert!(Config::load(&file, &environment).is_err());
+        let kept = Config::last_good(&file, &environment).unwrap();
+        assert_eq!(kept.projects[0].name.as_str(), "x");
+        assert_eq!(kept.path, file.canonicalize().unwrap());
+        fs::write(&file, "[[project]]\n").unwrap();
+        assert!(Config::last_good(&file, &environment).is_some());
+        let copies = directory.path().join(".local/state/bst-fetcher/configurations");
+        let copy = fs::read_dir(copies).unwrap().next().unwrap().unwrap();
+        assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
