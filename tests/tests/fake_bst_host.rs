@@ -159,3 +159,29 @@ fn log_format_json_is_json_line_by_line() {
         assert!(serde_json::from_str::<serde_json::Value>(line).is_ok_and(|value| value.is_object()), "{line}");
     }
 }
+
+/// How many of the calls found another one at work, with and without a quota of the cache.
+fn overlaps(quota: &str) -> usize {
+    let scratch = Scratch::new();
+    upstream(&scratch, &["one", "two", "three"]);
+    let fake = FakeBst::new(
+        &scratch,
+        "before() { [ $command = version ] || mkdir \"$scenario/at-work\" 2>/dev/null || echo >>\"$scenario/overlaps\"; }
+        after() { sleep 0.3; rmdir \"$scenario/at-work\" 2>/dev/null; }",
+    );
+    let config = format!(
+        "[fetcher]\njobs = 4\n{}{quota}\n[[project]]\nurl = \"project\"\nbranches = [\"*\"]\ntargets = [\"all.bst\"]\n",
+        fake.config()
+    );
+    scratch.write("cache/cachedir/cas/disk_usage", "123");
+    Fetcher::new(&scratch).config(config).run(&["run"]).expect(0);
+    assert_eq!(fake.calls().len(), 8);
+    assert_eq!(scratch.path("cache/cachedir/cas/disk_usage").exists(), quota.is_empty());
+    std::fs::read(fake.path("overlaps")).map_or(0, |lines| lines.len())
+}
+
+#[test]
+fn with_a_quota_one_bst_runs_at_a_time() {
+    assert_eq!(overlaps("config = { cache = { quota = \"10G\" } }"), 0);
+    assert_ne!(overlaps(""), 0);
+}

