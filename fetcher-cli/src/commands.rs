@@ -68,7 +68,7 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
             clap_complete::generate(shell, &mut Cli::command(), "bst-fetcher", &mut io::stdout());
             Ok(OK)
         }
-        Command::Man => man(),
+        Command::Man { command } => man(command.as_deref()),
     };
     done.unwrap_or_else(|error| {
         // Whoever reads standard output may have enough of it: `bst-fetcher logs … | head`.
@@ -80,9 +80,23 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
     })
 }
 
-fn man() -> io::Result<u8> {
+fn man(command: Option<&str>) -> io::Result<u8> {
+    let mut program = Cli::command();
+    // Names and versions of commands are known only afterwards.
+    program.build();
+    let wanted = match command {
+        None => Some(&program),
+        Some(name) => program.find_subcommand(name),
+    };
+    let Some(wanted) = wanted else {
+        say(&format!(
+            "bst-fetcher: there is no command {:?}; `bst-fetcher --help` lists them",
+            command.unwrap_or_default()
+        ));
+        return Ok(USAGE);
+    };
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    clap_mangen::Man::new(wanted.clone()).render(&mut page)?;
     io::stdout().write_all(&page)?;
     Ok(OK)
 }

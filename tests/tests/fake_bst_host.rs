@@ -144,6 +144,8 @@ fn completions_and_the_manual_page_are_printed() {
         assert!(ended.stdout().contains("bst-fetcher"), "{ended}");
     }
     assert!(fetcher.run(&["man"]).expect(0).stdout().contains(".TH"));
+    assert!(fetcher.run(&["man", "run"]).expect(0).stdout().contains("lock"));
+    assert!(fetcher.run(&["man", "walk"]).expect(2).stderr().contains("walk"));
 }
 
 #[test]
