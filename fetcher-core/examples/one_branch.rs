@@ -12,9 +12,9 @@ use std::time::Duration;
 use fetcher_core::bst::version::Version;
 use fetcher_core::bst::{Bst, child_environment};
 use fetcher_core::config::Disk;
-use fetcher_core::git::{Access, Git, Mirror, Remote, select};
+use fetcher_core::git::Git;
 use fetcher_core::pipeline::{Directories, Memory};
-use fetcher_core::{Cancel, Config, Environment, LocalRunner, Pipeline, Redactor, SystemClock};
+use fetcher_core::{Cancel, Config, Environment, LocalRunner, Pipeline, Project, Redactor, SystemClock};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
@@ -26,35 +26,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runner = LocalRunner::new(scratch.path().as_os_str());
     let cancel = Cancel::new();
 
+    // The project as a configuration would have it.
+    let text = format!("[[project]]\nname = 'project'\nurl = {url:?}\nbranches = {wanted:?}\n");
+    let config = Config::parse(&text, &scratch.path().join("config.toml"), &Disk, &environment)?;
+
     // Which branches are there, and a working tree of the first one that is wanted.
     let git = Git { runner: &runner, environment: &environment, cancel: &cancel, timeout: Duration::from_secs(600) };
-    let mirror = Mirror::new(git, &scratch.path().join("mirror"), Remote::new(&url, &Access::default())?);
-    let selection = select(&wanted, &[], &mirror.remote_refs()?)?;
-    let tips = mirror.fetch(&selection.tips)?.tips;
-    let tip = tips.first().ok_or("there is no such branch")?;
-    let submodules = scratch.path().join("submodules");
-    let checked = mirror.checkout(&scratch.path().join("checkout"), &tip.commit, Some(&submodules))?;
-    println!("{} is at {}", tip.branch, tip.commit);
+    let project = Project::new(&config.projects[0], scratch.path(), git)?;
+    let fetched = project.fetch(&project.list()?.tips)?;
+    let branch = fetched.branches.first().ok_or("there is no such branch")?;
+    let checkout = branch.checkout()?;
+    println!("{} is at {}", branch.name(), branch.commit());
 
-    // The project as a configuration would have it.
-    let text = format!("[[project]]\nname = 'project'\nurl = {url:?}\n");
-    let config = Config::parse(&text, &scratch.path().join("config.toml"), &Disk, &environment)?;
-    let project = &config.projects[0];
     let command = vec![OsString::from("bst")];
     let children = child_environment(&environment, &[]);
     let version = Version::probe(&command, Path::new("/"), children, &runner, &cancel)?;
 
     let pipeline = Pipeline {
-        project,
-        branch: &tip.branch,
-        commit: &tip.commit,
+        project: project.config(),
+        branch: branch.name(),
+        commit: branch.commit(),
         bst: &Bst { command, version },
         runner: &runner,
         environment: &environment,
         redactor: &Redactor::default(),
         clock: &SystemClock,
         directories: Directories {
-            project: checked.path,
+            project: checkout.directory,
             cachedir: scratch.path().join("cachedir"),
             sourcedir: scratch.path().join("sources"),
             temporary: scratch.path().join("tmp"),

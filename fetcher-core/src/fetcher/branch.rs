@@ -8,9 +8,9 @@ use super::explain;
 use super::workers::{Place, Workers};
 use crate::bst::Bst;
 use crate::diagnosis::Diagnosis;
-use crate::git::Tip;
 use crate::names::Stage;
 use crate::pipeline::{Directories, Memory, Pipeline};
+use crate::project::{Branch, CheckoutError};
 use crate::report::{BranchReport, Event, Outcome, StageReport};
 use crate::state::BranchState;
 
@@ -20,7 +20,7 @@ impl<'f> Workers<'f> {
         &'p self,
         slot: usize,
         place: &'p Place<'p>,
-        tip: &Tip,
+        branch: &Branch<'p>,
         one_at_a_time: Option<&Mutex<()>>,
         events: &mut dyn FnMut(Event),
     ) -> BranchReport
@@ -28,12 +28,12 @@ impl<'f> Workers<'f> {
         'f: 'p,
     {
         let began = Instant::now();
-        let (project, branch) = (place.config.name.clone(), tip.branch.clone());
-        events(Event::BranchStarted { project: project.clone(), branch: branch.clone() });
-        events(Event::StageStarted { project, branch, variant: None, stage: Stage::Checkout, attempt: 1 });
+        let (project, name) = (place.config.name.clone(), branch.name().clone());
+        events(Event::BranchStarted { project: project.clone(), branch: name.clone() });
+        events(Event::StageStarted { project, branch: name, variant: None, stage: Stage::Checkout, attempt: 1 });
         let mut checkout = self.report(place, None);
         let mut bst_version = None;
-        let prepared = self.checkout(place, tip, &mut checkout);
+        let prepared = checked_out(branch, &mut checkout);
         checkout.seconds = began.elapsed().as_secs_f64();
         let prepared = prepared.and_then(|directory| Ok((directory, self.tools.bst(place.config)?)));
         let stages = match prepared {
@@ -50,47 +50,23 @@ impl<'f> Workers<'f> {
                     checkout.failures.push(self.redacted(failure));
                 }
                 let mut stages = vec![checkout];
-                stages.extend(self.pipelines(slot, place, tip, &bst, directory, one_at_a_time, events));
+                stages.extend(self.pipelines(slot, branch, &bst, directory, one_at_a_time, events));
                 stages
             }
         };
         let outcome = outcome(&stages);
         BranchReport {
-            commit: Some(tip.commit.clone()),
+            commit: Some(branch.commit().clone()),
             seconds: began.elapsed().as_secs_f64(),
             bst_version,
-            ..self.branch_report(place, Some(tip.branch.clone()), stages, outcome)
+            ..self.branch_report(place, Some(branch.name().clone()), stages, outcome)
         }
     }
 
-    /// Makes the working tree, and gives the directory of the project in it.
-    fn checkout<'p>(&'p self, place: &'p Place<'p>, tip: &Tip, report: &mut StageReport) -> Result<PathBuf, Diagnosis>
-    where
-        'f: 'p,
-    {
-        let cache = &self.fetcher.config.cache_dir;
-        let directory = cache.join("checkouts").join(place.config.name.as_str()).join(tip.branch.slug());
-        let submodules = place.config.submodules.then(|| cache.join("submodules"));
-        let checked = self
-            .mirror(place)
-            .and_then(|mirror| mirror.checkout(&directory, &tip.commit, submodules.as_deref()))
-            .map_err(|error| explain::git(&error, Stage::Checkout))?;
-        report.notes.extend(checked.notes.iter().map(ToString::to_string));
-        let project = checked.path.join(&place.config.directory);
-        // A link in the repository may lead out of it.
-        let inside = project.canonicalize().ok().zip(checked.path.canonicalize().ok());
-        match inside.filter(|(project, tree)| project.starts_with(tree) && project.join("project.conf").is_file()) {
-            Some((project, _)) => Ok(project),
-            None => Err(explain::no_project(&place.config.directory)),
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the parts of one pipeline, from where each is known")]
     fn pipelines(
         &self,
         slot: usize,
-        place: &Place<'_>,
-        tip: &Tip,
+        branch: &Branch<'_>,
         bst: &Bst,
         project: PathBuf,
         one_at_a_time: Option<&Mutex<()>>,
@@ -98,18 +74,19 @@ impl<'f> Workers<'f> {
     ) -> Vec<StageReport> {
         let config = &self.fetcher.config;
         let run = self.store.run_directory(self.run);
-        let name = &place.config.name;
-        let known = self.store.branch(name, Some(&tip.branch)).ok().flatten();
-        let mut state = known.unwrap_or_else(|| BranchState::new(name.clone(), Some(tip.branch.clone())));
+        let project_config = branch.project().config();
+        let name = &project_config.name;
+        let known = self.store.branch(name, Some(branch.name())).ok().flatten();
+        let mut state = known.unwrap_or_else(|| BranchState::new(name.clone(), Some(branch.name().clone())));
         let directories = Directories {
             project,
             cachedir: config.cache_dir.join("cachedir"),
             sourcedir: config.cache_dir.join("sources").join(slot.to_string()),
             temporary: self.temporary.join(slot.to_string()),
-            logs: run.join(name.as_str()).join(tip.branch.slug()),
+            logs: run.join(name.as_str()).join(branch.name().slug()),
             run,
         };
-        let variants: Vec<_> = match &place.config.variants[..] {
+        let variants: Vec<_> = match &project_config.variants[..] {
             [] => vec![None],
             variants => variants.iter().map(Some).collect(),
         };
@@ -118,9 +95,9 @@ impl<'f> Workers<'f> {
             let key = variant.map(|variant| variant.name.to_string()).unwrap_or_default();
             let done = if self.selection.force { None } else { state.done.remove(&key) };
             let pipeline = Pipeline {
-                project: place.config,
-                branch: &tip.branch,
-                commit: &tip.commit,
+                project: project_config,
+                branch: branch.name(),
+                commit: branch.commit(),
                 bst,
                 runner: self.runner,
                 environment: &self.fetcher.environment,
@@ -141,6 +118,16 @@ impl<'f> Workers<'f> {
         }
         stages
     }
+}
+
+/// Makes the working tree, and gives the directory of the project in it.
+fn checked_out(branch: &Branch<'_>, report: &mut StageReport) -> Result<PathBuf, Diagnosis> {
+    let checkout = branch.checkout().map_err(|error| match error {
+        CheckoutError::Git(error) => explain::git(&error, Stage::Checkout),
+        CheckoutError::NoProject { .. } => explain::no_project(&error),
+    })?;
+    report.notes.extend(checkout.notes.iter().map(ToString::to_string));
+    Ok(checkout.directory)
 }
 
 /// How a branch ended. What counts is whether sources were got; where that was not asked for, whether refs were.

@@ -8,6 +8,7 @@ use crate::bst::version::ProbeError;
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
 use crate::git::{Failure, GitError, MissingBranch};
 use crate::names::{BranchName, RunId, Stage};
+use crate::project::CheckoutError;
 use crate::runner::Exit;
 
 fn diagnosis(kind: Kind, message: String, retry: Retry, actor: Actor, hint: impl Into<String>) -> Diagnosis {
@@ -141,8 +142,8 @@ pub(super) fn vanished(branch: &BranchName, url: &str) -> Diagnosis {
 }
 
 /// A checkout without a project.
-pub(super) fn no_project(directory: &Path) -> Diagnosis {
-    let message = format!("there is no project.conf in {:?} of the repository", directory.display().to_string());
+pub(super) fn no_project(error: &CheckoutError) -> Diagnosis {
+    let message = error.to_string();
     let hint = "set the project's `directory` in the configuration to where project.conf is";
     Diagnosis { stage: Some(Stage::Checkout), ..diagnosis(Kind::ProjectInvalid, message, Retry::No, Actor::Host, hint) }
 }

@@ -12,8 +12,9 @@ use super::{Fetcher, Selection, explain};
 use crate::bst::conf::has_quota;
 use crate::config::ProjectConfig;
 use crate::diagnosis::Diagnosis;
-use crate::git::{Git, GitError, Mirror, Remote, Tip, select};
+use crate::git::{Git, GitError};
 use crate::names::{BranchName, ProjectName, RunId, Stage};
+use crate::project::{Branch, Project};
 use crate::report::{BranchReport, Event, Outcome, StageReport};
 use crate::runner::{LocalRunner, Runner};
 use crate::state::Store;
@@ -36,16 +37,15 @@ pub(super) struct Workers<'f> {
     pub(super) run: &'f RunId,
 }
 
-enum Task {
-    /// Find out the branches of the project with this index.
-    List(usize),
-    /// Work on a branch of it.
-    Branch(usize, Tip),
+enum Task<'p> {
+    /// Find out a project's branches.
+    List(&'p Place<'p>),
+    /// Work on a branch of one.
+    Branch(&'p Place<'p>, Branch<'p>),
 }
 
-#[derive(Default)]
-struct Queue {
-    tasks: VecDeque<Task>,
+struct Queue<'p> {
+    tasks: VecDeque<Task<'p>>,
     /// Threads that are at work, and may find more to do.
     busy: usize,
 }
@@ -53,8 +53,18 @@ struct Queue {
 /// A project's place in the run.
 pub(super) struct Place<'f> {
     pub(super) config: &'f ProjectConfig,
-    mirror: OnceLock<Result<Mirror<'f>, GitError>>,
+    project: OnceLock<Project<'f>>,
     branches: Mutex<Vec<BranchName>>,
+}
+
+/// What is known of a project's branches.
+struct Listed<'p> {
+    /// Those that are there and meant.
+    names: Vec<BranchName>,
+    /// Those of them to work on.
+    branches: Vec<Branch<'p>>,
+    /// Those that are configured or were listed, and are not there.
+    missing: Vec<(BranchName, Diagnosis)>,
 }
 
 /// The branches in the order of the configuration; none where a project's could not be found out.
@@ -68,7 +78,7 @@ impl<'f> Workers<'f> {
             self.selection.projects.is_empty()
                 || self.selection.projects.iter().any(|name| name == project.name.as_str())
         };
-        let place = |config| Place { config, mirror: OnceLock::new(), branches: Mutex::default() };
+        let place = |config| Place { config, project: OnceLock::new(), branches: Mutex::default() };
         let places: Vec<Place<'_>> = config.projects.iter().filter(wanted).map(place).collect();
         let quota = config.projects.iter().any(|project| has_quota(&project.buildstream.config));
         if quota {
@@ -76,14 +86,14 @@ impl<'f> Workers<'f> {
             let _ = fs::remove_file(config.cache_dir.join("cachedir/cas/disk_usage"));
         }
         let one_at_a_time = quota.then(Mutex::default);
-        let queue = Mutex::new(Queue { tasks: (0..places.len()).map(Task::List).collect(), busy: 0 });
+        let queue = Mutex::new(Queue { tasks: places.iter().map(Task::List).collect(), busy: 0 });
         let more = Condvar::new();
         let (sender, receiver) = channel();
         std::thread::scope(|scope| {
             for slot in 0..config.jobs.get() {
-                let (sender, places, queue, more) = (sender.clone(), &places, &queue, &more);
+                let (sender, queue, more) = (sender.clone(), &queue, &more);
                 let one_at_a_time = one_at_a_time.as_ref();
-                scope.spawn(move || self.work(slot, places, queue, more, one_at_a_time, &sender));
+                scope.spawn(move || self.work(slot, queue, more, one_at_a_time, &sender));
             }
             drop(sender);
             receiver.into_iter().for_each(tell);
@@ -100,8 +110,7 @@ impl<'f> Workers<'f> {
     fn work<'p>(
         &'p self,
         slot: usize,
-        places: &'p [Place<'p>],
-        queue: &Mutex<Queue>,
+        queue: &Mutex<Queue<'p>>,
         more: &Condvar,
         one_at_a_time: Option<&Mutex<()>>,
         sender: &Sender<Message>,
@@ -127,14 +136,13 @@ impl<'f> Workers<'f> {
             let mut reports = Vec::new();
             if !self.fetcher.cancel.is_cancelled() {
                 match &task {
-                    Task::List(project) => {
-                        let place = &places[*project];
-                        let (tips, told) = self.list(place, &mut events);
-                        found.extend(tips.into_iter().map(|tip| Task::Branch(*project, tip)));
+                    Task::List(place) => {
+                        let (branches, told) = self.list(place, &mut events);
+                        found.extend(branches.into_iter().map(|branch| Task::Branch(place, branch)));
                         reports = told;
                     }
-                    Task::Branch(project, tip) => {
-                        reports.push(self.branch(slot, &places[*project], tip, one_at_a_time, &mut events));
+                    Task::Branch(place, branch) => {
+                        reports.push(self.branch(slot, place, branch, one_at_a_time, &mut events));
                     }
                 }
             }
@@ -149,7 +157,7 @@ impl<'f> Workers<'f> {
     }
 
     /// Finds out a project's branches and gets them all into its mirror.
-    fn list<'p>(&'p self, place: &'p Place<'p>, events: &mut dyn FnMut(Event)) -> (Vec<Tip>, Vec<BranchReport>)
+    fn list<'p>(&'p self, place: &'p Place<'p>, events: &mut dyn FnMut(Event)) -> (Vec<Branch<'p>>, Vec<BranchReport>)
     where
         'f: 'p,
     {
@@ -157,20 +165,20 @@ impl<'f> Workers<'f> {
         let mut report = self.report(place, None);
         let listed = self.try_list(place, &mut report.notes);
         report.seconds = began.elapsed().as_secs_f64();
-        let (tips, mut missing) = match listed {
+        let mut listed = match listed {
             Ok(listed) => listed,
             Err(error) => {
                 let failure = self.redacted(explain::git(&error, Stage::Checkout));
                 return (Vec::new(), vec![self.failed(place, None, report, failure)]);
             }
         };
-        let branches: Vec<_> = tips.iter().map(|tip| tip.branch.clone()).collect();
-        place.branches.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&branches);
+        place.branches.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&listed.names);
         if self.selection.is_all() && !self.selection.dry_run {
-            self.forget_others(place.config, &branches, &missing);
+            self.forget_others(place, &listed);
         }
-        events(Event::Branches { project: place.config.name.clone(), branches });
-        let mut reports: Vec<_> = missing
+        events(Event::Branches { project: place.config.name.clone(), branches: listed.names });
+        let mut reports: Vec<_> = listed
+            .missing
             .drain(..)
             .map(|(branch, failure)| self.failed(place, Some(branch), self.report(place, None), failure))
             .collect();
@@ -183,22 +191,23 @@ impl<'f> Workers<'f> {
         if was_broken || !report.notes.is_empty() {
             reports.push(self.branch_report(place, None, vec![report], Outcome::Ok));
         }
-        (if self.selection.dry_run { Vec::new() } else { tips }, reports)
+        (listed.branches, reports)
     }
 
-    #[expect(clippy::type_complexity, reason = "two lists that go to one caller")]
-    fn try_list<'p>(
-        &'p self,
-        place: &'p Place<'p>,
-        notes: &mut Vec<String>,
-    ) -> Result<(Vec<Tip>, Vec<(BranchName, Diagnosis)>), GitError>
+    fn try_list<'p>(&'p self, place: &'p Place<'p>, notes: &mut Vec<String>) -> Result<Listed<'p>, GitError>
     where
         'f: 'p,
     {
         let config = place.config;
-        let mirror = self.mirror(place)?;
-        let refs = mirror.remote_refs()?;
-        let mut chosen = select(&config.branches, &config.exclude_branches, &refs)?;
+        let git = Git {
+            runner: self.local,
+            environment: &self.fetcher.environment,
+            cancel: &self.fetcher.cancel,
+            timeout: config.timeout,
+        };
+        let project = Project::new(config, &self.fetcher.config.cache_dir, git)?;
+        let project = place.project.get_or_init(|| project);
+        let mut chosen = project.list()?;
         let asked =
             |name: &str| self.selection.branches.is_empty() || self.selection.branches.iter().any(|b| b == name);
         chosen.tips.retain(|tip| asked(tip.branch.as_str()));
@@ -206,53 +215,34 @@ impl<'f> Workers<'f> {
         let mut missing: Vec<_> = gone
             .filter_map(|missing| Some((missing.name.parse().ok()?, explain::missing_branch(missing, &config.url))))
             .collect();
-        notes.extend(refs.notes.iter().chain(&chosen.notes).map(ToString::to_string));
+        notes.extend(chosen.notes.iter().map(ToString::to_string));
         if self.selection.dry_run || chosen.tips.is_empty() {
-            return Ok((chosen.tips, missing));
+            let names = chosen.tips.into_iter().map(|tip| tip.branch).collect();
+            return Ok(Listed { names, branches: Vec::new(), missing });
         }
         // The mirror keeps what it is asked for alone, so that a run over some branches would cost the next a fetch.
-        let fetched = mirror.fetch(&chosen.tips)?;
-        notes.extend(fetched.notes.iter().map(ToString::to_string));
-        notes.extend(fetched.rebuilt.map(|reason| format!("the mirror was made anew, for it was corrupt: {reason}")));
-        let vanished = fetched.gone.iter().map(|tip| (tip.branch.clone(), explain::vanished(&tip.branch, &config.url)));
+        let fetched = project.fetch(&chosen.tips)?;
+        notes.extend(fetched.notes);
+        let vanished = fetched.gone.into_iter().map(|branch| {
+            let failure = explain::vanished(&branch, &config.url);
+            (branch, failure)
+        });
         missing.extend(vanished);
-        Ok((fetched.tips, missing))
-    }
-
-    /// The project's mirror, which all its branches share.
-    pub(super) fn mirror<'p>(&'p self, place: &'p Place<'p>) -> Result<&'p Mirror<'p>, GitError>
-    where
-        'f: 'p,
-    {
-        if let Some(Ok(mirror)) = place.mirror.get() {
-            return Ok(mirror);
-        }
-        let remote = Remote::new(&place.config.url, &place.config.git)?;
-        let git = Git {
-            runner: self.local,
-            environment: &self.fetcher.environment,
-            cancel: &self.fetcher.cancel,
-            timeout: place.config.timeout,
-        };
-        let directory = self.fetcher.config.cache_dir.join("mirrors").join(place.config.name.as_str());
-        let made = place.mirror.get_or_init(|| Ok(Mirror::new(git, &directory, remote)));
-        made.as_ref().map_err(|_| GitError::Cancelled)
+        let names = fetched.branches.iter().map(|branch| branch.name().clone()).collect();
+        Ok(Listed { names, branches: fetched.branches, missing })
     }
 
     /// Forgets branches that are no longer there or no longer configured.
-    fn forget_others(&self, project: &ProjectConfig, branches: &[BranchName], missing: &[(BranchName, Diagnosis)]) {
-        let kept: BTreeSet<_> = branches.iter().chain(missing.iter().map(|(branch, _)| branch)).collect();
+    fn forget_others(&self, place: &Place<'_>, listed: &Listed<'_>) {
+        let kept: BTreeSet<_> = listed.names.iter().chain(listed.missing.iter().map(|(branch, _)| branch)).collect();
         for state in self.store.branches() {
-            if state.project == project.name && state.branch.as_ref().is_some_and(|branch| !kept.contains(branch)) {
+            let other = state.branch.as_ref().is_some_and(|branch| !kept.contains(branch));
+            if state.project == place.config.name && other {
                 self.store.forget(&state.project, state.branch.as_ref());
             }
         }
-        let slugs: BTreeSet<_> = branches.iter().map(BranchName::slug).collect();
-        let checkouts = self.fetcher.config.cache_dir.join("checkouts").join(project.name.as_str());
-        for entry in fs::read_dir(checkouts).into_iter().flatten().flatten() {
-            if !slugs.contains(&*entry.file_name().to_string_lossy()) {
-                let _ = fs::remove_dir_all(entry.path());
-            }
+        if let Some(project) = place.project.get() {
+            project.remove_checkouts_but(&listed.names);
         }
     }
 
