@@ -205,6 +205,8 @@ pub enum Kind {
     LockHeld,
     /// The configuration could not be updated from git.
     SelfUpdate,
+    /// Status pages and logs could not be sent to where they are to be seen.
+    Upload,
     /// A notifier could not deliver its message.
     Notifier,
     /// A plugin or BuildStream itself has a bug.

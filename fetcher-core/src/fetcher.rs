@@ -186,7 +186,7 @@ impl Fetcher {
             let _ = fs::remove_dir_all(store.run_directory(&report.run));
         } else {
             store.save_report(&report)?;
-            let failures = self.show(&store, &report);
+            let failures = self.show(&store, &report, &LocalRunner::new(state_dir.as_os_str()));
             if !failures.is_empty() {
                 report.failures.extend(failures);
                 report.outcome = outcome(&report, self.cancel.is_cancelled());

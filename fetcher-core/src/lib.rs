@@ -14,6 +14,8 @@ pub mod diagnosis;
 pub mod environment;
 pub mod fetcher;
 pub mod git;
+#[cfg(feature = "webhook")]
+mod http;
 pub mod links;
 pub mod metrics;
 pub mod names;
@@ -25,7 +27,6 @@ pub mod report;
 pub mod runner;
 pub mod secret;
 pub mod state;
-#[cfg(feature = "webhook")]
 pub mod upload;
 mod whole;
 

@@ -1,1 +1,175 @@
-//! Sending.
+//! Sending the status pages and logs to another host, for hosts that serve nothing themselves.
+//!
+//! What was sent is remembered, so that each run sends what is new. Deeper files go first, so that nobody who looks
+//! meanwhile finds a link to nothing. Nothing is removed there: let the server's own housekeeping do that.
+
+#[cfg(feature = "webhook")]
+mod memory;
+#[cfg(feature = "webhook")]
+mod put;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::bst::child_environment;
+use crate::cancel::Cancel;
+use crate::config::{UploadConfig, UploadTarget};
+use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::environment::Environment;
+use crate::names::RunId;
+use crate::runner::{Exit, Invocation, Runner, RunnerError};
+use crate::secret::Redactor;
+use crate::state::Store;
+
+/// How much of what a command says is kept, in bytes: its end.
+const KEPT: usize = 4096;
+
+/// What is to be sent, where, and with what.
+#[derive(Clone, Copy)]
+pub struct Upload<'a> {
+    /// `[upload]`.
+    pub config: &'a UploadConfig,
+    /// The folder that [`publish`](crate::pages::publish) writes.
+    pub directory: &'a Path,
+    /// What was sent before is kept in it, in `uploaded.json`.
+    pub store: &'a Store,
+    /// The run after which it is sent.
+    pub run: &'a RunId,
+    /// What a command's environment is picked from.
+    pub environment: &'a Environment,
+    /// What runs a command.
+    pub runner: &'a dyn Runner,
+    /// What stops it.
+    pub cancel: &'a Cancel,
+    /// What masks secrets in what a command or a server says.
+    pub redactor: &'a Redactor,
+}
+
+/// What was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Uploaded {
+    /// How many files; 0 where a command sent them.
+    pub files: usize,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+/// Why not everything was sent. What was sent is remembered, and the next run goes on from there.
+#[derive(Debug, Error)]
+pub enum UploadError {
+    /// A page could not be read, or the memory of what was sent not be written.
+    #[error("cannot read or write {path:?} to send the pages elsewhere: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// A file with a token or with certificates, or the address, is of no use.
+    #[error("the pages cannot be sent: {0}")]
+    Setup(String),
+    /// The server could not be reached, or broke off.
+    #[error("the pages cannot be sent to {host}: {reason}")]
+    Unreachable {
+        /// The server.
+        host: String,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The server does not take a file.
+    #[error("{host} does not take {path}: it answers {status}")]
+    Refused {
+        /// The server.
+        host: String,
+        /// The file, relative to the folder.
+        path: String,
+        /// The status of HTTP (RFC 9110, section 15).
+        status: u16,
+    },
+    /// The time was over.
+    #[error("sending the pages took longer than upload.timeout; {left} files are left")]
+    TimedOut {
+        /// How many files were not sent.
+        left: usize,
+    },
+    /// The command could not be run.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// The command failed.
+    #[error("upload.command ended with {exit:?}: {output}")]
+    Command {
+        /// How it ended.
+        exit: Exit,
+        /// The end of what it said.
+        output: String,
+    },
+    /// This program was built without HTTP.
+    #[error("this program cannot send by HTTP: it was built without the feature `webhook`")]
+    Unsupported,
+}
+
+impl UploadError {
+    /// The failure, explained: it is a matter of the fetching host, and of no branch.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let hint = match self {
+            UploadError::File { .. } => "make the state directory and fetcher.publish-dir readable and writable here",
+            UploadError::Setup(_) => "correct `url`, `headers`, `token-file` or `ca-file` of [upload]",
+            UploadError::Unreachable { .. } => "the next run tries again; see whether the server is up",
+            UploadError::Refused { status: 401 | 403, .. } => {
+                "give [upload] a `token-file` or `headers` that may write"
+            }
+            UploadError::Refused { status: 507 | 413, .. } => "make room on the server, or raise its limits",
+            UploadError::Refused { .. } => "see that the server takes PUT below upload.url, and makes directories",
+            UploadError::TimedOut { .. } => "the next run goes on from there; raise upload.timeout if it lasts",
+            UploadError::Runner(_) | UploadError::Command { .. } => "run upload.command by hand in fetcher.publish-dir",
+            UploadError::Unsupported => "set upload.command, or build with the feature",
+        };
+        Diagnosis {
+            kind: Kind::Upload,
+            element: None,
+            stage: None,
+            message: self.to_string(),
+            retry: Retry::Yes,
+            actor: Actor::Host,
+            hint: hint.to_owned(),
+            place: Place::default(),
+        }
+    }
+}
+
+/// Sends what was not sent yet.
+///
+/// # Errors
+/// When not everything was sent: with the first thing that went wrong.
+pub fn upload(upload: &Upload<'_>) -> Result<Uploaded, UploadError> {
+    match &upload.config.target {
+        UploadTarget::Command(command) => by_command(upload, command).map(|()| Uploaded::default()),
+        #[cfg(feature = "webhook")]
+        UploadTarget::Put { url, headers, token_file, ca_file } => {
+            put::Server::new(upload, url, headers, token_file.as_deref(), ca_file.as_deref())?.put_all(upload)
+        }
+        #[cfg(not(feature = "webhook"))]
+        UploadTarget::Put { .. } => Err(UploadError::Unsupported),
+    }
+}
+
+fn by_command(upload: &Upload<'_>, command: &[String]) -> Result<(), UploadError> {
+    let mut environment = child_environment(upload.environment, &["SSH_AUTH_SOCK".to_owned()]);
+    environment.insert("BST_FETCHER_RUN".into(), upload.run.as_str().into());
+    let command = command.iter().map(OsString::from).collect();
+    let directory = upload.directory.to_owned();
+    let invocation = Invocation { command, directory, environment, timeout: upload.config.timeout };
+    let mut output = Vec::new();
+    let exit = upload.runner.run(&invocation, upload.cancel, &mut |bytes| {
+        output.extend_from_slice(bytes);
+        output.drain(..output.len().saturating_sub(KEPT));
+    })?;
+    if exit.is_success() {
+        return Ok(());
+    }
+    let output = upload.redactor.redact(&String::from_utf8_lossy(&output)).trim().to_owned();
+    Err(UploadError::Command { exit, output })
+}

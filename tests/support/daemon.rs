@@ -53,21 +53,29 @@ impl Drop for Daemon {
 }
 
 /// Starts a server that has to be told its port, and waits until it listens there.
-pub(crate) fn on_free_port(scheme: &str, command: impl Fn(u16) -> Command) -> Daemon {
+pub fn on_free_port(scheme: &str, command: impl Fn(u16) -> Command) -> Daemon {
     for _ in 0..10 {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
         let port = port.expect("a free port").port();
-        let mut daemon = Daemon { child: spawn(&mut command(port)), url: format!("{scheme}://127.0.0.1:{port}") };
-        let patience = Instant::now() + Duration::from_secs(30);
         // Somebody else may have taken the port meanwhile: it ends then.
-        while daemon.child.try_wait().expect("its state").is_none() && Instant::now() < patience {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return daemon;
-            }
-            thread::sleep(Duration::from_millis(10));
+        if let Some(daemon) = on_port(scheme, port, &mut command(port)) {
+            return daemon;
         }
     }
     panic!("no server of {scheme} would start");
+}
+
+/// Starts a server, and waits until it listens on its port; none where it ends instead.
+pub fn on_port(scheme: &str, port: u16, command: &mut Command) -> Option<Daemon> {
+    let mut daemon = Daemon { child: spawn(command), url: format!("{scheme}://127.0.0.1:{port}") };
+    let patience = Instant::now() + Duration::from_secs(30);
+    while daemon.child.try_wait().expect("its state").is_none() && Instant::now() < patience {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Some(daemon);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    None
 }
 
 fn spawn(command: &mut Command) -> Child {

@@ -51,6 +51,7 @@ fn usual(kind: Kind) -> (Retry, Actor, &'static str) {
         | Kind::NoPushRemote
         | Kind::LockHeld
         | Kind::SelfUpdate
+        | Kind::Upload
         | Kind::Notifier => usual_of_host(kind),
         Kind::PluginUndeclared
         | Kind::ProjectInvalid

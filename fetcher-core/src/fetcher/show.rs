@@ -1,18 +1,23 @@
-//! What is shown to those who look: the status pages and the metrics.
+//! What is shown to those who look: the status pages, here and elsewhere, and the metrics.
 
 use super::Fetcher;
 use crate::diagnosis::Diagnosis;
 use crate::metrics::{self, Metrics};
 use crate::pages::{self, Publish};
 use crate::report::RunReport;
+use crate::runner::LocalRunner;
 use crate::state::{BranchState, Store};
+use crate::upload::{Upload, upload};
 
 impl Fetcher {
     /// Writes the pages and the metrics that are configured; gives what failed of it, which stops nothing.
-    pub(super) fn show(&self, store: &Store, report: &RunReport) -> Vec<Diagnosis> {
+    pub(super) fn show(&self, store: &Store, report: &RunReport, local: &LocalRunner) -> Vec<Diagnosis> {
         let states = self.in_order(store.branches());
         let mut failures = Vec::new();
-        if let Some(directory) = &self.config.publish_dir {
+        // What is only sent elsewhere is made in a directory of our own.
+        let own = self.config.upload.as_ref().map(|_| store.directory().join("site"));
+        let site = self.config.publish_dir.as_ref().or(own.as_ref());
+        if let Some(directory) = site {
             let published = pages::publish(&Publish {
                 directory,
                 store,
@@ -27,6 +32,19 @@ impl Fetcher {
                 Ok(published) => failures.extend(published.failures),
                 Err(error) => failures.push(error.diagnosis()),
             }
+        }
+        if let (Some(config), Some(directory), false) = (&self.config.upload, site, self.cancel.is_cancelled()) {
+            let sent = upload(&Upload {
+                config,
+                directory,
+                store,
+                run: &report.run,
+                environment: &self.environment,
+                runner: local,
+                cancel: &self.cancel,
+                redactor: &self.redactor,
+            });
+            failures.extend(sent.err().map(|error| error.diagnosis()));
         }
         if let Some(file) = &self.config.metrics_file {
             let written = metrics::write(&Metrics { file, store, states: &states, report });
