@@ -41,8 +41,9 @@ pub(crate) fn render(report: &RunReport, directory: &Path, whole: bool) -> Strin
         let (all, report_path) = (report.branches.len(), directory.join("report.json"));
         let _ = writeln!(
             text,
-            "{}: {good} of {all} branches are good, after {seconds} s; the report is {}",
+            "{}: {good} of {all} branch{} good, after {seconds} s; the report is {}",
             report.outcome,
+            if all == 1 { " is" } else { "es are" },
             report_path.display()
         );
     }
@@ -78,7 +79,8 @@ pub(crate) fn told(stage: &StageReport) -> String {
         );
     }
     if !stage.changes.is_empty() {
-        let _ = write!(text, ", {} refs changed", stage.changes.len());
+        let changed = stage.changes.len();
+        let _ = write!(text, ", {changed} ref{} changed", if changed == 1 { "" } else { "s" });
     }
     if stage.attempts > 1 {
         let _ = write!(text, ", in {} attempts", stage.attempts);

@@ -109,7 +109,7 @@ impl Pipeline<'_> {
             stages.push(self.skipped(variant, Stage::Fetch, reason));
             stages.push(self.skipped(variant, Stage::Push, reason));
         } else if let Some(same) = self.unchanged(&stages[0], inputs.as_deref()) {
-            let reason = format!("nothing changed since it was done at {}", same.at);
+            let reason = format!("nothing changed since it was done at {}", same.at.strftime("%Y-%m-%d %H:%M:%S UTC"));
             stages.push(self.skipped(variant, Stage::Fetch, &reason));
             stages.push(self.skipped(variant, Stage::Push, &reason));
             done = Some(same.clone());
