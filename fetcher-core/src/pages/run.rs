@@ -32,7 +32,7 @@ pub(super) fn page(report: &RunReport, logs: &RunLogs, running: Option<&RunId>) 
             h2 { "Failures of no branch" }
             (layout::diagnoses(&report.failures))
         }
-        @if report.branches.len() > 1 { (overview(report, &here)) }
+        @if report.branches.len() > 1 { (failing(report, &here)) }
         @if !report.branches.is_empty() { h2 { "Branches" } }
         @for branch in &report.branches {
             details.branch open[!branch.outcome.is_good() || report.branches.len() <= UNFOLDED]
@@ -40,6 +40,7 @@ pub(super) fn page(report: &RunReport, logs: &RunLogs, running: Option<&RunId>) 
                 (branch_section(branch, report, logs, &here))
             }
         }
+        @if report.branches.len() > 1 { (costs(report)) }
     };
     let health = if report.failures.is_empty() { report.outcome } else { report.outcome.max(Outcome::Partial) };
     layout::page(&here, &format!("{name} – bst-fetcher"), &[], health, &body)
@@ -56,8 +57,27 @@ fn facts(report: &RunReport) -> Markup {
     }
 }
 
-/// What the stages cost together, and the way to each branch.
-fn overview(report: &RunReport, here: &Address) -> Markup {
+/// The way to each branch that failed: whoever comes here looks for those.
+fn failing(report: &RunReport, here: &Address) -> Markup {
+    html! {
+        @if report.branches.iter().any(|branch| !branch.outcome.is_good()) {
+            h2 { "Failing" }
+            ul.plain {
+                @for branch in report.branches.iter().filter(|branch| !branch.outcome.is_good()) {
+                    li {
+                        (words::badge(branch.outcome)) " "
+                        a href=(here.at(&Address::branch_fragment(&branch.project, branch.branch.as_ref()), here)) {
+                            (full_name(&branch.project, branch.branch.as_ref()))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the stages cost together.
+fn costs(report: &RunReport) -> Markup {
     let stages: Vec<&StageReport> = report.branches.iter().flat_map(|branch| &branch.stages).collect();
     html! {
         h2 #cost { "What it cost" }
@@ -75,19 +95,6 @@ fn overview(report: &RunReport, here: &Address) -> Markup {
                         td.n data-label="Inside bst" { (words::span(of_it().map(|report| report.bst_seconds).sum())) }
                         td.n data-label="Elements done" { (count(of_it().map(|report| report.elements.processed).sum())) }
                         td.n data-label="Bytes" { (words::bytes(of_it().map(|report| report.bytes).sum())) }
-                    }
-                }
-            }
-        }
-        @if report.branches.iter().any(|branch| !branch.outcome.is_good()) {
-            h2 { "Failing" }
-            ul.plain {
-                @for branch in report.branches.iter().filter(|branch| !branch.outcome.is_good()) {
-                    li {
-                        (words::badge(branch.outcome)) " "
-                        a href=(here.at(&Address::branch_fragment(&branch.project, branch.branch.as_ref()), here)) {
-                            (full_name(&branch.project, branch.branch.as_ref()))
-                        }
                     }
                 }
             }
