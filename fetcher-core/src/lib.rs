@@ -17,6 +17,7 @@ pub mod git;
 pub mod links;
 pub mod metrics;
 pub mod names;
+pub mod notify;
 pub mod pages;
 pub mod pipeline;
 pub mod plain;
