@@ -26,7 +26,12 @@ const LONGEST: usize = 200;
 /// What happened, in a line of at most 200 characters: `[project (branch)] what happened`.
 pub fn title(message: &Message) -> String {
     let first = message.topics.first();
+    let several = message.event.is_failure() && !same_failures(message);
     let happened = match message.event {
+        Happening::Failure | Happening::DifferentFailure | Happening::StillFailing if several => {
+            let verb = if message.event == Happening::StillFailing { "still fail" } else { "failed" };
+            format!("{verb}, each for reasons of its own")
+        }
         Happening::Failure => first.map(|topic| failing("failed", topic)).unwrap_or_default(),
         Happening::DifferentFailure => first.map(|topic| failing("now fails", topic)).unwrap_or_default(),
         Happening::StillFailing => {
@@ -56,7 +61,7 @@ pub(super) fn cause(topic: &Topic) -> String {
     let Some(first) = topic.failures.first() else { return "it failed without a word".to_owned() };
     let words = one_line(first.message.lines().next().unwrap_or_default());
     let failures = &topic.failures;
-    let kinds = names(failures.iter().map(|failure| failure.kind.to_string()), topic.more_failures);
+    let kinds = names(failures.iter().map(|failure| failure.kind.to_string()), 0);
     if topic.project.is_none() {
         let more = failures.len() - 1 + topic.more_failures;
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
