@@ -170,7 +170,7 @@ impl<'f> Desk<'f> {
     }
 
     fn pulse(&mut self, run: &RunId, beat: Beat, text: String) {
-        let text = crate::plain::plain(&self.redactor.redact(&text));
+        let text = self.redactor.redact(&crate::plain::plain(&text)).into_owned();
         let pulse = Pulse { run: run.clone(), host: self.frame.host.clone(), beat, text };
         let taking = self.seats.iter_mut().filter(|seat| seat.notifier.takes_pulse());
         let deliveries: Vec<_> = taking.map(|seat| (deliver::pulse(&seat.notifier, pulse.clone()), seat)).collect();
@@ -292,7 +292,7 @@ pub(crate) fn tried(
         let nothing = || NotifyError::new(Fault::Bug, "it said nothing", "report this to the authors of the notifier");
         let result = delivery.wait().pop().flatten().unwrap_or_else(|| Err(nothing()));
         let masked = result.map_err(|mut error| {
-            error.message = crate::plain::plain(&redactor.redact(&error.message));
+            error.message = redactor.redact(&crate::plain::plain(&error.message)).into_owned();
             error
         });
         (name, masked)

@@ -1,6 +1,7 @@
 //! Mail, by SMTP or through the host's sendmail.
 
 use std::ffi::OsString;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::thread;
@@ -94,7 +95,7 @@ impl Email {
                 Err(error) => error,
             };
             // What was answered for good, or took all the time, is not tried again now.
-            let again = !error.is_permanent() && !error.is_tls() && !error.is_timeout() && !error.is_client();
+            let again = !error.is_permanent() && !error.is_tls() && !slow(&error) && !error.is_client();
             if !again || PAUSE >= until.saturating_duration_since(Instant::now()) {
                 return Err(self.explain(&error));
             }
@@ -175,13 +176,26 @@ impl Email {
                 Fault::Denied,
                 "the server lacks what is asked of it (STARTTLS, a way to log in): see `server` and `username`",
             )
-        } else if error.is_timeout() {
+        } else if slow(error) {
             (Fault::Unreachable, "the server is too slow: see whether it is up, or raise `timeout`")
         } else {
             (Fault::Unreachable, "see whether the server is up and takes mail from this host; the next run tries again")
         };
         NotifyError::new(fault, message, hint)
     }
+}
+
+/// Whether time was over; what the operating system says of a socket's time-out the crate does not know.
+fn slow(error: &lettre::transport::smtp::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let kind = inner.downcast_ref::<io::Error>().map(io::Error::kind);
+        if matches!(kind, Some(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    error.is_timeout()
 }
 
 fn address(text: &str) -> Result<Address, NotifyError> {

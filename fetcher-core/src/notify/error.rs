@@ -46,7 +46,7 @@ impl NotifyError {
             kind: Kind::Notifier,
             element: None,
             stage: None,
-            message: crate::plain::plain(&redactor.redact(&message)),
+            message: redactor.redact(&crate::plain::plain(&message)).into_owned(),
             retry: match self.fault {
                 Fault::Unreachable => Retry::Yes,
                 Fault::Denied | Fault::Refused | Fault::InPart | Fault::Setup | Fault::Bug => Retry::No,

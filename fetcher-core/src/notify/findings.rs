@@ -1,5 +1,6 @@
 //! What a run's report says about each topic.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::File;
@@ -152,14 +153,26 @@ fn end_of(log: &Path) -> String {
     let mut kept = Vec::new();
     let mut bytes = 0;
     for line in lines.iter().rev().take(LINES) {
+        let line = readable(line);
         bytes += line.len() + 1;
         if bytes > BYTES {
             break;
         }
-        kept.push(*line);
+        kept.push(line);
     }
     kept.reverse();
     kept.join("\n")
+}
+
+/// A line of bst's in the form that we ask of it, without what is for programs: the elapsed time and the cache key.
+fn readable(line: &str) -> Cow<'_, str> {
+    let fields: Option<Vec<&str>> = line.strip_prefix("@BST|").map(|rest| rest.splitn(6, '|').collect());
+    match fields.as_deref() {
+        Some([time, _, _, element, kind, text]) => {
+            format!("[{time}][{}] {} {text}", element.trim(), kind.trim()).into()
+        }
+        Some(_) | None => line.into(),
+    }
 }
 
 /// A run in a few lines, for those who look at its pulse.

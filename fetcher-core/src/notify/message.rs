@@ -178,8 +178,9 @@ impl Topic {
     #[must_use]
     pub(super) fn clean(mut self, redactor: &Redactor) -> Self {
         let clean = |text: &mut String| {
-            let fit = plain(&redactor.redact(text));
-            *text = shortened(&fit, Self::LONGEST).into_owned();
+            // Escape sequences go first: one in the middle of a secret would hide it.
+            let fit = plain(text);
+            *text = shortened(&redactor.redact(&fit), Self::LONGEST).into_owned();
         };
         for failure in &mut self.failures {
             clean(&mut failure.message);
@@ -190,7 +191,7 @@ impl Topic {
             change.old.iter_mut().chain(&mut change.new).for_each(clean);
         }
         self.was.iter_mut().for_each(clean);
-        self.log_end = plain(&redactor.redact(&self.log_end));
+        self.log_end = redactor.redact(&plain(&self.log_end)).into_owned();
         self
     }
 }
