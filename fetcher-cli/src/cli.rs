@@ -54,6 +54,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: ConfigCommand,
     },
+    /// Try those who are to be told
+    Notify {
+        /// What to do
+        #[command(subcommand)]
+        what: NotifyCommand,
+    },
     /// Remove what is no longer of use
     Gc,
     /// Write a starter configuration, or clone one
@@ -76,6 +82,16 @@ pub(crate) enum ConfigCommand {
     Show,
     /// Print a JSON Schema for editors
     Schema,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NotifyCommand {
+    /// Send a sample through each notifier, and say what came of it
+    Test {
+        /// Only this one
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ pub(crate) mod diagnose;
 mod gc;
 mod init;
 mod logs;
+mod notify;
 mod run;
 mod status;
 
@@ -23,6 +24,7 @@ pub(crate) const SOME_FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 pub(crate) const CONFIGURATION: u8 = 3;
 pub(crate) const NONE_SUCCEEDED: u8 = 4;
+pub(crate) const PANICKED: u8 = 70;
 pub(crate) const LOCKED: u8 = 75;
 
 /// What every command needs.
@@ -62,6 +64,7 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
         Command::Logs(args) => logs::run(&context, &args),
         Command::Diagnose(args) => diagnose::run(&args, io::stdin().lock(), &mut io::stdout().lock()),
         Command::Config { what } => config::run(&context, what),
+        Command::Notify { what } => notify::run(&context, &what),
         Command::Gc => gc::run(&context),
         Command::Init(args) => init::run(&context, &args),
         Command::Completions { shell } => {

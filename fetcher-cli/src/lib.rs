@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod panics;
 mod progress;
 mod signals;
 mod status;
@@ -23,6 +24,7 @@ pub use cli::Cli;
 /// | 2 | usage |
 /// | 3 | the configuration is wrong |
 /// | 4 | no branch succeeded |
+/// | 70 | the program itself has a bug, and ended in the middle (`EX_SOFTWARE` of sysexits.h) |
 /// | 75 | another run holds the lock (`EX_TEMPFAIL` of sysexits.h) |
 /// | 128 + n | stopped by signal n |
 pub fn main_impl() -> ExitCode {

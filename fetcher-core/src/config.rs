@@ -64,6 +64,8 @@ pub struct Config {
     pub min_free_space: u64,
     /// `fetcher.keep-runs`: how long run directories are kept.
     pub keep_runs: Duration,
+    /// `fetcher.lock-alarm-after`: for how long another run may hold the lock before that is told.
+    pub lock_alarm_after: Duration,
     /// `fetcher.publish-dir`: where status pages and logs are written.
     pub publish_dir: Option<PathBuf>,
     /// `fetcher.base-url`: what links in notifications begin with; it ends in a slash.

@@ -5,6 +5,7 @@ mod explain;
 pub mod host;
 mod housekeeping;
 mod show;
+mod tell;
 mod tools;
 mod workers;
 
@@ -12,6 +13,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,9 +22,10 @@ use thiserror::Error;
 use crate::cancel::Cancel;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, Kind};
 use crate::environment::Environment;
 use crate::names::RunId;
+use crate::notify::Notifier;
 use crate::report::{BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, processes};
 use crate::secret::Redactor;
@@ -112,6 +115,7 @@ pub struct Fetcher {
     clock: Box<dyn Clock>,
     cancel: Cancel,
     redactor: Redactor,
+    notifiers: Vec<Arc<dyn Notifier>>,
 }
 
 impl Fetcher {
@@ -119,13 +123,20 @@ impl Fetcher {
     pub fn new(config: Config, environment: Environment) -> Self {
         let redactor = Redactor::new(config.secrets());
         let clock = Box::new(SystemClock);
-        Self { config, environment, runner: None, clock, cancel: Cancel::new(), redactor }
+        Self { config, environment, runner: None, clock, cancel: Cancel::new(), redactor, notifiers: Vec::new() }
     }
 
     /// Lets `runner` run every `bst` instead of a [`LocalRunner`]. Git stays on this machine.
     #[must_use]
     pub fn runner(mut self, runner: impl Runner + 'static) -> Self {
         self.runner = Some(Box::new(runner));
+        self
+    }
+
+    /// Tells `notifier` too, beside those that the configuration names.
+    #[must_use]
+    pub fn notifier(mut self, notifier: Box<dyn Notifier>) -> Self {
+        self.notifiers.push(Arc::from(notifier));
         self
     }
 
@@ -162,14 +173,20 @@ impl Fetcher {
         let holder = format!("process {process}, since {}", started.strftime("%Y-%m-%d %H:%M:%S UTC"));
         let _lock = Lock::acquire(&state_dir, &holder, selection.lock_wait, &self.cancel)?;
         let store = Store::new(&self.config.state_dir);
-        let mut failures: Vec<Diagnosis> = clear_killed(&store, state_dir.as_os_str()).into_iter().collect();
+        let killed = clear_killed(&store, state_dir.as_os_str());
         let temporary = self.temporary()?;
         store.set_current(&Current { run: run.clone(), process, temporary: temporary.path().to_owned() })?;
         let directory = made(&store.run_directory(&run))?;
         events(Event::RunStarted { run: run.clone(), directory });
         let mut report = empty_report(run, started);
-        report.failures.append(&mut failures);
+        report.failures.extend(killed.clone());
         store.save_report(&report)?;
+        let mut telling = Vec::new();
+        if !selection.dry_run {
+            let failures;
+            (telling, failures) = self.tell_start(&report.run, killed.as_ref());
+            report.failures.extend(failures);
+        }
         let mut unknown = None;
         match self.space(&store) {
             Err(full) => report.failures.push(full),
@@ -186,11 +203,19 @@ impl Fetcher {
             let _ = fs::remove_dir_all(store.run_directory(&report.run));
         } else {
             store.save_report(&report)?;
-            let failures = self.show(&store, &report, &LocalRunner::new(state_dir.as_os_str()));
+            let local = LocalRunner::new(state_dir.as_os_str());
+            let failures = self.show(&store, &report, Some(&local));
+            // A server that does not answer now is not waited for twice.
+            let local = failures.iter().all(|failure| failure.kind != Kind::Upload).then_some(&local);
+            self.add(&store, &mut report, failures)?;
+            // Pages are there by now, so that links lead somewhere.
+            let failures = match unknown {
+                None => self.tell_end(&store, &report, selection.is_all(), telling),
+                Some(_) => Vec::new(),
+            };
             if !failures.is_empty() {
-                report.failures.extend(failures);
-                report.outcome = outcome(&report, self.cancel.is_cancelled());
-                store.save_report(&report)?;
+                self.add(&store, &mut report, failures)?;
+                self.show(&store, &report, local);
             }
         }
         drop(temporary);
@@ -200,6 +225,21 @@ impl Fetcher {
         }
         events(Event::RunFinished(report.clone()));
         Ok(report)
+    }
+
+    /// Adds failures that showed after the work was done.
+    fn add(&self, store: &Store, report: &mut RunReport, failures: Vec<Diagnosis>) -> Result<(), StateError> {
+        if failures.is_empty() {
+            return Ok(());
+        }
+        for failure in failures {
+            // The notifier that could not tell at the start may be the one that cannot at the end.
+            if !report.failures.contains(&failure) {
+                report.failures.push(failure);
+            }
+        }
+        report.outcome = outcome(report, self.cancel.is_cancelled());
+        store.save_report(report)
     }
 
     fn check(&self, selection: &Selection) -> Result<(), FetcherError> {
@@ -298,7 +338,7 @@ fn empty_report(run: RunId, started: Timestamp) -> RunReport {
         version: RunReport::VERSION,
         run,
         fetcher_version: env!("CARGO_PKG_VERSION").to_owned(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: tell::host_name(),
         started,
         finished: None,
         outcome: Outcome::Interrupted,
@@ -319,7 +359,7 @@ fn made(path: &Path) -> Result<PathBuf, FetcherError> {
 
 fn outcome(report: &RunReport, interrupted: bool) -> Outcome {
     let outcomes = || report.branches.iter().map(|branch| branch.outcome);
-    let blamed = report.failures.iter().any(|failure| failure.kind != crate::diagnosis::Kind::Killed);
+    let blamed = report.failures.iter().any(|failure| failure.kind != Kind::Killed);
     if interrupted || outcomes().any(|outcome| outcome == Outcome::Interrupted) {
         Outcome::Interrupted
     } else if outcomes().all(Outcome::is_good) {

@@ -19,6 +19,7 @@ mod http;
 pub mod links;
 pub mod metrics;
 pub mod names;
+pub mod notify;
 pub mod pages;
 pub mod pipeline;
 pub mod plain;

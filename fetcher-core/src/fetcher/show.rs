@@ -11,7 +11,7 @@ use crate::upload::{Upload, upload};
 
 impl Fetcher {
     /// Writes the pages and the metrics that are configured; gives what failed of it, which stops nothing.
-    pub(super) fn show(&self, store: &Store, report: &RunReport, local: &LocalRunner) -> Vec<Diagnosis> {
+    pub(super) fn show(&self, store: &Store, report: &RunReport, local: Option<&LocalRunner>) -> Vec<Diagnosis> {
         let states = self.in_order(store.branches());
         let mut failures = Vec::new();
         // What is only sent elsewhere is made in a directory of our own.
@@ -33,14 +33,15 @@ impl Fetcher {
                 Err(error) => failures.push(error.diagnosis()),
             }
         }
-        if let (Some(config), Some(directory), false) = (&self.config.upload, site, self.cancel.is_cancelled()) {
+        let uploading = local.filter(|_| !self.cancel.is_cancelled());
+        if let (Some(config), Some(directory), Some(runner)) = (&self.config.upload, site, uploading) {
             let sent = upload(&Upload {
                 config,
                 directory,
                 store,
                 run: &report.run,
                 environment: &self.environment,
-                runner: local,
+                runner,
                 cancel: &self.cancel,
                 redactor: &self.redactor,
             });

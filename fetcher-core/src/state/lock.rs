@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::cancel::Cancel;
@@ -28,6 +29,8 @@ pub enum LockError {
         path: PathBuf,
         /// What the other wrote of itself.
         holder: String,
+        /// Since when it has it, where it wrote that.
+        since: Option<Timestamp>,
     },
     /// The file cannot be opened or locked.
     #[error("cannot lock {path:?}: {source}; the state directory has to be writable")]
@@ -57,22 +60,56 @@ impl Lock {
                 Ok(()) => break,
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
                 Err(TryLockError::WouldBlock) if Instant::now() >= until || cancel.wait(LOOK) => {
-                    let mut holder = String::new();
-                    let _ = file.read_to_string(&mut holder);
-                    return Err(LockError::Held { path, holder: holder.trim().to_owned() });
+                    let mut note = String::new();
+                    let _ = file.read_to_string(&mut note);
+                    let (holder, since) = read_note(&note);
+                    return Err(LockError::Held { path, holder, since });
                 }
                 Err(TryLockError::WouldBlock) => {}
             }
         }
-        let note = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{holder}"));
+        let note = format!("{}\n{SINCE}{}\n", holder.replace('\n', " "), Timestamp::now());
+        let note = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes()));
         note.map_err(failed)?;
         Ok(Self { file })
     }
+}
+
+/// What the line begins with that is for programs.
+const SINCE: &str = "since=";
+
+/// What a holder wrote of itself, and since when it holds the lock.
+fn read_note(note: &str) -> (String, Option<Timestamp>) {
+    let since = note.lines().find_map(|line| line.strip_prefix(SINCE)?.parse().ok());
+    (note.lines().next().unwrap_or_default().trim().to_owned(), since)
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_who_waits_in_vain_learns_who_holds_it_and_since_when() {
+        let directory = tempfile::tempdir().unwrap();
+        let acquire = || Lock::acquire(directory.path(), "process 7\nsince=x", Duration::ZERO, &Cancel::new());
+        let before = Timestamp::now();
+        let held = acquire().unwrap();
+        let Err(LockError::Held { holder, since: Some(since), .. }) = acquire() else { panic!("it is not held") };
+        assert_eq!(holder, "process 7 since=x");
+        assert!(since >= before && since <= Timestamp::now());
+        drop(held);
+        acquire().unwrap();
+    }
+
+    #[test]
+    fn the_note_of_an_older_release_has_no_time() {
+        assert_eq!(read_note("process 7, since then\n"), ("process 7, since then".to_owned(), None));
     }
 }

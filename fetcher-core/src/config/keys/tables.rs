@@ -105,6 +105,14 @@ static FETCHER: Table = Table {
             "How long the directories of past runs, with their logs, are kept.",
         ),
         key(
+            "lock-alarm-after",
+            Kind::Time(Least::Second),
+            Value("\"24h\""),
+            "\"6h\"",
+            "For how long another run may hold the lock before those who are notified hear of it. A run that finds \
+             the lock held by a younger one ends in silence.",
+        ),
+        key(
             "publish-dir",
             Kind::Path,
             Words("no pages"),

@@ -1,0 +1,109 @@
+//! Handing messages to notifiers: each in a thread of its own, so that none can hold up or end the others.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::error::{Fault, NotifyError};
+use super::message::Message;
+use super::{Notifier, Pulse};
+
+/// How much longer than its `timeout` a notifier is waited for, so that it can say itself what kept it.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What became of a message; the first field is its place.
+type Told = (usize, Result<(), NotifyError>);
+
+/// Messages on their way.
+pub(crate) struct Delivery {
+    receiver: Receiver<(Instant, Told)>,
+    count: usize,
+    started: Instant,
+    timeout: Duration,
+}
+
+/// Lets a notifier tell messages.
+pub(super) fn messages(notifier: &Arc<dyn Notifier>, messages: Vec<Message>) -> Delivery {
+    let count = messages.len();
+    start(notifier, count, move |notifier, told| notifier.send_all(&messages, told))
+}
+
+/// Lets a notifier feel the pulse of a run.
+pub(super) fn pulse(notifier: &Arc<dyn Notifier>, pulse: Pulse) -> Delivery {
+    start(notifier, 1, move |notifier, told| told(0, notifier.pulse(&pulse)))
+}
+
+fn start(
+    notifier: &Arc<dyn Notifier>,
+    count: usize,
+    work: impl FnOnce(&dyn Notifier, &mut dyn FnMut(usize, Result<(), NotifyError>)) + Send + 'static,
+) -> Delivery {
+    let (sender, receiver) = channel();
+    let timeout = notifier.patience();
+    let (notifier, last) = (Arc::clone(notifier), sender.clone());
+    let body = move || {
+        let mut next = 0;
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            work(notifier.as_ref(), &mut |at, result| {
+                next = at + 1;
+                let _ = sender.send((Instant::now(), (at, result)));
+            });
+        }));
+        if let Err(panic) = done {
+            let _ = last.send((Instant::now(), (next, Err(panicked(panic.as_ref())))));
+        }
+    };
+    let spawned = thread::Builder::new().name("notifier".to_owned()).spawn(body);
+    let delivery = Delivery { receiver, count, started: Instant::now(), timeout };
+    if let Err(error) = spawned {
+        let (sender, receiver) = channel();
+        let hint = "the host has no room for another thread: look at its limits";
+        let failed = NotifyError::new(Fault::Unreachable, format!("cannot start a thread: {error}"), hint);
+        let _ = sender.send((Instant::now(), (0, Err(failed))));
+        return Delivery { receiver, ..delivery };
+    }
+    delivery
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> NotifyError {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    NotifyError::new(Fault::Bug, format!("it panicked: {text}"), "report this to the authors of the notifier")
+}
+
+impl Delivery {
+    /// Waits until every message is told, the notifier has given up, or its time is over. What a message is left
+    /// without a result was not tried.
+    pub(super) fn wait(self) -> Vec<Option<Result<(), NotifyError>>> {
+        let mut results: Vec<_> = (0..self.count).map(|_| None).collect();
+        let patience = self.timeout.saturating_add(GRACE);
+        let mut progress = self.started;
+        while results.iter().any(Option::is_none) {
+            let left = patience.saturating_sub(progress.elapsed());
+            match self.receiver.recv_timeout(left) {
+                Ok((when, (at, result))) => {
+                    progress = when;
+                    if let Some(slot) = results.get_mut(at) {
+                        *slot = Some(result);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    let late = NotifyError::new(
+                        Fault::Unreachable,
+                        format!("it said nothing for {:?}", self.timeout),
+                        "see what it waits for, or raise its `timeout`",
+                    );
+                    if let Some(slot) = results.iter_mut().find(|slot| slot.is_none()) {
+                        *slot = Some(Err(late));
+                    }
+                    break;
+                }
+            }
+        }
+        results
+    }
+}

@@ -1,0 +1,216 @@
+//! Mail, by SMTP or through the host's sendmail.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lettre::address::Envelope;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{Address, SmtpTransport, Transport as _};
+
+use super::configured::Host;
+use super::error::{Fault, NotifyError};
+use super::files::{pem, secret};
+use super::message::Message;
+use super::wants::Wants;
+use super::{Notifier, render, script};
+
+/// How long a server that cannot be reached or is busy is left alone before it is tried again.
+const PAUSE: Duration = Duration::from_secs(2);
+
+pub(super) struct Email {
+    pub(super) name: String,
+    pub(super) wants: Wants,
+    pub(super) server: String,
+    /// The name to log in with, and the file with its password.
+    pub(super) login: Option<(String, PathBuf)>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) from: String,
+    pub(super) to: Vec<String>,
+    pub(super) host: Host,
+}
+
+impl Notifier for Email {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn wants(&self) -> Wants {
+        self.wants.clone()
+    }
+
+    fn send(&self, message: &Message) -> Result<(), NotifyError> {
+        let mail = self.mail(message)?;
+        match self.server.strip_prefix("sendmail") {
+            Some(path) => {
+                let program = path.strip_prefix(':').unwrap_or("sendmail");
+                let words = [program, "-i", "-f", &self.from, "--"].map(OsString::from);
+                let command: Vec<_> = words.into_iter().chain(self.to.iter().map(OsString::from)).collect();
+                script::run(&self.host, &command, &mail.formatted(), Vec::new(), self.wants.timeout)
+            }
+            None => self.by_smtp(&mail, &message.host),
+        }
+    }
+}
+
+impl Email {
+    fn mail(&self, message: &Message) -> Result<lettre::Message, NotifyError> {
+        let mail = render::mail(message);
+        let (from, to) = (address(&self.from)?, self.to.iter().map(|to| address(to)).collect::<Result<Vec<_>, _>>()?);
+        let envelope = Envelope::new(Some(from.clone()), to.clone()).map_err(|error| unmade(&error))?;
+        let mut builder = lettre::Message::builder()
+            .from(Mailbox::new(Some("bst-fetcher".to_owned()), from))
+            .subject(mail.subject)
+            .message_id(Some(mail.message_id))
+            .date_now()
+            .envelope(envelope);
+        for to in to {
+            builder = builder.to(Mailbox::new(None, to));
+        }
+        if let Some(last) = mail.references.last() {
+            builder = builder.in_reply_to(last.clone()).references(mail.references.join(" "));
+        }
+        let raw = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
+        // So that no holiday answers it (RFC 3834), and filters find it.
+        builder = builder.raw_header(raw("Auto-Submitted", "auto-generated"));
+        builder = builder.raw_header(raw("X-BST-Fetcher-Event", message.event.as_str()));
+        let parts =
+            MultiPart::alternative().singlepart(SinglePart::plain(mail.text)).singlepart(SinglePart::html(mail.html));
+        builder.multipart(parts).map_err(|error| unmade(&error))
+    }
+
+    fn by_smtp(&self, mail: &lettre::Message, host: &str) -> Result<(), NotifyError> {
+        let until = Instant::now() + self.wants.timeout;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let error = match self.transport(left, host)?.send(mail) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            // What was answered for good, or took all the time, is not tried again now.
+            let again = !error.is_permanent() && !error.is_tls() && !slow(&error) && !error.is_client();
+            if !again || PAUSE >= until.saturating_duration_since(Instant::now()) {
+                return Err(self.explain(&error));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn transport(&self, timeout: Duration, name: &str) -> Result<SmtpTransport, NotifyError> {
+        let (scheme, place) = self.server.split_once("://").unwrap_or(("smtp", &self.server));
+        let place = place.trim_end_matches('/');
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        let (host, port) = match place.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+            _ => (place, None),
+        };
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        // Nobody listens in between on the way to this host itself.
+        let near = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let (tls, usual_port) = match scheme {
+            "smtps" => (Tls::Wrapper(self.tls(bare)?), 465),
+            "smtp+starttls" => (Tls::Required(self.tls(bare)?), 587),
+            _ if near => (Tls::None, 25),
+            // A password is never sent for everybody to read.
+            _ if self.login.is_some() => (Tls::Required(self.tls(bare)?), 587),
+            _ => (Tls::Opportunistic(self.tls(bare)?), 25),
+        };
+        let mut builder = SmtpTransport::builder_dangerous(bare)
+            .port(port.unwrap_or(usual_port))
+            .tls(tls)
+            .timeout(Some(timeout.max(Duration::from_millis(1))));
+        if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')) {
+            builder = builder.hello_name(ClientId::Domain(name.to_owned()));
+        }
+        if let Some((username, password_file)) = &self.login {
+            let password = secret(password_file)?;
+            builder = builder.credentials(Credentials::new(username.clone(), password.expose().to_owned()));
+        }
+        Ok(builder.build())
+    }
+
+    fn tls(&self, host: &str) -> Result<TlsParameters, NotifyError> {
+        let mut builder = TlsParameters::builder(host.to_owned());
+        if let Some(path) = &self.ca_file {
+            let certificate = Certificate::from_pem(&pem(path)?).map_err(|_| {
+                let hint = "correct `ca-file`: a file with certificates in PEM";
+                NotifyError::new(Fault::Setup, format!("there are no certificates in {path:?}"), hint)
+            })?;
+            builder = builder.add_root_certificate(certificate);
+        }
+        builder.build().map_err(|error| {
+            NotifyError::new(Fault::Setup, format!("TLS cannot be set up: {error}"), "see `server` and `ca-file`")
+        })
+    }
+
+    fn explain(&self, error: &lettre::transport::smtp::Error) -> NotifyError {
+        let mut message = format!("{}: {error}", self.server);
+        let mut cause = std::error::Error::source(error);
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = inner.source();
+        }
+        let code = error.status().map(|code| u16::from(code)).unwrap_or_default();
+        let (fault, hint) = if error.is_tls() || message.contains("certificate") {
+            (
+                Fault::Denied,
+                "the server's certificate is not trusted, or has another name: name its authority with `ca-file`",
+            )
+        } else if matches!(code, 530 | 534 | 535 | 538) || message.contains("authentication") {
+            // RFC 4954, 4.
+            (Fault::Denied, "correct `username` and what is in `password-file`")
+        } else if error.is_permanent() {
+            (Fault::Refused, "the server refuses it for good: see `from`, `to`, and what the server lets through")
+        } else if error.is_client() {
+            (
+                Fault::Denied,
+                "the server lacks what is asked of it (STARTTLS, a way to log in): see `server` and `username`",
+            )
+        } else if slow(error) {
+            (Fault::Unreachable, "the server is too slow: see whether it is up, or raise `timeout`")
+        } else {
+            (Fault::Unreachable, "see whether the server is up and takes mail from this host; the next run tries again")
+        };
+        NotifyError::new(fault, message, hint)
+    }
+}
+
+/// Whether time was over; what the operating system says of a socket's time-out the crate does not know.
+fn slow(error: &lettre::transport::smtp::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let kind = inner.downcast_ref::<io::Error>().map(io::Error::kind);
+        if matches!(kind, Some(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    error.is_timeout()
+}
+
+fn address(text: &str) -> Result<Address, NotifyError> {
+    text.parse().map_err(|error| {
+        NotifyError::new(Fault::Setup, format!("{text:?} is no mail address: {error}"), "correct `from` and `to`")
+    })
+}
+
+fn unmade(error: &dyn std::fmt::Display) -> NotifyError {
+    NotifyError::new(
+        Fault::Refused,
+        format!("the mail cannot be made: {error}"),
+        "report this to the authors of bst-fetcher",
+    )
+}
+
+#[cfg(test)]
+mod tests;

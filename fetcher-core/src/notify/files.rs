@@ -1,0 +1,36 @@
+//! What notifiers read from files when they need it.
+
+use std::fs;
+use std::path::Path;
+
+use super::error::{Fault, NotifyError};
+#[cfg(feature = "webhook")]
+use crate::config::UrlSource;
+use crate::secret::Secret;
+
+/// The secret in a file: its first line.
+pub(super) fn secret(path: &Path) -> Result<Secret, NotifyError> {
+    let hint = "put the secret into the file's first line, and make it readable for the user that runs this";
+    let failed = |what: String| NotifyError::new(Fault::Setup, format!("cannot use the file {path:?}: {what}"), hint);
+    let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    match text.lines().next().map(str::trim) {
+        None | Some("") => Err(failed("its first line is empty".to_owned())),
+        Some(line) => Ok(Secret::new(line)),
+    }
+}
+
+/// The address itself.
+#[cfg(feature = "webhook")]
+pub(super) fn address(source: &UrlSource) -> Result<Secret, NotifyError> {
+    match source {
+        UrlSource::Url(url) => Ok(url.clone()),
+        UrlSource::File(path) => secret(path),
+    }
+}
+
+/// The certificates in a file, as it is: PEM.
+pub(super) fn pem(path: &Path) -> Result<Vec<u8>, NotifyError> {
+    let hint = "correct `ca-file`: a file with certificates in PEM, which this user may read";
+    fs::read(path)
+        .map_err(|error| NotifyError::new(Fault::Setup, format!("cannot read the ca-file {path:?}: {error}"), hint))
+}

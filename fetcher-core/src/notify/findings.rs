@@ -1,0 +1,208 @@
+//! What a run's report says about each topic.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Component, Path, PathBuf};
+
+use super::decide::{Finding, signature};
+use super::desk::Report;
+use super::memory::{Key, Memory};
+use super::message::Topic;
+use super::render::cause;
+use crate::diagnosis::{Diagnosis, Kind};
+use crate::links::{Address, LogForm};
+use crate::names::{BranchName, ProjectName, RunId};
+use crate::plain::plain;
+use crate::report::{BranchReport, Outcome, RunReport, StageReport};
+
+/// How much is read of a log's end, in bytes, and told of it, in lines and in bytes.
+const READ: u64 = 64 << 10;
+const LINES: usize = 40;
+const BYTES: usize = 6 << 10;
+
+/// What links are made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Links<'f> {
+    /// `base-url`.
+    pub(crate) base: Option<&'f str>,
+}
+
+impl Links<'_> {
+    /// The page of a run.
+    pub(crate) fn run(self, run: &RunId) -> Option<String> {
+        self.base.map(|base| Address::run(run).under(base))
+    }
+
+    /// The page of the log of a stage; where there is no log, the page of the branch.
+    fn stage(self, run: &RunId, branch: &BranchReport, stage: Option<&StageReport>) -> Option<String> {
+        let base = self.base?;
+        let (project, name) = (&branch.project, branch.branch.as_ref());
+        let address = match stage.filter(|stage| stage.log.is_some()) {
+            Some(stage) => Address::log(run, project, name, stage.variant.as_ref(), stage.stage, LogForm::Page),
+            None => Address::branch(project, name),
+        };
+        Some(address.under(base))
+    }
+}
+
+/// The name of a branch's topic, or of a project's.
+pub(super) fn key(project: &ProjectName, branch: Option<&BranchName>) -> Key {
+    branch.map_or_else(|| project.to_string(), |branch| format!("{project}/{branch}"))
+}
+
+/// Everything that the report says. What was interrupted says nothing.
+pub(super) fn of_run(run: &Report<'_>) -> Vec<Finding> {
+    let told = run.report.failures.iter().filter(|failure| !matches!(failure.kind, Kind::Killed | Kind::Notifier));
+    let url = run.links.run(&run.report.run);
+    let mut findings = of_host(told, url.as_deref());
+    let branches = run.report.branches.iter().filter(|branch| branch.outcome != Outcome::Interrupted);
+    findings.extend(branches.map(|branch| of_branch(run, branch)));
+    findings
+}
+
+/// Failures of no project, by what is the matter.
+pub(super) fn of_host<'d>(failures: impl IntoIterator<Item = &'d Diagnosis>, url: Option<&str>) -> Vec<Finding> {
+    let mut kinds: BTreeMap<Kind, Vec<&Diagnosis>> = BTreeMap::new();
+    for failure in failures {
+        kinds.entry(failure.kind).or_default().push(failure);
+    }
+    let finding = |(kind, failures): (Kind, Vec<&Diagnosis>)| {
+        let mut finding = Finding::host(format!("host:{kind}"), &failures);
+        finding.topic.url = url.map(str::to_owned);
+        finding
+    };
+    kinds.into_iter().map(finding).collect()
+}
+
+/// Trouble that is known and that the run shows to be over, without having an entry for it.
+pub(super) fn over(memory: &Memory, findings: &[Finding], report: &RunReport) -> Vec<Finding> {
+    let found: BTreeSet<&str> = findings.iter().map(|finding| finding.key.as_str()).collect();
+    let listed: BTreeMap<String, &ProjectName> =
+        report.branches.iter().filter(|b| b.branch.is_some()).map(|b| (b.project.to_string(), &b.project)).collect();
+    let troubled = memory.troubled().into_iter().filter(|key| !found.contains(key.as_str()));
+    let over = |key: Key| {
+        if key.starts_with("host:notifier:") {
+            return None;
+        }
+        if key.starts_with("host:") {
+            let event = key == format!("host:{}", Kind::Killed);
+            return Some(Finding { event, ..Finding::well(key, Topic::host()) });
+        }
+        // Its branches were listed, or there would be none of them.
+        let project = listed.get(&key).map(|project| Some((*project).clone()))?;
+        Some(Finding::well(key, Topic { project, ..Topic::host() }))
+    };
+    troubled.filter_map(over).collect()
+}
+
+fn of_branch(run: &Report<'_>, report: &BranchReport) -> Finding {
+    let bad = !report.outcome.is_good();
+    let failing = report.stages.iter().filter(|stage| !stage.failures.is_empty() || !stage.outcome.is_good());
+    let stage = failing.max_by_key(|stage| (stage.log.is_some(), stage.outcome)).filter(|_| bad);
+    let shown = stage.or_else(|| report.stages.iter().rfind(|stage| stage.log.is_some()));
+    let log = stage.and_then(|stage| stage.log.as_deref()).and_then(|log| inside(run, log));
+    let state = run.states.iter().find(|state| state.project == report.project && state.branch == report.branch);
+    let mut topic = Topic {
+        project: Some(report.project.clone()),
+        branch: report.branch.clone(),
+        commit: report.commit.clone(),
+        outcome: report.outcome,
+        since: state.and_then(|state| state.failing_since).filter(|_| bad),
+        url: run.links.stage(&run.report.run, report, shown),
+        log_end: log.as_deref().map(end_of).unwrap_or_default(),
+        log,
+        ..Topic::host()
+    };
+    let mut signature = signature(report.failures());
+    if bad {
+        topic.failed(report.failures());
+        // A stage may fail without a word.
+        let silent = report.stages.iter().filter(|stage| !stage.outcome.is_good() && stage.failures.is_empty());
+        signature.extend(silent.map(|stage| format!("{} {} -", stage.outcome, stage.stage)));
+        if signature.is_empty() {
+            signature.insert(format!("{} - -", report.outcome));
+        }
+    } else {
+        signature.clear();
+    }
+    let changes = report.stages.iter().flat_map(|stage| &stage.changes).cloned().collect();
+    Finding { key: key(&report.project, report.branch.as_ref()), topic, signature, changes, event: false }
+}
+
+/// Where a log is, which has to be inside the run's directory.
+fn inside(run: &Report<'_>, log: &Path) -> Option<PathBuf> {
+    let plain = log.components().all(|part| matches!(part, Component::Normal(_)));
+    plain.then(|| run.store.run_directory(&run.report.run).join(log))
+}
+
+/// The last lines of a log; nothing where it cannot be read.
+fn end_of(log: &Path) -> String {
+    let read = || {
+        let mut file = File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(READ)))?;
+        let mut bytes = Vec::new();
+        file.take(READ).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
+    };
+    let text = plain(&String::from_utf8_lossy(&read().unwrap_or_default()));
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let mut kept = Vec::new();
+    let mut bytes = 0;
+    for line in lines.iter().rev().take(LINES) {
+        let line = readable(line);
+        bytes += line.len() + 1;
+        if bytes > BYTES {
+            break;
+        }
+        kept.push(line);
+    }
+    kept.reverse();
+    kept.join("\n")
+}
+
+/// A line of bst's in the form that we ask of it, without what is for programs: the elapsed time and the cache key.
+fn readable(line: &str) -> Cow<'_, str> {
+    let fields: Option<Vec<&str>> = line.strip_prefix("@BST|").map(|rest| rest.splitn(6, '|').collect());
+    match fields.as_deref() {
+        Some([time, _, _, element, kind, text]) => {
+            format!("[{time}][{}] {} {text}", element.trim(), kind.trim()).into()
+        }
+        Some(_) | None => line.into(),
+    }
+}
+
+/// A run in a few lines, for those who look at its pulse.
+pub(crate) fn short(report: &RunReport) -> String {
+    const MOST: usize = 50;
+    let good = report.branches.iter().filter(|branch| branch.outcome.is_good()).count();
+    let mut text = format!(
+        "run {} on {}: {}, {good} of {} branches are good\n",
+        report.run,
+        report.host,
+        report.outcome,
+        report.branches.len()
+    );
+    for failure in &report.failures {
+        let _ = writeln!(text, "{}: {}", failure.kind, failure.message.lines().next().unwrap_or_default());
+    }
+    let bad: Vec<_> = report.branches.iter().filter(|branch| !branch.outcome.is_good()).collect();
+    for branch in bad.iter().take(MOST) {
+        let mut topic = Topic {
+            project: Some(branch.project.clone()),
+            branch: branch.branch.clone(),
+            outcome: branch.outcome,
+            ..Topic::host()
+        };
+        topic.failed(branch.failures());
+        let name = branch.branch.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let _ = writeln!(text, "{}{name}: {} {}", branch.project, branch.outcome, cause(&topic));
+    }
+    if bad.len() > MOST {
+        let _ = writeln!(text, "and {} more", bad.len() - MOST);
+    }
+    text
+}

@@ -1,0 +1,143 @@
+//! What one notifier was told, and what it is still to be told: one file a notifier.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::message::Message;
+use crate::names::{ProjectName, digest};
+use crate::whole::write_whole;
+
+/// The most messages that wait for a notifier that cannot be reached.
+const MOST: usize = 100;
+/// How long a message waits at most.
+const OLDEST: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// The name of a topic: `PROJECT/BRANCH`, `PROJECT`, or `host:` and what is the matter.
+pub(super) type Key = String;
+
+/// Everything that is remembered of one notifier.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Memory {
+    version: u32,
+    /// What it was told.
+    pub(super) topics: BTreeMap<Key, Known>,
+    /// What it is to be told, in this order.
+    #[serde(default)]
+    pub(super) outbox: Vec<Step>,
+}
+
+/// What a notifier knows of a topic.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Known {
+    /// The trouble, where there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) trouble: Option<Trouble>,
+    /// The refs of which it was told, each as a digest.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) refs: BTreeSet<String>,
+}
+
+/// Trouble that lasts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Trouble {
+    /// Since when.
+    pub(super) since: Timestamp,
+    /// What fails: kind, element and stage of each failure.
+    pub(super) signature: BTreeSet<String>,
+    /// What fails, in a line.
+    pub(super) cause: String,
+    /// When it was told last.
+    pub(super) told: Timestamp,
+    /// The message that told it first; empty where none did.
+    #[serde(default)]
+    pub(super) thread: String,
+}
+
+/// A message, and what its notifier knows once it has got it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Step {
+    /// When it was made.
+    pub(super) at: Timestamp,
+    /// What to tell; none where the notifier does not want to hear of it.
+    pub(super) message: Option<Message>,
+    /// What is known then.
+    pub(super) after: BTreeMap<Key, Known>,
+}
+
+impl Memory {
+    const VERSION: u32 = 1;
+
+    /// What is in the file. Where it cannot be read everything is told anew, which is better than not at all.
+    pub(super) fn load(path: &Path) -> Self {
+        fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
+    /// Writes the file, whole.
+    pub(super) fn save(&mut self, path: &Path) -> io::Result<()> {
+        self.version = Self::VERSION;
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        write_whole(path, &text)
+    }
+
+    /// The file of a notifier of this name.
+    pub(super) fn path(directory: &Path, name: &str) -> PathBuf {
+        // Names from the configuration are names of files; one that a program chose may be anything.
+        let file = match name.parse::<ProjectName>() {
+            Ok(name) => name.to_string(),
+            Err(_) => format!("~{}", &digest(name.as_bytes())[..16]),
+        };
+        directory.join(file + ".json")
+    }
+
+    /// What will be known of a topic once all that waits has been told.
+    pub(super) fn known(&self, key: &str) -> Known {
+        let waiting = self.outbox.iter().rev().find_map(|step| step.after.get(key));
+        waiting.or_else(|| self.topics.get(key)).cloned().unwrap_or_default()
+    }
+
+    /// The topics of which trouble is known, once all that waits has been told.
+    pub(super) fn troubled(&self) -> BTreeSet<Key> {
+        let keys = self.topics.keys().chain(self.outbox.iter().flat_map(|step| step.after.keys()));
+        keys.filter(|key| self.known(key).trouble.is_some()).cloned().collect()
+    }
+
+    /// Enters what was told.
+    pub(super) fn learn(&mut self, step: Step) {
+        for (key, known) in step.after {
+            if known == Known::default() {
+                self.topics.remove(&key);
+            } else {
+                self.topics.insert(key, known);
+            }
+        }
+    }
+
+    /// Gives up what waits for too long, or is too much, oldest first; gives how many messages that were.
+    pub(super) fn trim(&mut self, now: Timestamp) -> usize {
+        let before = self.messages();
+        self.outbox.retain(|step| now.duration_since(step.at) <= OLDEST);
+        let surplus = self.outbox.len().saturating_sub(MOST);
+        self.outbox.drain(..surplus);
+        before - self.messages()
+    }
+
+    fn messages(&self) -> usize {
+        self.outbox.iter().filter(|step| step.message.is_some()).count()
+    }
+
+    /// Forgets branches and projects that are no more.
+    pub(super) fn keep(&mut self, there: &BTreeSet<Key>) {
+        let waits = |key: &Key| self.outbox.iter().any(|step| step.after.contains_key(key));
+        self.topics.retain(|key, _| key.starts_with("host:") || there.contains(key) || waits(key));
+    }
+}

@@ -1,0 +1,214 @@
+//! What messages look like: pure functions from a [`Message`] to text, mail, IRC lines and the bodies of webhooks.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write as _};
+
+use jiff::Timestamp;
+
+use super::message::{Happening, Message, Topic, shortened};
+use crate::diagnosis::{Diagnosis, render_text};
+
+mod irc;
+mod mail;
+mod text;
+mod webhook;
+
+pub use irc::irc_lines;
+pub use mail::{Mail, mail};
+pub use text::text;
+pub use webhook::{NtfyTopic, discord, facts, matrix, ntfy, slack};
+
+/// The most names in a row.
+const NAMES: usize = 3;
+/// The most characters of a title.
+const LONGEST: usize = 200;
+
+/// What happened, in a line of at most 200 characters: `[project (branch)] what happened`.
+pub fn title(message: &Message) -> String {
+    let first = message.topics.first();
+    let several = message.event.is_failure() && !same_failures(message);
+    let happened = match message.event {
+        Happening::Failure | Happening::DifferentFailure | Happening::StillFailing if several => {
+            let verb = if message.event == Happening::StillFailing { "still fail" } else { "failed" };
+            format!("{verb}, each for reasons of its own")
+        }
+        Happening::Failure => first.map(|topic| failing("failed", topic)).unwrap_or_default(),
+        Happening::DifferentFailure => first.map(|topic| failing("now fails", topic)).unwrap_or_default(),
+        Happening::StillFailing => {
+            let since = first.and_then(|topic| topic.since).map(|since| format!(" after {}", span(since, message.at)));
+            first.map(|topic| failing(&format!("still fails{}", since.unwrap_or_default()), topic)).unwrap_or_default()
+        }
+        Happening::Recovery => first.map(|topic| recovered(topic, message.at)).unwrap_or_default(),
+        Happening::Change => first.map(changed).unwrap_or_default(),
+        Happening::Success => "all is well".to_owned(),
+        Happening::Test => "this is a test, and it arrived".to_owned(),
+    };
+    let delayed = if message.delayed { format!(" (of {})", time(message.at)) } else { String::new() };
+    let title = format!("[{}] {happened}", subject(message));
+    one_line(&format!("{}{delayed}", shortened(&one_line(&title), LONGEST - delayed.len())))
+}
+
+/// The title and where to look: `[project (branch)] what happened: URL of the log`.
+pub fn line(message: &Message) -> String {
+    match &message.url {
+        Some(url) => format!("{}: {}", title(message), one_line(url)),
+        None => title(message),
+    }
+}
+
+/// What fails, in a line: stages, elements and kinds.
+pub(super) fn cause(topic: &Topic) -> String {
+    let Some(first) = topic.failures.first() else { return "it failed without a word".to_owned() };
+    let words = one_line(first.message.lines().next().unwrap_or_default());
+    let failures = &topic.failures;
+    let kinds = names(failures.iter().map(|failure| failure.kind.to_string()), 0);
+    if topic.project.is_none() {
+        let more = failures.len() - 1 + topic.more_failures;
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        return format!("{words}{more} ({kinds})");
+    }
+    let elements: BTreeSet<_> = failures.iter().filter_map(|failure| failure.element.as_ref()).collect();
+    let stages: BTreeSet<_> = failures.iter().filter_map(|failure| failure.stage).collect();
+    let stages: Vec<_> = stages.into_iter().map(|stage| stage.as_str()).collect();
+    let stages = if stages.is_empty() { String::new() } else { format!("in {}: ", stages.join(" and ")) };
+    match elements.len() + topic.more_failures {
+        0 => format!("{stages}{words} ({kinds})"),
+        count if count <= NAMES => {
+            let elements: Vec<_> = elements.into_iter().map(|element| one_line(element.as_str())).collect();
+            format!("{stages}{} ({kinds})", elements.join(", "))
+        }
+        count => format!("{stages}{count} elements ({kinds})"),
+    }
+}
+
+fn failing(verb: &str, topic: &Topic) -> String {
+    // What fails of the host says so itself.
+    if topic.project.is_none() {
+        let again = if verb == "failed" { String::new() } else { format!("{verb}: ") };
+        return format!("{again}{}", cause(topic));
+    }
+    let cause = cause(topic);
+    let between = if cause.starts_with("in ") { " " } else { ": " };
+    format!("{verb}{between}{cause}")
+}
+
+fn recovered(topic: &Topic, at: Timestamp) -> String {
+    let span = topic.since.map(|since| format!(" after {}", span(since, at))).unwrap_or_default();
+    let was = topic.was.as_deref().map(|was| format!("; it failed {}", one_line(was))).unwrap_or_default();
+    match topic.project {
+        Some(_) => format!("works again{span}{was}"),
+        None => format!("over{span}: {}", topic.was.as_deref().map(one_line).unwrap_or_default()),
+    }
+}
+
+fn changed(topic: &Topic) -> String {
+    let count = topic.changes.len() + topic.more_changes;
+    let elements: BTreeSet<_> = topic.changes.iter().map(|change| one_line(change.element.as_str())).collect();
+    let refs = if count == 1 { "1 ref changed" } else { "refs changed" };
+    let count = if count == 1 { String::new() } else { format!("{count} ") };
+    format!("{count}{refs}: {}", names(elements.into_iter(), topic.more_changes))
+}
+
+/// Whom or what it is about: `project (branch)` as a rule.
+pub(super) fn subject(message: &Message) -> String {
+    if message.topics.iter().all(|topic| topic.project.is_none()) {
+        return format!("bst-fetcher on {}", one_line(&message.host));
+    }
+    let projects: BTreeSet<_> = message.topics.iter().filter_map(|topic| topic.project.as_ref()).collect();
+    if projects.len() > 1 {
+        return names(projects.into_iter().map(ToString::to_string), 0);
+    }
+    let project = projects.first().map(ToString::to_string).unwrap_or_default();
+    let branches: Vec<_> = message.topics.iter().filter_map(|topic| topic.branch.as_ref()).collect();
+    if branches.is_empty() {
+        return project;
+    }
+    format!("{project} ({})", names(branches.into_iter().map(|branch| one_line(branch.as_str())), 0))
+}
+
+/// A topic's name, in full.
+fn name(topic: &Topic, host: &str) -> String {
+    match (&topic.project, &topic.branch) {
+        (None, _) => format!("bst-fetcher on {}", one_line(host)),
+        (Some(project), None) => project.to_string(),
+        (Some(project), Some(branch)) => format!("{project} ({})", one_line(branch.as_str())),
+    }
+}
+
+/// A few different names in a row, and how many more there are; `more` of them are not at hand.
+fn names(all: impl Iterator<Item = String>, more: usize) -> String {
+    let mut different: Vec<String> = Vec::new();
+    all.for_each(|name| {
+        if !different.contains(&name) {
+            different.push(name);
+        }
+    });
+    let more = more + different.len().saturating_sub(NAMES);
+    let named = different[..different.len().min(NAMES)].join(", ");
+    if more > 0 { format!("{named} and {more} more") } else { named }
+}
+
+/// The text with every line end and control character as a space: nothing in it can begin a header or a command.
+pub(super) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect()
+}
+
+fn time(at: Timestamp) -> impl fmt::Display {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// How long it was, as a person would say it.
+fn span(since: Timestamp, until: Timestamp) -> String {
+    let minutes = until.duration_since(since).as_secs().max(0) / 60;
+    match (minutes / (24 * 60), minutes / 60, minutes) {
+        (0, 0, 0) => "less than a minute".to_owned(),
+        (0, 0, 1) => "a minute".to_owned(),
+        (0, 0, minutes) => format!("{minutes} minutes"),
+        (0, 1, minutes) => format!("{minutes} minutes"),
+        (0, hours, _) => format!("{hours} hours"),
+        (1, hours, _) => format!("{hours} hours"),
+        (days, _, _) => format!("{days} days"),
+    }
+}
+
+/// Whether all topics fail for the same reasons, so that one tells of all.
+fn same_failures(message: &Message) -> bool {
+    let reasons = |topic: &Topic| {
+        let one = |failure: &Diagnosis| (failure.kind, failure.element.clone(), failure.stage);
+        topic.failures.iter().map(one).collect::<BTreeSet<_>>()
+    };
+    let first = message.topics.first().map(reasons).unwrap_or_default();
+    message.topics.iter().all(|topic| reasons(topic) == first)
+}
+
+/// What failed, at length.
+fn detail(topic: &Topic) -> String {
+    let mut text = render_text(&topic.failures);
+    if topic.more_failures > 0 {
+        let _ = writeln!(text, "\nand {} more failures, see the log", topic.more_failures);
+    }
+    text
+}
+
+/// The refs that changed, a line each.
+fn changes(topic: &Topic) -> Vec<String> {
+    let short = |reference: &Option<String>| match reference {
+        Some(reference) => shortened(&one_line(reference), 60).into_owned(),
+        None => "none".to_owned(),
+    };
+    let mut lines: Vec<String> = topic
+        .changes
+        .iter()
+        .map(|change| {
+            let element = one_line(change.element.as_str());
+            format!("{element} source {}: {} -> {}", change.source, short(&change.old), short(&change.new))
+        })
+        .collect();
+    if topic.more_changes > 0 {
+        lines.push(format!("and {} more", topic.more_changes));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

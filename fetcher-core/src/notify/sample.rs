@@ -1,0 +1,174 @@
+//! Messages of every kind, for tests.
+
+use jiff::Timestamp;
+
+use super::decide::Frame;
+use super::message::{Happening, Message, Topic};
+use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::names::Stage;
+use crate::report::{Outcome, RefChange};
+
+/// A moment, so many hours after the first.
+pub(crate) fn at(hours: i64) -> Timestamp {
+    "2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_hours(hours)
+}
+
+/// What the messages of a run have in common.
+pub(crate) fn frame(hours: i64) -> Frame {
+    let run = crate::names::RunId::new(at(hours), 9);
+    let url = format!("https://fetcher.example.org/runs/{run}/index.html");
+    Frame { at: at(hours), host: "builder".to_owned(), run: Some(run), url: Some(url) }
+}
+
+/// A failure of an element, or of none.
+pub(crate) fn failure(kind: Kind, element: Option<&str>, stage: Option<Stage>) -> Diagnosis {
+    Diagnosis {
+        kind,
+        element: element.map(|element| element.parse().unwrap()),
+        stage,
+        message: format!("the words of {kind}\nand more <of> them"),
+        retry: Retry::Once,
+        actor: Actor::Upstream,
+        hint: "ask the upstream where the file went".to_owned(),
+        place: Place { url: Some("https://up.example.org/a.tar?x=1&y=2".to_owned()), ..Place::default() },
+    }
+}
+
+/// A branch that failed in this way.
+pub(crate) fn failed(project: &str, branch: Option<&str>, failures: &[Diagnosis]) -> Topic {
+    let mut topic = Topic {
+        project: Some(project.parse().unwrap()),
+        branch: branch.map(|branch| branch.parse().unwrap()),
+        commit: Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap()),
+        outcome: Outcome::Partial,
+        since: Some(at(-2)),
+        url: Some(format!("https://fetcher.example.org/{}/fetch.html", branch.unwrap_or_default())),
+        log: Some("/var/lib/bst-fetcher/runs/r/fetch.log".into()),
+        log_end: "[00:00:01] FAILURE a.bst <html>\nfrom here".to_owned(),
+        ..Topic::host()
+    };
+    topic.failed(failures.iter());
+    topic
+}
+
+fn well(project: &str, branch: &str) -> Topic {
+    Topic {
+        project: Some(project.parse().unwrap()),
+        branch: Some(branch.parse().unwrap()),
+        outcome: Outcome::Ok,
+        url: Some("https://fetcher.example.org/main.html".to_owned()),
+        ..Topic::host()
+    }
+}
+
+fn message(event: Happening, topics: Vec<Topic>) -> Message {
+    frame(0).message("team", event, topics, &[])
+}
+
+/// One of every kind.
+pub(crate) fn all() -> Vec<(&'static str, Message)> {
+    let not_found = failure(Kind::NotFound, Some("core/a.bst"), Some(Stage::Fetch));
+    let one = || failed("gnome", Some("release/*-24".replace('*', "x").as_str()), std::slice::from_ref(&not_found));
+    let dns = failure(Kind::Dns, None, Some(Stage::Checkout));
+    let many: Vec<_> =
+        (0..14).map(|n| failure(Kind::Checksum, Some(&format!("e{n}.bst")), Some(Stage::Fetch))).collect();
+    let change = |n: usize| RefChange {
+        element: format!("lib/{n}.bst").parse().unwrap(),
+        source: 0,
+        old: Some("a".repeat(40)),
+        new: Some(format!("v{n}")),
+    };
+    let later = |topic: Topic| Topic { since: Some(at(-50)), ..topic };
+    let mut disk = Topic { outcome: Outcome::Failed, ..Topic::host() };
+    let full = Diagnosis { hint: "make space there".to_owned(), ..failure(Kind::DiskFull, None, None) };
+    disk.failed([Diagnosis { actor: Actor::Host, place: Place::default(), ..full }].iter());
+    let mut all = vec![
+        ("failure", message(Happening::Failure, vec![one()])),
+        ("failure-of-many-elements", message(Happening::Failure, vec![failed("gnome", Some("main"), &many)])),
+        ("failure-of-a-project", message(Happening::Failure, vec![failed("gnome", None, std::slice::from_ref(&dns))])),
+        (
+            "failure-of-branches",
+            message(
+                Happening::Failure,
+                ["a", "b", "c", "d", "e"].map(|name| failed("gnome", Some(name), &[not_found.clone()])).to_vec(),
+            ),
+        ),
+        (
+            "failure-of-projects",
+            message(Happening::Failure, ["x", "y"].map(|name| failed(name, None, &[dns.clone()])).to_vec()),
+        ),
+        (
+            "different-causes",
+            message(
+                Happening::Failure,
+                vec![failed("gnome", Some("a"), &[dns.clone()]), failed("gnome", Some("b"), &[not_found.clone()])],
+            ),
+        ),
+        ("failure-of-the-host", message(Happening::Failure, vec![disk.clone()])),
+        ("different-failure", message(Happening::DifferentFailure, vec![later(failed("gnome", Some("main"), &many))])),
+        ("still-failing", message(Happening::StillFailing, vec![later(one())])),
+        (
+            "recovery",
+            message(
+                Happening::Recovery,
+                vec![Topic {
+                    since: Some(at(-3)),
+                    was: Some("in fetch: core/a.bst (not-found)".to_owned()),
+                    ..well("gnome", "main")
+                }],
+            ),
+        ),
+        (
+            "recovery-of-the-host",
+            message(
+                Happening::Recovery,
+                vec![Topic {
+                    since: Some(at(-30)),
+                    was: Some("3 MiB are free (disk-full)".to_owned()),
+                    ..Topic::host()
+                }],
+            ),
+        ),
+        (
+            "change",
+            message(
+                Happening::Change,
+                vec![Topic { changes: (1..3).map(change).collect(), more_changes: 4, ..well("gnome", "main") }],
+            ),
+        ),
+        ("success", message(Happening::Success, vec![well("gnome", "main"), well("gnome", "next")])),
+        ("test", message(Happening::Test, vec![Topic::host()])),
+    ];
+    let (_, first) = &all[0];
+    let delayed = Message { delayed: true, ..first.clone() };
+    let thread = vec!["20260101T000000.000Z-7.abc".to_owned()];
+    all.push(("delayed", Message { thread, ..delayed }));
+    let mut unlinked = first_without_links(&all[0].1);
+    unlinked.run = None;
+    all.push(("without-pages", unlinked));
+    all
+}
+
+fn first_without_links(message: &Message) -> Message {
+    let mut message = Message { url: None, ..message.clone() };
+    message.topics.iter_mut().for_each(|topic| topic.url = None);
+    message
+}
+
+/// A message made to break out of wherever it is put.
+pub(crate) fn hostile() -> Message {
+    let nasty = "evil\r\nBcc: all@example.org\r\n\r\n.\r\nQUIT :x\u{1b}[31m\u{0}\u{2028}<script>*&`";
+    let mut found = failure(Kind::Unknown, Some("a\u{85}b.bst".replace('\u{85}', " ").as_str()), Some(Stage::Track));
+    nasty.clone_into(&mut found.message);
+    nasty.clone_into(&mut found.hint);
+    found.place.url = Some(nasty.to_owned());
+    let mut topic = failed("gnome", Some("bra<n>ch&\u{2028}x"), &[found]);
+    topic.url = Some(nasty.to_owned());
+    topic.was = Some(nasty.to_owned());
+    nasty.clone_into(&mut topic.log_end);
+    let mut message = message(Happening::Failure, vec![topic]);
+    message.host = nasty.to_owned();
+    message.id = nasty.to_owned();
+    message.thread = vec![nasty.to_owned()];
+    message
+}
