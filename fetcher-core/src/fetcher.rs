@@ -112,6 +112,8 @@ pub struct Fetcher {
     clock: Box<dyn Clock>,
     cancel: Cancel,
     redactor: Redactor,
+    configuration: Option<String>,
+    failures: Vec<Diagnosis>,
 }
 
 impl Fetcher {
@@ -119,7 +121,8 @@ impl Fetcher {
     pub fn new(config: Config, environment: Environment) -> Self {
         let redactor = Redactor::new(config.secrets());
         let clock = Box::new(SystemClock);
-        Self { config, environment, runner: None, clock, cancel: Cancel::new(), redactor }
+        let (configuration, failures) = (None, Vec::new());
+        Self { config, environment, runner: None, clock, cancel: Cancel::new(), redactor, configuration, failures }
     }
 
     /// Lets `runner` run every `bst` instead of a [`LocalRunner`]. Git stays on this machine.
@@ -143,6 +146,15 @@ impl Fetcher {
         self
     }
 
+    /// Says where the configuration came from, and what went wrong on the way: every report has the commit, and the
+    /// failures among its own.
+    #[must_use]
+    pub fn configured_by(mut self, commit: Option<String>, failures: Vec<Diagnosis>) -> Self {
+        self.configuration = commit;
+        self.failures = failures;
+        self
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
@@ -162,12 +174,13 @@ impl Fetcher {
         let holder = format!("process {process}, since {}", started.strftime("%Y-%m-%d %H:%M:%S UTC"));
         let _lock = Lock::acquire(&state_dir, &holder, selection.lock_wait, &self.cancel)?;
         let store = Store::new(&self.config.state_dir);
-        let mut failures: Vec<Diagnosis> = clear_killed(&store, state_dir.as_os_str()).into_iter().collect();
+        let mut failures = self.failures.clone();
+        failures.extend(clear_killed(&store, state_dir.as_os_str()));
         let temporary = self.temporary()?;
         store.set_current(&Current { run: run.clone(), process, temporary: temporary.path().to_owned() })?;
         let directory = made(&store.run_directory(&run))?;
         events(Event::RunStarted { run: run.clone(), directory });
-        let mut report = empty_report(run, started);
+        let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
         report.failures.append(&mut failures);
         store.save_report(&report)?;
         let mut unknown = None;

@@ -23,6 +23,7 @@ pub mod plain;
 pub mod report;
 pub mod runner;
 pub mod secret;
+pub mod self_update;
 pub mod state;
 #[cfg(feature = "webhook")]
 pub mod upload;
@@ -39,3 +40,4 @@ pub use pipeline::Pipeline;
 pub use report::{Event, RunReport};
 pub use runner::{Exit, Invocation, LocalRunner, Runner};
 pub use secret::{Redactor, Secret};
+pub use self_update::SelfUpdate;

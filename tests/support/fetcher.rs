@@ -39,6 +39,13 @@ impl<'s> Fetcher<'s> {
         self
     }
 
+    /// Uses this configuration file of the scratch directory, whoever writes it.
+    #[must_use]
+    pub fn using(mut self, name: &str) -> Self {
+        self.configuration = self.scratch.path(name);
+        self
+    }
+
     /// Sets a variable of the program's environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl fmt::Display) -> Self {

@@ -15,4 +15,5 @@ pub mod plain_runner;
 pub mod project;
 pub mod sample;
 pub mod scratch;
+pub mod site;
 pub mod sshd;
