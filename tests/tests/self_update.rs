@@ -88,7 +88,7 @@ fn every_sort_of_broken_configuration_is_refused() {
     site.push(&site.config("git = { token-file = \"missing.token\" }"), "A file that is not there");
     refused(&["missing.token is not there"]);
     site.push(&site.config("[[notify]]\nkind = \"email\"\nserver = \"ftp://x\"\n"), "A bad notifier");
-    refused(&["notify", "ftp://x"]);
+    refused(&["notify[1].server", "A bad notifier"]);
     fs::write(site.repo.path.join("config.toml"), b"# \xff\n").unwrap();
     site.repo.commit("Not UTF-8");
     refused(&["UTF-8"]);
@@ -278,11 +278,13 @@ fn a_remote_over_ssh_with_the_users_own_settings() {
     let site = Site::new();
     let sshd = Sshd::start(&site.scratch.path("sshd"));
     let url = sshd.url(&site.repo.path);
-    let command = format!(
-        "ssh -i '{}' -o UserKnownHostsFile='\"{}\"' -o BatchMode=yes",
-        sshd.key.display(),
-        sshd.known_hosts.display()
-    );
+    // Copies, since their own names are not easy to quote.
+    let [key, hosts] = [(&sshd.key, "key"), (&sshd.known_hosts, "hosts")].map(|(from, name)| {
+        let to = site.scratch.path(name);
+        fs::copy(from, &to).expect("a copy");
+        to.display().to_string()
+    });
+    let command = format!("ssh -i {key} -o UserKnownHostsFile={hosts} -o BatchMode=yes");
     let ended = site.init_from(&url).expect(1);
     assert!(ended.stderr().contains("Host key verification failed"), "{ended}");
     assert!(!site.path("").exists(), "nothing is in the way of the next try");

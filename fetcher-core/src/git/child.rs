@@ -113,15 +113,10 @@ impl Git<'_> {
         let failed = |error| GitError::io("write in", desk, error);
         fs::create_dir_all(desk).map_err(failed)?;
         let stdout = tempfile::NamedTempFile::new_in(desk).map_err(failed)?;
-        let mut environment = remote.environment(self.environment);
-        if remote.url().is_ssh() && self.has_ssh_command(repository, desk) {
-            environment.remove(OsStr::new("GIT_SSH_COMMAND"));
-            environment.remove(OsStr::new("GIT_SSH_VARIANT"));
-        }
         let task = Task {
             action: "follow",
             subject: remote.url().as_str(),
-            environment,
+            environment: self.users_environment(repository, desk, remote),
             directory: desk,
             repository,
             stdout: stdout.path(),
@@ -132,7 +127,17 @@ impl Git<'_> {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// Whether the user has a command of their own for ssh.
+    /// The environment of a git child that asks a repository as the user would. A command of their own for ssh counts;
+    /// without one ssh never asks.
+    fn users_environment(&self, repository: &Path, desk: &Path, remote: &Remote) -> BTreeMap<OsString, OsString> {
+        let mut environment = remote.environment(self.environment);
+        if remote.url().is_ssh() && self.has_ssh_command(repository, desk) {
+            environment.remove(OsStr::new("GIT_SSH_COMMAND"));
+            environment.remove(OsStr::new("GIT_SSH_VARIANT"));
+        }
+        environment
+    }
+
     fn has_ssh_command(&self, repository: &Path, desk: &Path) -> bool {
         let task = Task {
             action: "read the configuration of",
@@ -180,7 +185,7 @@ impl Git<'_> {
         let task = Task {
             action: "clone",
             subject: url,
-            environment: remote.environment(self.environment),
+            environment: self.users_environment(Path::new("/dev/null"), parent, remote),
             directory: parent,
             repository: Path::new(""),
             stdout: Path::new("/dev/null"),

@@ -1,6 +1,7 @@
 //! Reading a configuration from a commit, as it would be read after a checkout.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -68,7 +69,8 @@ fn text(view: &View<'_>, entry: &Path) -> Result<(String, PathBuf), (String, &'s
     Ok((text, place))
 }
 
-/// The error for a tip with a broken configuration: it names the commit of the tip's first-parent line that broke it.
+/// The error for a tip with a broken configuration: it names the commit of the tip's first-parent line that broke it in
+/// this way.
 pub(super) fn broken(
     clone: &Clone,
     tip: Oid,
@@ -81,11 +83,19 @@ pub(super) fn broken(
         std::iter::successors(Some(tip), |commit| clone.repository.find_commit(*commit).ok()?.parent_id(0).ok());
     for commit in parents.skip(1).take(FAR).take_while(|commit| Some(*commit) != known) {
         match here(clone, commit, environment) {
-            Ok(Judged { config: Err(_), .. }) => culprit = commit,
-            Ok(Judged { config: Ok(_), .. }) | Err(_) => break,
+            Ok(Judged { config: Err(older), .. }) if same(&older, &problems) => culprit = commit,
+            Ok(_) | Err(_) => break,
         }
     }
     UpdateError::Broken { commit: clone.told(culprit), file: clone.entry.clone(), problems }
+}
+
+/// Whether the same is wrong, be it at other lines.
+fn same(one: &ConfigError, other: &ConfigError) -> bool {
+    let what = |error: &ConfigError| -> BTreeSet<(String, String)> {
+        error.problems.iter().map(|problem| (problem.key.clone(), problem.message.clone())).collect()
+    };
+    what(one) == what(other)
 }
 
 /// The version of the program that a configuration wants, though it cannot be read by this one.
