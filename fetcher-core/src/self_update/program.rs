@@ -1,6 +1,9 @@
 //! A newer version of the program, where the configuration needs one.
 
 use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -78,6 +81,7 @@ impl Program<'_> {
         let mut environment = child_environment(self.environment, &PASSED.map(str::to_owned));
         environment.insert("BST_FETCHER_REQUIRED_VERSION".into(), wanted.into());
         environment.insert("BST_FETCHER_PROGRAM".into(), self.path.into());
+        let old_program = Old::of(self.path);
         let command = settings.binary.iter().map(OsString::from).collect();
         let invocation = Invocation { command, directory: directory.to_owned(), environment, timeout: TIMEOUT };
         if let Err(said) = self.run(invocation) {
@@ -90,8 +94,13 @@ impl Program<'_> {
         let said = match self.run(look) {
             Ok(said) => said,
             Err(said) => {
-                let what = format!("what self-update.binary brought does not work, so the old one goes on: {said}");
-                return failed(&what, "install a bst-fetcher that works: the next run starts what is there now");
+                let back = match old_program.put_back() {
+                    Ok(true) => "was put back",
+                    Ok(false) => "goes on; the next run starts what is there now",
+                    Err(_) => "goes on, but cannot be put back; the next run starts what is there now",
+                };
+                let what = format!("what self-update.binary brought does not work, and the old one {back}: {said}");
+                return failed(&what, "let self-update.binary install a bst-fetcher that works on this host");
             }
         };
         let version = said.split_whitespace().filter_map(|word| Version::parse(word).ok()).next_back();
@@ -124,5 +133,35 @@ impl Program<'_> {
             Ok(Exit::Cancelled) => Err("stopped before the end".to_owned()),
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+/// The file of the program before it is renewed.
+struct Old<'p> {
+    path: &'p Path,
+    /// Open, so that it is there when another one has its name; none where its name is that of a link.
+    file: Option<File>,
+}
+
+impl<'p> Old<'p> {
+    fn of(path: &'p Path) -> Self {
+        let link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+        Self { path, file: File::open(path).ok().filter(|_| !link) }
+    }
+
+    /// Gives it back its name; says whether it had lost that.
+    fn put_back(self) -> io::Result<bool> {
+        let Some(mut old) = self.file else { return Ok(false) };
+        let there = fs::symlink_metadata(self.path);
+        let kept = old.metadata()?;
+        if there.is_ok_and(|there| there.is_symlink() || (there.dev(), there.ino()) == (kept.dev(), kept.ino())) {
+            return Ok(false);
+        }
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        let mut new = tempfile::NamedTempFile::new_in(directory)?;
+        io::copy(&mut old, &mut new)?;
+        new.as_file().set_permissions(kept.permissions())?;
+        new.persist(self.path)?;
+        Ok(true)
     }
 }
