@@ -136,6 +136,7 @@ pub(crate) struct CronArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line are independent of each other")]
 pub(crate) struct RunArgs {
     /// Only this project; may be repeated
     #[arg(long, value_name = "NAME")]

@@ -49,7 +49,9 @@ pub(crate) fn render(report: &RunReport, directory: &Path, whole: bool) -> Strin
 /// Failures of no branch.
 pub(crate) fn failures(failures: &[Diagnosis]) -> String {
     let mut text = String::new();
-    failures.iter().for_each(|failure| told_failure(&mut text, "bst-fetcher:", failure));
+    for failure in failures {
+        told_failure(&mut text, "bst-fetcher:", failure);
+    }
     text
 }
 

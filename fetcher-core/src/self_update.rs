@@ -26,6 +26,7 @@
 
 mod checkout;
 mod clone;
+mod current;
 mod error;
 mod hold;
 mod judge;
@@ -44,7 +45,7 @@ use git2::Oid;
 
 use crate::cancel::Cancel;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Disk, Files as _, SelfUpdateConfig};
+use crate::config::{Config, ConfigError};
 use crate::diagnosis::{Diagnosis, Kind, Retry};
 use crate::environment::Environment;
 use crate::git::Git;
@@ -52,6 +53,7 @@ use crate::runner::{LocalRunner, processes};
 use crate::secret::Redactor;
 
 use clone::{Clone, Upstream};
+use current::Current;
 use judge::Judged;
 use program::Program;
 
@@ -61,6 +63,8 @@ pub use validate::{Validated, validate};
 
 /// How long one exchange with the configuration's git server may take.
 const TIMEOUT: Duration = Duration::from_secs(300);
+/// How long to wait at least for somebody who reads the work tree.
+const BREATH: Duration = Duration::from_secs(2);
 /// How long to wait for somebody who changes the work tree, which takes moments.
 const MOMENT: Duration = Duration::from_secs(60);
 
@@ -114,12 +118,9 @@ pub fn work_tree(path: &Path) -> Option<PathBuf> {
 /// # Errors
 /// As for [`Config::load`]; also where somebody changes the files and does not come to an end.
 pub fn load(path: &Path, environment: &Environment, cancel: &Cancel) -> Result<Loaded, ConfigError> {
-    let clone = match Clone::of(path) {
-        Ok(Some(clone)) => clone,
-        // A work tree that cannot be opened is not followed either.
-        Ok(None) | Err(_) => {
-            return Ok(Loaded { config: Config::load(path, environment)?, commit: None, held: Held(None) });
-        }
+    // A work tree that cannot be opened is not followed either.
+    let Ok(Some(clone)) = Clone::of(path) else {
+        return Ok(Loaded { config: Config::load(path, environment)?, commit: None, held: Held(None) });
     };
     let held = hold(&clone, cancel).map_err(|error| of_file(path, error.to_string()))?;
     let config = Config::load(path, environment)?;
@@ -166,15 +167,6 @@ struct Account {
     wanted: Option<String>,
 }
 
-/// The configuration that holds before anything new is taken.
-struct Current {
-    settings: SelfUpdateConfig,
-    /// The text of the file of allowed signers, where there is such a file.
-    signers: Option<Result<String, String>>,
-    /// What the work tree has to be brought to, for it holds no good configuration, and this commit does.
-    restore: Option<Oid>,
-}
-
 impl<'a> SelfUpdate<'a> {
     /// One that waits for nobody, and leaves the program as it is.
     pub fn new(environment: &'a Environment, cancel: &'a Cancel, clock: &'a dyn Clock) -> Self {
@@ -206,16 +198,27 @@ impl<'a> SelfUpdate<'a> {
     /// Follows the repository that a configuration file is in, if it is in one, and reads the configuration.
     pub fn follow(&self, path: &Path) -> Followed {
         let mut account = Account::default();
-        let clone = Clone::of(path);
-        let updated = clone.as_ref().map(|clone| clone.as_ref().map(|clone| self.update(clone, &mut account)));
-        match (updated, clone.as_ref().err()) {
-            (Ok(Some(Err(error))), _) => account.failures.push(error.diagnosis()),
-            (_, Some(error)) => account.failures.push(error.diagnosis()),
-            (Ok(Some(Ok(())) | None) | Err(_), _) => {}
-        }
+        let updated = match Clone::of(path) {
+            Ok(Some(clone)) => self.update(&clone, &mut account),
+            Ok(None) => Ok(()),
+            Err(error) if self.is_followed(path) => Err(error),
+            // A repository of all of /etc, say, which is somebody else's and has nothing to do with this.
+            Err(error) => {
+                account.notes.push(error.to_string());
+                Ok(())
+            }
+        };
+        account.failures.extend(updated.err().map(|error| error.diagnosis()));
         let loaded = load(path, self.environment, self.cancel);
         let renewed = loaded.as_ref().is_ok_and(|loaded| self.renew(&loaded.config, &mut account));
         Followed { loaded, failures: account.failures, notes: account.notes, renewed }
+    }
+
+    /// Whether a configuration whose repository cannot be opened is to follow it, or once did.
+    fn is_followed(&self, path: &Path) -> bool {
+        let wanted = Config::load(path, self.environment).is_ok_and(|config| config.self_update.enabled == Some(true));
+        let once = |place: place::Place| place.top.join(".git/bst-fetcher").symlink_metadata().is_ok();
+        wanted || place::find(path).is_some_and(once)
     }
 
     fn update(&self, clone: &Clone, account: &mut Account) -> Result<(), UpdateError> {
@@ -229,14 +232,14 @@ impl<'a> SelfUpdate<'a> {
         if clone.desk.journal().map_err(clone.failed("read the journal of"))?.is_some() {
             recover(clone, self.cancel)?;
         }
-        let current = self.current(clone, head)?;
+        let current = Current::of(clone, head, self.environment)?;
         if let Some(commit) = current.restore {
             self.check_out(clone, commit, None, account)?;
         }
         let runner = LocalRunner::new(clone.desk.path());
         let (environment, cancel) = (self.environment, self.cancel);
         let git = Git { runner: &runner, environment, cancel, timeout: self.timeout };
-        let Some(upstream) = self.wanted(clone, head, &current)? else { return Ok(()) };
+        let Some(upstream) = current.upstream(clone, head)? else { return Ok(()) };
         let tip = clone.tip(&git, &upstream)?;
         self.take(clone, &git, &upstream, tip, &current, account)
     }
@@ -247,53 +250,6 @@ impl<'a> SelfUpdate<'a> {
         let committed = [clone.head(), clone.last_taken()].into_iter().flatten().any(|commit| clone.tracks(commit));
         let file = clone.top.join(&clone.entry);
         committed && !Config::load(file, self.environment).is_ok_and(|config| config.self_update.enabled == Some(false))
-    }
-
-    /// What is to be followed; none where nothing is.
-    fn wanted(&self, clone: &Clone, head: Oid, current: &Current) -> Result<Option<Upstream>, UpdateError> {
-        if current.settings.enabled == Some(false) {
-            return Ok(None);
-        }
-        let head = clone.head().unwrap_or(head);
-        if current.settings.enabled.is_none() && !clone.tracks(head) {
-            return Ok(None);
-        }
-        let upstream = clone.upstream(&current.settings)?;
-        if upstream.is_some() {
-            clone.underway()?;
-        }
-        Ok(upstream)
-    }
-
-    /// The configuration that holds: the one in the work tree; where that is none, the one of the commit that is
-    /// checked out, or that was last taken.
-    fn current(&self, clone: &Clone, head: Oid) -> Result<Current, UpdateError> {
-        if let Ok(config) = Config::load(clone.top.join(&clone.entry), self.environment) {
-            let signers = signers(&config, |path| Disk.read(path).map_err(|error| error.to_string()));
-            return Ok(Current { settings: config.self_update, signers, restore: None });
-        }
-        let commits: Vec<Oid> = [Some(head), clone.last_taken()].into_iter().flatten().collect();
-        for (commit, strict) in
-            commits.iter().map(|commit| (*commit, true)).chain(commits.iter().map(|commit| (*commit, false)))
-        {
-            let config = if strict {
-                judge::here(clone, commit, self.environment)?.config.ok()
-            } else {
-                judge::anywhere(clone, commit, self.environment)
-            };
-            let Some(config) = config else { continue };
-            let view = clone.view(commit, clone.here())?;
-            let signers = signers(&config, |path| view.read(path).map_err(|error| error.to_string()));
-            return Ok(Current { settings: config.self_update, signers, restore: strict.then_some(commit) });
-        }
-        // Nothing says who may sign; where anything hints that somebody has to, nobody is trusted.
-        let hints =
-            |commit: &Oid| judge::here(clone, *commit, self.environment).is_ok_and(|judged| mentions_signers(&judged));
-        let signers = commits
-            .iter()
-            .any(hints)
-            .then(|| Err("no good configuration is here that says who they are; mend it on this host once".to_owned()));
-        Ok(Current { settings: SelfUpdateConfig::default(), signers, restore: None })
     }
 
     /// Takes the tip, if it is new and good.
@@ -339,8 +295,10 @@ impl<'a> SelfUpdate<'a> {
         upstream: Option<&Upstream>,
         account: &mut Account,
     ) -> Result<(), UpdateError> {
-        let Some(_alone) = clone.desk.write(self.wait, self.cancel).map_err(clone.failed("lock"))? else {
-            return Err(clone.busy(self.wait));
+        // Who only reads the configuration is done in a moment; another run is not.
+        let wait = self.wait.max(BREATH);
+        let Some(_alone) = clone.desk.write(wait, self.cancel).map_err(clone.failed("lock"))? else {
+            return Err(clone.busy(wait));
         };
         let kept = checkout::checkout(clone, commit, upstream, self.clock.now())?;
         if let Some(upstream) = upstream {
@@ -377,15 +335,6 @@ impl<'a> SelfUpdate<'a> {
             }
         }
     }
-}
-
-fn signers(config: &Config, read: impl Fn(&Path) -> Result<String, String>) -> Option<Result<String, String>> {
-    let file = config.self_update.allowed_signers.as_deref()?;
-    Some(read(file).map_err(|error| format!("{}: {error}", file.display())))
-}
-
-fn mentions_signers(judged: &Judged) -> bool {
-    judged.text.as_deref().is_none_or(|text| text.contains("allowed-signers"))
 }
 
 /// Tells of local changes, and how to get them back.

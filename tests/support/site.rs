@@ -83,7 +83,7 @@ impl Site {
     }
 
     /// The clone on the host.
-    pub fn clone(&self) -> Repo {
+    pub fn cloned(&self) -> Repo {
         Repo::at(self.scratch.root(), CLONE)
     }
 

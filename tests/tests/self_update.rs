@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::time::Duration;
 
+use fetcher_core::{Cancel, SelfUpdate, SystemClock};
 use fetcher_tests::fetcher::Ended;
 use fetcher_tests::git_fixture::Repo;
 use fetcher_tests::http_git::{HttpGit, Manner};
@@ -48,7 +50,7 @@ fn the_run_that_gets_a_new_configuration_uses_it() {
     assert_eq!(ended.stderr(), "", "what went well is not told");
     assert_eq!(site.branches(), ["other"]);
     assert_eq!(site.fetcher().report()["configuration"], commit.as_str());
-    assert_eq!(site.clone().git(&["status", "--porcelain", "--branch"]), "## main...origin/main");
+    assert_eq!(site.cloned().git(&["status", "--porcelain", "--branch"]), "## main...origin/main");
     // Who only looks asks nobody.
     site.push(&site.config(""), "Back again");
     for command in [&["run", "--dry-run"][..], &["run", "--no-self-update"], &["status"], &["check"]] {
@@ -171,12 +173,12 @@ fn rewritten_history_is_followed_and_nothing_is_told_of_it() {
     let commit = site.push(&site.config("branches = [\"*\"]"), "Instead of it");
     site.run().expect(0);
     assert_eq!(site.branches(), ["main", "other"]);
-    assert_eq!(site.clone().tip("HEAD"), commit);
+    assert_eq!(site.cloned().tip("HEAD"), commit);
     // Back to an older commit.
     site.repo.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
     site.run().expect(0);
     assert_eq!(site.branches(), ["main"]);
-    assert_eq!(site.clone().git(&["for-each-ref", "refs/bst-fetcher/kept"]), "");
+    assert_eq!(site.cloned().git(&["for-each-ref", "refs/bst-fetcher/kept"]), "");
 }
 
 #[test]
@@ -186,7 +188,7 @@ fn local_changes_are_kept_aside_and_told() {
     site.repo.write(".gitignore", "*.token\n");
     site.repo.commit("Notes");
     let site = site.set_up();
-    let clone = site.clone();
+    let clone = site.cloned();
     clone.write("config.toml", &site.config("branches = [\"main\", \"other\"]"));
     clone.write("notes", "staged\n");
     clone.git(&["add", "notes"]);
@@ -269,7 +271,7 @@ fn a_remote_over_http_with_a_password_that_is_never_shown() {
 fn a_server_that_fails_is_told() {
     let site = Site::new().set_up();
     let server = HttpGit::start(site.scratch.root(), Manner::Status("503 Service Unavailable"));
-    site.clone().git(&["remote", "set-url", "origin", &format!("{}/configuration/.git", server.url)]);
+    site.cloned().git(&["remote", "set-url", "origin", &format!("{}/configuration/.git", server.url)]);
     told(&site, site.run(), "self-update", &["503"]);
 }
 
@@ -305,7 +307,7 @@ fn a_branch_that_is_named_is_followed_and_so_is_the_next() {
     site.push(&site.config(OTHER), "In production");
     site.run().expect(0);
     assert_eq!(site.branches(), ["other"]);
-    assert_eq!(site.clone().git(&["status", "--porcelain", "--branch"]), "## production...origin/production");
+    assert_eq!(site.cloned().git(&["status", "--porcelain", "--branch"]), "## production...origin/production");
     site.push(&site.config("branches = [\"*\"]"), "Once more");
     site.run().expect(0);
     assert_eq!(site.branches(), ["main", "other"]);
@@ -342,10 +344,39 @@ fn nothing_of_the_repository_is_run() {
         fs::write(&hook, format!("#!/bin/sh\ntouch '{}'\n", trap.display())).unwrap();
         fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
-    site.clone().git(&["config", "filter.trap.smudge", &format!("touch '{}'; cat", trap.display())]);
+    site.cloned().git(&["config", "filter.trap.smudge", &format!("touch '{}'; cat", trap.display())]);
     site.repo.write(".gitattributes", "* filter=trap\n");
     site.push(&site.config(OTHER), "With a filter");
     site.run().expect(0);
     assert_eq!(site.branches(), ["other"]);
     assert!(!trap.exists());
+}
+
+#[test]
+fn a_server_that_never_answers_is_waited_for_no_longer_than_said() {
+    let site = Site::new().set_up();
+    let server = HttpGit::start(site.scratch.root(), Manner::Silent);
+    site.cloned().git(&["remote", "set-url", "origin", &format!("{}/configuration/.git", server.url)]);
+    let environment = site.scratch.environment().into_iter().collect();
+    let cancel = Cancel::new();
+    let update = SelfUpdate::new(&environment, &cancel, &SystemClock).timeout(Duration::from_secs(1));
+    let followed = update.follow(&site.path("config.toml"));
+    assert!(followed.failures[0].message.contains("no end after 1s"), "{:?}", followed.failures);
+    assert!(followed.loaded.is_ok());
+}
+
+#[test]
+fn a_repository_that_has_nothing_to_do_with_the_configuration_is_no_trouble() {
+    let site = Site::new();
+    site.scratch.write("etc/config.toml", site.config(""));
+    let fetcher = || fetcher_tests::fetcher::Fetcher::new(&site.scratch).using("etc/config.toml");
+    // It cannot be opened at all, as that of another user.
+    site.scratch.write("etc/.git", "nonsense\n");
+    let ended = fetcher().run(&["run"]).expect(0);
+    assert_eq!(ended.stderr(), "");
+    assert_eq!(site.fetcher().report()["configuration"], serde_json::Value::Null);
+    // Where it was meant, it is told.
+    site.scratch.write("etc/config.toml", site.config("[self-update]\nenabled = true\n"));
+    let ended = fetcher().run(&["run"]).expect(1);
+    assert!(ended.stderr().contains("cannot open the configuration's clone"), "{ended}");
 }

@@ -20,7 +20,7 @@ fn a_host_is_set_up_and_told_how_to_go_on() {
     assert!(ended.stdout().contains(&format!("--config {} run --lock-wait 10m", config.display())), "{ended}");
     assert!(ended.stdout().contains("bst-fetcher schedule systemd --install"), "{ended}");
     assert_eq!(fs::read_link(&config).unwrap().to_str(), Some("repository/config.toml"));
-    assert_eq!(site.clone().git(&["status", "--porcelain", "--branch"]), "## main...origin/main");
+    assert_eq!(site.cloned().git(&["status", "--porcelain", "--branch"]), "## main...origin/main");
     site.run().expect(0);
     let again = site.init_from(&site.repo.url()).expect(1);
     assert!(again.stderr().contains("is there already, and stays as it is"), "{again}");

@@ -30,7 +30,7 @@ fn whole(site: &Site) -> usize {
         assert_eq!(site.read(&format!("files/{}/{file}", file % 7)), format!("generation {number}\n"), "{file}");
     }
     assert!(site.path(&format!("only-{number}")).exists());
-    assert_eq!(site.clone().git(&["status", "--porcelain"]), "");
+    assert_eq!(site.cloned().git(&["status", "--porcelain"]), "");
     number.parse().unwrap()
 }
 
@@ -65,7 +65,7 @@ fn killed_at_any_moment_the_configuration_is_the_old_or_the_new_one_whole() {
     let last = site.run();
     assert!([0, 1].contains(&last.status()), "{last}");
     assert_eq!(whole(&site), number);
-    assert_eq!(site.clone().git(&["for-each-ref", "refs/bst-fetcher/kept"]), "");
+    assert_eq!(site.cloned().git(&["for-each-ref", "refs/bst-fetcher/kept"]), "");
     site.run().expect(0);
 }
 

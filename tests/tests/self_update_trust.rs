@@ -79,14 +79,14 @@ fn trusting(signers: &str, site: Site) -> Site {
 fn refused(site: &Site, before: &CommitId) {
     let ended = site.run().expect(1);
     assert!(ended.stderr().contains("is not signed by one of the allowed signers"), "{ended}");
-    assert_eq!(site.clone().tip("HEAD"), *before);
+    assert_eq!(site.cloned().tip("HEAD"), *before);
     assert_eq!(site.branches(), ["main"]);
 }
 
 #[track_caller]
 fn taken(site: &Site, commit: &CommitId, branch: &str) {
     site.run().expect(0);
-    assert_eq!(site.clone().tip("HEAD"), *commit);
+    assert_eq!(site.cloned().tip("HEAD"), *commit);
     assert_eq!(site.branches(), [branch]);
 }
 
@@ -102,7 +102,7 @@ fn ssh_signatures() {
     let gpg = Gpg::new(&site);
     let (_, openpgp) = gpg.key("a@example.org");
     let site = trusting(&format!("a@example.org namespaces=\"git\" {public}"), site);
-    let before = site.clone().tip("HEAD");
+    let before = site.cloned().tip("HEAD");
 
     push(&site, &trusted(&site, OTHER), &[], "Not signed");
     refused(&site, &before);
@@ -138,7 +138,7 @@ fn openpgp_signatures() {
     let own = site.scratch.write("own_signers", format!("a@example.org {ssh_public}"));
     site.scratch.write("home/.gitconfig", format!("[gpg \"ssh\"]\nallowedSignersFile = {}\n", own.display()));
     let site = trusting(&public, site);
-    let before = site.clone().tip("HEAD");
+    let before = site.cloned().tip("HEAD");
 
     push(&site, &trusted(&site, OTHER), &[], "Not signed");
     refused(&site, &before);
@@ -155,7 +155,7 @@ fn where_the_signers_cannot_be_known_nothing_is_taken() {
     let site = Site::new();
     let (_, key) = ssh_key(&site, "key");
     let site = trusting("", site);
-    let before = site.clone().tip("HEAD");
+    let before = site.cloned().tip("HEAD");
     push(&site, &trusted(&site, OTHER), &key, "Signed by nobody who is allowed");
     refused(&site, &before);
     let broken = "-----BEGIN PGP PUBLIC KEY BLOCK-----\nno key\n-----END PGP PUBLIC KEY BLOCK-----\n";

@@ -47,7 +47,7 @@ fn clone(context: &Context, args: &InitArgs, url: &str, home: &Home) -> io::Resu
     let host = host.nodename().to_string_lossy();
     let update = SelfUpdate::new(&context.environment, &cancel, &SystemClock);
     match update.set_up(url, args.branch.as_deref(), args.path.as_deref(), home, &host) {
-        Ok(done) => tell(context, home, &done),
+        Ok(done) => Ok(tell(context, home, &done)),
         Err(error) => {
             say(&format!("bst-fetcher: {error}"));
             let status = if matches!(error, SetUpError::Config(_)) { CONFIGURATION } else { SOME_FAILED };
@@ -56,7 +56,7 @@ fn clone(context: &Context, args: &InitArgs, url: &str, home: &Home) -> io::Resu
     }
 }
 
-fn tell(context: &Context, home: &Home, done: &SetUp) -> io::Result<u8> {
+fn tell(context: &Context, home: &Home, done: &SetUp) -> u8 {
     let SetUp { repository, file, url, missing } = done;
     println!("cloned {url} to {}; this host uses {}", repository.display(), file.display());
     if let Some(missing) = missing {
@@ -68,5 +68,5 @@ fn tell(context: &Context, home: &Home, done: &SetUp) -> io::Result<u8> {
     println!("\n(`bst-fetcher schedule cron --install` puts that into your crontab) or by systemd:\n");
     println!("  bst-fetcher schedule systemd            # prints a service and a timer");
     println!("  bst-fetcher schedule systemd --install  # puts them into place and starts the timer");
-    Ok(if missing.is_some() { CONFIGURATION } else { OK })
+    if missing.is_some() { CONFIGURATION } else { OK }
 }

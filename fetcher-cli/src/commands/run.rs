@@ -38,14 +38,21 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
     };
     let Loaded { config, commit, held } = loaded;
     let store = Store::new(&config.state_dir);
-    let fetcher = Fetcher::new(config, context.environment.clone()).configured_by(commit, failures).cancel(cancel);
+    let fetcher =
+        Fetcher::new(config, context.environment.clone()).configured_by(commit, failures.clone()).cancel(cancel);
     let bars = io::stderr().is_terminal() && !context.quiet && !context.json_log;
     let mut progress = Progress::new(bars, context.json_log, if args.dry_run { 1 } else { context.verbose });
-    notes.into_iter().for_each(|note| progress.take(Event::Note(note)));
+    for note in notes {
+        progress.take(Event::Note(note));
+    }
     let report = match fetcher.run(&selection, &mut |event| progress.take(event)) {
         Ok(report) => report,
         Err(error) => {
             progress.clear();
+            // The run that holds the lock, or the next one, tells of them.
+            if !matches!(error, FetcherError::Lock(LockError::Held { .. })) {
+                say(summary::failures(&failures).trim_end());
+            }
             say(&format!("bst-fetcher: {error}"));
             return Ok(caught.status().unwrap_or_else(|| status_of_error(&error)));
         }

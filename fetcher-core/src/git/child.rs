@@ -31,8 +31,9 @@ pub struct Git<'a> {
 const KEPT: usize = 64 * 1024;
 
 /// Settings for a repository of the user's own: no hook and no other program that its configuration may name is run,
-/// submodules are left alone, and nothing goes on in the background.
-const HARMLESS: [&str; 14] = [
+/// submodules are left alone, and nothing goes on in the background. What is fetched comes as a pack, which is there whole
+/// or not at all, however git ends.
+const HARMLESS: [&str; 16] = [
     "-c",
     "core.hooksPath=/dev/null",
     "-c",
@@ -47,6 +48,8 @@ const HARMLESS: [&str; 14] = [
     "maintenance.autoDetach=false",
     "-c",
     "fetch.writeCommitGraph=false",
+    "-c",
+    "fetch.unpackLimit=1",
 ];
 
 /// One git child.

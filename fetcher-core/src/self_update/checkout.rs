@@ -60,7 +60,9 @@ pub(super) fn finish(clone: &Clone, journal: &Journal) -> Result<(), UpdateError
     if journal.taken {
         clone.take(commit, None).map_err(&failed)?;
     }
-    clone.desk.end().map_err(clone.failed("write in"))
+    // Only what is on the disk may be forgotten, for the machine may lose its power.
+    let sync = || rustix::fs::syncfs(fs::File::open(&clone.top)?).map_err(io::Error::from);
+    sync().and_then(|()| clone.desk.end()).map_err(clone.failed("write in"))
 }
 
 /// Writes the files of a commit, whatever is in the way.
@@ -104,10 +106,7 @@ fn keep(clone: &Clone, commit: Oid, upstream: Option<&Upstream>, now: Timestamp)
     let changes = repository.statuses(Some(&mut options))?;
     let mut paths: Vec<PathBuf> = changes.iter().map(|change| path_of(change.path_bytes())).collect();
     paths.extend(in_the_way(clone, commit)?);
-    let mut kept = match own_commits(clone, commit, head, upstream)? {
-        true => Some(head),
-        false => None,
-    };
+    let mut kept = own_commits(clone, commit, head, upstream)?.then_some(head);
     if !paths.is_empty() {
         kept = Some(snapshot(clone, head, &paths, now)?);
     }

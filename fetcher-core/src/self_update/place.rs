@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// As many symbolic links are followed as the kernel would (path_resolution(7)).
+/// As many symbolic links are followed as the kernel would (`path_resolution(7)`).
 const LINKS: usize = 40;
 
 /// A file's place in a work tree.

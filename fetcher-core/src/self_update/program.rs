@@ -84,14 +84,14 @@ impl Program<'_> {
         let old_program = Old::of(self.path);
         let command = settings.binary.iter().map(OsString::from).collect();
         let invocation = Invocation { command, directory: directory.to_owned(), environment, timeout: TIMEOUT };
-        if let Err(said) = self.run(invocation) {
+        if let Err(said) = self.run(&invocation) {
             let what = format!("self-update.binary did not bring it, so the old one goes on: {said}");
             return failed(&what, "run the command by hand as this user, and mend it in the configuration");
         }
         let command = vec![self.path.into(), "--version".into()];
         let environment = child_environment(self.environment, &[]);
         let look = Invocation { command, directory: directory.to_owned(), environment, timeout: LOOK };
-        let said = match self.run(look) {
+        let said = match self.run(&look) {
             Ok(said) => said,
             Err(said) => {
                 let back = match old_program.put_back() {
@@ -115,9 +115,9 @@ impl Program<'_> {
     }
 
     /// What a command says; as an error where it fails.
-    fn run(&self, invocation: Invocation) -> Result<String, String> {
+    fn run(&self, invocation: &Invocation) -> Result<String, String> {
         let mut output = Vec::new();
-        let exit = self.runner.run(&invocation, self.cancel, &mut |piece| {
+        let exit = self.runner.run(invocation, self.cancel, &mut |piece| {
             output.extend_from_slice(piece);
             let surplus = output.len().saturating_sub(64 << 10);
             output.drain(..surplus);

@@ -119,10 +119,7 @@ impl SelfUpdate<'_> {
     /// Sees what is wrong: an error where it is wrong anywhere, else what only this host lacks.
     fn check(&self, top: &Path, file: &Path) -> Result<Option<ConfigError>, SetUpError> {
         let clone = Clone::open(top.to_owned(), file.to_owned())?;
-        let problems = match Config::load(top.join(file), self.environment) {
-            Ok(_) => return Ok(None),
-            Err(problems) => problems,
-        };
+        let Err(problems) = Config::load(top.join(file), self.environment) else { return Ok(None) };
         let head = clone.head();
         match head.and_then(|head| judge::anywhere(&clone, head, self.environment)) {
             Some(_) => Ok(Some(problems)),

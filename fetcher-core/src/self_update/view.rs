@@ -12,7 +12,7 @@ use git2::{ObjectType, Oid, Repository, Tree};
 use super::place::parts;
 use crate::config::{Disk, Files, LARGEST, Seen};
 
-/// As many symbolic links are followed as the kernel would (path_resolution(7)).
+/// As many symbolic links are followed as the kernel would (`path_resolution(7)`).
 const LINKS: usize = 40;
 /// Of a symbolic link in a tree.
 const LINK: i32 = 0o120_000;

@@ -180,9 +180,9 @@ SystemCallArchitectures=native
 /// The credentials that the configuration names, or how it would.
 fn credentials(unit: &mut String, text: &str, user: bool) {
     let store = if user { "%E/credstore" } else { "/etc/credstore" };
-    let named =
+    let name_of =
         |rest: &str| rest.split(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c))).next().map(str::to_owned);
-    let names: BTreeSet<String> = text.split("${CREDENTIALS_DIRECTORY}/").skip(1).filter_map(named).collect();
+    let names: BTreeSet<String> = text.split("${CREDENTIALS_DIRECTORY}/").skip(1).filter_map(name_of).collect();
     for name in names.iter().filter(|name| !name.is_empty()) {
         let _ = writeln!(unit, "LoadCredential={name}:{store}/{name}");
     }
@@ -192,7 +192,8 @@ fn credentials(unit: &mut String, text: &str, user: bool) {
     }
 }
 
-/// What has to be writable: the clone of the configuration, and what the configuration names. Where that cannot be read
+/// What has to be writable: the clone of the configuration, what the configuration names, and the directory of a program
+/// that follows its configuration. Where that cannot be read
 /// (a variable may be set in the service alone), it is left to be added by hand.
 fn writable(unit: &mut String, context: &Context, config: &Path) {
     let mut paths = BTreeSet::new();
@@ -200,6 +201,10 @@ fn writable(unit: &mut String, context: &Context, config: &Path) {
     if let Ok(config) = Config::load(config, &with_directories(&context.environment)) {
         let own = |path: &Path| !path.starts_with(STATE) && !path.starts_with(CACHE);
         paths.extend(config.publish_dir.clone());
+        if !config.self_update.binary.is_empty() {
+            let program = renewal::program(&context.environment);
+            paths.extend(program.parent().map(Path::to_owned));
+        }
         paths.extend(config.metrics_file.as_deref().and_then(Path::parent).map(Path::to_owned));
         paths.extend([config.state_dir, config.cache_dir].into_iter().filter(|path| own(path)));
     }
