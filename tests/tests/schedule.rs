@@ -28,8 +28,8 @@ fn units(scratch: &Scratch, printed: &str) -> Vec<PathBuf> {
         text.push('\n');
     }
     for (path, text) in paths.iter().zip(texts) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+        fs::write(path, text).expect("a unit");
     }
     paths
 }
@@ -123,7 +123,7 @@ fn units_are_installed_and_removed_and_nobody_elses_are_touched() {
 }
 
 /// The program with a spool of crontabs of the test's own in place of the system's.
-fn with_crontabs<'s>(site: &'s Site) -> Fetcher<'s> {
+fn with_crontabs(site: &Site) -> Fetcher<'_> {
     let spool = site.scratch.path("crontabs");
     let line = format!("mount --bind '{}' /var/spool/cron/crontabs || exit 97", spool.display());
     site.fetcher().small_disk("nothing", "1M").limited(&line)

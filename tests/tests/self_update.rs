@@ -17,7 +17,9 @@ fn failures(site: &Site) -> Vec<String> {
     let report = site.fetcher().report();
     let failures = report["failures"].as_array().expect("failures").iter();
     failures
-        .map(|failure| format!("{} {}", failure["kind"].as_str().unwrap(), failure["message"].as_str().unwrap()))
+        .map(|failure| {
+            format!("{} {}", failure["kind"].as_str().expect("text"), failure["message"].as_str().expect("text"))
+        })
         .collect()
 }
 
@@ -29,7 +31,7 @@ fn told(site: &Site, ended: Ended, kind: &str, words: &[&str]) {
     assert!(failures.len() == 1 && failures[0].starts_with(kind), "{failures:#?}\n{ended}");
     for word in words {
         assert!(failures[0].contains(word), "{word:?} is not in {failures:#?}");
-        assert!(ended.stderr().contains(word.lines().next().unwrap()), "{word:?} is not told: {ended}");
+        assert!(ended.stderr().contains(word.lines().next().unwrap_or_default()), "{word:?} is not told: {ended}");
     }
     let report = site.fetcher().report();
     assert!(
@@ -290,7 +292,7 @@ fn a_remote_over_ssh_with_the_users_own_settings() {
     let ended = site.init_from(&url).expect(1);
     assert!(ended.stderr().contains("Host key verification failed"), "{ended}");
     assert!(!site.path("").exists(), "nothing is in the way of the next try");
-    site.scratch.write("home/.gitconfig", format!("[core]\nsshCommand = {:?}\n", command));
+    site.scratch.write("home/.gitconfig", format!("[core]\nsshCommand = {command:?}\n"));
     site.init_from(&url).expect(0);
     site.push(&site.config(OTHER), "Another branch");
     site.run().expect(0);

@@ -78,7 +78,7 @@ fn a_failure_leaves_nothing_in_the_way() {
 fn validate(site: &Site, arguments: &[&str]) -> Ended {
     let mut command = Command::new(fetcher_tests::fetcher::program());
     command.args(["config", "validate"]).args(arguments).current_dir(&site.repo.path).env_clear();
-    command.env("PATH", std::env::var_os("PATH").unwrap());
+    command.env("PATH", std::env::var_os("PATH").expect("a PATH"));
     (arguments, command.output().expect("the program starts")).into()
 }
 

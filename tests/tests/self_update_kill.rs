@@ -25,13 +25,13 @@ fn generation(site: &Site, number: usize) {
 fn whole(site: &Site) -> usize {
     site.fetcher().run(&["check"]).expect(0);
     let text = site.read("config.toml");
-    let number = text.lines().next().unwrap().rsplit(' ').next().unwrap();
+    let number = text.lines().next().and_then(|line| line.rsplit(' ').next()).expect("a generation");
     for file in 0..FILES {
         assert_eq!(site.read(&format!("files/{}/{file}", file % 7)), format!("generation {number}\n"), "{file}");
     }
     assert!(site.path(&format!("only-{number}")).exists());
     assert_eq!(site.cloned().git(&["status", "--porcelain"]), "");
-    number.parse().unwrap()
+    number.parse().expect("a number")
 }
 
 #[test]

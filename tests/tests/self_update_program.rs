@@ -12,8 +12,8 @@ use fetcher_tests::site::Site;
 /// A copy of the program in a directory of its own.
 fn installed(site: &Site) -> PathBuf {
     let path = site.scratch.path("bin/bst-fetcher");
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::copy(program(), &path).unwrap();
+    fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+    fs::copy(program(), &path).expect("a copy");
     path
 }
 
@@ -26,7 +26,7 @@ fn run(site: &Site, program: &Path) -> Ended {
 fn needs_newer(site: &Site, script: &str, more: &str) {
     site.repo.write("scripts/update", &format!("#!/bin/sh\n{script}\n"));
     let script = site.repo.path.join("scripts/update");
-    fs::set_permissions(script, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("permissions");
     let section = "[self-update]\nrequired-version = \"9.0.0\"\nbinary = [\"scripts/update\"]\n";
     site.push(&site.config(&format!("{more}{section}")), "Needs a newer program");
 }

@@ -42,8 +42,8 @@ impl Gpg {
     fn new(site: &Site) -> Self {
         installed::program("gpg");
         let home = site.scratch.path("home/.gnupg");
-        fs::create_dir_all(&home).unwrap();
-        fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        fs::create_dir_all(&home).expect("a home");
+        fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("permissions");
         Self(site.scratch.root().to_owned())
     }
 
