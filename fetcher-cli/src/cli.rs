@@ -64,6 +64,12 @@ pub(crate) enum Command {
     Gc,
     /// Write a starter configuration, or clone one
     Init(InitArgs),
+    /// Print, install or remove what starts a run time and again
+    Schedule {
+        /// By what
+        #[command(subcommand)]
+        by: ScheduleCommand,
+    },
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -76,12 +82,32 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Print every value with where it comes from, secrets masked
     Show,
     /// Print a JSON Schema for editors
     Schema,
+    /// Check the configuration of a commit in the clone at hand, without the host that it is for
+    Validate(ValidateArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ValidateArgs {
+    /// The commit, as git names it
+    #[arg(long, value_name = "REV", default_value = "HEAD")]
+    pub(crate) commit: String,
+    /// The configuration file inside the repository [default: as for a host that has none of its own]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScheduleCommand {
+    /// A hardened service and a timer for systemd
+    Systemd(SystemdArgs),
+    /// A line of the user's crontab
+    Cron(CronArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,6 +121,41 @@ pub(crate) enum NotifyCommand {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct What {
+    /// Put it into place, rather than print it
+    #[arg(long, conflicts_with = "remove")]
+    pub(crate) install: bool,
+    /// Take it away again
+    #[arg(long)]
+    pub(crate) remove: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SystemdArgs {
+    #[command(flatten)]
+    pub(crate) what: What,
+    /// For the user's own service manager instead of the system's
+    #[arg(long)]
+    pub(crate) user: bool,
+    /// When, as systemd.time(7) has it
+    #[arg(long, value_name = "WHEN", default_value = "hourly")]
+    pub(crate) on_calendar: String,
+    /// The most by which a start is put off, so that not all hosts start at once
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    pub(crate) randomized_delay: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CronArgs {
+    #[command(flatten)]
+    pub(crate) what: What,
+    /// When, as crontab(5) has it [default: once an hour, at a minute of this host's own]
+    #[arg(long, value_name = "FIELDS")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line are independent of each other")]
 pub(crate) struct RunArgs {
     /// Only this project; may be repeated
     #[arg(long, value_name = "NAME")]
@@ -108,6 +169,9 @@ pub(crate) struct RunArgs {
     /// Fetch and push even where nothing changed
     #[arg(long)]
     pub(crate) force: bool,
+    /// Use the configuration as it is here, without asking its git repository
+    #[arg(long)]
+    pub(crate) no_self_update: bool,
     /// How long to wait for another run to end, as in 90s or 15m
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
     pub(crate) lock_wait: Duration,

@@ -8,13 +8,16 @@ mod init;
 mod logs;
 mod notify;
 mod run;
+mod schedule;
 mod status;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::CommandFactory as _;
-use fetcher_core::{Config, Environment};
+use fetcher_core::config::ConfigError;
+use fetcher_core::self_update::{self, Loaded};
+use fetcher_core::{Cancel, Config, Environment};
 
 use crate::cli::{Cli, Command};
 use crate::say;
@@ -39,13 +42,25 @@ pub(crate) struct Context {
 impl Context {
     /// The configuration, or the exit status once its problems were told.
     pub(crate) fn config(&self) -> Result<Config, u8> {
-        let loaded = Config::discover(self.config.as_deref(), &self.environment)
-            .and_then(|path| Config::load(&path, &self.environment));
-        loaded.map_err(|error| {
-            say(&error.to_string());
-            CONFIGURATION
-        })
+        self.loaded().map(|loaded| loaded.config)
     }
+
+    /// The same with the commit that it is of.
+    pub(crate) fn loaded(&self) -> Result<Loaded, u8> {
+        let path = self.path()?;
+        self_update::load(&path, &self.environment, &Cancel::new()).map_err(|error| told(&error))
+    }
+
+    /// The configuration file.
+    pub(crate) fn path(&self) -> Result<PathBuf, u8> {
+        Config::discover(self.config.as_deref(), &self.environment).map_err(|error| told(&error))
+    }
+}
+
+/// Tells what is wrong with a configuration, and gives the exit status for that.
+pub(crate) fn told(error: &ConfigError) -> u8 {
+    say(&error.to_string());
+    CONFIGURATION
 }
 
 /// Runs a command, and gives the exit status.
@@ -63,10 +78,11 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
         Command::Status(args) => status::run(&context, &args),
         Command::Logs(args) => logs::run(&context, &args),
         Command::Diagnose(args) => diagnose::run(&args, io::stdin().lock(), &mut io::stdout().lock()),
-        Command::Config { what } => config::run(&context, what),
+        Command::Config { what } => config::run(&context, &what),
         Command::Notify { what } => notify::run(&context, &what),
         Command::Gc => gc::run(&context),
         Command::Init(args) => init::run(&context, &args),
+        Command::Schedule { by } => schedule::run(&context, &by),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "bst-fetcher", &mut io::stdout());
             Ok(OK)

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod panics;
 mod progress;
+mod renewal;
 mod signals;
 mod status;
 mod summary;

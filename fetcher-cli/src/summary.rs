@@ -11,10 +11,7 @@ const AT_LENGTH: usize = 10;
 
 /// What went wrong in a run: nothing where nothing did, so that cron stays quiet. With `whole`, what went well too.
 pub(crate) fn render(report: &RunReport, directory: &Path, whole: bool) -> String {
-    let mut text = String::new();
-    for failure in &report.failures {
-        told_failure(&mut text, "bst-fetcher:", failure);
-    }
+    let mut text = failures(&report.failures);
     for branch in &report.branches {
         for stage in &branch.stages {
             if whole || !stage.outcome.is_good() {
@@ -46,6 +43,15 @@ pub(crate) fn render(report: &RunReport, directory: &Path, whole: bool) -> Strin
             if all == 1 { " is" } else { "es are" },
             report_path.display()
         );
+    }
+    text
+}
+
+/// Failures of no branch.
+pub(crate) fn failures(failures: &[Diagnosis]) -> String {
+    let mut text = String::new();
+    for failure in failures {
+        told_failure(&mut text, "bst-fetcher:", failure);
     }
     text
 }

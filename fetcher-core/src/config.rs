@@ -25,6 +25,7 @@ mod show;
 mod tests;
 mod value;
 
+pub(crate) use files::LARGEST;
 pub use files::{Disk, Files, Seen};
 pub use notify::{NotifierConfig, NotifyOn, NotifyTarget, UploadConfig, UploadTarget, UrlSource, WebhookFormat};
 pub use place::{Home, choose_file};

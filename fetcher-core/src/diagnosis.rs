@@ -203,7 +203,7 @@ pub enum Kind {
     Git,
     /// Another run holds the lock for too long.
     LockHeld,
-    /// The configuration could not be updated from git.
+    /// The configuration or the program could not be updated, or what was changed on the host gave way to an update.
     SelfUpdate,
     /// Status pages and logs could not be sent to where they are to be seen.
     Upload,

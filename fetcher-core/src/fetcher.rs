@@ -116,6 +116,8 @@ pub struct Fetcher {
     cancel: Cancel,
     redactor: Redactor,
     notifiers: Vec<Arc<dyn Notifier>>,
+    configuration: Option<String>,
+    failures: Vec<Diagnosis>,
 }
 
 impl Fetcher {
@@ -123,7 +125,17 @@ impl Fetcher {
     pub fn new(config: Config, environment: Environment) -> Self {
         let redactor = Redactor::new(config.secrets());
         let clock = Box::new(SystemClock);
-        Self { config, environment, runner: None, clock, cancel: Cancel::new(), redactor, notifiers: Vec::new() }
+        Self {
+            config,
+            environment,
+            runner: None,
+            clock,
+            cancel: Cancel::new(),
+            redactor,
+            notifiers: Vec::new(),
+            configuration: None,
+            failures: Vec::new(),
+        }
     }
 
     /// Lets `runner` run every `bst` instead of a [`LocalRunner`]. Git stays on this machine.
@@ -154,6 +166,15 @@ impl Fetcher {
         self
     }
 
+    /// Says where the configuration came from, and what went wrong on the way: every report has the commit, and the
+    /// failures among its own.
+    #[must_use]
+    pub fn configured_by(mut self, commit: Option<String>, failures: Vec<Diagnosis>) -> Self {
+        self.configuration = commit;
+        self.failures = failures;
+        self
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
@@ -178,8 +199,8 @@ impl Fetcher {
         store.set_current(&Current { run: run.clone(), process, temporary: temporary.path().to_owned() })?;
         let directory = made(&store.run_directory(&run))?;
         events(Event::RunStarted { run: run.clone(), directory });
-        let mut report = empty_report(run, started);
-        report.failures.extend(killed.clone());
+        let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
+        report.failures.extend(self.failures.iter().chain(&killed).cloned());
         store.save_report(&report)?;
         let mut telling = Vec::new();
         if !selection.dry_run {

@@ -15,13 +15,14 @@ pub struct Fetcher<'s> {
     configuration: PathBuf,
     environment: Vec<(String, String)>,
     prefix: Vec<String>,
+    program: Option<PathBuf>,
 }
 
 impl<'s> Fetcher<'s> {
     /// The program without any configuration.
     pub fn new(scratch: &'s Scratch) -> Self {
         let configuration = scratch.path("config.toml");
-        Self { scratch, configuration, environment: scratch.environment(), prefix: Vec::new() }
+        Self { scratch, configuration, environment: scratch.environment(), prefix: Vec::new(), program: None }
     }
 
     /// Writes the configuration. Memory and caches are below the scratch directory, in `state` and `cache`.
@@ -39,10 +40,24 @@ impl<'s> Fetcher<'s> {
         self
     }
 
+    /// Uses this configuration file of the scratch directory, whoever writes it.
+    #[must_use]
+    pub fn using(mut self, name: &str) -> Self {
+        self.configuration = self.scratch.path(name);
+        self
+    }
+
     /// Sets a variable of the program's environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Starts this copy of the program, by its path.
+    #[must_use]
+    pub fn program(mut self, path: &Path) -> Self {
+        self.program = Some(path.to_owned());
         self
     }
 
@@ -69,13 +84,14 @@ impl<'s> Fetcher<'s> {
 
     /// The command, not started. It has a process group of its own.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = match &self.prefix[..] {
-            [] => {
+        let mut command = match (&self.program, &self.prefix[..]) {
+            (Some(program), _) => Command::new(program),
+            (None, []) => {
                 let mut command = Command::new(program());
                 command.arg0("bst-fetcher");
                 command
             }
-            [first, rest @ ..] => {
+            (None, [first, rest @ ..]) => {
                 let mut command = Command::new(first);
                 command.args(rest).arg(program());
                 command
@@ -189,7 +205,10 @@ impl fmt::Display for Ended {
 }
 
 /// The program under test, which cargo builds beside the tests.
-fn program() -> PathBuf {
+///
+/// # Panics
+/// When it is not there.
+pub fn program() -> PathBuf {
     let test = std::env::current_exe().expect("this test's own path");
     let directory = test.ancestors().nth(2).expect("target's directory");
     let program = directory.join("fetcher-under-test");

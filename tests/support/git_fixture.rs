@@ -96,6 +96,11 @@ impl Repo {
         repo
     }
 
+    /// One that is there already.
+    pub fn at(directory: &Path, name: &str) -> Self {
+        Self { path: directory.join(name), home: directory.to_owned() }
+    }
+
     /// The path as an address.
     pub fn url(&self) -> String {
         self.path.display().to_string()

@@ -7,10 +7,13 @@ use std::sync::Mutex;
 /// The Debian packages that tests may need, by the program that is looked for.
 const PACKAGES: &[(&str, &str)] = &[
     ("chromium", "chromium"),
+    ("crontab", "cron"),
+    ("gpg", "gnupg"),
     ("nginx", "nginx-light"),
     ("ngircd", "ngircd"),
     ("openssl", "openssl"),
     ("promtool", "prometheus"),
+    ("systemd-analyze", "systemd"),
 ];
 
 /// One at a time: apt takes a lock, and would fail where it is held.

@@ -17,6 +17,7 @@ pub mod plain_runner;
 pub mod project;
 pub mod sample;
 pub mod scratch;
+pub mod site;
 pub mod smtp;
 pub mod sshd;
 pub mod tls;

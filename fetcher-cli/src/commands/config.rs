@@ -1,20 +1,59 @@
 //! `bst-fetcher config`
 
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use fetcher_core::config::schema;
+use fetcher_core::self_update::validate;
 
-use super::{Context, OK};
-use crate::cli::ConfigCommand;
+use super::{Context, OK, told};
+use crate::cli::{ConfigCommand, ValidateArgs};
+use crate::say;
 
-pub(crate) fn run(context: &Context, what: ConfigCommand) -> io::Result<u8> {
+pub(crate) fn run(context: &Context, what: &ConfigCommand) -> io::Result<u8> {
     let text = match what {
         ConfigCommand::Schema => format!("{:#}\n", schema()),
-        ConfigCommand::Show => match context.config() {
-            Ok(config) => config.show(),
+        ConfigCommand::Show => match context.loaded() {
+            Ok(loaded) => with_commit(&loaded.config.show(), loaded.commit.as_deref()),
             Err(status) => return Ok(status),
         },
+        ConfigCommand::Validate(args) => return validated(context, args),
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(OK)
+}
+
+/// The configuration with the commit that its file is of, below the file's name.
+fn with_commit(shown: &str, commit: Option<&str>) -> String {
+    match (commit, shown.split_once('\n')) {
+        (Some(commit), Some((file, rest))) => {
+            let (commit, changed) = match commit.strip_suffix("-dirty") {
+                Some(commit) => (commit, ", with changes made on this host"),
+                None => (commit, ""),
+            };
+            format!("{file}\n# commit {commit}{changed}\n{rest}")
+        }
+        (None, _) | (_, None) => shown.to_owned(),
+    }
+}
+
+fn validated(context: &Context, args: &ValidateArgs) -> io::Result<u8> {
+    match validate(Path::new("."), &args.commit, args.path.as_deref(), &context.environment) {
+        Ok(good) => {
+            for warning in &good.config.warnings {
+                say(&format!("warning: {warning}"));
+            }
+            for file in &good.files {
+                say(&format!("warning: the host has to have {}, which is not in the repository", file.display()));
+            }
+            for variable in &good.variables {
+                say(&format!("warning: the host has to set the environment variable {variable}"));
+            }
+            if !context.quiet {
+                writeln!(io::stdout(), "{} is good at commit {}", good.file.display(), good.commit)?;
+            }
+            Ok(OK)
+        }
+        Err(error) => Ok(told(&error)),
+    }
 }

@@ -3,20 +3,21 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::process::Command;
 
-use fetcher_core::config::{Home, choose_file, starter};
+use fetcher_core::config::{Home, starter};
+use fetcher_core::self_update::{SetUp, SetUpError};
+use fetcher_core::{Cancel, SelfUpdate, SystemClock};
 
-use super::{CONFIGURATION, Context, OK, SOME_FAILED};
+use super::{CONFIGURATION, Context, OK, SOME_FAILED, schedule};
 use crate::cli::InitArgs;
-use crate::say;
+use crate::{say, signals};
 
 pub(crate) fn run(context: &Context, args: &InitArgs) -> io::Result<u8> {
     let home = Home::of(&context.environment);
     match (&args.from, &context.config, home) {
         (None, Some(file), _) => write_starter(file),
         (None, None, Some(home)) => write_starter(&home.file()),
-        (Some(url), _, Some(home)) => clone(args, url, &home),
+        (Some(url), _, Some(home)) => clone(context, args, url, &home),
         (_, _, None) => {
             say("bst-fetcher: neither XDG_CONFIG_HOME nor HOME is set; name a file with --config");
             Ok(CONFIGURATION)
@@ -39,29 +40,33 @@ fn write_starter(path: &Path) -> io::Result<u8> {
 }
 
 /// Clones the configuration's repository to where the other commands look for it.
-fn clone(args: &InitArgs, url: &str, home: &Home) -> io::Result<u8> {
-    let repository = home.repository();
-    if repository.symlink_metadata().is_ok() {
-        say(&format!("bst-fetcher: {} is there already, and stays as it is; move it away first", repository.display()));
-        return Ok(SOME_FAILED);
-    }
-    fs::create_dir_all(home.directory())?;
-    let mut git = Command::new("git");
-    git.args(["clone", "--quiet"]);
-    if let Some(branch) = &args.branch {
-        git.arg(format!("--branch={branch}"));
-    }
-    if !git.arg("--").arg(url).arg(&repository).status()?.success() {
-        return Ok(SOME_FAILED);
-    }
+fn clone(context: &Context, args: &InitArgs, url: &str, home: &Home) -> io::Result<u8> {
+    let cancel = Cancel::new();
+    let caught = signals::listen(cancel.clone())?;
     let host = rustix::system::uname();
-    let chosen = choose_file(&repository, args.path.as_deref(), &host.nodename().to_string_lossy());
-    let linked = chosen.map_err(io::Error::other).and_then(|file| home.use_file(&file));
-    if let Err(error) = linked {
-        // What is cloned but not used would be in the way of the next try.
-        let _ = fs::remove_dir_all(&repository);
-        return Err(error);
+    let host = host.nodename().to_string_lossy();
+    let update = SelfUpdate::new(&context.environment, &cancel, &SystemClock);
+    match update.set_up(url, args.branch.as_deref(), args.path.as_deref(), home, &host) {
+        Ok(done) => Ok(tell(context, home, &done)),
+        Err(error) => {
+            say(&format!("bst-fetcher: {error}"));
+            let status = if matches!(error, SetUpError::Config(_)) { CONFIGURATION } else { SOME_FAILED };
+            Ok(caught.status().unwrap_or(status))
+        }
     }
-    println!("cloned {url} to {}; now `bst-fetcher check` and `bst-fetcher run`", repository.display());
-    Ok(OK)
+}
+
+fn tell(context: &Context, home: &Home, done: &SetUp) -> u8 {
+    let SetUp { repository, file, url, missing } = done;
+    println!("cloned {url} to {}; this host uses {}", repository.display(), file.display());
+    if let Some(missing) = missing {
+        say(&missing.to_string());
+        say("this host lacks what is named above; put it there, then `bst-fetcher check`");
+    }
+    println!("try it with `bst-fetcher check` and `bst-fetcher run`, then let it run by itself, either by cron:\n");
+    println!("  {}", schedule::cron_line(context, &home.file()));
+    println!("\n(`bst-fetcher schedule cron --install` puts that into your crontab) or by systemd:\n");
+    println!("  bst-fetcher schedule systemd            # prints a service and a timer");
+    println!("  bst-fetcher schedule systemd --install  # puts them into place and starts the timer");
+    if missing.is_some() { CONFIGURATION } else { OK }
 }

@@ -107,6 +107,14 @@ impl Remote {
         &self.url
     }
 
+    /// For whom the credentials of the address are, and they themselves as a line for git's `credential-store`.
+    pub(crate) fn stored_credential(&self) -> Option<(&str, Secret)> {
+        let Credential { origin, user, password } = self.credential.as_ref()?;
+        let (scheme, host) = origin.split_once("://")?;
+        let line = format!("{scheme}://{}:{}@{host}\n", encoded(user), encoded(password.expose()));
+        Some((origin, Secret::new(line)))
+    }
+
     /// What must not be seen in anything git writes.
     pub(super) fn secret(&self) -> Option<Secret> {
         self.credential.as_ref().map(|credential| credential.password.clone())
@@ -147,6 +155,18 @@ impl Credential {
         // A user without a password is how some hosts take a token.
         Some(Self { origin: url.origin()?.to_owned(), user, password: password.unwrap_or_else(|| Secret::new("")) })
     }
+}
+
+/// Text as part of an address.
+fn encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        match byte {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
+            _ => drop(write!(encoded, "%{byte:02X}")),
+        }
+        encoded
+    })
 }
 
 /// The environment of a git child that asks nobody.

@@ -1,7 +1,7 @@
 //! The one place that builds and runs git children.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -29,6 +29,28 @@ pub struct Git<'a> {
 
 /// How much of what a child writes is kept: its end.
 const KEPT: usize = 64 * 1024;
+
+/// Settings for a repository of the user's own: no hook and no other program that its configuration may name is run,
+/// submodules are left alone, and nothing goes on in the background. What is fetched comes as a pack, which is there whole
+/// or not at all, however git ends.
+const HARMLESS: [&str; 16] = [
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "fetch.recurseSubmodules=false",
+    "-c",
+    "submodule.recurse=false",
+    "-c",
+    "gc.autoDetach=false",
+    "-c",
+    "maintenance.autoDetach=false",
+    "-c",
+    "fetch.writeCommitGraph=false",
+    "-c",
+    "fetch.unpackLimit=1",
+];
 
 /// One git child.
 struct Task<'t> {
@@ -81,6 +103,100 @@ impl Git<'_> {
         self.run(task, &Redactor::new(remote.secret()))
     }
 
+    /// Runs a `git` in a repository of the user's own, with the settings that the user and the repository have, but
+    /// without anything that the repository could let run; gives what it wrote to its standard output. `desk` is a
+    /// directory of ours.
+    pub(crate) fn ask_in(
+        &self,
+        repository: &Path,
+        desk: &Path,
+        remote: &Remote,
+        args: &[&str],
+    ) -> Result<String, GitError> {
+        let failed = |error| GitError::io("write in", desk, error);
+        fs::create_dir_all(desk).map_err(failed)?;
+        let stdout = tempfile::NamedTempFile::new_in(desk).map_err(failed)?;
+        let task = Task {
+            action: "follow",
+            subject: remote.url().as_str(),
+            environment: self.users_environment(repository, desk, remote),
+            directory: desk,
+            repository,
+            stdout: stdout.path(),
+            args: &[&HARMLESS[..], args].concat(),
+        };
+        self.run(task, &Redactor::new(remote.secret()))?;
+        let text = fs::read(stdout.path()).map_err(|error| GitError::io("read", stdout.path(), error))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The environment of a git child that asks a repository as the user would. A command of their own for ssh counts;
+    /// without one ssh never asks.
+    fn users_environment(&self, repository: &Path, desk: &Path, remote: &Remote) -> BTreeMap<OsString, OsString> {
+        let mut environment = remote.environment(self.environment);
+        if remote.url().is_ssh() && self.has_ssh_command(repository, desk) {
+            environment.remove(OsStr::new("GIT_SSH_COMMAND"));
+            environment.remove(OsStr::new("GIT_SSH_VARIANT"));
+        }
+        environment
+    }
+
+    fn has_ssh_command(&self, repository: &Path, desk: &Path) -> bool {
+        let task = Task {
+            action: "read the configuration of",
+            subject: &repository.display().to_string(),
+            environment: local_environment(self.environment),
+            directory: desk,
+            repository,
+            stdout: Path::new("/dev/null"),
+            args: &["config", "--get", "core.sshCommand"],
+        };
+        self.run(task, &Redactor::default()).is_ok()
+    }
+
+    /// Runs `git verify-commit`, or what else only reads a repository of the user's own; `gnupg` is the home of
+    /// OpenPGP's keys in place of the user's.
+    pub(crate) fn verify(
+        &self,
+        repository: &Path,
+        desk: &Path,
+        gnupg: Option<&Path>,
+        args: &[&str],
+    ) -> Result<(), GitError> {
+        let mut environment = local_environment(self.environment);
+        environment.extend(gnupg.map(|home| ("GNUPGHOME".into(), home.into())));
+        let task = Task {
+            action: "verify a commit of",
+            subject: &repository.display().to_string(),
+            environment,
+            directory: desk,
+            repository,
+            stdout: Path::new("/dev/null"),
+            args: &[&HARMLESS[..], args].concat(),
+        };
+        self.run(task, &Redactor::default())
+    }
+
+    /// Clones a repository for the user, nothing checked out.
+    pub(crate) fn clone_to(&self, remote: &Remote, place: &Path, branch: Option<&str>) -> Result<(), GitError> {
+        let (url, text) = (remote.url().as_str(), place.display().to_string());
+        let mut args = [&HARMLESS[..], &["clone", "--quiet", "--no-checkout", "--no-tags"]].concat();
+        let branch = branch.map(|branch| format!("--branch={branch}"));
+        args.extend(branch.as_deref());
+        args.extend(["--", url, &text]);
+        let parent = place.parent().unwrap_or(place);
+        let task = Task {
+            action: "clone",
+            subject: url,
+            environment: self.users_environment(Path::new("/dev/null"), parent, remote),
+            directory: parent,
+            repository: Path::new(""),
+            stdout: Path::new("/dev/null"),
+            args: &args,
+        };
+        self.run(task, &Redactor::new(remote.secret()))
+    }
+
     /// Runs `git gc` in a bare repository.
     pub(super) fn collect_garbage(&self, repository: &Path) -> Result<(), GitError> {
         let task = Task {
@@ -97,7 +213,10 @@ impl Git<'_> {
 
     fn run(&self, task: Task<'_>, redactor: &Redactor) -> Result<(), GitError> {
         let Task { action, subject, mut environment, directory, repository, stdout, args } = task;
-        environment.insert("GIT_DIR".into(), repository.into());
+        // A clone makes its own.
+        if !repository.as_os_str().is_empty() {
+            environment.insert("GIT_DIR".into(), repository.into());
+        }
         environment.insert("BST_FETCHER_STDOUT".into(), stdout.into());
         let words = ["sh", "-c", r#"exec git "$@" >"$BST_FETCHER_STDOUT""#, "git"];
         let command = words.iter().chain(args).map(OsString::from).collect();

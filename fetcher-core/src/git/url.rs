@@ -137,6 +137,11 @@ impl RemoteUrl {
         matches!(self.scheme, Scheme::File | Scheme::Path)
     }
 
+    /// Whether it is reached by ssh.
+    pub(super) fn is_ssh(&self) -> bool {
+        matches!(self.scheme, Scheme::Ssh | Scheme::Scp)
+    }
+
     /// What a submodule's address means in a repository that came from here: `./` and `../` are relative to this
     /// address, as `git submodule` has it, and never lead above its host.
     ///

@@ -1,0 +1,238 @@
+//! A service and a timer for systemd.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use fetcher_core::config::Home;
+use fetcher_core::self_update::work_tree;
+use fetcher_core::{Config, Environment};
+
+use super::super::{Context, OK, SOME_FAILED};
+use crate::cli::SystemdArgs;
+use crate::{renewal, say};
+
+const MARK: &str = "# Written by `bst-fetcher schedule systemd`.";
+const SERVICE: &str = "bst-fetcher.service";
+const TIMER: &str = "bst-fetcher.timer";
+
+pub(super) fn run(context: &Context, args: &SystemdArgs) -> io::Result<u8> {
+    let Some(directory) = directory(args.user, &context.environment) else {
+        say("bst-fetcher: neither XDG_CONFIG_HOME nor HOME is set");
+        return Ok(SOME_FAILED);
+    };
+    let systemctl = |words: &[&str]| {
+        let manager = if args.user { "--user" } else { "--system" };
+        super::succeed(context, &[&["systemctl", manager], words].concat())
+    };
+    if args.what.remove {
+        return remove(&directory, &systemctl);
+    }
+    let config = match super::file(context) {
+        Ok(config) => config,
+        Err(status) => return Ok(status),
+    };
+    let service = service(context, args, &config);
+    let timer = timer(args);
+    if !args.what.install {
+        let shown = [(SERVICE, service), (TIMER, timer)];
+        let mut out = io::stdout().lock();
+        for (name, text) in shown {
+            writeln!(out, "# {}\n{text}", directory.join(name).display())?;
+        }
+        return Ok(OK);
+    }
+    fs::create_dir_all(&directory)?;
+    for (name, text) in [(SERVICE, service), (TIMER, timer)] {
+        let path = directory.join(name);
+        if !is_ours(&path)? {
+            say(&format!("bst-fetcher: {} is not from here, and stays as it is; move it away first", path.display()));
+            return Ok(SOME_FAILED);
+        }
+        fs::write(&path, text)?;
+        writeln!(io::stdout(), "wrote {}", path.display())?;
+    }
+    systemctl(&["daemon-reload"])?;
+    systemctl(&["enable", "--now", TIMER])?;
+    Ok(OK)
+}
+
+fn remove(directory: &Path, systemctl: &dyn Fn(&[&str]) -> io::Result<String>) -> io::Result<u8> {
+    let paths = [TIMER, SERVICE].map(|name| directory.join(name));
+    let there: Vec<&PathBuf> = paths.iter().filter(|path| path.exists()).collect();
+    for path in &there {
+        if !is_ours(path)? {
+            say(&format!("bst-fetcher: {} is not from here, and stays as it is", path.display()));
+            return Ok(SOME_FAILED);
+        }
+    }
+    if there.is_empty() {
+        return Ok(OK);
+    }
+    let stopped = systemctl(&["disable", "--now", TIMER]);
+    for path in there {
+        fs::remove_file(path)?;
+        writeln!(io::stdout(), "removed {}", path.display())?;
+    }
+    stopped?;
+    systemctl(&["daemon-reload"]).map(|_| OK)
+}
+
+/// Whether a file may be written: it is not there, or is one of ours.
+fn is_ours(path: &Path) -> io::Result<bool> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text.starts_with(MARK)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn directory(user: bool, environment: &Environment) -> Option<PathBuf> {
+    if !user {
+        return Some(PathBuf::from("/etc/systemd/system"));
+    }
+    // Beside the directory of our own configuration is that of systemd's (systemd.unit(5)).
+    Home::of(environment)?.directory().parent().map(|configuration| configuration.join("systemd/user"))
+}
+
+fn timer(args: &SystemdArgs) -> String {
+    format!(
+        "{MARK}\n[Unit]\nDescription=Fetch the sources of BuildStream projects time and again\n\n\
+         [Timer]\nOnCalendar={}\nRandomizedDelaySec={}\nPersistent=true\n\n\
+         [Install]\nWantedBy=timers.target\n",
+        args.on_calendar, args.randomized_delay
+    )
+}
+
+fn service(context: &Context, args: &SystemdArgs, config: &Path) -> String {
+    let program = renewal::program(&context.environment);
+    let text = fs::read_to_string(config).unwrap_or_default();
+    let mut unit = format!("{MARK}\n[Unit]\nDescription=Fetch the sources of BuildStream projects\n");
+    if !args.user {
+        unit.push_str("Wants=network-online.target\nAfter=network-online.target\n");
+    }
+    unit.push_str("\n[Service]\nType=oneshot\n");
+    let _ = writeln!(unit, "ExecStart={} --config {} run --lock-wait 10m", word(&program), word(config));
+    let user = rustix::process::geteuid();
+    if !args.user && !user.is_root() {
+        let name = context.environment.get("USER").map(|name| name.to_string_lossy().into_owned());
+        let _ = writeln!(unit, "User={}", name.unwrap_or_else(|| user.as_raw().to_string()));
+    }
+    unit.push_str(DIRECTORIES);
+    let environment_file = if args.user { "%E/bst-fetcher/environment" } else { "/etc/bst-fetcher/environment" };
+    let _ = writeln!(unit, "# Variables that the configuration names, as in NAME=value, and proxies.");
+    let _ = writeln!(unit, "EnvironmentFile=-{environment_file}");
+    credentials(&mut unit, &text, args.user);
+    unit.push_str(ENDING);
+    if args.user {
+        // A user's service manager cannot do more without a user namespace, in which nothing could become root.
+        unit.push_str("NoNewPrivileges=yes\n");
+    } else {
+        unit.push_str(HARDENING);
+        if !user.is_root() {
+            unit.push_str("CapabilityBoundingSet=\n");
+        }
+        writable(&mut unit, context, config);
+    }
+    unit
+}
+
+const DIRECTORIES: &str = "\
+# $STATE_DIRECTORY and $CACHE_DIRECTORY, which hold where the configuration names no state-dir and cache-dir. Other
+# commands see the same with, say, STATE_DIRECTORY=/var/lib/bst-fetcher bst-fetcher status
+StateDirectory=bst-fetcher
+CacheDirectory=bst-fetcher
+RuntimeDirectory=bst-fetcher
+ConfigurationDirectory=bst-fetcher
+";
+
+const ENDING: &str = "\
+# Status 75: another run is under way.
+SuccessExitStatus=75
+# SIGTERM is for the program alone, which ends its children in order; they may need some time.
+KillMode=mixed
+TimeoutStopSec=2min
+Nice=10
+IOSchedulingClass=idle
+";
+
+/// What bst and the tools of its plugins do not need. Missing on purpose, since bubblewrap or plugins would fail:
+/// `RestrictNamespaces=`, `ProtectKernelTunables=`, `ProtectProc=`, `PrivateDevices=`, `RestrictSUIDSGID=`,
+/// `MemoryDenyWriteExecute=`.
+const HARDENING: &str = "\
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateTmp=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+RestrictRealtime=yes
+LockPersonality=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+";
+
+/// The credentials that the configuration names, or how it would.
+fn credentials(unit: &mut String, text: &str, user: bool) {
+    let store = if user { "%E/credstore" } else { "/etc/credstore" };
+    let name_of =
+        |rest: &str| rest.split(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c))).next().map(str::to_owned);
+    let names: BTreeSet<String> = text.split("${CREDENTIALS_DIRECTORY}/").skip(1).filter_map(name_of).collect();
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        let _ = writeln!(unit, "LoadCredential={name}:{store}/{name}");
+    }
+    if names.is_empty() {
+        let _ = writeln!(unit, "# A secret of which the configuration says \"${{CREDENTIALS_DIRECTORY}}/NAME\":");
+        let _ = writeln!(unit, "# LoadCredential=NAME:{store}/NAME");
+    }
+}
+
+/// What has to be writable: the clone of the configuration, what the configuration names, and the directory of a program
+/// that follows its configuration. Where that cannot be read
+/// (a variable may be set in the service alone), it is left to be added by hand.
+fn writable(unit: &mut String, context: &Context, config: &Path) {
+    let mut paths = BTreeSet::new();
+    paths.extend(work_tree(config));
+    if let Ok(config) = Config::load(config, &with_directories(&context.environment)) {
+        let own = |path: &Path| !path.starts_with(STATE) && !path.starts_with(CACHE);
+        paths.extend(config.publish_dir.clone());
+        if !config.self_update.binary.is_empty() {
+            let program = renewal::program(&context.environment);
+            paths.extend(program.parent().map(Path::to_owned));
+        }
+        paths.extend(config.metrics_file.as_deref().and_then(Path::parent).map(Path::to_owned));
+        paths.extend([config.state_dir, config.cache_dir].into_iter().filter(|path| own(path)));
+    }
+    for path in paths {
+        let _ = writeln!(unit, "ReadWritePaths=-{}", escaped(&path));
+    }
+}
+
+const STATE: &str = "/var/lib/bst-fetcher";
+const CACHE: &str = "/var/cache/bst-fetcher";
+
+/// The environment as the service has it.
+fn with_directories(environment: &Environment) -> Environment {
+    let mut environment = environment.clone();
+    environment.set("STATE_DIRECTORY", STATE);
+    environment.set("CACHE_DIRECTORY", CACHE);
+    environment
+}
+
+/// A path as a word of a command line (systemd.service(5)).
+fn word(path: &Path) -> String {
+    let text =
+        path.display().to_string().replace('\\', r"\\").replace('"', "\\\"").replace('$', "$$").replace('%', "%%");
+    if text.contains([' ', '\'', '"', ';', '\\']) { format!("\"{text}\"") } else { text }
+}
+
+/// A path in a list of paths, where quotes hold spaces together.
+fn escaped(path: &Path) -> String {
+    let text = path.display().to_string().replace('%', "%%");
+    if text.contains(' ') { format!("\"{text}\"") } else { text }
+}

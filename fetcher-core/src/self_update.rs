@@ -1,0 +1,360 @@
+//! A configuration that follows its own git repository, and a program that follows its configuration.
+//!
+//! [`SelfUpdate::follow`] asks the upstream of the clone that holds the configuration file, judges what is new there in
+//! the commit itself, and only then brings the work tree to it. [`load`] reads the configuration without asking anybody.
+//! Both give it whole: a run holds a shared lock on the work tree until its end ([`Held`]), and a checkout that was
+//! killed in the middle is brought to its end by whoever comes next.
+//!
+//! Nothing of the repository is executed: no hook, no filter; submodules are left alone. Git's own configuration,
+//! credential helpers and keys of the user serve to reach it.
+//!
+//! ```no_run
+//! use std::{path::Path, time::Duration};
+//! use fetcher_core::{Cancel, Environment, Fetcher, Selection, SystemClock, self_update::SelfUpdate};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
+//! let update = SelfUpdate::new(&environment, &cancel, &SystemClock);
+//! let followed = update.follow(Path::new("/etc/bst-fetcher/config.toml"));
+//! let loaded = followed.loaded?;
+//! let fetcher = Fetcher::new(loaded.config, environment.clone()).configured_by(loaded.commit, followed.failures);
+//! let report = fetcher.run(&Selection::all(), &mut |_| {})?;
+//! drop(loaded.held);
+//! # Ok(())
+//! # }
+//! ```
+
+mod checkout;
+mod clone;
+mod current;
+mod error;
+mod hold;
+mod judge;
+mod place;
+mod program;
+mod set_up;
+mod sign;
+mod validate;
+mod view;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use git2::Oid;
+
+use crate::cancel::Cancel;
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::diagnosis::{Diagnosis, Kind, Retry};
+use crate::environment::Environment;
+use crate::git::Git;
+use crate::runner::{LocalRunner, processes};
+use crate::secret::Redactor;
+
+use clone::{Clone, Upstream};
+use current::Current;
+use judge::Judged;
+use program::Program;
+
+pub use error::{Told, UpdateError};
+pub use set_up::{SetUp, SetUpError};
+pub use validate::{Validated, validate};
+
+/// How long one exchange with the configuration's git server may take.
+const TIMEOUT: Duration = Duration::from_secs(300);
+/// How long to wait at least for somebody who reads the work tree.
+const BREATH: Duration = Duration::from_secs(2);
+/// How long to wait for somebody who changes the work tree, which takes moments.
+const MOMENT: Duration = Duration::from_secs(60);
+
+/// Follows a configuration's repository.
+pub struct SelfUpdate<'a> {
+    environment: &'a Environment,
+    cancel: &'a Cancel,
+    clock: &'a dyn Clock,
+    wait: Duration,
+    timeout: Duration,
+    program: Option<(&'a Path, bool)>,
+}
+
+/// A configuration, read whole.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The commit of its repository, with `-dirty` behind it where files were changed here since; none where it comes
+    /// from no repository.
+    pub commit: Option<String>,
+    /// Keeps its files as they are.
+    pub held: Held,
+}
+
+/// While this lives, nobody changes the work tree of the configuration: the files that it names stay what they are.
+#[derive(Debug, Default)]
+pub struct Held(#[expect(dead_code, reason = "it is there to be dropped")] Option<File>);
+
+/// What came of following.
+#[derive(Debug)]
+pub struct Followed {
+    /// The configuration to use: the new one, or the last good one.
+    pub loaded: Result<Loaded, ConfigError>,
+    /// What went wrong; for [`Fetcher::configured_by`](crate::fetcher::Fetcher::configured_by).
+    pub failures: Vec<Diagnosis>,
+    /// What happened that is no failure, a sentence each.
+    pub notes: Vec<String>,
+    /// A newer version of the program is in place and has been seen to work: it should go on instead of this one.
+    pub renewed: bool,
+}
+
+/// The top of the git work tree that a configuration file is in, if it is in one: what has to be writable for it to be
+/// followed.
+pub fn work_tree(path: &Path) -> Option<PathBuf> {
+    place::find(path).map(|place| place.top)
+}
+
+/// Reads a configuration as it is here, whole, without asking anybody.
+///
+/// # Errors
+/// As for [`Config::load`]; also where somebody changes the files and does not come to an end.
+pub fn load(path: &Path, environment: &Environment, cancel: &Cancel) -> Result<Loaded, ConfigError> {
+    // A work tree that cannot be opened is not followed either.
+    let Ok(Some(clone)) = Clone::of(path) else {
+        return Ok(Loaded { config: Config::load(path, environment)?, commit: None, held: Held(None) });
+    };
+    let held = hold(&clone, cancel).map_err(|error| of_file(path, error.to_string()))?;
+    let config = Config::load(path, environment)?;
+    let commit = clone.head().filter(|head| clone.tracks(*head));
+    let commit = commit.map(|commit| format!("{commit}{}", if clone.is_changed() { "-dirty" } else { "" }));
+    Ok(Loaded { config, commit, held })
+}
+
+fn of_file(path: &Path, message: String) -> ConfigError {
+    let advice = "run `bst-fetcher check` as the user that runs the fetcher".to_owned();
+    let (file, key) = (path.to_owned(), String::new());
+    ConfigError { problems: vec![crate::config::Problem { file, line: 0, column: 0, key, message, advice }] }
+}
+
+/// Shares the work tree, once a checkout that was killed in the middle is brought to its end.
+fn hold(clone: &Clone, cancel: &Cancel) -> Result<Held, UpdateError> {
+    for _ in 0..10 {
+        let held = clone.desk.read(MOMENT, cancel).map_err(clone.failed("lock"))?;
+        if clone.desk.journal().map_err(clone.failed("read the journal of"))?.is_none() {
+            return Ok(Held(held));
+        }
+        drop(held);
+        recover(clone, cancel)?;
+    }
+    Err(clone.busy(MOMENT))
+}
+
+fn recover(clone: &Clone, cancel: &Cancel) -> Result<(), UpdateError> {
+    let Some(_alone) = clone.desk.write(MOMENT, cancel).map_err(clone.failed("lock"))? else {
+        return Err(clone.busy(MOMENT));
+    };
+    match clone.desk.journal().map_err(clone.failed("read the journal of"))? {
+        Some(journal) => checkout::finish(clone, &journal),
+        None => Ok(()),
+    }
+}
+
+/// What is told of one follow-up.
+#[derive(Default)]
+struct Account {
+    failures: Vec<Diagnosis>,
+    notes: Vec<String>,
+    /// The version of the program that a configuration wants which this program cannot read.
+    wanted: Option<String>,
+}
+
+impl<'a> SelfUpdate<'a> {
+    /// One that waits for nobody, and leaves the program as it is.
+    pub fn new(environment: &'a Environment, cancel: &'a Cancel, clock: &'a dyn Clock) -> Self {
+        Self { environment, cancel, clock, wait: Duration::ZERO, timeout: TIMEOUT, program: None }
+    }
+
+    /// How long to wait for another run that uses the same clone to end.
+    #[must_use]
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// How long one exchange with the git server may take; five minutes if not said otherwise.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Renews the program too: the file that is started the next time, and whether the running program was itself
+    /// started by a renewal, which is then not done again.
+    #[must_use]
+    pub fn program(mut self, path: &'a Path, renewed: bool) -> Self {
+        self.program = Some((path, renewed));
+        self
+    }
+
+    /// Follows the repository that a configuration file is in, if it is in one, and reads the configuration.
+    pub fn follow(&self, path: &Path) -> Followed {
+        let mut account = Account::default();
+        let updated = match Clone::of(path) {
+            Ok(Some(clone)) => self.update(&clone, &mut account),
+            Ok(None) => Ok(()),
+            Err(error) if self.is_followed(path) => Err(error),
+            // A repository of all of /etc, say, which is somebody else's and has nothing to do with this.
+            Err(error) => {
+                account.notes.push(error.to_string());
+                Ok(())
+            }
+        };
+        account.failures.extend(updated.err().map(|error| error.diagnosis()));
+        let loaded = load(path, self.environment, self.cancel);
+        let renewed = loaded.as_ref().is_ok_and(|loaded| self.renew(&loaded.config, &mut account));
+        Followed { loaded, failures: account.failures, notes: account.notes, renewed }
+    }
+
+    /// Whether a configuration whose repository cannot be opened is to follow it, or once did.
+    fn is_followed(&self, path: &Path) -> bool {
+        let wanted = Config::load(path, self.environment).is_ok_and(|config| config.self_update.enabled == Some(true));
+        let once = |place: place::Place| place.top.join(".git/bst-fetcher").symlink_metadata().is_ok();
+        wanted || place::find(path).is_some_and(once)
+    }
+
+    fn update(&self, clone: &Clone, account: &mut Account) -> Result<(), UpdateError> {
+        let Some(head) = clone.head().filter(|_| self.may_follow(clone)) else { return Ok(()) };
+        let wait = self.wait.max(MOMENT);
+        let Some(_lock) = clone.desk.update(wait, self.cancel).map_err(clone.failed("lock"))? else {
+            return Err(clone.busy(wait));
+        };
+        // What a killed run left of its gits. Only who holds the lock may say so.
+        let _ = processes::clear_leftovers(clone.desk.path().as_os_str());
+        if clone.desk.journal().map_err(clone.failed("read the journal of"))?.is_some() {
+            recover(clone, self.cancel)?;
+        }
+        let current = Current::of(clone, head, self.environment)?;
+        if let Some(commit) = current.restore {
+            self.check_out(clone, commit, None, account)?;
+        }
+        let runner = LocalRunner::new(clone.desk.path());
+        let (environment, cancel) = (self.environment, self.cancel);
+        let git = Git { runner: &runner, environment, cancel, timeout: self.timeout };
+        let Some(upstream) = current.upstream(clone, head)? else { return Ok(()) };
+        let tip = clone.tip(&git, &upstream)?;
+        self.take(clone, &git, &upstream, tip, &current, account)
+    }
+
+    /// A quick look that needs no lock: a work tree that never held this file in a commit, or that nobody may follow,
+    /// is none of ours.
+    fn may_follow(&self, clone: &Clone) -> bool {
+        let committed = [clone.head(), clone.last_taken()].into_iter().flatten().any(|commit| clone.tracks(commit));
+        let file = clone.top.join(&clone.entry);
+        committed && !Config::load(file, self.environment).is_ok_and(|config| config.self_update.enabled == Some(false))
+    }
+
+    /// Takes the tip, if it is new and good.
+    fn take(
+        &self,
+        clone: &Clone,
+        git: &Git<'_>,
+        upstream: &Upstream,
+        tip: Oid,
+        current: &Current,
+        account: &mut Account,
+    ) -> Result<(), UpdateError> {
+        let taken = clone.taken(upstream);
+        let head = clone.head();
+        let ahead = || head.is_some_and(|head| clone.repository.graph_descendant_of(head, tip).unwrap_or(false));
+        if head == Some(tip) && clone.branch().as_ref() == Some(&upstream.local) {
+            return clone.take(tip, Some(upstream)).map_err(clone.failed("write in"));
+        }
+        if taken == Some(tip) || taken.is_none() && ahead() {
+            if let Some(head) = head.filter(|head| *head != tip) {
+                account.notes.push(format!("the configuration has commits of this host's own: {}", clone.told(head)));
+            }
+            return Ok(());
+        }
+        match &current.signers {
+            Some(Ok(signers)) => sign::verify(clone, git, tip, signers)?,
+            Some(Err(reason)) => return Err(UpdateError::Signers { reason: reason.clone() }),
+            None => {}
+        }
+        let Judged { text, config } = judge::here(clone, tip, self.environment)?;
+        if let Err(problems) = config {
+            account.wanted = text.as_deref().and_then(judge::required_version);
+            return Err(judge::broken(clone, tip, taken, problems, self.environment));
+        }
+        self.check_out(clone, tip, Some(upstream), account)
+    }
+
+    /// Brings the work tree to a commit once nobody uses it.
+    fn check_out(
+        &self,
+        clone: &Clone,
+        commit: Oid,
+        upstream: Option<&Upstream>,
+        account: &mut Account,
+    ) -> Result<(), UpdateError> {
+        // Who only reads the configuration is done in a moment; another run is not.
+        let wait = self.wait.max(BREATH);
+        let Some(_alone) = clone.desk.write(wait, self.cancel).map_err(clone.failed("lock"))? else {
+            return Err(clone.busy(wait));
+        };
+        let kept = checkout::checkout(clone, commit, upstream, self.clock.now())?;
+        if let Some(upstream) = upstream {
+            clone.take(commit, Some(upstream)).map_err(clone.failed("write in"))?;
+        }
+        account.notes.push(format!("the configuration is now that of commit {}", clone.told(commit).brief()));
+        if let Some(kept) = kept {
+            account.failures.push(kept_aside(clone, &kept));
+        }
+        Ok(())
+    }
+
+    /// Renews the program where a configuration needs a newer one; says whether a newer one is in place.
+    fn renew(&self, config: &Config, account: &mut Account) -> bool {
+        let Some((path, renewed)) = self.program else { return false };
+        // The command is that of the configuration that holds, whichever wants the version.
+        let wanted = [account.wanted.as_ref(), config.self_update.required_version.as_ref()];
+        let program = Program {
+            path,
+            version: env!("CARGO_PKG_VERSION"),
+            renewed,
+            environment: self.environment,
+            runner: &LocalRunner::default(),
+            cancel: self.cancel,
+        };
+        let Some(wanted) = wanted.into_iter().flatten().find(|wanted| program.is_too_old(wanted)) else { return false };
+        let directory = config.path.parent().unwrap_or(Path::new("/"));
+        match program.renew(wanted, &config.self_update, directory) {
+            Ok(()) => true,
+            Err(mut failure) => {
+                failure.message = Redactor::new(config.secrets()).redact(&failure.message).into_owned();
+                account.failures.push(failure);
+                false
+            }
+        }
+    }
+}
+
+/// Tells of local changes, and how to get them back.
+fn kept_aside(clone: &Clone, kept: &checkout::Kept) -> Diagnosis {
+    const SHOWN: usize = 5;
+    let top = clone.top.display();
+    let mut what: Vec<String> = kept.paths.iter().take(SHOWN).map(|path| path.display().to_string()).collect();
+    if kept.paths.len() > SHOWN {
+        what.push(format!("{} more", kept.paths.len() - SHOWN));
+    }
+    if what.is_empty() {
+        what.push("commits that were made here".to_owned());
+    }
+    let name = &kept.name;
+    let message = format!(
+        "changes made on this host in {top} gave way to its repository's: {}; they are kept as {name}",
+        what.join(", ")
+    );
+    let hint = format!(
+        "look at them with `git -C {top} log -p -3 {name}`, and bring what is of use into the repository itself"
+    );
+    error::diagnosis(Kind::SelfUpdate, message, Retry::No, hint)
+}

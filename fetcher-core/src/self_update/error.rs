@@ -1,0 +1,250 @@
+//! What can go wrong while a configuration follows its repository, and what it means for a report.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::config::ConfigError;
+use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::git::{Failure, GitError};
+use crate::plain::plain;
+
+/// A commit, as people are told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Its name in hexadecimal.
+    pub commit: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// Who wrote it, with the mail address.
+    pub author: String,
+}
+
+impl Told {
+    pub(super) fn of(commit: &git2::Commit<'_>) -> Self {
+        let author = commit.author();
+        let text = |bytes: &[u8]| plain(&String::from_utf8_lossy(bytes)).replace('\n', " ");
+        Self {
+            commit: commit.id().to_string(),
+            subject: text(commit.summary_bytes().unwrap_or_default()),
+            author: format!("{} <{}>", text(author.name_bytes()), text(author.email_bytes())),
+        }
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?}, by {})", &self.commit[..12.min(self.commit.len())], self.subject, self.author)
+    }
+}
+
+/// Why a configuration did not follow its repository.
+#[derive(Debug, Error)]
+pub enum UpdateError {
+    /// Git could not do it.
+    #[error("the configuration's repository could not be followed, so what is here is used: {0}")]
+    Git(#[from] GitError),
+    /// The clone cannot be read or changed.
+    #[error("cannot {action} the configuration's clone {top:?}: {source}")]
+    Repository {
+        /// What was tried.
+        action: &'static str,
+        /// The clone.
+        top: PathBuf,
+        /// What is wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The clone belongs to somebody else, who could let git run anything.
+    #[error("the configuration's clone {top:?} belongs to another user, so it is not followed")]
+    Ownership {
+        /// The clone.
+        top: PathBuf,
+    },
+    /// It is to be followed, but there is nothing to follow.
+    #[error("the configuration's clone {top:?} cannot be followed: {reason}")]
+    NoUpstream {
+        /// The clone.
+        top: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// Somebody else updates it, or reads it.
+    #[error(
+        "the configuration's clone {top:?} is in use by another run for longer than {waited:?}; this run uses it as it is"
+    )]
+    Busy {
+        /// The clone.
+        top: PathBuf,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// Somebody is in the middle of a merge, a rebase or the like.
+    #[error("somebody is in the middle of a {what} in the configuration's clone {top:?}, so it is left alone")]
+    Underway {
+        /// The clone.
+        top: PathBuf,
+        /// What is under way.
+        what: String,
+    },
+    /// The new tip is not signed by whom it has to be.
+    #[error(
+        "the new configuration is refused, and the last good one is used: commit {commit} is not signed by one of the allowed signers: {reason}"
+    )]
+    Unsigned {
+        /// The commit.
+        commit: Told,
+        /// What git says of its signature.
+        reason: String,
+    },
+    /// Who may sign is not known, so that nothing is taken.
+    #[error("nothing new is taken, for the allowed signers are not known: {reason}")]
+    Signers {
+        /// Why not.
+        reason: String,
+    },
+    /// The new configuration is wrong.
+    #[error("the new configuration is broken, and the last good one is used: commit {commit}\n{problems}")]
+    Broken {
+        /// The commit that broke it.
+        commit: Told,
+        /// The file inside the repository.
+        file: PathBuf,
+        /// Everything that is wrong with it.
+        problems: ConfigError,
+    },
+}
+
+impl UpdateError {
+    pub(super) fn repository(
+        action: &'static str,
+        top: &Path,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Repository { action, top: top.to_owned(), source: source.into() }
+    }
+
+    /// The failure as a report has it.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let (kind, retry, hint) = self.meaning();
+        Diagnosis { place: self.place(), ..diagnosis(kind, self.to_string(), retry, hint) }
+    }
+
+    fn place(&self) -> Place {
+        match self {
+            Self::Broken { file, problems, .. } => {
+                let first = problems.problems.first();
+                let line = first.map(|problem| problem.line).filter(|line| *line > 0);
+                let line = line.and_then(|line| u32::try_from(line).ok());
+                Place { file: Some(file.clone()), line, ..Place::default() }
+            }
+            Self::Repository { top, .. }
+            | Self::Ownership { top }
+            | Self::NoUpstream { top, .. }
+            | Self::Busy { top, .. }
+            | Self::Underway { top, .. } => Place { file: Some(top.clone()), ..Place::default() },
+            Self::Git(_) | Self::Unsigned { .. } | Self::Signers { .. } => Place::default(),
+        }
+    }
+
+    fn meaning(&self) -> (Kind, Retry, String) {
+        let (kind, retry, hint) = match self {
+            Self::Git(error) => return of_git(error.failure()),
+            Self::Repository { source, .. } => {
+                let denied = source.downcast_ref::<io::Error>().is_some_and(|error| {
+                    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+                });
+                let hint = if denied {
+                    "let the user that runs the fetcher write there (systemd: ReadWritePaths=), or set \
+                     self-update.enabled = false"
+                } else {
+                    "look at the clone with `git status` and `git fsck`; if it is broken, move it away and clone anew \
+                     with `bst-fetcher init --from`"
+                };
+                (Kind::SelfUpdate, Retry::Once, hint)
+            }
+            Self::Ownership { .. } => (
+                Kind::SelfUpdate,
+                Retry::No,
+                "give it to the user that runs the fetcher (chown -R), add it to git's safe.directory, or set \
+                 self-update.enabled = false",
+            ),
+            Self::NoUpstream { .. } => (
+                Kind::SelfUpdate,
+                Retry::No,
+                "run `git branch --set-upstream-to=origin/BRANCH` in it, or set self-update.branch, or \
+                 self-update.enabled = false",
+            ),
+            Self::Busy { .. } => (
+                Kind::SelfUpdate,
+                Retry::Yes,
+                "the next run follows; if this lasts, see which run never ends, or wait longer with --lock-wait",
+            ),
+            Self::Underway { .. } => {
+                (Kind::SelfUpdate, Retry::No, "end it there, or take it back with `git … --abort`")
+            }
+            Self::Unsigned { .. } => (
+                Kind::SelfUpdate,
+                Retry::No,
+                "let one of the allowed signers sign a commit at the branch's tip (git commit -S); if nobody of yours \
+                 made this commit, find out who did",
+            ),
+            Self::Signers { .. } => {
+                (Kind::SelfUpdate, Retry::No, "mend the file that self-update.allowed-signers names on this host")
+            }
+            Self::Broken { file, .. } => {
+                let hint = format!("mend {} in the configuration's repository: the next run takes it", file.display());
+                return (Kind::Configuration, Retry::No, hint);
+            }
+        };
+        (kind, retry, hint.to_owned())
+    }
+}
+
+/// A failure of self-update, about no place.
+pub(super) fn diagnosis(kind: Kind, message: String, retry: Retry, hint: impl Into<String>) -> Diagnosis {
+    let hint = hint.into();
+    Diagnosis { kind, element: None, stage: None, message, retry, actor: Actor::Host, hint, place: Place::default() }
+}
+
+fn of_git(failure: Failure) -> (Kind, Retry, String) {
+    let (retry, hint) = match failure {
+        Failure::Dns
+        | Failure::Unreachable
+        | Failure::RateLimited
+        | Failure::ServerError
+        | Failure::TimedOut
+        | Failure::Killed => {
+            (Retry::Yes, "the next run tries again; if it lasts, see whether this host reaches the git server")
+        }
+        Failure::Unauthorised | Failure::HostKey | Failure::Tls => (
+            Retry::No,
+            "give this user's git what it needs for this server: a key, a credential helper, the server's key in \
+             known_hosts, or its authority; `git fetch` in the clone has to work without a question",
+        ),
+        Failure::NotFound | Failure::RefMissing => (
+            Retry::Once,
+            "see whether the repository and the branch are still there, and may be read from here; \
+             `git remote set-url` and self-update.branch change them",
+        ),
+        Failure::DiskFull => (Retry::No, "make space on the file system of the configuration's clone"),
+        Failure::Permission => (Retry::No, "let the user that runs the fetcher write into the configuration's clone"),
+        Failure::Ownership => {
+            (Retry::No, "the repository belongs to another user: see `safe.directory` in git-config(1)")
+        }
+        Failure::Protocol | Failure::Configuration => {
+            (Retry::No, "correct the address with `git remote set-url` in the configuration's clone")
+        }
+        Failure::Tool => {
+            (Retry::No, "install git, 2.31 or newer (2.34 for ssh signatures), and see that it is in PATH")
+        }
+        Failure::Corrupt | Failure::Repository => {
+            (Retry::Once, "run `git fsck` in the configuration's clone; move it away and clone it anew if it is broken")
+        }
+        Failure::Cancelled => (Retry::Yes, "the next run follows"),
+        Failure::Unknown => (Retry::Once, "run `git fetch` by hand in the configuration's clone"),
+    };
+    (Kind::SelfUpdate, retry, hint.to_owned())
+}

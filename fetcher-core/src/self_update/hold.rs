@@ -1,0 +1,123 @@
+//! Locks on a configuration's clone, and the journal of a checkout under way.
+//!
+//! All of it is in `bst-fetcher` inside the clone's git directory. Whoever updates holds `update.lock`; who reads the
+//! work tree shares `tree.lock`, a run until its end; who changes the work tree has that one alone. They are the
+//! kernel's locks: they end with their holder.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cancel::Cancel;
+use crate::whole::write_whole_with;
+
+/// How often a lock that somebody else holds is tried.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The desk of self-update inside a git directory.
+#[derive(Debug, Clone)]
+pub(super) struct Desk(PathBuf);
+
+/// A checkout that was begun, and has to be brought to its end before anybody reads the work tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Journal {
+    /// The version of this format, [`Journal::VERSION`].
+    pub(super) version: u32,
+    /// The commit that the work tree becomes.
+    pub(super) commit: String,
+    /// The local branch that then names it, in full.
+    pub(super) branch: String,
+    /// The reference that says what was taken from upstream: it names the commit too, where it was taken from there.
+    pub(super) taken: bool,
+}
+
+impl Journal {
+    pub(super) const VERSION: u32 = 1;
+}
+
+impl Desk {
+    pub(super) fn new(git_directory: &Path) -> Self {
+        Self(git_directory.join("bst-fetcher"))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the directory, for what is confidential as well.
+    pub(super) fn make(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.0)
+    }
+
+    /// Shares the work tree with other readers; none where nothing was ever updated here and nothing can be.
+    pub(super) fn read(&self, wait: Duration, cancel: &Cancel) -> io::Result<Option<File>> {
+        let path = self.0.join("tree.lock");
+        // A reader may lack the right to write here.
+        let opened = self.open("tree.lock").or_else(|_| File::open(&path));
+        match opened {
+            Ok(file) => patient(&file, File::try_lock_shared, wait, cancel).map(|held| held.then_some(file)),
+            Err(_) if !path.exists() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has the work tree alone; none where somebody reads it for longer than `wait`.
+    pub(super) fn write(&self, wait: Duration, cancel: &Cancel) -> io::Result<Option<File>> {
+        let file = self.open("tree.lock")?;
+        Ok(patient(&file, File::try_lock, wait, cancel)?.then_some(file))
+    }
+
+    /// Is the only one that updates; none where somebody else does for longer than `wait`.
+    pub(super) fn update(&self, wait: Duration, cancel: &Cancel) -> io::Result<Option<File>> {
+        let file = self.open("update.lock")?;
+        Ok(patient(&file, File::try_lock, wait, cancel)?.then_some(file))
+    }
+
+    fn open(&self, name: &str) -> io::Result<File> {
+        self.make()?;
+        File::options().create(true).truncate(false).write(true).open(self.0.join(name))
+    }
+
+    pub(super) fn journal(&self) -> io::Result<Option<Journal>> {
+        match fs::read(self.0.join("journal")) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// From here on the checkout is brought to its end, whatever happens.
+    pub(super) fn begin(&self, journal: &Journal) -> io::Result<()> {
+        write_whole_with(&self.0.join("journal"), |file| {
+            serde_json::to_writer(&mut *file, journal)?;
+            file.sync_all()
+        })?;
+        File::open(&self.0)?.sync_all()
+    }
+
+    pub(super) fn end(&self) -> io::Result<()> {
+        fs::remove_file(self.0.join("journal"))
+    }
+}
+
+/// Tries a lock until it is had, says whether it was.
+fn patient(
+    file: &File,
+    lock: impl Fn(&File) -> Result<(), TryLockError>,
+    wait: Duration,
+    cancel: &Cancel,
+) -> io::Result<bool> {
+    let until = Instant::now() + wait;
+    loop {
+        match lock(file) {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() >= until || cancel.wait(LOOK) => return Ok(false),
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Reading a configuration from a commit, as it would be read after a checkout.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use git2::Oid;
+
+use super::clone::Clone;
+use super::error::{Told, UpdateError};
+use super::view::{Elsewhere, Found, View};
+use crate::config::{Config, ConfigError, Problem};
+use crate::environment::Environment;
+
+/// As many commits are looked at for the one that broke the configuration.
+const FAR: usize = 100;
+
+/// A configuration as it is in a commit, and its text as far as there is one.
+pub(super) struct Judged {
+    pub(super) text: Option<String>,
+    pub(super) config: Result<Config, ConfigError>,
+}
+
+/// Judges the configuration of a commit as a run on this host would.
+pub(super) fn here(clone: &Clone, commit: Oid, environment: &Environment) -> Result<Judged, UpdateError> {
+    Ok(judge(&clone.view(commit, clone.here())?, &clone.entry, environment))
+}
+
+/// Judges a configuration by the files of a view.
+pub(super) fn judge(view: &View<'_>, entry: &Path, environment: &Environment) -> Judged {
+    let file = view.top.join(entry);
+    match text(view, entry) {
+        Ok((text, place)) => {
+            let config = Config::parse(&text, &view.top.join(place), view, environment);
+            Judged { text: Some(text), config }
+        }
+        Err((message, advice)) => {
+            let (key, message, advice) = (String::new(), message, advice.to_owned());
+            let problem = Problem { file, line: 0, column: 0, key, message, advice };
+            Judged { text: None, config: Err(ConfigError { problems: vec![problem] }) }
+        }
+    }
+}
+
+/// The text of the configuration file, and where it is once links are followed.
+fn text(view: &View<'_>, entry: &Path) -> Result<(String, PathBuf), (String, &'static str)> {
+    const IN_IT: &str = "put the file itself into the repository";
+    let found = view.find(entry).map_err(|error| (format!("it cannot be read: {error}"), IN_IT))?;
+    let (blob, place) = match found {
+        Found::File(blob, place) => (blob, place),
+        Found::Directory => return Err(("it is a directory".to_owned(), IN_IT)),
+        Found::Nothing => {
+            let advice = "put it back, or let the host use another one: `ln -sfn` its config.toml to that file";
+            return Err(("it is no longer in the repository".to_owned(), advice));
+        }
+        Found::Submodule(path) => {
+            return Err((format!("it is in the submodule {}, which is not checked out", path.display()), IN_IT));
+        }
+        Found::Outside { .. } => {
+            return Err(("it is a symbolic link that leads out of the repository".to_owned(), IN_IT));
+        }
+    };
+    let text = view.text(blob).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => (format!("{error}"), "save it as UTF-8"),
+        io::ErrorKind::FileTooLarge => (error.to_string(), "see what it is; a configuration has a few kilobytes"),
+        _ => (format!("it cannot be read: {error}"), "run `git fsck` in the clone"),
+    })?;
+    Ok((text, place))
+}
+
+/// The error for a tip with a broken configuration: it names the commit of the tip's first-parent line that broke it in
+/// this way.
+pub(super) fn broken(
+    clone: &Clone,
+    tip: Oid,
+    known: Option<Oid>,
+    problems: ConfigError,
+    environment: &Environment,
+) -> UpdateError {
+    let mut culprit = tip;
+    let parents =
+        std::iter::successors(Some(tip), |commit| clone.repository.find_commit(*commit).ok()?.parent_id(0).ok());
+    for commit in parents.skip(1).take(FAR).take_while(|commit| Some(*commit) != known) {
+        match here(clone, commit, environment) {
+            Ok(Judged { config: Err(older), .. }) if same(&older, &problems) => culprit = commit,
+            Ok(_) | Err(_) => break,
+        }
+    }
+    UpdateError::Broken { commit: clone.told(culprit), file: clone.entry.clone(), problems }
+}
+
+/// Whether the same is wrong, be it at other lines.
+fn same(one: &ConfigError, other: &ConfigError) -> bool {
+    let what = |error: &ConfigError| -> BTreeSet<(String, String)> {
+        error.problems.iter().map(|problem| (problem.key.clone(), problem.message.clone())).collect()
+    };
+    what(one) == what(other)
+}
+
+/// The version of the program that a configuration wants, though it cannot be read by this one.
+pub(super) fn required_version(text: &str) -> Option<String> {
+    let table: toml::Table = text.parse().ok()?;
+    table.get("self-update")?.get("required-version")?.as_str().map(str::to_owned)
+}
+
+/// The configuration of a commit as far as it can be judged without the host that it is for: what the host has to have
+/// is taken to be there.
+pub(super) fn anywhere(clone: &Clone, commit: Oid, environment: &Environment) -> Option<Config> {
+    let noted = RefCell::default();
+    let view = clone.view(commit, Elsewhere::OnTheHost(&noted)).ok()?;
+    let (text, _) = text(&view, &clone.entry).ok()?;
+    let (environment, _) = with_variables(&text, environment);
+    judge(&view, &clone.entry, &environment).config.ok()
+}
+
+/// The environment with a value for every variable that a text names and that is not set, and the names of those.
+pub(super) fn with_variables(text: &str, environment: &Environment) -> (Environment, Vec<String>) {
+    let mut whole = environment.clone();
+    let mut missing = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            rest = after;
+        } else if let Some((name, after)) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+            let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            if is_name && whole.get(name).is_none() {
+                // It passes for most of what a variable may stand for: a port, part of an address, a name. A
+                // directory has to be one that no repository has.
+                let value = if name.ends_with("DIRECTORY") || name.ends_with("DIR") { "/nowhere" } else { "1" };
+                whole.set(name, value);
+                missing.push(name.to_owned());
+            }
+            rest = after;
+        }
+    }
+    (whole, missing)
+}
+
+impl Told {
+    /// A commit in a few words, for a note.
+    pub(super) fn brief(&self) -> String {
+        format!("{} ({})", &self.commit[..12.min(self.commit.len())], self.subject)
+    }
+}

@@ -1,0 +1,184 @@
+//! A commit's files, where they would be in the work tree: what a configuration is judged by before it is taken.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use git2::{ObjectType, Oid, Repository, Tree};
+
+use super::place::parts;
+use crate::config::{Disk, Files, LARGEST, Seen};
+
+/// As many symbolic links are followed as the kernel would (`path_resolution(7)`).
+const LINKS: usize = 40;
+/// Of a symbolic link in a tree.
+const LINK: i32 = 0o120_000;
+
+/// What a path of a commit leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A file, and where it is once all links are followed.
+    File(Oid, PathBuf),
+    Directory,
+    Nothing,
+    /// Something inside a submodule, of which this is the path.
+    Submodule(PathBuf),
+    /// Somewhere outside the work tree.
+    Outside {
+        /// Whether a symbolic link of the commit led there.
+        by_link: bool,
+    },
+}
+
+/// What is done about files that a commit does not have.
+#[derive(Debug)]
+pub(super) enum Elsewhere<'e> {
+    /// They are looked for on this host. What the checked-out commit has and this one has not is going to be gone.
+    Here {
+        /// The commit's tree that is checked out.
+        now: Option<Oid>,
+    },
+    /// They are on another host: what is outside the work tree, or ignored in it, is taken to be there, and noted.
+    OnTheHost(&'e RefCell<Vec<PathBuf>>),
+}
+
+/// A commit's tree as [`Files`].
+pub(super) struct View<'r> {
+    pub(super) repository: &'r Repository,
+    pub(super) tree: Tree<'r>,
+    pub(super) top: &'r Path,
+    pub(super) elsewhere: Elsewhere<'r>,
+}
+
+impl View<'_> {
+    /// Follows a path inside the work tree as the kernel would after a checkout.
+    pub(super) fn find(&self, path: &Path) -> io::Result<Found> {
+        let mut todo: VecDeque<OsString> = parts(path);
+        let (mut at, mut links) = (PathBuf::new(), 0);
+        while let Some(part) = todo.pop_front() {
+            if part == ".." {
+                if !at.pop() {
+                    return Ok(Found::Outside { by_link: links > 0 });
+                }
+                continue;
+            }
+            at.push(&part);
+            let Ok(entry) = self.tree.get_path(&at) else { return Ok(Found::Nothing) };
+            match entry.kind() {
+                Some(ObjectType::Tree) => {}
+                Some(ObjectType::Commit) => return Ok(Found::Submodule(at)),
+                Some(ObjectType::Blob) if entry.filemode() == LINK => {
+                    links += 1;
+                    if links > LINKS {
+                        return Err(io::Error::other("too many symbolic links"));
+                    }
+                    let target = PathBuf::from(OsString::from_vec(self.bytes(entry.id())?));
+                    at.pop();
+                    if target.is_absolute() {
+                        let Ok(inside) = target.strip_prefix(self.top) else {
+                            return Ok(Found::Outside { by_link: true });
+                        };
+                        at = PathBuf::new();
+                        todo = parts(inside).into_iter().chain(todo).collect();
+                    } else {
+                        todo = parts(&target).into_iter().chain(todo).collect();
+                    }
+                }
+                Some(ObjectType::Blob) if todo.is_empty() => return Ok(Found::File(entry.id(), at)),
+                _ => return Ok(Found::Nothing),
+            }
+        }
+        Ok(Found::Directory)
+    }
+
+    /// A blob's text, its size looked at first.
+    pub(super) fn text(&self, blob: Oid) -> io::Result<String> {
+        String::from_utf8(self.bytes(blob)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    pub(super) fn bytes(&self, blob: Oid) -> io::Result<Vec<u8>> {
+        let odb = self.repository.odb().map_err(io::Error::other)?;
+        let (size, _) = odb.read_header(blob).map_err(io::Error::other)?;
+        if size as u64 > LARGEST {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 4 MiB"));
+        }
+        let blob = self.repository.find_blob(blob).map_err(io::Error::other)?;
+        Ok(blob.content().to_owned())
+    }
+
+    /// The file that a path stands for: in the commit, or elsewhere.
+    fn locate(&self, path: &Path) -> io::Result<Place> {
+        let Ok(inside) = path.strip_prefix(self.top) else { return Ok(Place::Elsewhere) };
+        match self.find(inside)? {
+            Found::File(blob, _) => Ok(Place::Here(blob)),
+            Found::Directory => Ok(Place::Directory),
+            Found::Outside { by_link: false } => Ok(Place::Elsewhere),
+            Found::Outside { by_link: true } => Err(io::Error::other(
+                "it is a symbolic link that leads out of the repository: name the file itself instead",
+            )),
+            Found::Submodule(at) => Err(io::Error::other(format!(
+                "it is in the submodule {}, and submodules of the configuration's repository are not checked out: put \
+                 the file into the repository itself",
+                at.display()
+            ))),
+            Found::Nothing => match &self.elsewhere {
+                Elsewhere::Here { now } if now.is_some_and(|now| self.tracked(now, inside)) => {
+                    Err(io::Error::new(io::ErrorKind::NotFound, "the commit does not have it"))
+                }
+                Elsewhere::OnTheHost(_) if !self.repository.is_path_ignored(inside).unwrap_or(false) => {
+                    Err(io::Error::new(io::ErrorKind::NotFound, "the commit does not have it"))
+                }
+                Elsewhere::Here { .. } | Elsewhere::OnTheHost(_) => Ok(Place::Elsewhere),
+            },
+        }
+    }
+
+    fn tracked(&self, tree: Oid, path: &Path) -> bool {
+        self.repository.find_tree(tree).is_ok_and(|tree| tree.get_path(path).is_ok())
+    }
+}
+
+enum Place {
+    Here(Oid),
+    Directory,
+    Elsewhere,
+}
+
+impl Files for View<'_> {
+    fn look(&self, path: &Path) -> io::Result<Seen> {
+        match self.locate(path)? {
+            // Who may read it is seen when it is checked out.
+            Place::Here(_) => Ok(Seen { is_file: true, open_to_all: false }),
+            Place::Directory => Ok(Seen { is_file: false, open_to_all: false }),
+            Place::Elsewhere => match &self.elsewhere {
+                Elsewhere::Here { .. } => Disk.look(path),
+                Elsewhere::OnTheHost(noted) => {
+                    noted.borrow_mut().push(path.to_owned());
+                    Ok(Seen { is_file: true, open_to_all: false })
+                }
+            },
+        }
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        match self.locate(path)? {
+            Place::Here(blob) => self.text(blob),
+            Place::Directory => Err(io::Error::other("it is not an ordinary file")),
+            Place::Elsewhere => match &self.elsewhere {
+                Elsewhere::Here { .. } => Disk.read(path),
+                Elsewhere::OnTheHost(noted) => {
+                    noted.borrow_mut().push(path.to_owned());
+                    Ok(String::new())
+                }
+            },
+        }
+    }
+}
+
+/// A path of git's, whose bytes are those of the file system.
+pub(super) fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
