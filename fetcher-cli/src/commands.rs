@@ -53,7 +53,12 @@ impl Context {
 
     /// The configuration file.
     pub(crate) fn path(&self) -> Result<PathBuf, u8> {
-        Config::discover(self.config.as_deref(), &self.environment).map_err(|error| told(&error))
+        self.discover().map_err(|error| told(&error))
+    }
+
+    /// The configuration file, or why there is none.
+    pub(crate) fn discover(&self) -> Result<PathBuf, ConfigError> {
+        Config::discover(self.config.as_deref(), &self.environment)
     }
 }
 

@@ -7,7 +7,9 @@ use fetcher_core::config::ConfigError;
 use fetcher_core::report::Outcome;
 use fetcher_core::self_update::{self, Loaded};
 use fetcher_core::state::{LockError, Store};
-use fetcher_core::{Cancel, Diagnosis, Event, Fetcher, FetcherError, RunReport, Selection, SelfUpdate, SystemClock};
+use fetcher_core::{
+    Cancel, Config, Diagnosis, Event, Fetcher, FetcherError, RunReport, Selection, SelfUpdate, SystemClock,
+};
 
 use super::{CONFIGURATION, Context, LOCKED, NONE_SUCCEEDED, OK, PANICKED, SOME_FAILED, USAGE, told};
 use crate::cli::RunArgs;
@@ -15,18 +17,18 @@ use crate::progress::Progress;
 use crate::{panics, renewal, say, signals, summary};
 
 pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
-    let path = match context.path() {
+    let path = match context.discover() {
         Ok(path) => path,
-        Err(status) => return Ok(status),
+        Err(error) => return Ok(no_configuration(context, &args, &error, &[])),
     };
     let cancel = Cancel::new();
     let caught = signals::listen(cancel.clone())?;
-    let Followed { loaded, failures, notes } = follow(context, &args, &path, &cancel);
+    let Followed { loaded, failures, mut notes } = follow(context, &args, &path, &cancel);
     let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
-            say(summary::failures(&failures).trim_end());
-            return Ok(caught.status().unwrap_or_else(|| told(&error)));
+            let status = no_configuration(context, &args, &error, &failures);
+            return Ok(caught.status().unwrap_or(status));
         }
     };
     let selection = Selection {
@@ -37,6 +39,9 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
         lock_wait: args.lock_wait,
     };
     let Loaded { config, commit, held } = loaded;
+    if let Err(error) = config.keep(&path, &context.environment) {
+        notes.push(format!("no copy of the configuration could be kept: {error}"));
+    }
     let store = Store::new(&config.state_dir);
     let fetcher =
         Fetcher::new(config, context.environment.clone()).configured_by(commit, failures.clone()).cancel(cancel);
@@ -75,6 +80,16 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
         say(summary::render(&report, &directory, whole && !args.dry_run).trim_end());
     }
     Ok(caught.status().unwrap_or_else(|| status(&report)))
+}
+
+/// Tells, also by the notifiers of the last good configuration, that this one cannot be used.
+fn no_configuration(context: &Context, args: &RunArgs, error: &ConfigError, failures: &[Diagnosis]) -> u8 {
+    say(summary::failures(failures).trim_end());
+    let last_good = || Config::last_good(context.config.as_deref(), &context.environment);
+    if let Some(config) = (!args.dry_run).then(last_good).flatten() {
+        untold(&Fetcher::new(config, context.environment.clone()).tell_configuration(error, failures));
+    }
+    told(error)
 }
 
 /// Says what could not be told, so that cron's mail does.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::files::{Disk, Files, Seen};
+use super::place::Places;
 use super::{Config, load};
 use crate::environment::Environment;
 use crate::names::digest;
@@ -45,12 +46,18 @@ impl Config {
         write_private(&copy, &kept)
     }
 
-    /// The last configuration in the file `path` that was [kept](Config::keep), if any was: to tell by its notifiers
-    /// what is wrong with the one that is there now. A file that it names and that has vanished is no error here, for
-    /// that may be what is wrong.
-    pub fn last_good(path: &Path, environment: &Environment) -> Option<Self> {
-        let kept: Kept = serde_json::from_slice(&fs::read(copy_of(path, environment)?).ok()?).ok()?;
-        load::parse(&kept.text, path, &kept.place, &Lenient, environment).ok()
+    /// The last configuration that was [kept](Config::keep), if any was, of the file that [`Config::discover`] is about:
+    /// to tell by its notifiers what is wrong with the one that is there now. A file that it names and that has vanished
+    /// is no error here, for that may be what is wrong.
+    pub fn last_good(explicit: Option<&Path>, environment: &Environment) -> Option<Self> {
+        let places = match Self::places(explicit, environment) {
+            Places::Named(file) => vec![file],
+            Places::Usual(all) => all,
+        };
+        places.iter().find_map(|path| {
+            let kept: Kept = serde_json::from_slice(&fs::read(copy_of(path, environment)?).ok()?).ok()?;
+            load::parse(&kept.text, path, &kept.place, &Lenient, environment).ok()
+        })
     }
 }
 
@@ -87,15 +94,15 @@ mod tests {
         let environment = Environment::from_iter([("HOME", directory.path().to_str().unwrap())]);
         fs::write(&token, "t0ken").unwrap();
         fs::write(&file, "[[project]]\nurl = 'https://h/x.git'\ngit = { token-file = 'token' }\n").unwrap();
-        assert!(Config::last_good(&file, &environment).is_none());
+        assert!(Config::last_good(Some(&file), &environment).is_none());
         Config::load(&file, &environment).unwrap().keep(&file, &environment).unwrap();
         fs::remove_file(token).unwrap();
         assert!(Config::load(&file, &environment).is_err());
-        let kept = Config::last_good(&file, &environment).unwrap();
+        let kept = Config::last_good(Some(&file), &environment).unwrap();
         assert_eq!(kept.projects[0].name.as_str(), "x");
         assert_eq!(kept.path, file.canonicalize().unwrap());
         fs::write(&file, "[[project]]\n").unwrap();
-        assert!(Config::last_good(&file, &environment).is_some());
+        assert!(Config::last_good(Some(&file), &environment).is_some());
         let copies = directory.path().join(".local/state/bst-fetcher/configurations");
         let copy = fs::read_dir(copies).unwrap().next().unwrap().unwrap();
         assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);

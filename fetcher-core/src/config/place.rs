@@ -19,12 +19,10 @@ impl Config {
     /// # Errors
     /// When none is named and none is there.
     pub fn discover(explicit: Option<&Path>, environment: &Environment) -> Result<PathBuf, ConfigError> {
-        let named = explicit.map(Path::to_owned).or_else(|| environment.get("BST_FETCHER_CONFIG").map(PathBuf::from));
-        if let Some(file) = named {
-            return Ok(file);
-        }
-        let own = Home::of(environment).map(|home| home.file());
-        let all: Vec<PathBuf> = own.into_iter().chain([Path::new("/etc/bst-fetcher").join(FILE)]).collect();
+        let all = match Self::places(explicit, environment) {
+            Places::Named(file) => return Ok(file),
+            Places::Usual(all) => all,
+        };
         // A link that leads nowhere is found too, so that what is wrong with it is said.
         let there = |file: &&PathBuf| !matches!(fs::symlink_metadata(file), Err(error) if missing(&error));
         if let Some(file) = all.iter().find(there) {
@@ -34,6 +32,24 @@ impl Config {
         let message = format!("there is no configuration (looked at {})", places.join(" and "));
         Err(ConfigError::of_file(&all[0], message, "write one with `bst-fetcher init`, or name one with --config"))
     }
+
+    /// Where a configuration is looked for.
+    pub(super) fn places(explicit: Option<&Path>, environment: &Environment) -> Places {
+        let named = explicit.map(Path::to_owned).or_else(|| environment.get("BST_FETCHER_CONFIG").map(PathBuf::from));
+        if let Some(file) = named {
+            return Places::Named(file);
+        }
+        let own = Home::of(environment).map(|home| home.file());
+        Places::Usual(own.into_iter().chain([Path::new("/etc/bst-fetcher").join(FILE)]).collect())
+    }
+}
+
+/// Where a configuration is looked for.
+pub(super) enum Places {
+    /// Where somebody says.
+    Named(PathBuf),
+    /// The first of these that is there.
+    Usual(Vec<PathBuf>),
 }
 
 fn missing(error: &io::Error) -> bool {

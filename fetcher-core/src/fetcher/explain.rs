@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::FetcherError;
 use crate::bst::environment::{EnvironmentError, Trouble};
 use crate::bst::version::ProbeError;
+use crate::config::ConfigError;
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
 use crate::git::{Failure, GitError, MissingBranch};
 use crate::names::{BranchName, RunId, Stage};
@@ -290,6 +291,19 @@ fn lock_held(error: &FetcherError) -> Diagnosis {
     let hint = "see what that process does (`bst-fetcher status`, ps), and end it if it hangs; if runs are this long, \
                 raise `fetcher.lock-alarm-after`";
     diagnosis(Kind::LockHeld, error.to_string(), Retry::Yes, Actor::Host, hint)
+}
+
+/// A configuration that cannot be used.
+pub(super) fn configuration(error: &ConfigError) -> Diagnosis {
+    let message = format!("nothing was done, for the configuration cannot be used:\n{error}");
+    let hint = "mend what is named; `bst-fetcher check` tells whether it is good";
+    let first = error.problems.first();
+    let place = Place {
+        file: first.map(|problem| problem.file.clone()),
+        line: first.and_then(|problem| u32::try_from(problem.line).ok()).filter(|line| *line > 0),
+        ..Place::default()
+    };
+    Diagnosis { place, ..diagnosis(Kind::Configuration, message, Retry::No, Actor::Host, hint) }
 }
 
 /// A panic of the program.

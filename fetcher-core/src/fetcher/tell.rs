@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Fetcher, FetcherError, explain};
+use crate::config::ConfigError;
 use crate::diagnosis::Diagnosis;
 use crate::names::RunId;
 use crate::notify::{self, Delivery, Desk, Frame, Host, Links, Notifier, NotifyError};
@@ -28,6 +29,13 @@ impl Fetcher {
     pub fn tell_error(&self, error: &FetcherError) -> Vec<Diagnosis> {
         let failure = explain::no_run(error, self.clock.now(), self.config.lock_alarm_after);
         self.tell(failure.as_slice())
+    }
+
+    /// Tells that there was no run because the configuration cannot be used, and of `failures` beside it: for a fetcher of
+    /// the [last good](crate::Config::last_good) one. Gives what failed of it.
+    pub fn tell_configuration(&self, error: &ConfigError, failures: &[Diagnosis]) -> Vec<Diagnosis> {
+        let all: Vec<_> = failures.iter().cloned().chain([explain::configuration(error)]).collect();
+        self.tell(&all)
     }
 
     /// Tells that a run ended by a panic of the program that embeds it; `what` is the panic's message. Gives what failed
