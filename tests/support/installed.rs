@@ -33,6 +33,8 @@ pub fn program(name: &str) -> PathBuf {
             .args(["-o", "DPkg::Lock::Timeout=300"])
             .args(arguments)
             .env("DEBIAN_FRONTEND", "noninteractive")
+            // No server among them is to be started (invoke-rc.d(8)).
+            .env("RUNLEVEL", "1")
             .stdout(Stdio::null())
             .status();
         let worked = status.as_ref().is_ok_and(std::process::ExitStatus::success);
