@@ -51,6 +51,14 @@ pub struct Diagnosis {
     pub place: Place,
 }
 
+impl Diagnosis {
+    /// A failure of no element and no stage, whose place is not known.
+    pub fn new(kind: Kind, message: impl Into<String>, retry: Retry, actor: Actor, hint: impl Into<String>) -> Self {
+        let (message, hint) = (message.into(), hint.into());
+        Self { kind, element: None, stage: None, message, retry, actor, hint, place: Place::default() }
+    }
+}
+
 /// Where a failure's cause is to be found; what is not known is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

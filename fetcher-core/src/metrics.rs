@@ -55,16 +55,8 @@ impl MetricsError {
             ),
             _ => (Kind::Permission, "Make the directory writable for the user that runs bst-fetcher."),
         };
-        Diagnosis {
-            kind,
-            element: None,
-            stage: None,
-            message: self.to_string(),
-            retry: Retry::Yes,
-            actor: Actor::Host,
-            hint: hint.to_owned(),
-            place: Place { file: Some(self.path.clone()), ..Place::default() },
-        }
+        let place = Place { file: Some(self.path.clone()), ..Place::default() };
+        Diagnosis { place, ..Diagnosis::new(kind, self.to_string(), Retry::Yes, Actor::Host, hint) }
     }
 }
 

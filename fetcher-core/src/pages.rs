@@ -123,16 +123,8 @@ impl PublishError {
                 ),
             },
         };
-        Diagnosis {
-            kind,
-            element: None,
-            stage: None,
-            message: self.to_string(),
-            retry: Retry::Yes,
-            actor: Actor::Host,
-            hint: hint.to_owned(),
-            place: Place { file: Some(path.clone()), ..Place::default() },
-        }
+        let place = Place { file: Some(path.clone()), ..Place::default() };
+        Diagnosis { place, ..Diagnosis::new(kind, self.to_string(), Retry::Yes, Actor::Host, hint) }
     }
 }
 

@@ -12,8 +12,6 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::bst::Bst;
 use crate::bst::dialect::{Action, Elements};
 use crate::bst::messages::ElementState;
@@ -222,7 +220,7 @@ impl Pipeline<'_> {
     }
 
     fn skipped(&self, variant: Option<&VariantConfig>, stage: Stage, reason: &str) -> StageReport {
-        let mut report = empty_report(stage, variant, self.clock.now());
+        let mut report = StageReport::new(stage, variant.map(|variant| variant.name.clone()), self.clock.now());
         report.outcome = Outcome::Skipped;
         report.skipped = Some(reason.to_owned());
         report
@@ -247,25 +245,6 @@ fn blocked_by(track: &StageReport) -> Option<String> {
 
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
-}
-
-fn empty_report(stage: Stage, variant: Option<&VariantConfig>, started: Timestamp) -> StageReport {
-    StageReport {
-        stage,
-        variant: variant.map(|variant| variant.name.clone()),
-        outcome: Outcome::Ok,
-        skipped: None,
-        attempts: 0,
-        started,
-        seconds: 0.0,
-        bst_seconds: 0.0,
-        elements: crate::report::Elements::default(),
-        bytes: 0,
-        changes: Vec::new(),
-        failures: Vec::new(),
-        notes: Vec::new(),
-        log: None,
-    }
 }
 
 /// The elements of a listing that no fetch can be asked for: those without a ref that tracking did not give one.

@@ -159,6 +159,28 @@ pub struct StageReport {
     pub log: Option<PathBuf>,
 }
 
+impl StageReport {
+    /// The report of a stage that starts now: good so far, and with nothing done.
+    pub fn new(stage: Stage, variant: Option<VariantName>, started: Timestamp) -> Self {
+        Self {
+            stage,
+            variant,
+            outcome: Outcome::Ok,
+            skipped: None,
+            attempts: 0,
+            started,
+            seconds: 0.0,
+            bst_seconds: 0.0,
+            elements: Elements::default(),
+            bytes: 0,
+            changes: Vec::new(),
+            failures: Vec::new(),
+            notes: Vec::new(),
+            log: None,
+        }
+    }
+}
+
 /// Elements as bst's pipeline summary counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::bst::child_environment;
 use crate::cancel::Cancel;
 use crate::config::{UploadConfig, UploadTarget};
-use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::diagnosis::{Actor, Diagnosis, Kind, Retry};
 use crate::environment::Environment;
 use crate::names::RunId;
 use crate::runner::{Exit, Invocation, Runner, RunnerError};
@@ -127,16 +127,7 @@ impl UploadError {
             UploadError::Runner(_) | UploadError::Command { .. } => "run upload.command by hand in fetcher.publish-dir",
             UploadError::Unsupported => "set upload.command, or build with the feature",
         };
-        Diagnosis {
-            kind: Kind::Upload,
-            element: None,
-            stage: None,
-            message: self.to_string(),
-            retry: Retry::Yes,
-            actor: Actor::Host,
-            hint: hint.to_owned(),
-            place: Place::default(),
-        }
+        Diagnosis::new(Kind::Upload, self.to_string(), Retry::Yes, Actor::Host, hint)
     }
 }
 

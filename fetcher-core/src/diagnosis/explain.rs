@@ -154,8 +154,7 @@ fn diagnosis(verdict: Verdict, text: &str, more: Option<&str>, detail: &str) -> 
 /// A failure that this library words itself.
 pub(super) fn own(kind: Kind, message: impl Into<String>) -> Diagnosis {
     let Verdict { retry, actor, hint, .. } = Verdict::of(kind);
-    let (message, hint) = (message.into(), hint.into_owned());
-    Diagnosis { kind, element: None, stage: None, message, retry, actor, hint, place: Place::default() }
+    Diagnosis::new(kind, message, retry, actor, hint)
 }
 
 fn fallback(text: &str) -> Verdict {

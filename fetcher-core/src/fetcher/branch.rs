@@ -31,7 +31,7 @@ impl<'f> Workers<'f> {
         let (project, name) = (place.config.name.clone(), branch.name().clone());
         events(Event::BranchStarted { project: project.clone(), branch: name.clone() });
         events(Event::StageStarted { project, branch: name, variant: None, stage: Stage::Checkout, attempt: 1 });
-        let mut checkout = self.report(place, None);
+        let mut checkout = self.report();
         let mut bst_version = None;
         let prepared = checked_out(branch, &mut checkout);
         checkout.seconds = began.elapsed().as_secs_f64();

@@ -17,14 +17,10 @@ use crate::project::CheckoutError;
 use crate::runner::Exit;
 use crate::state::{LockError, StateError};
 
-fn diagnosis(kind: Kind, message: String, retry: Retry, actor: Actor, hint: impl Into<String>) -> Diagnosis {
-    Diagnosis { kind, element: None, stage: None, message, retry, actor, hint: hint.into(), place: Place::default() }
-}
-
 /// A failure of git's.
 pub(super) fn git(error: &GitError, stage: Stage) -> Diagnosis {
     let (kind, retry, actor, hint) = of_failure(error.failure());
-    Diagnosis { stage: Some(stage), ..diagnosis(kind, error.to_string(), retry, actor, hint) }
+    Diagnosis { stage: Some(stage), ..Diagnosis::new(kind, error.to_string(), retry, actor, hint) }
 }
 
 fn of_failure(failure: Failure) -> (Kind, Retry, Actor, &'static str) {
@@ -137,21 +133,30 @@ pub(super) fn missing_branch(missing: &MissingBranch, url: &str) -> Diagnosis {
         None => "take it out of `branches` in the configuration, or create the branch".to_owned(),
     };
     let message = format!("{url} has no branch {}", missing.name);
-    Diagnosis { stage: Some(Stage::Checkout), ..diagnosis(Kind::RefMissing, message, Retry::No, Actor::Host, hint) }
+    Diagnosis {
+        stage: Some(Stage::Checkout),
+        ..Diagnosis::new(Kind::RefMissing, message, Retry::No, Actor::Host, hint)
+    }
 }
 
 /// A branch that vanished while it was fetched.
 pub(super) fn vanished(branch: &BranchName, url: &str) -> Diagnosis {
     let message = format!("{branch} vanished from {url} while it was fetched");
     let hint = "if it was deleted on purpose, take it out of `branches` in the configuration";
-    Diagnosis { stage: Some(Stage::Checkout), ..diagnosis(Kind::RefMissing, message, Retry::Yes, Actor::Nobody, hint) }
+    Diagnosis {
+        stage: Some(Stage::Checkout),
+        ..Diagnosis::new(Kind::RefMissing, message, Retry::Yes, Actor::Nobody, hint)
+    }
 }
 
 /// A checkout without a project.
 pub(super) fn no_project(error: &CheckoutError) -> Diagnosis {
     let message = error.to_string();
     let hint = "set the project's `directory` in the configuration to where project.conf is";
-    Diagnosis { stage: Some(Stage::Checkout), ..diagnosis(Kind::ProjectInvalid, message, Retry::No, Actor::Host, hint) }
+    Diagnosis {
+        stage: Some(Stage::Checkout),
+        ..Diagnosis::new(Kind::ProjectInvalid, message, Retry::No, Actor::Host, hint)
+    }
 }
 
 /// A configured `bst` that cannot be used.
@@ -160,7 +165,7 @@ pub(super) fn no_bst(error: &ProbeError) -> Diagnosis {
         return interrupted();
     }
     let hint = "correct `buildstream.command` in the configuration, or name `buildstream.requirements` instead and have an environment made";
-    diagnosis(Kind::BstMissing, error.to_string(), Retry::No, Actor::Host, hint)
+    Diagnosis::new(Kind::BstMissing, error.to_string(), Retry::No, Actor::Host, hint)
 }
 
 /// An environment that could not be made.
@@ -196,7 +201,7 @@ pub(super) fn environment(error: &EnvironmentError) -> Diagnosis {
             (Kind::Permission, Retry::No, "make the cache directory writable for the user that runs this")
         }
     };
-    diagnosis(kind, error.to_string(), retry, Actor::Host, hint)
+    Diagnosis::new(kind, error.to_string(), retry, Actor::Host, hint)
 }
 
 fn pip(trouble: Trouble) -> (Kind, Retry, &'static str) {
@@ -238,7 +243,7 @@ fn pip(trouble: Trouble) -> (Kind, Retry, &'static str) {
 
 fn interrupted() -> Diagnosis {
     let message = "stopped before the end".to_owned();
-    diagnosis(Kind::Interrupted, message, Retry::Yes, Actor::Nobody, "the next run goes on")
+    Diagnosis::new(Kind::Interrupted, message, Retry::Yes, Actor::Nobody, "the next run goes on")
 }
 
 /// A run that was killed.
@@ -253,7 +258,7 @@ pub(super) fn killed(run: &RunId, process: u32, left: io::Result<usize>) -> Diag
     );
     let hint =
         "this run goes on where it stopped; if it happens again, look for the out-of-memory killer in the system's log";
-    diagnosis(Kind::Killed, message, Retry::Yes, Actor::Host, hint)
+    Diagnosis::new(Kind::Killed, message, Retry::Yes, Actor::Host, hint)
 }
 
 /// A failure that left no run to report it; none where it was the caller's mistake, or is ordinary.
@@ -267,7 +272,7 @@ pub(super) fn no_run(error: &FetcherError, now: Timestamp, alarm_after: Duration
         FetcherError::State(StateError::Format { path, .. }) => {
             let place = Place { file: Some(path.clone()), ..Place::default() };
             let hint = "move the file away: the next run begins without it";
-            let found = diagnosis(Kind::Configuration, error.to_string(), Retry::No, Actor::Host, hint);
+            let found = Diagnosis::new(Kind::Configuration, error.to_string(), Retry::No, Actor::Host, hint);
             return Some(Diagnosis { place, ..found });
         }
         FetcherError::Lock(LockError::Io { path, source })
@@ -284,13 +289,13 @@ pub(super) fn no_run(error: &FetcherError, now: Timestamp, alarm_after: Duration
         _ => (Kind::Permission, "make the directory writable for the user that runs this"),
     };
     let place = Place { file: Some(path.clone()), ..Place::default() };
-    Some(Diagnosis { place, ..diagnosis(kind, error.to_string(), Retry::No, Actor::Host, hint) })
+    Some(Diagnosis { place, ..Diagnosis::new(kind, error.to_string(), Retry::No, Actor::Host, hint) })
 }
 
 fn lock_held(error: &FetcherError) -> Diagnosis {
     let hint = "see what that process does (`bst-fetcher status`, ps), and end it if it hangs; if runs are this long, \
                 raise `fetcher.lock-alarm-after`";
-    diagnosis(Kind::LockHeld, error.to_string(), Retry::Yes, Actor::Host, hint)
+    Diagnosis::new(Kind::LockHeld, error.to_string(), Retry::Yes, Actor::Host, hint)
 }
 
 /// A configuration that cannot be used.
@@ -303,14 +308,14 @@ pub(super) fn configuration(error: &ConfigError) -> Diagnosis {
         line: first.and_then(|problem| u32::try_from(problem.line).ok()).filter(|line| *line > 0),
         ..Place::default()
     };
-    Diagnosis { place, ..diagnosis(Kind::Configuration, message, Retry::No, Actor::Host, hint) }
+    Diagnosis { place, ..Diagnosis::new(Kind::Configuration, message, Retry::No, Actor::Host, hint) }
 }
 
 /// A panic of the program.
 pub(super) fn panicked(what: &str) -> Diagnosis {
     let message = format!("the run ended in the middle, by a bug: {what}");
     let hint = "report this to the authors of bst-fetcher, with the message; the next run goes on where it stopped";
-    diagnosis(Kind::Bug, message, Retry::Yes, Actor::Plugin, hint)
+    Diagnosis::new(Kind::Bug, message, Retry::Yes, Actor::Plugin, hint)
 }
 
 /// Too little space.
@@ -320,5 +325,5 @@ pub(super) fn space(path: &Path, free: u64, wanted: u64) -> Diagnosis {
         format!("{} MiB are free for {}, {} MiB are wanted (min-free-space)", free / MIB, path.display(), wanted / MIB);
     let hint = "make space there, lower `fetcher.keep-runs`, or set a `cache = { quota = … }` in `buildstream.config`";
     let place = Place { file: Some(path.to_owned()), ..Place::default() };
-    Diagnosis { place, ..diagnosis(Kind::DiskFull, message, Retry::No, Actor::Host, hint) }
+    Diagnosis { place, ..Diagnosis::new(Kind::DiskFull, message, Retry::No, Actor::Host, hint) }
 }

@@ -162,7 +162,7 @@ impl<'f> Workers<'f> {
         'f: 'p,
     {
         let began = Instant::now();
-        let mut report = self.report(place, None);
+        let mut report = self.report();
         let listed = self.try_list(place, &mut report.notes);
         report.seconds = began.elapsed().as_secs_f64();
         let mut listed = match listed {
@@ -180,7 +180,7 @@ impl<'f> Workers<'f> {
         let mut reports: Vec<_> = listed
             .missing
             .drain(..)
-            .map(|(branch, failure)| self.failed(place, Some(branch), self.report(place, None), failure))
+            .map(|(branch, failure)| self.failed(place, Some(branch), self.report(), failure))
             .collect();
         let was_broken = self
             .store
@@ -246,24 +246,9 @@ impl<'f> Workers<'f> {
         }
     }
 
-    /// An empty report of getting a branch or a project's list of branches.
-    pub(super) fn report(&self, _: &Place<'_>, log: Option<std::path::PathBuf>) -> StageReport {
-        StageReport {
-            stage: Stage::Checkout,
-            variant: None,
-            outcome: Outcome::Ok,
-            skipped: None,
-            attempts: 1,
-            started: self.fetcher.clock.now(),
-            seconds: 0.0,
-            bst_seconds: 0.0,
-            elements: crate::report::Elements::default(),
-            bytes: 0,
-            changes: Vec::new(),
-            failures: Vec::new(),
-            notes: Vec::new(),
-            log,
-        }
+    /// A report of getting a branch or a project's list of branches, which begins now.
+    pub(super) fn report(&self) -> StageReport {
+        StageReport { attempts: 1, ..StageReport::new(Stage::Checkout, None, self.fetcher.clock.now()) }
     }
 
     fn failed(

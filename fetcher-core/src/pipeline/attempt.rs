@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::inputs::{self, Changed};
 use super::log::Log;
-use super::{Pipeline, empty_report, unresolved};
+use super::{Pipeline, unresolved};
 use crate::bst::conf::UserConfiguration;
 use crate::bst::dialect::{Action, Elements, Global};
 use crate::bst::messages::{self, ElementState, Item, Parser, Task};
@@ -205,7 +205,9 @@ impl<'w, 'p> Work<'w, 'p> {
         let stage = stages[stages.len() - 1];
         let until = began + self.pipeline.project.timeout;
         let free = free_bytes(&self.pipeline.directories.cachedir);
-        let mut reports: Vec<_> = stages.iter().map(|stage| empty_report(*stage, self.variant, started)).collect();
+        let variant = self.variant.map(|variant| &variant.name);
+        let begun = |stage: &Stage| StageReport::new(*stage, variant.cloned(), started);
+        let mut reports: Vec<_> = stages.iter().map(begun).collect();
         let mut log = self.open_log(stages, &mut reports);
         let (mut asked, mut mends, mut tries, mut fetched) = (elements.clone(), 0, 0, false);
         loop {
