@@ -206,8 +206,8 @@ impl<'w, 'p> Work<'w, 'p> {
         let until = began + self.pipeline.project.timeout;
         let free = free_bytes(&self.pipeline.directories.cachedir);
         let variant = self.variant.map(|variant| &variant.name);
-        let begun = |stage: &Stage| StageReport::new(*stage, variant.cloned(), started);
-        let mut reports: Vec<_> = stages.iter().map(begun).collect();
+        let fresh = |stage: &Stage| StageReport::new(*stage, variant.cloned(), started);
+        let mut reports: Vec<_> = stages.iter().map(fresh).collect();
         let mut log = self.open_log(stages, &mut reports);
         let (mut asked, mut mends, mut tries, mut fetched) = (elements.clone(), 0, 0, false);
         loop {
