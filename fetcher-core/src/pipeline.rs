@@ -6,6 +6,7 @@
 mod attempt;
 mod inputs;
 pub(crate) mod log;
+mod seen;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -26,7 +27,8 @@ use crate::runner::Runner;
 use crate::secret::Redactor;
 use crate::state::Done;
 
-use attempt::{StageRun, Work};
+use attempt::Work;
+use seen::StageRun;
 
 /// Where a pipeline works. All paths are absolute.
 #[derive(Debug, Clone)]

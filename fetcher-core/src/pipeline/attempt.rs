@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use super::inputs::{self, Changed};
 use super::log::Log;
+use super::seen::{Attempt, Seen, StageRun, outcome, record};
 use super::{Pipeline, unresolved};
 use crate::bst::conf::UserConfiguration;
 use crate::bst::dialect::{Action, Elements, Global};
-use crate::bst::messages::{self, ElementState, Item, Parser, Task};
+use crate::bst::messages::{ElementState, Parser};
 use crate::bst::refs;
 use crate::cancel::Cancel;
 use crate::config::{Deps, OnError, VariantConfig};
 use crate::diagnosis::{Actor, Diagnoser, Diagnosis, Kind, Place, Retry};
 use crate::names::{ElementName, Stage, digest};
-use crate::report::{Event, Outcome, RefChange, StageReport};
+use crate::report::{Event, RefChange, StageReport};
 use crate::runner::{Exit, Invocation};
 
 /// How often a stage may be mended on the way (a junction tracked by name, elements without a ref left out), which
@@ -47,26 +48,6 @@ pub(super) struct Work<'w, 'p> {
     stumbled: bool,
 }
 
-/// What one or more attempts at one or two stages came to.
-pub(super) struct StageRun {
-    pub(super) reports: Vec<StageReport>,
-    /// Whether bst got as far as fetching.
-    pub(super) fetched: bool,
-}
-
-/// One `bst`, from its start to its end.
-struct Attempt {
-    exit: Exit,
-    failures: Vec<Diagnosis>,
-    notes: Vec<String>,
-    queues: BTreeMap<Stage, messages::Queue>,
-    total: u64,
-    listed: BTreeMap<ElementName, ElementState>,
-    done: BTreeMap<Stage, BTreeSet<ElementName>>,
-    junctions: BTreeSet<ElementName>,
-    seconds: f64,
-}
-
 impl<'w, 'p> Work<'w, 'p> {
     pub(super) fn new(
         pipeline: &'w Pipeline<'p>,
@@ -79,7 +60,7 @@ impl<'w, 'p> Work<'w, 'p> {
         options.extend(variant.iter().flat_map(|variant| variant.options.clone()));
         let mut targets = project.targets.clone();
         if targets.is_empty() && !pipeline.bst.dialect().has_default_targets() {
-            targets = all_elements(&pipeline.directories.project);
+            targets = inputs::all_elements(&pipeline.directories.project);
         }
         let elements = Elements { targets, deps: project.deps, except: project.except.clone() };
         let mut work = Self {
@@ -472,181 +453,9 @@ impl<'w, 'p> Work<'w, 'p> {
     }
 }
 
-impl StageRun {
-    pub(super) fn interrupted(&self) -> bool {
-        self.reports.iter().any(|report| report.outcome == Outcome::Interrupted)
-    }
-
-    /// Takes another run's report for one stage in the place of this one's.
-    pub(super) fn replace(&mut self, stage: Stage, other: StageRun) {
-        for report in other.reports {
-            if let Some(mine) = self.reports.iter_mut().find(|mine| mine.stage == stage && report.stage == stage) {
-                *mine = report;
-            }
-        }
-        self.fetched |= other.fetched;
-    }
-
-    /// Adds what another run of the same stages did.
-    pub(super) fn add(&mut self, other: StageRun) {
-        for (mine, theirs) in self.reports.iter_mut().zip(other.reports) {
-            mine.outcome = match (mine.outcome, theirs.outcome) {
-                (Outcome::Ok, Outcome::Ok) => Outcome::Ok,
-                (_, Outcome::Interrupted) | (Outcome::Interrupted, _) => Outcome::Interrupted,
-                (Outcome::Failed, Outcome::Failed) => Outcome::Failed,
-                _ => Outcome::Partial,
-            };
-            mine.seconds += theirs.seconds;
-            mine.bst_seconds += theirs.bst_seconds;
-            mine.bytes += theirs.bytes;
-            mine.elements.total += theirs.elements.total;
-            mine.elements.processed += theirs.elements.processed;
-            mine.elements.skipped += theirs.elements.skipped;
-            mine.elements.failed += theirs.elements.failed;
-            mine.failures.extend(theirs.failures);
-        }
-    }
-}
-
-/// What is seen in bst's output while it runs.
-#[derive(Default)]
-struct Seen {
-    queues: BTreeMap<Stage, messages::Queue>,
-    total: u64,
-    listed: BTreeMap<ElementName, ElementState>,
-    done: BTreeMap<Stage, BTreeSet<ElementName>>,
-    over: BTreeMap<Stage, u64>,
-    junctions: BTreeSet<ElementName>,
-    last: Option<(Stage, ElementName)>,
-}
-
-impl Seen {
-    fn take(&mut self, item: &Item) {
-        match item {
-            Item::Listed(listed) => {
-                self.listed.insert(listed.element.clone(), listed.state);
-            }
-            Item::Junction(junction) => {
-                self.junctions.insert(junction.clone());
-            }
-            Item::Total(total) => self.total = *total,
-            Item::Queue(queue) => {
-                if let Some(stage) = queue.action.stage() {
-                    self.queues.insert(stage, queue.clone());
-                }
-            }
-            Item::Message(message) => {
-                let (Some(stage), Some(element)) = (message.action.stage(), &message.element) else { return };
-                match message.task() {
-                    Some(Task::Succeeded | Task::Skipped) => {
-                        self.done.entry(stage).or_default().insert(element.clone());
-                        *self.over.entry(stage).or_default() += 1;
-                    }
-                    Some(Task::Failed) => *self.over.entry(stage).or_default() += 1,
-                    Some(Task::Started | Task::Retried) => {}
-                    None => return,
-                }
-                self.last = Some((stage, element.clone()));
-            }
-            Item::Version(_) | Item::SourceCache { .. } | Item::Repeated(_) | Item::Session(_) | Item::Text(_) => {}
-        }
-    }
-
-    /// The stage at work, elements done and in all, and the one that moved last.
-    fn progress(&self, stage: Stage) -> (Stage, u64, u64, Option<ElementName>) {
-        let (stage, element) = match &self.last {
-            Some((stage, element)) => (*stage, Some(element.clone())),
-            None => (stage, None),
-        };
-        (stage, self.over.get(&stage).copied().unwrap_or_default(), self.listed.len() as u64, element)
-    }
-
-    fn into_attempt(self) -> Attempt {
-        Attempt {
-            exit: Exit::Status(0),
-            failures: Vec::new(),
-            notes: Vec::new(),
-            queues: self.queues,
-            total: self.total,
-            listed: self.listed,
-            done: self.done,
-            junctions: self.junctions,
-            seconds: 0.0,
-        }
-    }
-}
-
-/// Enters an attempt into the reports of the stages that it did. A later attempt is about what the one before left, so
-/// that its failures replace those which it could mend.
-fn record(reports: &mut [StageReport], attempt: &Attempt, first: bool) {
-    let last = reports.len() - 1;
-    for (place, report) in reports.iter_mut().enumerate() {
-        report.bst_seconds += attempt.seconds;
-        for note in &attempt.notes {
-            if !report.notes.contains(note) {
-                report.notes.push(note.clone());
-            }
-        }
-        if first {
-            report.elements.total = attempt.total.max(attempt.listed.len() as u64);
-        }
-        let queue = attempt.queues.get(&report.stage);
-        report.elements.processed += queue.map_or(0, |queue| queue.processed);
-        if first {
-            report.elements.skipped = queue.map_or(0, |queue| queue.skipped);
-        }
-        report.failures.retain(|failure| failure.retry == Retry::No && failure.element.is_some());
-        let mine = |failure: &&Diagnosis| failure.stage.map_or(place == last, |stage| stage == report.stage);
-        let mine: Vec<_> = attempt.failures.iter().filter(mine).cloned().collect();
-        for failure in mine {
-            if !report.failures.contains(&failure) {
-                report.failures.push(failure);
-            }
-        }
-        let failed: BTreeSet<_> = report.failures.iter().filter_map(|failure| failure.element.as_ref()).collect();
-        report.elements.failed = failed.len() as u64;
-    }
-}
-
-fn outcome(report: &StageReport, interrupted: bool) -> Outcome {
-    if interrupted {
-        return Outcome::Interrupted;
-    }
-    if report.failures.is_empty() {
-        return Outcome::Ok;
-    }
-    // What tracking skips cannot be tracked at all; what fetching and pushing skip is there already.
-    let good = match report.stage {
-        Stage::Checkout | Stage::Track => report.elements.processed,
-        Stage::Fetch | Stage::Push => report.elements.processed + report.elements.skipped,
-    };
-    if good > 0 { Outcome::Partial } else { Outcome::Failed }
-}
-
 fn named<'e>(elements: impl Iterator<Item = &'e ElementName>) -> Elements {
     let targets = elements.map(ToString::to_string).collect::<BTreeSet<_>>();
     Elements { targets: targets.into_iter().collect(), deps: Deps::None, except: Vec::new() }
-}
-
-/// All elements of a project, for releases to which naming none means none.
-fn all_elements(project: &Path) -> Vec<String> {
-    let conf = inputs::read(&project.join("project.conf")).unwrap_or_default();
-    let top = project.join(refs::top_level(&conf, "element-path").unwrap_or_default());
-    let mut elements = Vec::new();
-    let mut open = vec![top.clone()];
-    while let Some(directory) = open.pop() {
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
-        for entry in entries.flatten() {
-            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
-            if kind.is_dir() && !entry.file_name().to_string_lossy().starts_with('.') {
-                open.push(path);
-            } else if kind.is_file() && path.extension().is_some_and(|end| end == "bst") {
-                elements.extend(path.strip_prefix(&top).ok().and_then(Path::to_str).map(str::to_owned));
-            }
-        }
-    }
-    elements.sort();
-    elements
 }
 
 /// The free bytes of the file system that holds a path; 0 where it does not say.

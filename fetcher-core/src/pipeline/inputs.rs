@@ -89,6 +89,27 @@ pub(super) fn ref_changes(project: &Path, files: &[Changed]) -> Vec<RefChange> {
     changes
 }
 
+/// All elements of a project, for releases to which naming none means none.
+pub(super) fn all_elements(project: &Path) -> Vec<String> {
+    let conf = read(&project.join("project.conf")).unwrap_or_default();
+    let top = project.join(refs::top_level(&conf, "element-path").unwrap_or_default());
+    let mut elements = Vec::new();
+    let mut open = vec![top.clone()];
+    while let Some(directory) = open.pop() {
+        let Ok(entries) = fs::read_dir(&directory) else { continue };
+        for entry in entries.flatten() {
+            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+            if kind.is_dir() && !entry.file_name().to_string_lossy().starts_with('.') {
+                open.push(path);
+            } else if kind.is_file() && path.extension().is_some_and(|end| end == "bst") {
+                elements.extend(path.strip_prefix(&top).ok().and_then(Path::to_str).map(str::to_owned));
+            }
+        }
+    }
+    elements.sort();
+    elements
+}
+
 /// Reads a regular file that may be hostile: neither through a symbolic link nor beyond what a project's file can be.
 pub(super) fn read(path: &Path) -> io::Result<String> {
     if !fs::symlink_metadata(path)?.is_file() {
