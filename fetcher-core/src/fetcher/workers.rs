@@ -50,6 +50,19 @@ struct Queue<'p> {
     busy: usize,
 }
 
+/// A thread at work. However its task ends, by a panic too, nobody waits for it then.
+struct Busy<'q> {
+    queue: &'q Mutex<Queue>,
+    more: &'q Condvar,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).busy -= 1;
+        self.more.notify_all();
+    }
+}
+
 /// A project's place in the run.
 pub(super) struct Place<'f> {
     pub(super) config: &'f ProjectConfig,
@@ -132,6 +145,7 @@ impl<'f> Workers<'f> {
                     queue = more.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 }
             };
+            let _busy = Busy { queue, more };
             let mut found = Vec::new();
             let mut reports = Vec::new();
             if !self.fetcher.cancel.is_cancelled() {
@@ -149,10 +163,7 @@ impl<'f> Workers<'f> {
             for report in reports {
                 let _ = sender.send(Message::Branch(Box::new(report)));
             }
-            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-            queue.tasks.extend(found);
-            queue.busy -= 1;
-            more.notify_all();
+            queue.lock().unwrap_or_else(PoisonError::into_inner).tasks.extend(found);
         }
     }
 
