@@ -58,11 +58,17 @@ fn systemd_verifies_the_units() {
     );
     site.init_from(&site.repo.url()).expect(3);
     for user in [false, true] {
-        let arguments: &[&str] = if user { &["schedule", "systemd", "--user"] } else { &["schedule", "systemd"] };
+        let arguments: &[&str] =
+            if user { &["schedule", "systemd", "--user"] } else { &["schedule", "systemd", "--run-as", "daemon"] };
         let printed = site.fetcher().run(arguments).expect(0).stdout();
         let said = verify(&site.scratch, &printed, user);
         assert!(!said.contains("bst-fetcher"), "{said}\n{printed}");
         assert!(printed.contains("LoadCredential=gitlab.token:"), "{printed}");
+        assert_eq!(
+            printed.contains("\nUser=daemon\n") && printed.contains("\nProtectSystem=strict\n"),
+            !user,
+            "{printed}"
+        );
     }
     // A mistake would be seen.
     let printed = site.fetcher().run(&["schedule", "systemd", "--on-calendar", "sometimes"]).expect(0).stdout();
