@@ -50,17 +50,18 @@ pub(super) fn entries(repository: &Repository, commit: Oid) -> Result<BTreeMap<P
         for entry in &repository.find_tree(tree)? {
             let name = entry.name_bytes();
             let path = directory.join(path_of(name));
+            let shown = path.display();
             // Such names are never git's own doing.
             let taken = name.eq_ignore_ascii_case(b".git") || name == FRESH.as_bytes();
             if taken || matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
-                return refuse(format!("the commit holds {path:?}, which no work tree may have"));
+                return refuse(format!("the commit holds \"{shown}\", which no work tree may have"));
             }
             let mode = u32::try_from(entry.filemode()).unwrap_or_default();
             let id = entry.id();
             match entry.kind() {
                 Some(ObjectType::Tree) => open.push((path, id)),
                 Some(ObjectType::Blob) if odb.read_header(id)?.0 > LARGEST => {
-                    return refuse(format!("{path:?} in the commit is larger than 256 MiB"));
+                    return refuse(format!("\"{shown}\" in the commit is larger than 256 MiB"));
                 }
                 Some(ObjectType::Blob | ObjectType::Commit) => drop(entries.insert(path, Entry { id, mode })),
                 _ => {}
