@@ -137,6 +137,9 @@ pub(crate) struct SystemdArgs {
     /// For the user's own service manager instead of the system's
     #[arg(long)]
     pub(crate) user: bool,
+    /// As whom the system's service runs [default: you; with sudo, who called it]
+    #[arg(long, value_name = "USER", conflicts_with = "user")]
+    pub(crate) run_as: Option<String>,
     /// When, as systemd.time(7) has it
     #[arg(long, value_name = "WHEN", default_value = "hourly")]
     pub(crate) on_calendar: String,

@@ -36,6 +36,7 @@ mod set_up;
 mod sign;
 mod validate;
 mod view;
+mod write;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -270,7 +271,8 @@ impl<'a> SelfUpdate<'a> {
         }
         if taken == Some(tip) || taken.is_none() && ahead() {
             if let Some(head) = head.filter(|head| *head != tip) {
-                account.notes.push(format!("the configuration has commits of this host's own: {}", clone.told(head)));
+                let head = clone.told(head).brief();
+                account.notes.push(format!("the configuration is this host's own commit {head} until upstream moves"));
             }
             return Ok(());
         }

@@ -58,11 +58,17 @@ fn systemd_verifies_the_units() {
     );
     site.init_from(&site.repo.url()).expect(3);
     for user in [false, true] {
-        let arguments: &[&str] = if user { &["schedule", "systemd", "--user"] } else { &["schedule", "systemd"] };
+        let arguments: &[&str] =
+            if user { &["schedule", "systemd", "--user"] } else { &["schedule", "systemd", "--run-as", "daemon"] };
         let printed = site.fetcher().run(arguments).expect(0).stdout();
         let said = verify(&site.scratch, &printed, user);
         assert!(!said.contains("bst-fetcher"), "{said}\n{printed}");
         assert!(printed.contains("LoadCredential=gitlab.token:"), "{printed}");
+        assert_eq!(
+            printed.contains("\nUser=daemon\n") && printed.contains("\nProtectSystem=strict\n"),
+            !user,
+            "{printed}"
+        );
     }
     // A mistake would be seen.
     let printed = site.fetcher().run(&["schedule", "systemd", "--on-calendar", "sometimes"]).expect(0).stdout();
@@ -95,6 +101,41 @@ fn what_the_run_writes_is_writable_under_the_hardening() {
     ] {
         assert!(printed.lines().any(|found| found == line), "{line} is not in\n{printed}");
     }
+}
+
+#[test]
+fn a_run_and_an_update_need_nothing_else_to_be_writable() {
+    let site = Site::new();
+    let root = site.scratch.root().canonicalize().expect("a directory").display().to_string();
+    let more = format!("[fetcher]\npublish-dir = \"{root}/www\"\nmetrics-file = \"{root}/metrics/x.prom\"\n");
+    site.push(&site.config("").replace("[fetcher]\n", &more), "Pages and metrics");
+    let site = site.set_up();
+    let printed = site.fetcher().run(&["schedule", "systemd"]).expect(0).stdout();
+    // What systemd does for ProtectSystem=strict and ReadWritePaths=.
+    let mut script = format!("mount --bind '{root}' '{root}' && mount -o remount,bind,ro '{root}' || exit 97\n");
+    for path in printed.lines().filter_map(|line| line.strip_prefix("ReadWritePaths=-")) {
+        fs::create_dir_all(path).expect("a directory");
+        script += &format!("mount --bind '{path}' '{path}' && mount -o remount,bind,rw '{path}' || exit 97\n");
+    }
+    // The fake bst notes its calls, and the private /tmp is writable.
+    for path in ["scenario", "tmp"] {
+        fs::create_dir_all(site.scratch.path(path)).expect("a directory");
+        script += &format!("mount -t tmpfs none '{root}/{path}' || exit 97\n");
+    }
+    script += &format!("! touch '{root}/probe' 2>/dev/null || exit 98\n");
+    site.push(&site.config("branches = [\"other\"]").replace("[fetcher]\n", &more), "Another branch");
+    let fetcher = site.fetcher().env("TMPDIR", format!("{root}/tmp")).small_disk("nothing", "1M").limited(&script);
+    let ended = fetcher.run(&["run"]).expect(0);
+    assert_eq!(ended.stderr(), "");
+    assert_eq!(site.branches(), ["other"]);
+    assert!(site.scratch.path("www/index.html").exists() && site.scratch.path("metrics/x.prom").exists());
+    // It is not writable where the unit does not say so.
+    let line = format!("ReadWritePaths=-{root}/home/.config/bst-fetcher/repository");
+    assert!(printed.contains(&line), "{printed}");
+    let clone = format!("mount -o remount,bind,ro '{root}/home/.config/bst-fetcher/repository' || exit 97\n");
+    let fetcher = site.fetcher().env("TMPDIR", format!("{root}/tmp")).small_disk("nothing", "1M");
+    let ended = fetcher.limited(&format!("{script}{clone}")).run(&["run"]).expect(1);
+    assert!(ended.stderr().contains("ReadWritePaths="), "{ended}");
 }
 
 #[test]

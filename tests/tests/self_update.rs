@@ -382,3 +382,64 @@ fn a_repository_that_has_nothing_to_do_with_the_configuration_is_no_trouble() {
     let ended = fetcher().run(&["run"]).expect(1);
     assert!(ended.stderr().contains("cannot open the configuration's clone"), "{ended}");
 }
+
+/// Commits a tree that git itself would not make: one blob, under this name.
+fn commit_named(site: &Site, name: &str) {
+    let blob = site.repo.git(&["hash-object", "-w", "config.toml"]);
+    let script = format!(
+        "printf '100644 {name}\\0%b100644 config.toml\\0%b' \"$1\" \"$1\" | git hash-object -t tree -w --literally --stdin"
+    );
+    let bytes: String = blob.as_bytes().chunks(2).map(|pair| format!("\\x{}", String::from_utf8_lossy(pair))).collect();
+    let script = script.replace("\"$1\"", &format!("'{bytes}'"));
+    let output = std::process::Command::new("bash").args(["-c", &script]).current_dir(&site.repo.path).output();
+    let tree = String::from_utf8(output.expect("bash").stdout).expect("a name").trim().to_owned();
+    let commit = site.repo.git(&["commit-tree", &tree, "-p", "HEAD", "-m", "Hostile"]);
+    site.repo.git(&["update-ref", "refs/heads/main", &commit]);
+}
+
+#[test]
+fn a_commit_that_reaches_for_gits_own_directory_changes_nothing() {
+    let site = Site::new().set_up();
+    let before = site.cloned().tip("HEAD");
+    for name in [".git", ".GIT", ".."] {
+        site.repo.git(&["reset", "--quiet", "--hard", before.as_str()]);
+        commit_named(&site, name);
+        let ended = site.run().expect(1);
+        assert!(ended.stderr().contains("which no work tree may have"), "{name}: {ended}");
+        assert_eq!(site.cloned().tip("HEAD"), before);
+        assert!(site.path(".git/config").exists());
+    }
+}
+
+#[test]
+fn what_a_link_on_the_host_leads_to_is_left_alone() {
+    let site = Site::new().set_up();
+    site.scratch.write("outside/a/precious", "precious\n");
+    site.scratch.write("outside/b", "precious\n");
+    symlink(site.scratch.path("outside"), site.path("files")).unwrap();
+    site.repo.write("files/a", "new\n");
+    site.repo.write("files/b", "new\n");
+    site.push(&site.config(OTHER), "Files where the host has a link");
+    told(&site, site.run(), "self-update", &["files", "refs/bst-fetcher/kept/"]);
+    assert_eq!(site.read("files/a"), "new\n");
+    assert!(site.path("files").symlink_metadata().unwrap().is_dir());
+    let precious = || {
+        for path in ["outside/a/precious", "outside/b"] {
+            assert_eq!(fs::read_to_string(site.scratch.path(path)).unwrap(), "precious\n");
+        }
+    };
+    precious();
+    // Nor does a link that the repository itself had lead anywhere.
+    fs::remove_dir_all(site.repo.path.join("files")).unwrap();
+    symlink(site.scratch.path("outside"), site.repo.path.join("files")).unwrap();
+    site.repo.commit("A link");
+    site.run().expect(0);
+    assert!(site.path("files").is_symlink());
+    fs::remove_file(site.repo.path.join("files")).unwrap();
+    site.repo.write("files/a", "new\n");
+    site.repo.write("files/b", "new\n");
+    site.repo.commit("Files in its place");
+    site.run().expect(0);
+    assert_eq!(site.read("files/b"), "new\n");
+    precious();
+}

@@ -18,7 +18,7 @@ fn a_host_is_set_up_and_told_how_to_go_on() {
     let config = site.scratch.path("home/.config/bst-fetcher/config.toml");
     assert!(ended.stdout().contains("this host uses config.toml"), "{ended}");
     assert!(ended.stdout().contains(&format!("--config {} run --lock-wait 10m", config.display())), "{ended}");
-    assert!(ended.stdout().contains("bst-fetcher schedule systemd --install"), "{ended}");
+    assert!(ended.stdout().contains("config.toml schedule systemd --install"), "{ended}");
     assert_eq!(fs::read_link(&config).unwrap().to_str(), Some("repository/config.toml"));
     assert_eq!(site.cloned().git(&["status", "--porcelain", "--branch"]), "## main...origin/main");
     site.run().expect(0);

@@ -66,7 +66,9 @@ fn tell(context: &Context, home: &Home, done: &SetUp) -> u8 {
     println!("try it with `bst-fetcher check` and `bst-fetcher run`, then let it run by itself, either by cron:\n");
     println!("  {}", schedule::cron_line(context, &home.file()));
     println!("\n(`bst-fetcher schedule cron --install` puts that into your crontab) or by systemd:\n");
-    println!("  bst-fetcher schedule systemd            # prints a service and a timer");
-    println!("  bst-fetcher schedule systemd --install  # puts them into place and starts the timer");
+    let sudo = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
+    let config = home.file();
+    println!("  bst-fetcher schedule systemd  # prints a service and a timer, and this puts them into place:");
+    println!("  {sudo}bst-fetcher --config {} schedule systemd --install", config.display());
     if missing.is_some() { CONFIGURATION } else { OK }
 }

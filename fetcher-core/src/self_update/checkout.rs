@@ -6,14 +6,15 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use git2::build::{CheckoutBuilder, TreeUpdateBuilder};
-use git2::{FileMode, ObjectType, Oid, Signature, StatusOptions, Time, TreeWalkMode, TreeWalkResult};
+use git2::build::TreeUpdateBuilder;
+use git2::{FileMode, Oid, Signature, StatusOptions, Time};
 use jiff::Timestamp;
 
 use super::clone::{Clone, Upstream};
 use super::error::UpdateError;
 use super::hold::Journal;
 use super::view::path_of;
+use super::write::{entries, there, write};
 
 /// What was changed here and is kept aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub(super) fn finish(clone: &Clone, journal: &Journal) -> Result<(), UpdateError
     for name in ["index", "HEAD", &journal.branch] {
         clone.unlock(name);
     }
-    write(clone, commit).map_err(&failed)?;
+    write(&clone.repository, &clone.top, commit).map_err(&failed)?;
     clone.repository.reference(&journal.branch, commit, true, "bst-fetcher: follow upstream").map_err(&failed)?;
     if clone.branch().as_ref() != Some(&journal.branch) {
         clone.repository.set_head(&journal.branch).map_err(&failed)?;
@@ -63,22 +64,6 @@ pub(super) fn finish(clone: &Clone, journal: &Journal) -> Result<(), UpdateError
     // Only what is on the disk may be forgotten, for the machine may lose its power.
     let sync = || rustix::fs::syncfs(fs::File::open(&clone.top)?).map_err(io::Error::from);
     sync().and_then(|()| clone.desk.end()).map_err(clone.failed("write in"))
-}
-
-/// Writes the files of a commit, whatever is in the way.
-pub(super) fn write(clone: &Clone, commit: Oid) -> Result<(), git2::Error> {
-    let tree = clone.repository.find_commit(commit)?.tree()?;
-    // A directory of untracked files where a file is to be would stop it.
-    for path in files_of(&tree)? {
-        let there = clone.top.join(&path);
-        if fs::symlink_metadata(&there).is_ok_and(|metadata| metadata.is_dir()) {
-            fs::remove_dir_all(&there).map_err(|error| git2::Error::from_str(&error.to_string()))?;
-        }
-    }
-    let mut builder = CheckoutBuilder::new();
-    // Filters and line ends are the work tree's own affair; what was judged is what is written.
-    builder.force().recreate_missing(true).disable_filters(true);
-    clone.repository.checkout_tree(tree.as_object(), Some(&mut builder))
 }
 
 /// Lets the local branch have what is followed as its upstream, for git and for the next run.
@@ -183,20 +168,17 @@ fn blob(clone: &Clone, path: &Path) -> Result<Option<(Oid, FileMode)>, git2::Err
 fn in_the_way(clone: &Clone, commit: Oid) -> Result<Vec<PathBuf>, git2::Error> {
     let index = clone.repository.index()?;
     let known = |path: &Path| (0..4).any(|stage| index.get_path(path, stage).is_some());
-    let tree = clone.repository.find_commit(commit)?.tree()?;
     let mut paths = Vec::new();
-    for path in files_of(&tree)? {
+    for (path, entry) in entries(&clone.repository, commit)? {
         // A file where there is to be a directory, or the file itself, or a directory where there is to be a file.
         for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
-            let Ok(metadata) = fs::symlink_metadata(clone.top.join(part)) else { continue };
+            let Some(metadata) = there(&clone.top, part) else { continue };
             if metadata.is_dir() {
-                if part == path {
+                if part == path && !entry.is_submodule() {
                     paths.extend(inside(&clone.top, part).into_iter().filter(|path| !known(path)));
                 }
             } else if !known(part) {
-                let same = part == path
-                    && blob(clone, part)?
-                        .is_some_and(|(id, _)| tree.get_path(part).is_ok_and(|entry| entry.id() == id));
+                let same = part == path && blob(clone, part)?.is_some_and(|(id, _)| id == entry.id);
                 if !same {
                     paths.push(part.to_owned());
                 }
@@ -205,18 +187,6 @@ fn in_the_way(clone: &Clone, commit: Oid) -> Result<Vec<PathBuf>, git2::Error> {
     }
     paths.sort();
     paths.dedup();
-    Ok(paths)
-}
-
-/// Every file and link of a tree.
-fn files_of(tree: &git2::Tree<'_>) -> Result<Vec<PathBuf>, git2::Error> {
-    let mut paths = Vec::new();
-    tree.walk(TreeWalkMode::PreOrder, |directory, entry| {
-        if entry.kind() == Some(ObjectType::Blob) {
-            paths.push(Path::new(directory).join(path_of(entry.name_bytes())));
-        }
-        TreeWalkResult::Ok
-    })?;
     Ok(paths)
 }
 

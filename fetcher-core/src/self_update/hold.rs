@@ -53,14 +53,13 @@ impl Desk {
         fs::create_dir_all(&self.0)
     }
 
-    /// Shares the work tree with other readers; none where nothing was ever updated here and nothing can be.
+    /// Shares the work tree with other readers; none where nothing was ever updated here, or somebody who changes it
+    /// does not come to an end.
     pub(super) fn read(&self, wait: Duration, cancel: &Cancel) -> io::Result<Option<File>> {
-        let path = self.0.join("tree.lock");
-        // A reader may lack the right to write here.
-        let opened = self.open("tree.lock").or_else(|_| File::open(&path));
-        match opened {
+        // Nothing is made here: a reader may lack the right to, or be root, whose files would be in the user's way.
+        match File::open(self.0.join("tree.lock")) {
             Ok(file) => patient(&file, File::try_lock_shared, wait, cancel).map(|held| held.then_some(file)),
-            Err(_) if !path.exists() => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -71,8 +70,10 @@ impl Desk {
         Ok(patient(&file, File::try_lock, wait, cancel)?.then_some(file))
     }
 
-    /// Is the only one that updates; none where somebody else does for longer than `wait`.
+    /// Is the only one that updates; none where somebody else does for longer than `wait`. From the first time on there
+    /// is a lock for readers too.
     pub(super) fn update(&self, wait: Duration, cancel: &Cancel) -> io::Result<Option<File>> {
+        self.open("tree.lock")?;
         let file = self.open("update.lock")?;
         Ok(patient(&file, File::try_lock, wait, cancel)?.then_some(file))
     }

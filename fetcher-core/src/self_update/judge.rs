@@ -29,14 +29,17 @@ pub(super) fn here(clone: &Clone, commit: Oid, environment: &Environment) -> Res
 
 /// Judges a configuration by the files of a view.
 pub(super) fn judge(view: &View<'_>, entry: &Path, environment: &Environment) -> Judged {
-    let file = view.top.join(entry);
     match text(view, entry) {
         Ok((text, place)) => {
-            let config = Config::parse(&text, &view.top.join(place), view, environment);
+            let mut config = Config::parse(&text, &view.top.join(place), view, environment);
+            if let Err(error) = &mut config {
+                // Named as in the repository, for the file on this host is another.
+                error.problems.iter_mut().for_each(|problem| entry.clone_into(&mut problem.file));
+            }
             Judged { text: Some(text), config }
         }
         Err((message, advice)) => {
-            let (key, message, advice) = (String::new(), message, advice.to_owned());
+            let (file, key, advice) = (entry.to_owned(), String::new(), advice.to_owned());
             let problem = Problem { file, line: 0, column: 0, key, message, advice };
             Judged { text: None, config: Err(ConfigError { problems: vec![problem] }) }
         }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::clone::{Clone, Upstream};
-use super::{SelfUpdate, UpdateError, checkout, judge};
+use super::write::write;
+use super::{SelfUpdate, UpdateError, judge};
 use crate::config::{Config, ConfigError, Home, choose_file};
 use crate::git::{Access, Git, GitError, Remote};
 use crate::runner::LocalRunner;
@@ -113,7 +114,7 @@ impl SelfUpdate<'_> {
             return Err(UpdateError::repository("check out", &clone.top, source));
         };
         let failed = clone.failed("check out a commit in");
-        checkout::write(clone, head).and_then(|()| clone.take(head, upstream)).map_err(failed)
+        write(&clone.repository, &clone.top, head).and_then(|()| clone.take(head, upstream)).map_err(failed)
     }
 
     /// Sees what is wrong: an error where it is wrong anywhere, else what only this host lacks.

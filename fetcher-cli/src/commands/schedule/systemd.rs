@@ -115,10 +115,9 @@ fn service(context: &Context, args: &SystemdArgs, config: &Path) -> String {
     }
     unit.push_str("\n[Service]\nType=oneshot\n");
     let _ = writeln!(unit, "ExecStart={} --config {} run --lock-wait 10m", word(&program), word(config));
-    let user = rustix::process::geteuid();
-    if !args.user && !user.is_root() {
-        let name = context.environment.get("USER").map(|name| name.to_string_lossy().into_owned());
-        let _ = writeln!(unit, "User={}", name.unwrap_or_else(|| user.as_raw().to_string()));
+    let user = user(args, &context.environment);
+    if let Some(user) = &user {
+        let _ = writeln!(unit, "User={user}");
     }
     unit.push_str(DIRECTORIES);
     let environment_file = if args.user { "%E/bst-fetcher/environment" } else { "/etc/bst-fetcher/environment" };
@@ -131,12 +130,23 @@ fn service(context: &Context, args: &SystemdArgs, config: &Path) -> String {
         unit.push_str("NoNewPrivileges=yes\n");
     } else {
         unit.push_str(HARDENING);
-        if !user.is_root() {
+        if user.is_some() {
             unit.push_str("CapabilityBoundingSet=\n");
         }
         writable(&mut unit, context, config);
     }
     unit
+}
+
+/// As whom the system's service runs; none where that is root.
+fn user(args: &SystemdArgs, environment: &Environment) -> Option<String> {
+    if args.user {
+        return None;
+    }
+    let of = |name: &str| environment.get(name).map(|name| name.to_string_lossy().into_owned());
+    let own = rustix::process::geteuid();
+    let caller = if own.is_root() { of("SUDO_USER") } else { Some(of("USER").unwrap_or(own.as_raw().to_string())) };
+    args.run_as.clone().or(caller).filter(|name| name != "root")
 }
 
 const DIRECTORIES: &str = "\
@@ -155,7 +165,6 @@ SuccessExitStatus=75
 KillMode=mixed
 TimeoutStopSec=2min
 Nice=10
-IOSchedulingClass=idle
 ";
 
 /// What bst and the tools of its plugins do not need. Missing on purpose, since bubblewrap or plugins would fail:

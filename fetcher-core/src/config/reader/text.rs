@@ -259,9 +259,7 @@ pub(super) fn variable(text: &str) -> Result<(), Refusal> {
 }
 
 fn version(text: &str) -> Result<(), Refusal> {
-    let core = text.split(['-', '+']).next().unwrap_or_default();
-    let parts: Vec<_> = core.split('.').collect();
-    if parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok()) {
+    if semver::Version::parse(text).is_ok() {
         return Ok(());
     }
     refuse("it is no version", "write it with three numbers, as in \"0.2.0\"")
