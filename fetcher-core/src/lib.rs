@@ -23,6 +23,8 @@ pub mod plain;
 pub mod report;
 pub mod runner;
 pub mod secret;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod state;
 #[cfg(feature = "webhook")]
 pub mod upload;
