@@ -22,6 +22,9 @@ pub struct Served {
 }
 
 impl Served {
+    /// What a configuration has at least.
+    pub const CONFIG: &str = "[[project]]\nurl = \"https://example.org/x.git\"\n";
+
     /// Starts it on a free port, unless the arguments say where, and waits until it listens.
     pub fn start(fetcher: &Fetcher<'_>, arguments: &[&str]) -> Self {
         let mut all = vec!["--log-format=json", "serve"];
@@ -67,6 +70,9 @@ impl Served {
             if let Some(event) = self.of_kind(kind).into_iter().find(&is) {
                 return event;
             }
+            // A zombie has ended; it is waited for later.
+            let state = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+            assert!(!state.contains(") Z "), "it has ended: {:#?}", self.events());
             thread::sleep(Duration::from_millis(5));
         }
         panic!("no such event of kind {kind} came: {:#?}", self.events());

@@ -67,7 +67,7 @@ impl Guard {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(told.subject.clone());
                 let Ok(answer) = self.routes.clone().oneshot(request).await;
-                answer
+                if is_too_large(answer.headers()) { too_large().into_http() } else { answer }
             }
             Err(status) => status.into_http(),
         };
@@ -100,6 +100,16 @@ impl Guard {
             Err(_) => Err(Status::unavailable("too many requests at once; try again")),
         }
     }
+}
+
+/// tonic says `OUT_OF_RANGE` of a message that is too large, where gRPC has `RESOURCE_EXHAUSTED` (statuscodes.md).
+fn is_too_large(headers: &HeaderMap) -> bool {
+    code(headers) == Some(Code::OutOfRange)
+        && Status::from_header_map(headers).is_some_and(|status| status.message().contains("message length too large"))
+}
+
+fn too_large() -> Status {
+    Status::resource_exhausted("the message is larger than 4 MiB; ask for less at once")
 }
 
 fn code(headers: &HeaderMap) -> Option<Code> {

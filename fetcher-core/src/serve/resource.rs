@@ -4,6 +4,9 @@ use tonic::Status;
 
 use super::digest::{Hash, Object};
 
+/// What an instance's name may not have as a part, beside what is looked for here (`remote_execution.proto`).
+const RESERVED: [&str; 5] = ["uploads", "actions", "actionResults", "operations", "capabilities"];
+
 /// Which instance names are answered.
 #[derive(Debug, Clone)]
 pub(super) struct Instances(Vec<String>);
@@ -40,6 +43,9 @@ impl<'n> Resource<'n> {
         let malformed = || Status::invalid_argument("the resource is not named [INSTANCE/]blobs/HASH/SIZE");
         let mut start = 0;
         for part in name.split('/') {
+            if RESERVED.contains(&part) {
+                return Err(malformed());
+            }
             if matches!(part, "blobs" | "compressed-blobs") {
                 let instance = name[..start].trim_end_matches('/');
                 let mut rest = name[start + part.len()..].split('/').skip(1);
