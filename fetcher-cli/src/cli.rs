@@ -137,6 +137,9 @@ pub(crate) struct ServeArgs {
     /// The address by which clients know the server, for --print-client-config
     #[arg(long, value_name = "URL", requires = "print_client_config")]
     pub(crate) url: Option<String>,
+    /// Only print the units of systemd for it: a socket, and the service behind it
+    #[arg(long, conflicts_with = "print_client_config")]
+    pub(crate) print_units: bool,
     /// The cachedir of a BuildStream, as in ~/.cache/buildstream [default: the fetcher's own]
     #[arg(value_name = "CACHEDIR")]
     pub(crate) cachedir: Option<PathBuf>,

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod progress;
+mod serve_units;
 mod signals;
 mod status;
 mod summary;

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 /// The Debian packages that tests may need, by the program that is looked for.
-const PACKAGES: &[(&str, &str)] = &[("chromium", "chromium"), ("promtool", "prometheus")];
+const PACKAGES: &[(&str, &str)] =
+    &[("chromium", "chromium"), ("promtool", "prometheus"), ("systemd-analyze", "systemd")];
 
 /// One at a time: apt takes a lock, and would fail where it is held.
 static INSTALLING: Mutex<()> = Mutex::new(());

@@ -256,3 +256,25 @@ fn clients_are_told_what_to_write() {
     let other = fetcher.run(&["serve", "--print-client-config", "--url=https://other.example.org"]).expect(0).stdout();
     assert_eq!(other, told.replace("cache.example.org:11001", "other.example.org"));
 }
+
+#[test]
+fn systemd_takes_the_units() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path("a cache")).expect("a directory");
+    let config = format!("{}[serve]\nmetrics-listen = \"127.0.0.1:9464\"\n", Served::CONFIG);
+    let fetcher = Fetcher::new(&scratch).config(config);
+    let told = fetcher.run(&["serve", "--print-units", "a cache"]).expect(0).stdout();
+    let (socket, service) = told.split_once("\n# bst-fetcher-serve.service\n").expect("two units");
+    assert!(socket.contains("ListenStream=127.0.0.1:11001\nListenStream=127.0.0.1:9464\n"), "{socket}");
+    let root = scratch.root().display();
+    assert!(service.contains(&format!(" --config {root}/config.toml serve \"{root}/a cache\"\n")), "{service}");
+    let socket = scratch.write("bst-fetcher-serve.socket", socket);
+    let service = scratch.write("bst-fetcher-serve.service", service);
+    let mut verify = Command::new(installed::program("systemd-analyze"));
+    let output = verify.args(["verify", "--man=no"]).arg(socket).arg(service).output().expect("systemd-analyze");
+    let said = String::from_utf8_lossy(&output.stderr);
+    // It looks at all units that are installed too.
+    let ours: Vec<_> = said.lines().filter(|line| line.contains("bst-fetcher-serve")).collect();
+    assert!(ours.is_empty(), "{ours:#?}\n{told}");
+    assert!(output.status.success(), "{said}");
+}
