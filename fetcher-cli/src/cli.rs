@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Print the logs of the last run
     Logs(LogsArgs),
+    /// Let others fetch from the local cache
+    Serve(ServeArgs),
     /// Say what failed in a log of bst's, who must act, and what to do
     Diagnose(DiagnoseArgs),
     /// Show the configuration as it is meant, or its schema
@@ -208,6 +210,25 @@ pub(crate) struct LogsArgs {
     /// Of this run [default: the last one that has any]
     #[arg(long, value_name = "RUN")]
     pub(crate) run: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The address and port to listen on [default: that of the configuration, else 127.0.0.1:11001]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Only print what clients put into their buildstream.conf
+    #[arg(long)]
+    pub(crate) print_client_config: bool,
+    /// The address by which clients know the server, for --print-client-config
+    #[arg(long, value_name = "URL", requires = "print_client_config")]
+    pub(crate) url: Option<String>,
+    /// Only print the units of systemd for it: a socket, and the service behind it
+    #[arg(long, conflicts_with = "print_client_config")]
+    pub(crate) print_units: bool,
+    /// The cachedir of a BuildStream, as in ~/.cache/buildstream [default: the fetcher's own]
+    #[arg(value_name = "CACHEDIR")]
+    pub(crate) cachedir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod logs;
 mod notify;
 mod run;
 mod schedule;
+mod serve;
 mod status;
 
 use std::io::{self, Write as _};
@@ -80,6 +81,7 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
     let done = match cli.command {
         Command::Run(args) => run::run(&context, args),
         Command::Check(args) => check::run(&context, &args),
+        Command::Serve(args) => serve::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
         Command::Logs(args) => logs::run(&context, &args),
         Command::Diagnose(args) => diagnose::run(&args, io::stdin().lock(), &mut io::stdout().lock()),

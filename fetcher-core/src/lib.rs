@@ -28,6 +28,8 @@ pub mod report;
 pub mod runner;
 pub mod secret;
 pub mod self_update;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod state;
 pub mod upload;
 mod whole;

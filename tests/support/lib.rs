@@ -4,7 +4,9 @@
 pub mod alive;
 pub mod browser;
 pub mod bst;
+pub mod cachedir;
 pub mod casd;
+pub mod client;
 pub mod daemon;
 pub mod fake;
 pub mod fetcher;
@@ -17,6 +19,7 @@ pub mod plain_runner;
 pub mod project;
 pub mod sample;
 pub mod scratch;
+pub mod served;
 pub mod site;
 pub mod smtp;
 pub mod sshd;

@@ -72,6 +72,9 @@ fn serve(fields: &Fields) -> Option<ServeConfig> {
         access_tokens: path(fields, "access-tokens"),
         metrics_listen: text(fields, "metrics-listen"),
         instance_names: texts(fields, "instance-names"),
+        max_connections: usize::try_from(number(fields, "max-connections")?).ok()?,
+        max_streams: u32::try_from(number(fields, "max-streams")?).ok()?,
+        max_requests_per_second: u32::try_from(number(fields, "max-requests-per-second")?).ok()?,
     })
 }
 

@@ -17,6 +17,12 @@ pub struct ServeConfig {
     pub metrics_listen: Option<String>,
     /// `instance-names` that are answered beside the empty one; empty for any.
     pub instance_names: Vec<String>,
+    /// `max-connections`: how many are open at once.
+    pub max_connections: usize,
+    /// `max-streams`: how many requests of one connection are answered at once.
+    pub max_streams: u32,
+    /// `max-requests-per-second` of one client's address; 0 for as many as come.
+    pub max_requests_per_second: u32,
 }
 
 /// `[serve] tls`: PEM files.
@@ -39,6 +45,9 @@ impl Default for ServeConfig {
             access_tokens: None,
             metrics_listen: None,
             instance_names: Vec::new(),
+            max_connections: 256,
+            max_streams: 128,
+            max_requests_per_second: 10_000,
         }
     }
 }

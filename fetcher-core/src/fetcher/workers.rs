@@ -51,12 +51,12 @@ struct Queue<'p> {
 }
 
 /// A thread at work. However its task ends, by a panic too, nobody waits for it then.
-struct Busy<'q> {
-    queue: &'q Mutex<Queue>,
+struct Busy<'q, 'p> {
+    queue: &'q Mutex<Queue<'p>>,
     more: &'q Condvar,
 }
 
-impl Drop for Busy<'_> {
+impl Drop for Busy<'_, '_> {
     fn drop(&mut self) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).busy -= 1;
         self.more.notify_all();

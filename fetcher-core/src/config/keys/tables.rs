@@ -227,6 +227,28 @@ static SERVE: Table = Table {
             "[\"main\"]",
             "The instance names that are answered beside the empty one; none for any.",
         ),
+        key(
+            "max-connections",
+            Kind::Number(1, 100_000),
+            Value("256"),
+            "1000",
+            "How many connections are open at once; further ones are closed at once.",
+        ),
+        key(
+            "max-streams",
+            Kind::Number(1, 10_000),
+            Value("128"),
+            "32",
+            "How many requests of one connection are answered at once.",
+        ),
+        key(
+            "max-requests-per-second",
+            Kind::Number(0, 1_000_000),
+            Value("10000"),
+            "500",
+            "How many requests a second of one client's address are answered; 0 for as many as come. What comes faster \
+             is made to wait, and refused after two seconds.",
+        ),
     ],
     ..NONE
 };

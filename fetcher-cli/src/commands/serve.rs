@@ -1,0 +1,188 @@
+//! `bst-fetcher serve`
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use fetcher_core::config::ServeConfig;
+use fetcher_core::serve::{Event, ServeError, Server};
+use fetcher_core::{Cancel, Config};
+use listenfd::ListenFd;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
+
+use super::{CONFIGURATION, Context, OK, SOME_FAILED, USAGE};
+use crate::cli::ServeArgs;
+use crate::serve_units::{NAME, ServeUnits};
+use crate::{say, signals};
+
+pub(crate) fn run(context: &Context, args: &ServeArgs) -> io::Result<u8> {
+    let (config, cachedir) = match settings(context, args) {
+        Ok(found) => found,
+        Err(status) => return Ok(status),
+    };
+    if args.print_client_config {
+        io::stdout().write_all(client_config(&config, args.url.as_deref()).as_bytes())?;
+        return Ok(OK);
+    }
+    let Some(cachedir) = cachedir else {
+        say("bst-fetcher: no configuration says what to serve; name a directory: bst-fetcher serve CACHEDIR");
+        return Ok(USAGE);
+    };
+    if args.print_units {
+        io::stdout().write_all(units(context, &config, &cachedir)?.as_bytes())?;
+        return Ok(OK);
+    }
+    let cancel = Cancel::new();
+    // A server that was told to end and did has done what it was told: the signal is no failure.
+    let _caught = signals::listen(cancel.clone())?;
+    raise_file_limit();
+    match start(context, &config, &cachedir).and_then(|bound| bound.run(&cancel)) {
+        Ok(()) => Ok(OK),
+        Err(error) => {
+            say(&format!("bst-fetcher: {error}"));
+            Ok(match error {
+                ServeError::Listen { .. } | ServeError::Runtime(_) => SOME_FAILED,
+                ServeError::NoCache { .. }
+                | ServeError::Address { .. }
+                | ServeError::Tokens { .. }
+                | ServeError::Tls { .. } => CONFIGURATION,
+            })
+        }
+    }
+}
+
+/// What is configured, with what the command line says on top; and what to serve, if anything says so.
+fn settings(context: &Context, args: &ServeArgs) -> Result<(ServeConfig, Option<PathBuf>), u8> {
+    // Without a configuration the cache of any BuildStream can be served; one that is there has to be good.
+    let found = Config::discover(context.config.as_deref(), &context.environment).is_ok();
+    let (mut serve, own) = if found {
+        let config = context.config()?;
+        (config.serve, Some(config.cache_dir.join("cachedir")))
+    } else {
+        (ServeConfig::default(), None)
+    };
+    if let Some(listen) = &args.listen {
+        serve.listen.clone_from(listen);
+    }
+    let named = args.cachedir.clone().or_else(|| serve.cachedir.clone());
+    if named.is_none()
+        && !args.print_client_config
+        && let Some(own) = &own
+    {
+        // The server may be started before the first run.
+        let _ = fs::create_dir_all(own);
+    }
+    Ok((serve, named.or(own)))
+}
+
+/// Both units, each behind its name as `systemctl cat` has it.
+fn units(context: &Context, config: &ServeConfig, cachedir: &Path) -> io::Result<String> {
+    let (program, cachedir) = (std::env::current_exe()?, std::path::absolute(cachedir)?);
+    let file = context.config.as_deref().map(std::path::absolute).transpose()?;
+    // Root's units are the system's, and run as whoever owns the cache.
+    let owner = fs::metadata(&cachedir).map_or(0, |metadata| metadata.uid()).to_string();
+    let units = ServeUnits {
+        program: &program,
+        config: file.as_deref(),
+        cachedir: &cachedir,
+        listen: &config.listen,
+        metrics_listen: config.metrics_listen.as_deref(),
+        user: rustix::process::geteuid().is_root().then_some(&*owner),
+    };
+    Ok(format!("# {NAME}.socket\n{}\n# {NAME}.service\n{}", units.socket(), units.service()))
+}
+
+fn start(context: &Context, config: &ServeConfig, cachedir: &Path) -> Result<fetcher_core::serve::Bound, ServeError> {
+    let log = Log { json: context.json_log, access: !context.quiet };
+    let mut server = Server::new(config, cachedir)?.events(move |event| log.take(&event));
+    // sd_listen_fds(3): the first socket is the server's, the second, if there is one, that of the metrics.
+    let mut handed = ListenFd::from_env();
+    if let Ok(Some(listener)) = handed.take_tcp_listener(0) {
+        server = server.listener(listener);
+    }
+    if let Ok(Some(listener)) = handed.take_tcp_listener(1) {
+        server = server.metrics_listener(listener);
+    }
+    server.bind()
+}
+
+/// Each stream has a file open; the soft limit is 1024, as a rule, for programs that use select(2).
+fn raise_file_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// The server's events on standard error.
+struct Log {
+    json: bool,
+    /// Whether requests are told of, and what is not out of the ordinary.
+    access: bool,
+}
+
+impl Log {
+    fn take(&self, event: &Event) {
+        let ordinary = match event {
+            Event::Access(_)
+            | Event::Listening { .. }
+            | Event::MetricsListening { .. }
+            | Event::Reloaded { .. }
+            | Event::Refused { .. }
+            | Event::Draining { .. }
+            | Event::Stopped { .. } => true,
+            Event::Warning { .. } | Event::Corrupt { .. } | Event::Unreadable { .. } | Event::ReloadFailed { .. } => {
+                false
+            }
+        };
+        if ordinary && !self.access {
+            return;
+        }
+        let now = jiff::Timestamp::now();
+        if self.json {
+            let mut line = json!(event);
+            line["time"] = json!(now);
+            say(&line.to_string());
+        } else {
+            say(&format!("{now:.3} {event}"));
+        }
+    }
+}
+
+/// What a user of BuildStream puts into `buildstream.conf`.
+fn client_config(config: &ServeConfig, url: Option<&str>) -> String {
+    let url = url.map_or_else(|| url_of(config), str::to_owned);
+    let mut auth = String::new();
+    if config.tls.is_some() {
+        auth.push_str("      server-cert: /path/to/ca.crt      # who signed the server's certificate, if no public authority did\n");
+    }
+    if config.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()) {
+        auth.push_str("      client-cert: /path/to/client.crt\n      client-key: /path/to/client.key\n");
+    }
+    if config.access_tokens.is_some() {
+        auth.push_str("      access-token: /path/to/token      # a file with one of the server's tokens\n");
+    }
+    let mut entry = format!("  - url: {url}\n");
+    if let Some(name) = config.instance_names.first() {
+        let _ = writeln!(entry, "    instance-name: {}", json!(name));
+    }
+    entry.push_str("    push: false\n");
+    if !auth.is_empty() {
+        let _ = write!(entry, "    auth:\n{auth}");
+    }
+    format!(
+        "# For ~/.config/buildstream.conf of those who fetch.\nsource-caches:\n  servers:\n{entry}artifacts:\n  servers:\n{entry}"
+    )
+}
+
+fn url_of(config: &ServeConfig) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let (host, port) = config.listen.rsplit_once(':').unwrap_or((&config.listen, "11001"));
+    // A server that listens everywhere is known to others by its name.
+    let host = match host {
+        "0.0.0.0" | "[::]" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host => host.to_owned(),
+    };
+    format!("{scheme}://{host}:{port}")
+}

@@ -1,0 +1,51 @@
+//! A read-only server on a local cache of BuildStream's: sources and artifacts for others, without pushing anything.
+//!
+//! Unchanged BuildStream 2.x clients name it in `source-caches` and `artifacts`. It speaks what they ask for: the
+//! Remote Asset API's `Fetch`, and of the Remote Execution API `Capabilities`, `ContentAddressableStorage` and
+//! `ByteStream`, beside gRPC's health and reflection services.
+//!
+//! What it says yes to it has: an asset is answered only if its whole tree is there, an object only after its content
+//! was seen to be what its name says. It reads the cache's files anew for each request, so that it needs to be told
+//! nothing of what `bst` does to the cache meanwhile. It writes nothing; it only sets the time of what it gives away,
+//! for by that time objects expire.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use fetcher_core::{Cancel, config::ServeConfig, serve::Server};
+//!
+//! let cachedir = Path::new("/home/me/.cache/buildstream");
+//! let server = Server::new(&ServeConfig::default(), cachedir)?.events(|event| eprintln!("{event}")).bind()?;
+//! println!("url: http://{}", server.address());
+//! let cancel = Cancel::new(); // another thread may call cancel.cancel()
+//! server.run(&cancel)?;
+//! # Ok::<(), fetcher_core::serve::ServeError>(())
+//! ```
+
+mod assets;
+mod beneath;
+mod bytestream;
+mod cache;
+mod calls;
+mod capabilities;
+mod cas;
+mod connections;
+mod counters;
+mod digest;
+mod error;
+mod event;
+mod guard;
+mod index;
+mod limits;
+mod metrics_page;
+mod objects;
+mod reload;
+mod resource;
+mod seen;
+mod server;
+mod tls;
+mod tokens;
+mod trees;
+
+pub use error::ServeError;
+pub use event::{Access, Event, Events};
+pub use server::{Bound, Server};

@@ -1,0 +1,218 @@
+//! Taking connections, and letting them end.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+use super::counters::Counters;
+use super::event::{Event, Events};
+use super::guard::Guard;
+use super::limits::Buckets;
+
+/// How long a client may take to begin to speak: TLS, then the preface of HTTP/2.
+const BEGINNING: Duration = Duration::from_secs(10);
+
+/// How much of an answer waits to be sent on one stream, in bytes.
+const SEND_BUFFER: usize = 128 << 10;
+
+/// The bytes that every HTTP/2 connection begins with (RFC 9113, 3.4).
+const PREFACE: usize = 24;
+
+/// The certificates that are in force.
+pub(super) type Certificates = Arc<RwLock<Arc<ServerConfig>>>;
+
+/// The side of the server that clients connect to.
+pub(super) struct Door {
+    pub(super) guard: Arc<Guard>,
+    pub(super) buckets: Buckets,
+    pub(super) certificates: Option<Certificates>,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) max_streams: u32,
+    pub(super) counters: Arc<Counters>,
+    pub(super) events: Events,
+}
+
+impl Door {
+    /// Takes connections until told to stop, then waits until they have ended; says how many had to be cut off.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        stop: watch::Receiver<bool>,
+        patience: Duration,
+    ) -> usize {
+        let mut open = JoinSet::new();
+        let mut asked = stop.clone();
+        loop {
+            while open.try_join_next().is_some() {}
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.take(&mut open, stream, peer, stop.clone()),
+                    // Out of file descriptors, as a rule. Connections that end give some back.
+                    Err(_) => sleep(Duration::from_millis(50)).await,
+                },
+                _ = asked.wait_for(|stop| *stop) => break,
+            }
+        }
+        drop(listener);
+        while open.try_join_next().is_some() {}
+        (self.events)(Event::Draining { connections: open.len() });
+        let all = async { while open.join_next().await.is_some() {} };
+        if timeout(patience, all).await.is_ok() {
+            return 0;
+        }
+        let left = open.len();
+        open.shutdown().await;
+        left
+    }
+
+    fn take(
+        self: &Arc<Self>,
+        open: &mut JoinSet<()>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        stop: watch::Receiver<bool>,
+    ) {
+        let peer = peer.ip().to_canonical();
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => drop(open.spawn(Arc::clone(self).connection(stream, peer, stop, place))),
+            Err(_) => self.refuse(peer, "there are too many connections".to_owned()),
+        }
+    }
+
+    async fn connection(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: IpAddr,
+        stop: watch::Receiver<bool>,
+        _place: OwnedSemaphorePermit,
+    ) {
+        let _counted = Counted::new(Arc::clone(&self.counters));
+        let _ = stream.set_nodelay(true);
+        let certificates = self.certificates.as_ref();
+        let config = certificates.map(|config| Arc::clone(&config.read().unwrap_or_else(PoisonError::into_inner)));
+        match config {
+            None => self.speak(stream, peer, stop).await,
+            Some(config) => match timeout(BEGINNING, TlsAcceptor::from(config).accept(stream)).await {
+                Ok(Ok(stream)) => self.speak(stream, peer, stop).await,
+                Ok(Err(error)) => self.refuse(peer, format!("no TLS: {error}")),
+                Err(_) => self.refuse(peer, "no TLS came for ten seconds".to_owned()),
+            },
+        }
+    }
+
+    async fn speak<S>(&self, stream: S, peer: IpAddr, mut stop: watch::Receiver<bool>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let bucket = self.buckets.of(peer);
+        let guard = Arc::clone(&self.guard);
+        let service = service_fn(move |request| Arc::clone(&guard).answer(peer, bucket.clone(), request));
+        let read = Arc::new(AtomicUsize::new(0));
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
+            .max_concurrent_streams(self.max_streams)
+            .max_header_list_size(16 << 10)
+            .max_send_buf_size(SEND_BUFFER)
+            .initial_stream_window_size(64 << 10)
+            .initial_connection_window_size(1 << 20)
+            .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(20));
+        let stream = TokioIo::new(Measured { stream, read: Arc::clone(&read) });
+        let mut connection = pin!(http.serve_connection(stream, service));
+        let silent = async {
+            sleep(BEGINNING).await;
+            if read.load(Relaxed) >= PREFACE {
+                std::future::pending::<()>().await;
+            }
+        };
+        let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
+        // What is wrong with a connection is the client's affair, and the client is told by HTTP/2.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = silent => return self.refuse(peer, "no HTTP/2 came for ten seconds".to_owned()),
+            () = stopped => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
+
+    fn refuse(&self, peer: IpAddr, message: String) {
+        self.counters.refused();
+        (self.events)(Event::Refused { peer, message });
+    }
+}
+
+/// An open connection, counted as long as it is.
+struct Counted(Arc<Counters>);
+
+impl Counted {
+    fn new(counters: Arc<Counters>) -> Self {
+        counters.connected();
+        Self(counters)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.disconnected();
+    }
+}
+
+/// A stream that knows how much was read from it.
+struct Measured<S> {
+    stream: S,
+    read: Arc<AtomicUsize>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Measured<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.read.fetch_add(buffer.filled().len() - before, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Measured<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,110 @@
+//! Names of objects that cannot be wrong: nothing of a client's text ever becomes part of a path but these.
+
+use std::fmt;
+
+use bazel_remote_apis::build::bazel::remote::execution::v2::Digest;
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256, the only digest function of a BuildStream cache.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Hash([u8; 32]);
+
+impl Hash {
+    /// Exactly 64 digits of lower-case hexadecimal, as the Remote Execution API wants it.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        if digits.len() != 64 {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Self(bytes))
+    }
+
+    pub(super) fn of(content: &[u8]) -> Self {
+        Self(Sha256::digest(content).into())
+    }
+
+    pub(super) fn finish(hasher: Sha256) -> Self {
+        Self(hasher.finalize().into())
+    }
+
+    pub(super) fn first_byte(&self) -> u8 {
+        self.0[0]
+    }
+
+    /// Where it is kept below `cas/objects`: `ab/cdef…`.
+    pub(super) fn path(&self) -> String {
+        let mut text = self.to_string();
+        text.insert(2, '/');
+        text
+    }
+}
+
+fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A hash with the size that its content has to have.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Object {
+    pub(super) hash: Hash,
+    /// In bytes.
+    pub(super) size: u64,
+}
+
+impl Object {
+    pub(super) fn of(content: &[u8]) -> Self {
+        Self { hash: Hash::of(content), size: content.len() as u64 }
+    }
+
+    /// None where the digest is malformed.
+    pub(super) fn from_digest(digest: &Digest) -> Option<Self> {
+        Some(Self { hash: Hash::parse(&digest.hash)?, size: u64::try_from(digest.size_bytes).ok()? })
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        Digest { hash: self.hash.to_string(), size_bytes: i64::try_from(self.size).unwrap_or(i64::MAX) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_64_lower_case_digits_are_a_hash() {
+        let good = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Hash::parse(good), Some(Hash::of(b"")));
+        assert_eq!(Hash::of(b"").path(), format!("{}/{}", &good[..2], &good[2..]));
+        for bad in [&good[1..], &good.to_uppercase(), &format!("{good}0"), &good.replace('3', "/"), "", "../../etc"] {
+            assert_eq!(Hash::parse(bad), None, "{bad}");
+        }
+        // 64 bytes that are not 64 characters.
+        assert_eq!(Hash::parse(&"ä".repeat(32)), None);
+    }
+
+    #[test]
+    fn a_size_is_not_negative() {
+        let digest = Digest { hash: Hash::of(b"").to_string(), size_bytes: -1 };
+        assert_eq!(Object::from_digest(&digest), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! How much one server does at once.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// How long a request that comes too soon is made to wait at most, before it is refused.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The requests of one address: so many a second, and as many at once after a rest.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    rate: f64,
+    /// When the bucket is full again, if nothing more comes.
+    full: Mutex<Instant>,
+}
+
+impl Bucket {
+    fn new(rate: u32) -> Self {
+        Self { rate: f64::from(rate), full: Mutex::new(Instant::now()) }
+    }
+
+    /// How long a request has to wait; none where that would be too long.
+    pub(super) fn take(&self, now: Instant) -> Option<Duration> {
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = (*full).max(now) + Duration::from_secs_f64(1.0 / self.rate);
+        // A second's worth may come at once.
+        let wait = next.duration_since(now).saturating_sub(Duration::from_secs(1));
+        if wait > PATIENCE {
+            return None;
+        }
+        *full = next;
+        Some(wait)
+    }
+}
+
+/// A bucket for each address that has a connection.
+#[derive(Debug)]
+pub(super) struct Buckets {
+    rate: Option<u32>,
+    known: Mutex<HashMap<IpAddr, Weak<Bucket>>>,
+}
+
+impl Buckets {
+    /// Buckets of so many requests a second; 0 for as many as come.
+    pub(super) fn new(rate: u32) -> Self {
+        Self { rate: (rate > 0).then_some(rate), known: Mutex::default() }
+    }
+
+    pub(super) fn of(&self, peer: IpAddr) -> Option<Arc<Bucket>> {
+        let rate = self.rate?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = known.get(&peer).and_then(Weak::upgrade) {
+            return Some(bucket);
+        }
+        known.retain(|_, bucket| bucket.strong_count() > 0);
+        let bucket = Arc::new(Bucket::new(rate));
+        known.insert(peer, Arc::downgrade(&bucket));
+        Some(bucket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seconds_worth_comes_at_once_then_they_wait_then_they_are_refused() {
+        let bucket = Bucket::new(10);
+        let now = Instant::now();
+        let waits: Vec<_> = (0..40).map(|_| bucket.take(now)).collect();
+        assert!(waits[..10].iter().all(|wait| *wait == Some(Duration::ZERO)), "{waits:?}");
+        assert!(waits[11..30].iter().all(|wait| wait.is_some_and(|wait| wait > Duration::ZERO)), "{waits:?}");
+        assert!(waits[31..].iter().all(Option::is_none), "{waits:?}");
+        assert_eq!(bucket.take(now + Duration::from_secs(60)), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn addresses_have_their_own_and_share_it_among_connections() {
+        let buckets = Buckets::new(1);
+        let (one, two) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
+        let held = buckets.of(one).unwrap();
+        assert!(Arc::ptr_eq(&held, &buckets.of(one).unwrap()));
+        drop(buckets.of(two));
+        drop(buckets.of([127, 0, 0, 3].into()));
+        assert!(buckets.known.lock().unwrap().len() <= 2);
+        assert!(Buckets::new(0).of(one).is_none());
+    }
+}

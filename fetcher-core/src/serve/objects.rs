@@ -1,0 +1,245 @@
+//! The objects of the cache, each seen to be what its name says before it is given away.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{Advice, FileType, Stat};
+use sha2::{Digest as _, Sha256};
+
+use super::beneath::Beneath;
+use super::digest::{Hash, Object};
+use super::event::{Event, Events};
+use super::seen::Seen;
+
+/// What is given away at once, in bytes: a larger object is a stream of pieces of this size.
+pub(super) const PIECE: usize = 128 << 10;
+
+/// How many objects' states are remembered; each takes about 100 bytes.
+const STATES: usize = 160_000;
+
+/// How old an object gets before its time is set anew. casd expires what was not used for longest, by that time.
+const TOUCH_AFTER: Duration = Duration::from_secs(3600);
+
+/// How many large objects are read through at once to see whether they are whole.
+const HASHING: usize = 4;
+
+/// Why an object cannot be given.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// It is not here, or not whole.
+    Missing,
+    /// It may be here, but not now: too many open files, say.
+    Busy(io::Error),
+}
+
+/// The content of an object that was seen to be whole.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// A small one.
+    Memory(Vec<u8>),
+    /// A large one, open: it stays readable when it is removed from the cache.
+    File(Arc<File>),
+}
+
+/// By what a file is known to be the same that was read before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+/// `cas/objects`.
+pub(super) struct Objects {
+    root: Beneath,
+    /// Which states of which objects were read, and whether they were whole.
+    states: Seen<Hash, (State, bool)>,
+    hashing: [Mutex<()>; HASHING],
+    events: Events,
+}
+
+impl Objects {
+    pub(super) fn new(cachedir: &Path, events: Events) -> Self {
+        Self {
+            root: Beneath::new(cachedir.join("cas/objects")),
+            states: Seen::new(STATES),
+            hashing: Default::default(),
+            events,
+        }
+    }
+
+    /// Opens an object for those who read it piece by piece.
+    pub(super) fn open(&self, object: Object) -> Result<Content, Trouble> {
+        if object.size <= PIECE as u64 {
+            return self.whole(object).map(Content::Memory);
+        }
+        let (file, state) = self.file(object)?;
+        match self.known(object, state) {
+            Some(true) => {}
+            Some(false) => return Err(Trouble::Missing),
+            None => self.read_through(object, &file, state)?,
+        }
+        self.keep(object, state);
+        Ok(Content::File(Arc::new(file)))
+    }
+
+    /// Reads a whole object, which has to be one that is known to be small.
+    pub(super) fn whole(&self, object: Object) -> Result<Vec<u8>, Trouble> {
+        if object.size == 0 {
+            return if object == Object::of(b"") { Ok(Vec::new()) } else { Err(Trouble::Missing) };
+        }
+        let (mut file, state) = self.file(object)?;
+        let known = self.known(object, state);
+        if known == Some(false) {
+            return Err(Trouble::Missing);
+        }
+        let size = usize::try_from(object.size).map_err(|_| Trouble::Missing)?;
+        let mut content = vec![0; size];
+        if let Err(error) = file.read_exact(&mut content) {
+            return Err(self.unreadable(object, error));
+        }
+        if known.is_none() {
+            self.judge(object, state, Hash::of(&content))?;
+        }
+        self.keep(object, state);
+        Ok(content)
+    }
+
+    /// Whether an object could be given: there, and with the right size. Its content is looked at too where that was
+    /// not done before and the time is not up.
+    pub(super) fn check(&self, object: Object, until: Instant) -> Result<(), Trouble> {
+        if object.size == 0 {
+            return self.whole(object).map(drop);
+        }
+        let stat = self.root.stat(&object.hash.path()).map_err(|error| self.unreadable(object, error))?;
+        let state = self.right(object, &stat)?;
+        match self.known(object, state) {
+            Some(false) => return Err(Trouble::Missing),
+            None if Instant::now() < until => return self.open(object).map(drop),
+            Some(true) | None => {}
+        }
+        self.keep(object, state);
+        Ok(())
+    }
+
+    fn file(&self, object: Object) -> Result<(File, State), Trouble> {
+        let found: io::Result<(OwnedFd, Stat)> = self.root.file(&object.hash.path()).and_then(|file| {
+            let stat = rustix::fs::fstat(&file)?;
+            Ok((file, stat))
+        });
+        let (file, stat) = found.map_err(|error| self.unreadable(object, error))?;
+        let state = self.right(object, &stat)?;
+        Ok((file.into(), state))
+    }
+
+    /// The state of a file that has the right kind and size.
+    fn right(&self, object: Object, stat: &Stat) -> Result<State, Trouble> {
+        let state = State::of(stat);
+        if !FileType::from_raw_mode(stat.st_mode).is_file() {
+            return Err(Trouble::Missing);
+        }
+        if state.size == object.size {
+            return Ok(state);
+        }
+        // Who asks with a wrong size is wrong himself, as a rule: so it is told only where the file is wrong too.
+        let real = Object { hash: object.hash, size: state.size };
+        if self.known(real, state).is_none()
+            && let Ok((file, state)) = self.file(real)
+        {
+            let _ = self.read_through(real, &file, state);
+        }
+        Err(Trouble::Missing)
+    }
+
+    fn known(&self, object: Object, state: State) -> Option<bool> {
+        self.states.get(&object.hash).filter(|(known, _)| *known == state).map(|(_, whole)| whole)
+    }
+
+    /// Reads all of a large object, one thread at a time for the same one.
+    fn read_through(&self, object: Object, file: &File, state: State) -> Result<(), Trouble> {
+        let turn = usize::from(object.hash.first_byte()) % HASHING;
+        let _turn = self.hashing[turn].lock().unwrap_or_else(PoisonError::into_inner);
+        match self.known(object, state) {
+            Some(true) => return Ok(()),
+            Some(false) => return Err(Trouble::Missing),
+            None => {}
+        }
+        let _ = rustix::fs::fadvise(file, 0, None, Advice::Sequential);
+        let mut hasher = Sha256::new();
+        let mut piece = vec![0; PIECE];
+        let mut offset = 0;
+        loop {
+            match file.read_at(&mut piece, offset) {
+                Ok(0) => break,
+                Ok(read) => {
+                    hasher.update(&piece[..read]);
+                    offset += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.unreadable(object, error)),
+            }
+        }
+        self.judge(object, state, Hash::finish(hasher))
+    }
+
+    fn judge(&self, object: Object, state: State, found: Hash) -> Result<(), Trouble> {
+        let whole = found == object.hash;
+        self.states.insert(object.hash, (state, whole), 1);
+        if whole {
+            return Ok(());
+        }
+        (self.events)(Event::Corrupt { path: self.root.path().join(object.hash.path()), size: state.size });
+        Err(Trouble::Missing)
+    }
+
+    fn unreadable(&self, object: Object, error: io::Error) -> Trouble {
+        match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+            Some(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Trouble::Missing,
+            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => {
+                Trouble::Busy(error)
+            }
+            _ => {
+                let path = self.root.path().join(object.hash.path());
+                (self.events)(Event::Unreadable { path, message: error.to_string() });
+                Trouble::Missing
+            }
+        }
+    }
+
+    /// Keeps an object from expiring, where this user may do that.
+    fn keep(&self, object: Object, state: State) {
+        let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(state.changed.0).unwrap_or(0));
+        if SystemTime::now().duration_since(changed).is_ok_and(|age| age < TOUCH_AFTER) {
+            return;
+        }
+        let name = object.hash.path();
+        if self.root.touch(&name).is_ok()
+            && self.known(object, state) == Some(true)
+            && let Ok(now) = self.root.stat(&name).map(|stat| State::of(&stat))
+            && (now.inode, now.size) == (state.inode, state.size)
+        {
+            self.states.insert(object.hash, (now, true), 1);
+        }
+    }
+}
+
+impl State {
+    #[expect(
+        clippy::unnecessary_cast,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap,
+        reason = "the fields have other types on other machines"
+    )]
+    fn of(stat: &Stat) -> Self {
+        Self {
+            inode: stat.st_ino as u64,
+            size: stat.st_size as u64,
+            changed: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+        }
+    }
+}
