@@ -12,6 +12,7 @@ pub mod git_fixture;
 pub mod http;
 pub mod http_git;
 pub mod installed;
+pub mod irc;
 pub mod notified;
 pub mod plain_runner;
 pub mod project;
