@@ -5,8 +5,14 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 /// The Debian packages that tests may need, by the program that is looked for.
-const PACKAGES: &[(&str, &str)] =
-    &[("chromium", "chromium"), ("ngircd", "ngircd"), ("openssl", "openssl"), ("promtool", "prometheus")];
+const PACKAGES: &[(&str, &str)] = &[
+    ("atheme-services", "atheme-services"),
+    ("chromium", "chromium"),
+    ("inspircd", "inspircd"),
+    ("ngircd", "ngircd"),
+    ("openssl", "openssl"),
+    ("promtool", "prometheus"),
+];
 
 /// One at a time: apt takes a lock, and would fail where it is held.
 static INSTALLING: Mutex<()> = Mutex::new(());

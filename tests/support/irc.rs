@@ -47,9 +47,8 @@ impl Ngircd {
         );
         let server = program("ngircd");
         let mut port = 0;
-        let ports = Mutex::new(&mut port);
-        let daemon = on_free_port("irc", |port| {
-            **ports.lock().expect("the port") = port;
+        let daemon = on_free_port("irc", |free| {
+            port = free;
             let path = scratch.write("ngircd.conf", configuration.replace("PORT", &port.to_string()));
             let mut command = Command::new(&server);
             command.args(["--nodaemon", "--config"]).arg(path).stdout(std::process::Stdio::null());

@@ -17,6 +17,7 @@ pub mod notified;
 pub mod plain_runner;
 pub mod project;
 pub mod sample;
+pub mod sasl;
 pub mod scratch;
 pub mod smtp;
 pub mod sshd;

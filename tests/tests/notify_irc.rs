@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use fetcher_tests::fetcher::Fetcher;
 use fetcher_tests::irc::Ngircd;
 use fetcher_tests::notified::Notified;
+use fetcher_tests::sasl::Network;
 use fetcher_tests::scratch::Scratch;
 
 fn table(url: &str, more: &str) -> String {
@@ -135,4 +136,26 @@ fn a_server_that_says_nothing_is_given_up() {
     let url = format!("irc://{}", silent.local_addr().expect("an address"));
     let (status, said) = tried(&scratch, &url, "channels = [\"#builds\"]");
     assert!(status == 1 && said.contains("does not answer in time"), "{said}");
+}
+
+#[test]
+fn an_account_logs_in_by_sasl() {
+    let scratch = Scratch::new();
+    let network = Network::start(&scratch, "fetcher", "sesame-open-now");
+    let listener = network.listener("ears", &["#builds"]);
+    // Only those who are logged in may speak there.
+    listener.say("MODE #builds +R");
+    listener.wait("MODE #builds +R");
+    scratch.write("irc.password", "sesame-open-now\n");
+    let more = "channels = [\"#builds\"]\nsasl-username = \"fetcher\"\npassword-file = \"irc.password\"";
+    let (status, said) = tried(&scratch, &network.url, more);
+    assert_eq!((status, said.as_str()), (0, "irc: it arrived\n"));
+    assert_eq!(listener.said().len(), 1);
+    scratch.write("irc.password", "sesame-wrong-now\n");
+    let (status, said) = tried(&scratch, &network.url, more);
+    assert!(status == 1 && said.contains("the login failed: 904") && !said.contains("sesame"), "{said}");
+    // A server without services.
+    let server = Ngircd::start(&scratch, "");
+    let (status, said) = tried(&scratch, &server.url, more);
+    assert!(status == 1 && said.contains("knows no SASL"), "{said}");
 }
