@@ -1,4 +1,4 @@
-//! A network of IRC in which people log in: InspIRCd, and Atheme's services.
+//! A network of IRC in which people log in: `InspIRCd`, and Atheme's services.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -97,7 +97,7 @@ fn atheme(link: u16) -> String {
         "saslserv/main",
         "saslserv/plain",
     ];
-    let modules: String = modules.iter().map(|module| format!("loadmodule \"modules/{module}\";\n")).collect();
+    let modules: String = modules.iter().flat_map(|module| ["loadmodule \"modules/", module, "\";\n"]).collect();
     let service = |name: &str| {
         let table = name.to_ascii_lowercase();
         format!(
