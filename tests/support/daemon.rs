@@ -39,6 +39,11 @@ impl Daemon {
         Self { child, url: url.trim_end_matches('/').to_owned() }
     }
 
+    /// One that was started already and has no address.
+    pub(crate) fn new(child: Child) -> Self {
+        Self { child, url: String::new() }
+    }
+
     /// The server's address, with no slash at its end.
     pub fn url(&self) -> &str {
         &self.url
@@ -53,7 +58,7 @@ impl Drop for Daemon {
 }
 
 /// Starts a server that has to be told its port, and waits until it listens there.
-pub fn on_free_port(scheme: &str, command: impl Fn(u16) -> Command) -> Daemon {
+pub fn on_free_port(scheme: &str, mut command: impl FnMut(u16) -> Command) -> Daemon {
     for _ in 0..10 {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
         let port = port.expect("a free port").port();
@@ -78,7 +83,7 @@ pub fn on_port(scheme: &str, port: u16, command: &mut Command) -> Option<Daemon>
     None
 }
 
-fn spawn(command: &mut Command) -> Child {
+pub(crate) fn spawn(command: &mut Command) -> Child {
     command.stdin(Stdio::null()).stderr(Stdio::null()).process_group(0);
     command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
 }

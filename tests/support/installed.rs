@@ -6,9 +6,11 @@ use std::sync::Mutex;
 
 /// The Debian packages that tests may need, by the program that is looked for.
 const PACKAGES: &[(&str, &str)] = &[
+    ("atheme-services", "atheme-services"),
     ("chromium", "chromium"),
     ("crontab", "cron"),
     ("gpg", "gnupg"),
+    ("inspircd", "inspircd"),
     ("nginx", "nginx-light"),
     ("ngircd", "ngircd"),
     ("openssl", "openssl"),

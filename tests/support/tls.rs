@@ -26,7 +26,9 @@ impl Tls {
         let run = |arguments: &[&str], paths: &[(&str, &PathBuf)]| {
             let mut command = Command::new(program("openssl"));
             command.args(arguments);
-            paths.iter().for_each(|(option, path)| drop(command.arg(option).arg(path)));
+            for (option, path) in paths {
+                command.arg(option).arg(path);
+            }
             let output = command.output().expect("openssl starts");
             assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
         };

@@ -75,7 +75,7 @@ impl Fetcher {
         }
         let states = store.branches();
         let links = Links { base: self.config.base_url.as_deref() };
-        let run = notify::Report { report, states: &states, store, links, whole };
+        let run = notify::Report { of: report, states: &states, store, links, whole };
         self.desk(Some(&report.run)).run(&run, started)
     }
 

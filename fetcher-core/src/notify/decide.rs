@@ -183,16 +183,12 @@ fn fresh(known: &mut Known, finding: &Finding) -> Vec<RefChange> {
 /// What has the same cause goes into one message: the same failures in a project, and across projects where no element
 /// is to blame.
 fn group(event: Happening, finding: &Finding, before: &Known, topic: &Topic) -> Group {
-    let of = |signature: &BTreeSet<String>| signature.iter().map(|one| format!("{one}\n")).collect::<String>();
+    let of = |signature: &BTreeSet<String>| signature.iter().flat_map(|one| [one, "\n"]).collect::<String>();
     let known = || before.trouble.as_ref().map(|known| of(&known.signature)).unwrap_or_default();
     let what = match event {
         Happening::Failure | Happening::DifferentFailure | Happening::StillFailing => of(&finding.signature),
         Happening::Recovery => known(),
-        Happening::Change => topic
-            .changes
-            .iter()
-            .map(|change| format!("{}\n{}\n{:?}\n", change.element, change.source, change.new))
-            .collect(),
+        Happening::Change => serde_json::to_string(&topic.changes).unwrap_or_default(),
         Happening::Success | Happening::Test => String::new(),
     };
     let everywhere = what.lines().all(|one| one.ends_with(" -")) && !what.is_empty() && event != Happening::Change;

@@ -47,7 +47,7 @@ struct Seat {
 /// What a run found out.
 #[derive(Clone, Copy)]
 pub(crate) struct Report<'f> {
-    pub(crate) report: &'f RunReport,
+    pub(crate) of: &'f RunReport,
     pub(crate) states: &'f [BranchState],
     pub(crate) store: &'f Store,
     pub(crate) links: Links<'f>,
@@ -92,7 +92,7 @@ impl<'f> Desk<'f> {
     /// Tells of a run that ended, and feels its pulse; gives what failed of it.
     pub(crate) fn run(mut self, run: &Report<'_>, started: Vec<Delivery>) -> Vec<Diagnosis> {
         let mut beat = Beat::Stopped;
-        if run.report.outcome != Outcome::Interrupted {
+        if run.of.outcome != Outcome::Interrupted {
             let findings = self.clean(findings::of_run(run));
             if run.whole {
                 let there = run.states.iter().map(|state| findings::key(&state.project, state.branch.as_ref()));
@@ -100,14 +100,16 @@ impl<'f> Desk<'f> {
                 self.seats.iter_mut().for_each(|seat| seat.memory.keep(&there));
             }
             self.round(&|_, memory| {
-                let over = findings::over(memory, &findings, run.report);
+                let over = findings::over(memory, &findings, run.of);
                 findings.iter().cloned().chain(over).collect()
             });
-            let good = run.report.outcome.is_good() && self.failed().next().is_none();
+            let good = run.of.outcome.is_good() && self.failed().next().is_none();
             beat = if good { Beat::Good } else { Beat::Bad };
         }
-        started.into_iter().for_each(|delivery| drop(delivery.wait()));
-        self.pulse(&run.report.run, beat, findings::short(run.report));
+        for delivery in started {
+            drop(delivery.wait());
+        }
+        self.pulse(&run.of.run, beat, &findings::short(run.of));
         self.end()
     }
 
@@ -169,8 +171,8 @@ impl<'f> Desk<'f> {
         }
     }
 
-    fn pulse(&mut self, run: &RunId, beat: Beat, text: String) {
-        let text = self.redactor.redact(&crate::plain::plain(&text)).into_owned();
+    fn pulse(&mut self, run: &RunId, beat: Beat, text: &str) {
+        let text = self.redactor.redact(&crate::plain::plain(text)).into_owned();
         let pulse = Pulse { run: run.clone(), host: self.frame.host.clone(), beat, text };
         let taking = self.seats.iter_mut().filter(|seat| seat.notifier.takes_pulse());
         let deliveries: Vec<_> = taking.map(|seat| (deliver::pulse(&seat.notifier, pulse.clone()), seat)).collect();
@@ -228,7 +230,9 @@ impl Seat {
             };
             if told {
                 // What was known before this is not to be learned after it.
-                kept.iter_mut().for_each(|earlier| earlier.after.retain(|key, _| !step.after.contains_key(key)));
+                for earlier in &mut kept {
+                    earlier.after.retain(|key, _| !step.after.contains_key(key));
+                }
                 self.memory.learn(step);
             } else {
                 kept.push(step);
@@ -255,7 +259,7 @@ fn unsaved(path: &Path, error: &io::Error) -> Diagnosis {
         kind,
         element: None,
         stage: None,
-        message: format!("cannot remember what was told in {path:?}: {error}; it will be told again"),
+        message: format!("cannot remember what was told in {}: {error}; it will be told again", path.display()),
         retry: Retry::Yes,
         actor: Actor::Host,
         hint: hint.to_owned(),
@@ -287,7 +291,7 @@ pub(crate) fn tried(
         }
         (name, deliver::messages(notifier, vec![message]))
     };
-    let begun: Vec<_> = notifiers.iter().map(begin).collect();
+    let under_way: Vec<_> = notifiers.iter().map(begin).collect();
     let end = |(name, delivery): (String, Delivery)| {
         let nothing = || NotifyError::new(Fault::Bug, "it said nothing", "report this to the authors of the notifier");
         let result = delivery.wait().pop().flatten().unwrap_or_else(|| Err(nothing()));
@@ -297,7 +301,7 @@ pub(crate) fn tried(
         });
         (name, masked)
     };
-    begun.into_iter().map(end).collect()
+    under_way.into_iter().map(end).collect()
 }
 
 #[cfg(test)]

@@ -90,10 +90,7 @@ impl Email {
         let until = Instant::now() + self.wants.timeout;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let error = match self.transport(left, host)?.send(mail) {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
+            let Err(error) = self.transport(left, host)?.send(mail) else { return Ok(()) };
             // What was answered for good, or took all the time, is not tried again now.
             let again = !error.is_permanent() && !error.is_tls() && !slow(&error) && !error.is_client();
             if !again || PAUSE >= until.saturating_duration_since(Instant::now()) {
@@ -141,7 +138,7 @@ impl Email {
         if let Some(path) = &self.ca_file {
             let certificate = Certificate::from_pem(&pem(path)?).map_err(|_| {
                 let hint = "correct `ca-file`: a file with certificates in PEM";
-                NotifyError::new(Fault::Setup, format!("there are no certificates in {path:?}"), hint)
+                NotifyError::new(Fault::Setup, format!("there are no certificates in {}", path.display()), hint)
             })?;
             builder = builder.add_root_certificate(certificate);
         }
@@ -160,7 +157,7 @@ impl Email {
             }
             cause = inner.source();
         }
-        let code = error.status().map(|code| u16::from(code)).unwrap_or_default();
+        let code = error.status().map(u16::from).unwrap_or_default();
         let (fault, hint) = if error.is_tls() || message.contains("certificate") {
             (
                 Fault::Denied,

@@ -55,10 +55,10 @@ pub(super) fn key(project: &ProjectName, branch: Option<&BranchName>) -> Key {
 
 /// Everything that the report says. What was interrupted says nothing.
 pub(super) fn of_run(run: &Report<'_>) -> Vec<Finding> {
-    let told = run.report.failures.iter().filter(|failure| !matches!(failure.kind, Kind::Killed | Kind::Notifier));
-    let url = run.links.run(&run.report.run);
+    let told = run.of.failures.iter().filter(|failure| !matches!(failure.kind, Kind::Killed | Kind::Notifier));
+    let url = run.links.run(&run.of.run);
     let mut findings = of_host(told, url.as_deref());
-    let branches = run.report.branches.iter().filter(|branch| branch.outcome != Outcome::Interrupted);
+    let branches = run.of.branches.iter().filter(|branch| branch.outcome != Outcome::Interrupted);
     findings.extend(branches.map(|branch| of_branch(run, branch)));
     findings
 }
@@ -104,14 +104,14 @@ fn of_branch(run: &Report<'_>, report: &BranchReport) -> Finding {
     let stage = failing.max_by_key(|stage| (stage.log.is_some(), stage.outcome)).filter(|_| bad);
     let shown = stage.or_else(|| report.stages.iter().rfind(|stage| stage.log.is_some()));
     let log = stage.and_then(|stage| stage.log.as_deref()).and_then(|log| inside(run, log));
-    let state = run.states.iter().find(|state| state.project == report.project && state.branch == report.branch);
+    let known = run.states.iter().find(|state| state.project == report.project && state.branch == report.branch);
     let mut topic = Topic {
         project: Some(report.project.clone()),
         branch: report.branch.clone(),
         commit: report.commit.clone(),
         outcome: report.outcome,
-        since: state.and_then(|state| state.failing_since).filter(|_| bad),
-        url: run.links.stage(&run.report.run, report, shown),
+        since: known.and_then(|state| state.failing_since).filter(|_| bad),
+        url: run.links.stage(&run.of.run, report, shown),
         log_end: log.as_deref().map(end_of).unwrap_or_default(),
         log,
         ..Topic::host()
@@ -135,7 +135,7 @@ fn of_branch(run: &Report<'_>, report: &BranchReport) -> Finding {
 /// Where a log is, which has to be inside the run's directory.
 fn inside(run: &Report<'_>, log: &Path) -> Option<PathBuf> {
     let plain = log.components().all(|part| matches!(part, Component::Normal(_)));
-    plain.then(|| run.store.run_directory(&run.report.run).join(log))
+    plain.then(|| run.store.run_directory(&run.of.run).join(log))
 }
 
 /// The last lines of a log; nothing where it cannot be read.

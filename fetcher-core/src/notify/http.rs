@@ -117,10 +117,10 @@ impl Request<'_> {
                 let hint = "correct HTTPS_PROXY or HTTP_PROXY";
                 Answer::Never(failed(Fault::Setup, "the proxy's address is none", hint))
             }
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => Answer::Never(self.untrusted(&failed, &error.to_string())),
+            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => Answer::Never(Self::untrusted(&failed, &error.to_string())),
             // The TLS of a connection under way fails as I/O.
             ureq::Error::Io(io) if io.get_ref().is_some_and(|inner| inner.to_string().contains("certificate")) => {
-                Answer::Never(self.untrusted(&failed, &error.to_string()))
+                Answer::Never(Self::untrusted(&failed, &error.to_string()))
             }
             ureq::Error::Timeout(_) => {
                 let what = format!("no answer in {:?}", self.timeout);
@@ -130,7 +130,7 @@ impl Request<'_> {
         }
     }
 
-    fn untrusted(&self, failed: &dyn Fn(Fault, &str, &str) -> NotifyError, what: &str) -> NotifyError {
+    fn untrusted(failed: &dyn Fn(Fault, &str, &str) -> NotifyError, what: &str) -> NotifyError {
         failed(Fault::Denied, what, "the server's certificate is not trusted: name its authority with `ca-file`")
     }
 

@@ -198,11 +198,9 @@ impl Topic {
 
 /// The text, or its beginning with `…` where it has more than so many characters.
 pub(super) fn shortened(text: &str, most: usize) -> std::borrow::Cow<'_, str> {
-    match text.char_indices().nth(most) {
-        None => text.into(),
-        Some(_) => {
-            let end = text.char_indices().nth(most.saturating_sub(1)).map_or(0, |(at, _)| at);
-            format!("{}…", &text[..end]).into()
-        }
+    if text.char_indices().nth(most).is_none() {
+        return text.into();
     }
+    let end = text.char_indices().nth(most.saturating_sub(1)).map_or(0, |(at, _)| at);
+    format!("{}…", &text[..end]).into()
 }

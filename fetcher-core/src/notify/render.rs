@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::message::{Happening, Message, Topic, shortened};
 use crate::diagnosis::{Diagnosis, render_text};
+use crate::names::Stage;
 
 mod irc;
 mod mail;
@@ -69,7 +70,7 @@ pub(super) fn cause(topic: &Topic) -> String {
     }
     let elements: BTreeSet<_> = failures.iter().filter_map(|failure| failure.element.as_ref()).collect();
     let stages: BTreeSet<_> = failures.iter().filter_map(|failure| failure.stage).collect();
-    let stages: Vec<_> = stages.into_iter().map(|stage| stage.as_str()).collect();
+    let stages: Vec<_> = stages.into_iter().map(Stage::as_str).collect();
     let stages = if stages.is_empty() { String::new() } else { format!("in {}: ", stages.join(" and ")) };
     match elements.len() + topic.more_failures {
         0 => format!("{stages}{words} ({kinds})"),
@@ -160,14 +161,12 @@ fn time(at: Timestamp) -> impl fmt::Display {
 /// How long it was, as a person would say it.
 fn span(since: Timestamp, until: Timestamp) -> String {
     let minutes = until.duration_since(since).as_secs().max(0) / 60;
-    match (minutes / (24 * 60), minutes / 60, minutes) {
-        (0, 0, 0) => "less than a minute".to_owned(),
-        (0, 0, 1) => "a minute".to_owned(),
-        (0, 0, minutes) => format!("{minutes} minutes"),
-        (0, 1, minutes) => format!("{minutes} minutes"),
-        (0, hours, _) => format!("{hours} hours"),
-        (1, hours, _) => format!("{hours} hours"),
-        (days, _, _) => format!("{days} days"),
+    match minutes {
+        0 => "less than a minute".to_owned(),
+        1 => "a minute".to_owned(),
+        2..120 => format!("{minutes} minutes"),
+        120..2880 => format!("{} hours", minutes / 60),
+        _ => format!("{} days", minutes / (24 * 60)),
     }
 }
 

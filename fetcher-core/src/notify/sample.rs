@@ -90,18 +90,23 @@ pub(crate) fn all() -> Vec<(&'static str, Message)> {
             "failure-of-branches",
             message(
                 Happening::Failure,
-                ["a", "b", "c", "d", "e"].map(|name| failed("gnome", Some(name), &[not_found.clone()])).to_vec(),
+                ["a", "b", "c", "d", "e"]
+                    .map(|name| failed("gnome", Some(name), std::slice::from_ref(&not_found)))
+                    .to_vec(),
             ),
         ),
         (
             "failure-of-projects",
-            message(Happening::Failure, ["x", "y"].map(|name| failed(name, None, &[dns.clone()])).to_vec()),
+            message(Happening::Failure, ["x", "y"].map(|name| failed(name, None, std::slice::from_ref(&dns))).to_vec()),
         ),
         (
             "different-causes",
             message(
                 Happening::Failure,
-                vec![failed("gnome", Some("a"), &[dns.clone()]), failed("gnome", Some("b"), &[not_found.clone()])],
+                vec![
+                    failed("gnome", Some("a"), std::slice::from_ref(&dns)),
+                    failed("gnome", Some("b"), std::slice::from_ref(&not_found)),
+                ],
             ),
         ),
         ("failure-of-the-host", message(Happening::Failure, vec![disk.clone()])),

@@ -28,7 +28,7 @@ pub(super) fn run(
     let file = tempfile::NamedTempFile::new_in(&directory).and_then(|mut file| file.write_all(input).map(|()| file));
     let file = file.map_err(|error| {
         let hint = "make space there, or name another directory with TMPDIR";
-        NotifyError::new(Fault::Setup, format!("cannot write a file in {directory:?}: {error}"), hint)
+        NotifyError::new(Fault::Setup, format!("cannot write a file in {}: {error}", directory.display()), hint)
     })?;
     let mut environment: BTreeMap<OsString, OsString> = child_environment(&host.environment, &[]);
     // An argument or variable ends at a NUL (execve(2)).
@@ -53,8 +53,9 @@ fn ended(program: &OsStr, exit: Exit, said: &[u8], timeout: Duration) -> Result<
     let said = plain(&String::from_utf8_lossy(&said[said.len().saturating_sub(KEPT)..]));
     let said = said.trim();
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-    let failed =
-        |fault, how: String, hint: &str| Err(NotifyError::new(fault, format!("{program:?} {how}{said}"), hint));
+    let failed = |fault, how: String, hint: &str| {
+        Err(NotifyError::new(fault, format!("{} {how}{said}", program.display()), hint))
+    };
     match exit {
         Exit::Status(0) => Ok(()),
         Exit::Status(status @ (126 | 127)) => {

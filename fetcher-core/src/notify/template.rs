@@ -20,7 +20,7 @@ pub(super) struct Body {
 pub(super) fn fill(template: &str, path: &Path, facts: &Value) -> Result<Body, NotifyError> {
     let failed = |what: String| {
         let hint = "correct the template: docs/notify.md lists its places";
-        NotifyError::new(Fault::Setup, format!("the template {path:?} cannot be used: {what}"), hint)
+        NotifyError::new(Fault::Setup, format!("the template {} cannot be used: {what}", path.display()), hint)
     };
     let begins = template.trim_start();
     let named = path.extension().is_some_and(|end| end == "json");

@@ -82,7 +82,7 @@ impl Webhook {
         };
         if let Some(path) = &self.template {
             let text = fs::read_to_string(path).map_err(|error| {
-                let message = format!("cannot read the template {path:?}: {error}");
+                let message = format!("cannot read the template {}: {error}", path.display());
                 NotifyError::new(Fault::Setup, message, "correct `template`: a file that this user may read")
             })?;
             let body = template::fill(&text, path, &render::facts(message))?;

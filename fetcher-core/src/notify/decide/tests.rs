@@ -44,7 +44,9 @@ impl Told {
         self.hour += 1;
         let steps = decide("n", &self.wants, &self.memory, findings, &frame(self.hour));
         let messages = steps.iter().filter_map(|step| step.message.clone()).collect();
-        steps.into_iter().for_each(|step| self.memory.learn(step));
+        for step in steps {
+            self.memory.learn(step);
+        }
         messages
     }
 }
@@ -230,11 +232,11 @@ fn all_about_one_trouble_is_one_thread() {
         told.messages(&[branch("p", Some("x"), &[not_found("b.bst")]), branch("p", Some("y"), &[not_found("c.bst")])]);
     assert_eq!(apart.len(), 2);
     for message in &apart {
-        assert_eq!(message.thread, [first.id.clone()]);
+        assert_eq!(message.thread, std::slice::from_ref(&first.id));
         assert_ne!(message.id, first.id);
     }
     let end = told.messages(&both(&[])).remove(0);
-    assert_eq!(end.thread, [first.id.clone()], "{end:?}");
+    assert_eq!(end.thread, std::slice::from_ref(&first.id), "{end:?}");
     let again = told.messages(&both(&[not_found("a.bst")])).remove(0);
     assert!(again.thread.is_empty() && again.id != first.id);
     assert_ne!(apart.remove(0).id, apart.remove(0).id);

@@ -100,7 +100,7 @@ impl World {
 #[test]
 fn what_was_not_taken_waits_and_is_taken_before_anything_new() {
     let fake = Fake::new("fake");
-    let mut world = World::new(&[fake.clone()]);
+    let mut world = World::new(&[fake.clone() as Arc<dyn Notifier>]);
     fake.next([Fault::Unreachable]);
     assert_eq!(world.tell(&[Kind::DiskFull]), [Kind::Notifier]);
     assert_eq!(fake.take(), [""; 0]);
@@ -113,7 +113,7 @@ fn what_was_not_taken_waits_and_is_taken_before_anything_new() {
 #[test]
 fn one_message_that_is_refused_holds_up_no_other() {
     let fake = Fake::new("fake");
-    let mut world = World::new(&[fake.clone()]);
+    let mut world = World::new(&[fake.clone() as Arc<dyn Notifier>]);
     fake.next([Fault::Refused]);
     assert_eq!(world.tell(&[Kind::DiskFull, Kind::Tls]), [Kind::Notifier]);
     assert_eq!(fake.take().len(), 1);
@@ -147,7 +147,7 @@ fn whoever_hangs_or_panics_neither_stalls_nor_silences_the_others() {
 #[test]
 fn what_waits_is_bounded_in_number_and_age_and_the_newest_is_kept() {
     let fake = Fake::new("fake");
-    let mut world = World::new(&[fake.clone()]);
+    let mut world = World::new(&[fake.clone() as Arc<dyn Notifier>]);
     for _ in 0..40 {
         // Three kinds in turn make different failures of one after the other.
         for kind in [Kind::DiskFull, Kind::Tls, Kind::Dns] {
@@ -180,7 +180,7 @@ fn without_a_directory_it_is_told_and_a_broken_memory_tells_anew() {
         assert_eq!(desk.failures(&failures), []);
         assert_eq!(fake.take(), ["failure permission"]);
     }
-    let mut world = World::new(&[fake.clone()]);
+    let mut world = World::new(&[fake.clone() as Arc<dyn Notifier>]);
     world.tell(&[Kind::Tls]);
     fake.take();
     std::fs::write(Memory::path(&world.directory.path().join("notify"), "fake"), "{").unwrap();

@@ -14,7 +14,7 @@ use super::super::error::{Fault, NotifyError};
 use super::super::files::pem;
 use super::line::Line;
 
-/// The most of a line that is read: 512 bytes and IRCv3's 8,191 of tags.
+/// The most of a line that is read: 512 bytes and `IRCv3`'s 8,191 of tags.
 const LONGEST: usize = 16 << 10;
 
 trait Stream: Read + Write + Send {}
@@ -119,7 +119,7 @@ fn encrypted(
     if let Some(path) = ca_file {
         let own = CertificateDer::pem_slice_iter(&pem(path)?).filter_map(Result::ok).collect::<Vec<_>>();
         if roots.add_parsable_certificates(own).0 == 0 {
-            return Err(failed(format!("there is no certificate in {path:?}")));
+            return Err(failed(format!("there is no certificate in {}", path.display())));
         }
     }
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

@@ -11,7 +11,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Takes a line apart (RFC 1459, 2.3.1; tags as in IRCv3's message tags): who sent it is of no use here.
+    /// Takes a line apart (RFC 1459, 2.3.1; tags as in `IRCv3`'s message tags): who sent it is of no use here.
     pub(super) fn parse(text: &str) -> Self {
         let mut rest = text.trim_end_matches(['\r', '\n']);
         for mark in ['@', ':'] {
@@ -56,7 +56,7 @@ pub(super) fn word(text: &str) -> String {
 }
 
 /// The arguments of `AUTHENTICATE` that log in with a name and a password (RFC 4616), in pieces of 400 bytes; one that is
-/// less than that ends it (IRCv3, SASL 3.1).
+/// less than that ends it (`IRCv3`, SASL 3.1).
 pub(super) fn sasl_plain(account: &str, password: &str) -> Vec<String> {
     const PIECE: usize = 400;
     let encoded = BASE64_STANDARD.encode(format!("{account}\0{account}\0{password}"));

@@ -1,5 +1,7 @@
 //! The bodies of webhooks: this program's own JSON, and the forms of chat servers.
 
+use std::fmt::Write as _;
+
 use maud::html;
 use serde_json::{Map, Value, json};
 
@@ -55,10 +57,10 @@ pub fn slack(message: &Message) -> Value {
     let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let mut text = format!("*{}*", escaped(&title(message)).replace('*', "∗"));
     if let Some(url) = &message.url {
-        text.push_str(&format!("\n<{}>", one_line(url).replace(['<', '>', '|'], "")));
+        let _ = write!(text, "\n<{}>", one_line(url).replace(['<', '>', '|'], ""));
     }
     if let Some(hint) = hint(message) {
-        text.push_str(&format!("\n{}", escaped(&hint)));
+        let _ = write!(text, "\n{}", escaped(&hint));
     }
     json!({ "text": text })
 }
