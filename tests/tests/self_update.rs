@@ -414,12 +414,10 @@ fn a_repository_that_has_nothing_to_do_with_the_configuration_is_no_trouble() {
 /// Commits a tree that git itself would not make: one blob, under this name.
 fn commit_named(site: &Site, name: &str) {
     let blob = site.repo.git(&["hash-object", "-w", "config.toml"]);
-    let script = format!(
-        "printf '100644 {name}\\0%b100644 config.toml\\0%b' \"$1\" \"$1\" | git hash-object -t tree -w --literally --stdin"
-    );
-    let bytes: String = blob.as_bytes().chunks(2).map(|pair| format!("\\x{}", String::from_utf8_lossy(pair))).collect();
-    let script = script.replace("\"$1\"", &format!("'{bytes}'"));
-    let output = std::process::Command::new("bash").args(["-c", &script]).current_dir(&site.repo.path).output();
+    let script = r#"id=$(printf %s "$1" | sed 's/../\\x&/g')
+        printf "100644 $2\0%b100644 config.toml\0%b" "$id" "$id" | git hash-object -t tree -w --literally --stdin"#;
+    let mut command = std::process::Command::new("bash");
+    let output = command.args(["-c", script, "bash", &blob, name]).current_dir(&site.repo.path).output();
     let tree = String::from_utf8(output.expect("bash").stdout).expect("a name").trim().to_owned();
     let commit = site.repo.git(&["commit-tree", &tree, "-p", "HEAD", "-m", "Hostile"]);
     site.repo.git(&["update-ref", "refs/heads/main", &commit]);
