@@ -235,7 +235,8 @@ impl<'a> SelfUpdate<'a> {
         }
         let current = Current::of(clone, head, self.environment)?;
         if let Some(commit) = current.restore {
-            self.check_out(clone, commit, None, account)?;
+            clone.underway()?;
+            self.check_out(clone, commit, None, &current, account)?;
         }
         let runner = LocalRunner::new(clone.desk.path());
         let (environment, cancel) = (self.environment, self.cancel);
@@ -286,7 +287,7 @@ impl<'a> SelfUpdate<'a> {
             account.wanted = text.as_deref().and_then(judge::required_version);
             return Err(judge::broken(clone, tip, taken, problems, self.environment));
         }
-        self.check_out(clone, tip, Some(upstream), account)
+        self.check_out(clone, tip, Some(upstream), current, account)
     }
 
     /// Brings the work tree to a commit once nobody uses it.
@@ -295,6 +296,7 @@ impl<'a> SelfUpdate<'a> {
         clone: &Clone,
         commit: Oid,
         upstream: Option<&Upstream>,
+        current: &Current,
         account: &mut Account,
     ) -> Result<(), UpdateError> {
         // Who only reads the configuration is done in a moment; another run is not.
@@ -302,7 +304,12 @@ impl<'a> SelfUpdate<'a> {
         let Some(_alone) = clone.desk.write(wait, self.cancel).map_err(clone.failed("lock"))? else {
             return Err(clone.busy(wait));
         };
-        let kept = checkout::checkout(clone, commit, upstream, self.clock.now())?;
+        let losses = checkout::losses(clone, commit, upstream)?;
+        // Somebody's own clone, in which they are at work, is not a host's.
+        if !losses.is_empty() && current.settings.enabled.is_none() && !clone.desk.is_hosts() {
+            return Err(UpdateError::Undecided { top: clone.top.clone() });
+        }
+        let kept = checkout::checkout(clone, commit, upstream, losses, self.clock.now())?;
         if let Some(upstream) = upstream {
             clone.take(commit, Some(upstream)).map_err(clone.failed("write in"))?;
         }
@@ -328,6 +335,9 @@ impl<'a> SelfUpdate<'a> {
         };
         let Some(wanted) = wanted.into_iter().flatten().find(|wanted| program.is_too_old(wanted)) else { return false };
         let directory = config.path.parent().unwrap_or(Path::new("/"));
+        // One at a time, where there is a place for a lock; the second finds what the first has brought.
+        let clone = Clone::of(&config.path).ok().flatten();
+        let _lock = clone.and_then(|clone| clone.desk.update(self.wait.max(MOMENT), self.cancel).ok().flatten());
         match program.renew(wanted, &config.self_update, directory) {
             Ok(()) => true,
             Err(mut failure) => {

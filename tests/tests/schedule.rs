@@ -1,5 +1,6 @@
 //! What starts a run time and again: units that the real systemd verifies, lines of a real crontab.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -115,14 +116,14 @@ fn a_run_and_an_update_need_nothing_else_to_be_writable() {
     let mut script = format!("mount --bind '{root}' '{root}' && mount -o remount,bind,ro '{root}' || exit 97\n");
     for path in printed.lines().filter_map(|line| line.strip_prefix("ReadWritePaths=-")) {
         fs::create_dir_all(path).expect("a directory");
-        script += &format!("mount --bind '{path}' '{path}' && mount -o remount,bind,rw '{path}' || exit 97\n");
+        let _ = writeln!(script, "mount --bind '{path}' '{path}' && mount -o remount,bind,rw '{path}' || exit 97");
     }
     // The fake bst notes its calls, and the private /tmp is writable.
     for path in ["scenario", "tmp"] {
         fs::create_dir_all(site.scratch.path(path)).expect("a directory");
-        script += &format!("mount -t tmpfs none '{root}/{path}' || exit 97\n");
+        let _ = writeln!(script, "mount -t tmpfs none '{root}/{path}' || exit 97");
     }
-    script += &format!("! touch '{root}/probe' 2>/dev/null || exit 98\n");
+    let _ = writeln!(script, "! touch '{root}/probe' 2>/dev/null || exit 98");
     site.push(&site.config("branches = [\"other\"]").replace("[fetcher]\n", &more), "Another branch");
     let fetcher = site.fetcher().env("TMPDIR", format!("{root}/tmp")).small_disk("nothing", "1M").limited(&script);
     let ended = fetcher.run(&["run"]).expect(0);

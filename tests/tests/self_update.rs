@@ -316,6 +316,21 @@ fn a_branch_that_is_named_is_followed_and_so_is_the_next() {
 }
 
 #[test]
+fn commits_on_the_branch_that_is_followed_next_are_kept_too() {
+    let site = Site::new().set_up();
+    site.repo.git(&["branch", "production"]);
+    let clone = site.cloned();
+    clone.git(&["checkout", "--quiet", "-b", "production"]);
+    clone.write("own", "mine\n");
+    let own = clone.commit("On the host");
+    clone.git(&["checkout", "--quiet", "main"]);
+    site.push(&site.config("[self-update]\nbranch = \"production\"\n"), "Follow production");
+    site.run().expect(0);
+    told(&site, site.run(), "self-update", &["commits that were made here"]);
+    assert_eq!(clone.git(&["for-each-ref", "--contains", own.as_str(), "--format=x", "refs/bst-fetcher/kept"]), "x");
+}
+
+#[test]
 fn a_clone_made_by_hand_is_followed_too_and_what_is_not_in_it_is_not() {
     let site = Site::new();
     let hand = site.scratch.path("hand");
@@ -332,9 +347,22 @@ fn a_clone_made_by_hand_is_followed_too_and_what_is_not_in_it_is_not() {
     own.run(&["run"]).expect(0);
     assert_eq!(Repo::at(site.scratch.root(), "hand").tip("HEAD"), before);
 
+    // What somebody is at work on is not taken away from them, unless it is said that it may be.
+    fs::write(hand.join("config.toml"), site.config("# mine\n")).unwrap();
+    let ended = fetcher().run(&["run"]).expect(1);
+    assert!(ended.stderr().contains("has changes of its own, so it is left alone"), "{ended}");
+    assert!(fs::read_to_string(hand.join("config.toml")).unwrap().contains("# mine"));
+    fs::write(hand.join("config.toml"), "broken\n").unwrap();
+    fetcher().run(&["run"]).expect(3);
+    assert_eq!(fs::read_to_string(hand.join("config.toml")).unwrap(), "broken\n");
     fs::write(hand.join("config.toml"), site.config("[self-update]\nenabled = false\n")).unwrap();
     fetcher().run(&["run"]).expect(0);
     assert_eq!(Repo::at(site.scratch.root(), "hand").tip("HEAD"), before);
+    fs::write(hand.join("config.toml"), site.config("[self-update]\nenabled = true\n")).unwrap();
+    let ended = fetcher().run(&["run"]).expect(1);
+    assert!(ended.stderr().contains("kept as refs/bst-fetcher/kept/"), "{ended}");
+    fetcher().run(&["run"]).expect(0);
+    assert_eq!(site.branches(), ["main"]);
 }
 
 #[test]
@@ -386,12 +414,10 @@ fn a_repository_that_has_nothing_to_do_with_the_configuration_is_no_trouble() {
 /// Commits a tree that git itself would not make: one blob, under this name.
 fn commit_named(site: &Site, name: &str) {
     let blob = site.repo.git(&["hash-object", "-w", "config.toml"]);
-    let script = format!(
-        "printf '100644 {name}\\0%b100644 config.toml\\0%b' \"$1\" \"$1\" | git hash-object -t tree -w --literally --stdin"
-    );
-    let bytes: String = blob.as_bytes().chunks(2).map(|pair| format!("\\x{}", String::from_utf8_lossy(pair))).collect();
-    let script = script.replace("\"$1\"", &format!("'{bytes}'"));
-    let output = std::process::Command::new("bash").args(["-c", &script]).current_dir(&site.repo.path).output();
+    let script = r#"id=$(printf %s "$1" | sed 's/../\\x&/g')
+        printf "100644 $2\0%b100644 config.toml\0%b" "$id" "$id" | git hash-object -t tree -w --literally --stdin"#;
+    let mut command = std::process::Command::new("bash");
+    let output = command.args(["-c", script, "bash", &blob, name]).current_dir(&site.repo.path).output();
     let tree = String::from_utf8(output.expect("bash").stdout).expect("a name").trim().to_owned();
     let commit = site.repo.git(&["commit-tree", &tree, "-p", "HEAD", "-m", "Hostile"]);
     site.repo.git(&["update-ref", "refs/heads/main", &commit]);

@@ -54,6 +54,22 @@ fn the_run_goes_on_in_the_new_program() {
 }
 
 #[test]
+fn what_is_there_already_is_not_brought_again() {
+    let site = Site::new().set_up();
+    let path = installed(&site);
+    needs_newer(&site, &brings(&site, "exit 42"), "");
+    run(&site, &path).expect(42);
+    // One that was started before.
+    let old = site.scratch.path("old");
+    fs::copy(program(), &old).unwrap();
+    needs_newer(&site, "exit 1", "");
+    let mut command = site.fetcher().program(&old).command(&["run"]);
+    let ended: Ended =
+        (&["run"][..], std::os::unix::process::CommandExt::arg0(&mut command, &path).output().unwrap()).into();
+    ended.expect(42);
+}
+
+#[test]
 fn it_goes_on_only_once() {
     let site = Site::new().set_up();
     let path = installed(&site);

@@ -25,14 +25,15 @@ pub(super) struct Kept {
     pub(super) paths: Vec<PathBuf>,
 }
 
-/// Brings a clone to a commit. Only for who has the work tree alone, and no journal is left.
+/// Brings a clone to a commit, what it would lose kept aside. Only for who has the work tree alone, and no journal is left.
 pub(super) fn checkout(
     clone: &Clone,
     commit: Oid,
     upstream: Option<&Upstream>,
+    losses: Losses,
     now: Timestamp,
 ) -> Result<Option<Kept>, UpdateError> {
-    let kept = keep(clone, commit, upstream, now).map_err(clone.failed("keep local changes aside in"))?;
+    let kept = keep(clone, losses, now).map_err(clone.failed("keep local changes aside in"))?;
     let checked_out = clone.branch().unwrap_or_else(|| "refs/heads/bst-fetcher".to_owned());
     let branch = upstream.map_or(checked_out, |upstream| upstream.local.clone());
     if let Some(upstream) = upstream {
@@ -81,28 +82,60 @@ fn follow(clone: &Clone, upstream: &Upstream) -> Result<(), git2::Error> {
     Ok(())
 }
 
-/// Keeps aside what the checkout would lose: commits that were made here, changes in the index and in the files, and
-/// untracked files that are in the way.
-fn keep(clone: &Clone, commit: Oid, upstream: Option<&Upstream>, now: Timestamp) -> Result<Option<Kept>, git2::Error> {
-    let repository = &clone.repository;
-    let Some(head) = clone.head() else { return Ok(None) };
-    let mut options = StatusOptions::new();
-    options.include_untracked(false).include_ignored(false).exclude_submodules(true).no_refresh(true);
-    let changes = repository.statuses(Some(&mut options))?;
-    let mut paths: Vec<PathBuf> = changes.iter().map(|change| path_of(change.path_bytes())).collect();
-    paths.extend(in_the_way(clone, commit)?);
-    let mut kept = own_commits(clone, commit, head, upstream)?.then_some(head);
-    if !paths.is_empty() {
-        kept = Some(snapshot(clone, head, &paths, now)?);
-    }
-    let Some(kept) = kept else { return Ok(None) };
-    let name = format!("refs/bst-fetcher/kept/{}", now.strftime("%Y%m%dT%H%M%S.%3fZ"));
-    repository.reference(&name, kept, true, "bst-fetcher: local changes")?;
-    Ok(Some(Kept { name, paths }))
+/// What a checkout would lose.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    /// Files that were changed, in the index or beside it, and untracked ones that are in the way.
+    paths: Vec<PathBuf>,
+    /// Commits that were made here: at the one that is checked out, and at the branch that is followed.
+    commits: Vec<Oid>,
 }
 
-/// Whether what is checked out holds commits that neither came from upstream nor are in the new commit.
-fn own_commits(clone: &Clone, commit: Oid, head: Oid, upstream: Option<&Upstream>) -> Result<bool, git2::Error> {
+impl Losses {
+    pub(super) fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.commits.is_empty()
+    }
+}
+
+/// Looks at what bringing a clone to a commit would lose.
+pub(super) fn losses(clone: &Clone, commit: Oid, upstream: Option<&Upstream>) -> Result<Losses, UpdateError> {
+    let look = || {
+        let Some(head) = clone.head() else { return Ok(Losses::default()) };
+        let mut options = StatusOptions::new();
+        options.include_untracked(false).include_ignored(false).exclude_submodules(true).no_refresh(true);
+        let changes = clone.repository.statuses(Some(&mut options))?;
+        let mut paths: Vec<PathBuf> = changes.iter().map(|change| path_of(change.path_bytes())).collect();
+        paths.extend(in_the_way(clone, commit)?);
+        let branch = upstream.and_then(|upstream| clone.repository.refname_to_id(&upstream.local).ok());
+        let mut commits = Vec::new();
+        for tip in [Some(head), branch.filter(|branch| *branch != head)].into_iter().flatten() {
+            if is_own(clone, commit, tip, upstream)? {
+                commits.push(tip);
+            }
+        }
+        Ok(Losses { paths, commits })
+    };
+    look().map_err(|error: git2::Error| UpdateError::repository("look for local changes in", &clone.top, error))
+}
+
+/// Keeps aside what would be lost.
+fn keep(clone: &Clone, losses: Losses, now: Timestamp) -> Result<Option<Kept>, git2::Error> {
+    let repository = &clone.repository;
+    let Losses { paths, mut commits } = losses;
+    if let Some(head) = clone.head().filter(|_| !paths.is_empty()) {
+        commits.retain(|commit| *commit != head);
+        commits.insert(0, snapshot(clone, head, &paths, now)?);
+    }
+    let name = format!("refs/bst-fetcher/kept/{}", now.strftime("%Y%m%dT%H%M%S.%3fZ"));
+    for (number, commit) in commits.iter().enumerate() {
+        let name = if number == 0 { name.clone() } else { format!("{name}-{number}") };
+        repository.reference(&name, *commit, true, "bst-fetcher: local changes")?;
+    }
+    Ok((!commits.is_empty()).then_some(Kept { name, paths }))
+}
+
+/// Whether a commit neither came from upstream nor is in the new one.
+fn is_own(clone: &Clone, commit: Oid, head: Oid, upstream: Option<&Upstream>) -> Result<bool, git2::Error> {
     let taken = upstream.map_or_else(|| clone.last_taken(), |upstream| clone.taken(upstream));
     for known in [Some(commit), taken].into_iter().flatten() {
         if known == head || clone.repository.graph_descendant_of(known, head)? {

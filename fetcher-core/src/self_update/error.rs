@@ -71,6 +71,12 @@ pub enum UpdateError {
         /// What is missing.
         reason: String,
     },
+    /// It has changes of its own, and nobody said whether they are to give way.
+    #[error("upstream moved, but the configuration's clone {top:?} has changes of its own, so it is left alone")]
+    Undecided {
+        /// The clone.
+        top: PathBuf,
+    },
     /// Somebody else updates it, or reads it.
     #[error(
         "the configuration's clone {top:?} is in use by another run for longer than {waited:?}; this run uses it as it is"
@@ -143,6 +149,7 @@ impl UpdateError {
             Self::Repository { top, .. }
             | Self::Ownership { top }
             | Self::NoUpstream { top, .. }
+            | Self::Undecided { top }
             | Self::Busy { top, .. }
             | Self::Underway { top, .. } => Place { file: Some(top.clone()), ..Place::default() },
             Self::Git(_) | Self::Unsigned { .. } | Self::Signers { .. } => Place::default(),
@@ -176,6 +183,12 @@ impl UpdateError {
                 Retry::No,
                 "run `git branch --set-upstream-to=origin/BRANCH` in it, or set self-update.branch, or \
                  self-update.enabled = false",
+            ),
+            Self::Undecided { .. } => (
+                Kind::SelfUpdate,
+                Retry::No,
+                "set self-update.enabled = true, and such changes give way and are kept aside, or false, and upstream is \
+                 not followed; or see to them with `git status` there",
             ),
             Self::Busy { .. } => (
                 Kind::SelfUpdate,

@@ -53,12 +53,21 @@ impl Desk {
         fs::create_dir_all(&self.0)
     }
 
-    /// Shares the work tree with other readers; none where nothing was ever updated here, or somebody who changes it
-    /// does not come to an end.
+    /// Marks the clone as one that is there for nothing but to be followed.
+    pub(super) fn make_hosts(&self) -> io::Result<()> {
+        self.open("host").map(drop)
+    }
+
+    pub(super) fn is_hosts(&self) -> bool {
+        self.0.join("host").exists()
+    }
+
+    /// Shares the work tree with other readers; none where nothing was ever updated here.
     pub(super) fn read(&self, wait: Duration, cancel: &Cancel) -> io::Result<Option<File>> {
         // Nothing is made here: a reader may lack the right to, or be root, whose files would be in the user's way.
         match File::open(self.0.join("tree.lock")) {
-            Ok(file) => patient(&file, File::try_lock_shared, wait, cancel).map(|held| held.then_some(file)),
+            Ok(file) if patient(&file, File::try_lock_shared, wait, cancel)? => Ok(Some(file)),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::WouldBlock, "somebody changes it and does not come to an end")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

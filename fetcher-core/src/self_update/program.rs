@@ -68,6 +68,10 @@ impl Program<'_> {
             let message = format!("{old}; {what}");
             Err(diagnosis(Kind::SelfUpdate, message, Retry::Once, hint))
         };
+        // Another run, or somebody, may have brought it already.
+        if !self.renewed && self.there(directory).is_ok_and(|said| is_enough(&said, wanted)) {
+            return Ok(());
+        }
         if settings.binary.is_empty() {
             return failed(
                 "no command is configured to bring it",
@@ -88,10 +92,7 @@ impl Program<'_> {
             let what = format!("self-update.binary did not bring it, so the old one goes on: {said}");
             return failed(&what, "run the command by hand as this user, and mend it in the configuration");
         }
-        let command = vec![self.path.into(), "--version".into()];
-        let environment = child_environment(self.environment, &[]);
-        let look = Invocation { command, directory: directory.to_owned(), environment, timeout: LOOK };
-        let said = match self.run(&look) {
+        let said = match self.there(directory) {
             Ok(said) => said,
             Err(said) => {
                 let back = match old_program.put_back() {
@@ -103,15 +104,18 @@ impl Program<'_> {
                 return failed(&what, "let self-update.binary install a bst-fetcher that works on this host");
             }
         };
-        let version = said.split_whitespace().filter_map(|word| Version::parse(word).ok()).next_back();
-        match (version, Version::parse(wanted)) {
-            (Some(version), Ok(wanted)) if version >= wanted => Ok(()),
-            _ => {
-                let path = self.path.display();
-                let what = format!("self-update.binary was run, and {path} now says {:?}", said.trim());
-                failed(&what, "see that the command installs it to where cron or systemd start it from")
-            }
+        if is_enough(&said, wanted) {
+            return Ok(());
         }
+        let what = format!("self-update.binary was run, and {} now says {:?}", self.path.display(), said.trim());
+        failed(&what, "see that the command installs it to where cron or systemd start it from")
+    }
+
+    /// What the program that is there now says of its version.
+    fn there(&self, directory: &Path) -> Result<String, String> {
+        let command = vec![self.path.into(), "--version".into()];
+        let environment = child_environment(self.environment, &[]);
+        self.run(&Invocation { command, directory: directory.to_owned(), environment, timeout: LOOK })
     }
 
     /// What a command says; as an error where it fails.
@@ -134,6 +138,12 @@ impl Program<'_> {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// Whether what a program says of its version is that version or a newer one.
+fn is_enough(said: &str, wanted: &str) -> bool {
+    let version = said.split_whitespace().filter_map(|word| Version::parse(word).ok()).next_back();
+    version.zip(Version::parse(wanted).ok()).is_some_and(|(version, wanted)| version >= wanted)
 }
 
 /// The file of the program before it is renewed.

@@ -96,6 +96,7 @@ impl SelfUpdate<'_> {
         let clone = Clone::open(place.clone(), PathBuf::new())?;
         let upstream = clone.upstream(&crate::config::SelfUpdateConfig::default())?;
         Self::first(&clone, upstream.as_ref())?;
+        clone.desk.make_hosts().map_err(failed(clone.desk.path()))?;
         let file = choose_file(&place, path, host)?;
         let missing = self.check(&place, &file)?;
         drop(clone);
