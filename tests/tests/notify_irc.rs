@@ -105,7 +105,7 @@ fn messages_of_runs_have_the_form_and_long_ones_are_split_without_loss() {
     assert!(listener.longest() <= 512);
     let whole: String = parts.concat().split_whitespace().collect();
     assert!(whole.starts_with("[project(main,release/ünïcödé-🦀)]worksagain"), "{whole}");
-    assert!(whole.contains(&base) && whole.ends_with(".html"), "{whole}");
+    assert!(whole.contains(&base) && whole.strip_suffix(".html").is_some(), "{whole}");
 }
 
 #[test]
