@@ -51,7 +51,7 @@ fn no_message_adds_a_header_or_a_recipient() {
         ]
     );
     assert!(text.split("\r\n").all(|line| line.len() <= 998), "RFC 5322, 2.1.1");
-    assert!(!body.contains("\0") && !body.contains('\u{1b}'), "{body}");
+    assert!(!body.contains('\0') && !body.contains('\u{1b}'), "{body}");
     assert_eq!(mail.envelope().to().len(), 1);
 }
 
