@@ -197,11 +197,10 @@ impl Fetcher {
         let killed = clear_killed(&store, state_dir.as_os_str());
         let temporary = self.temporary()?;
         store.set_current(&Current { run: run.clone(), process, temporary: temporary.path().to_owned() })?;
-        let directory = made(&store.run_directory(&run))?;
-        events(Event::RunStarted { run: run.clone(), directory });
         let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
         report.failures.extend(self.failures.iter().chain(&killed).cloned());
-        store.save_report(&report)?;
+        let directory = store.begin(&report)?;
+        events(Event::RunStarted { run: report.run.clone(), directory });
         let mut telling = Vec::new();
         if !selection.dry_run {
             let failures;
@@ -221,7 +220,7 @@ impl Fetcher {
         report.finished = Some(self.clock.now());
         report.outcome = outcome(&report, self.cancel.is_cancelled());
         if selection.dry_run {
-            let _ = fs::remove_dir_all(store.run_directory(&report.run));
+            let _ = store.forget_run(&report.run);
         } else {
             store.save_report(&report)?;
             let local = LocalRunner::new(state_dir.as_os_str());

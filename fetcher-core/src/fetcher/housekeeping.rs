@@ -59,7 +59,9 @@ impl Fetcher {
             return;
         };
         for run in runs.iter().rev().skip(1).filter(|run| **run < oldest && Some(*run) != under_way) {
-            remove(&store.run_directory(run), removed);
+            if store.forget_run(run).is_ok() {
+                removed.paths.push(store.run_directory(run));
+            }
         }
     }
 

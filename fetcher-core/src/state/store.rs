@@ -19,7 +19,10 @@ use thiserror::Error;
 use super::BranchState;
 use crate::names::{BranchName, ProjectName, RunId};
 use crate::report::RunReport;
-use crate::whole::write_whole;
+use crate::whole::{aside, write_whole};
+
+/// The report in a run's directory.
+const REPORT: &str = "report.json";
 
 /// A file of the memory that cannot be read or written.
 #[derive(Debug, Error)]
@@ -136,9 +139,38 @@ impl Store {
         write(&self.report_path(&report.run), report)
     }
 
+    /// Makes a run's directory, which has its report in it from its first moment on; gives the directory. Only for who
+    /// holds the [`Lock`](super::Lock).
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn begin(&self, report: &RunReport) -> Result<PathBuf, StateError> {
+        let directory = self.run_directory(&report.run);
+        let fresh = aside(&directory);
+        let runs = self.directory.join("runs");
+        // What killed runs left half made or half removed.
+        for left in all_entries(&runs).into_iter().filter(|path| is_hidden(path)) {
+            let _ = fs::remove_dir_all(left);
+        }
+        write(&fresh.join(REPORT), report)?;
+        let failed = |source| StateError::Io { action: "write", path: directory.clone(), source };
+        fs::rename(&fresh, &directory).and_then(|()| directory.canonicalize()).map_err(failed)
+    }
+
+    /// Removes a run's directory, from one moment to the next.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub(crate) fn forget_run(&self, run: &RunId) -> io::Result<()> {
+        let directory = self.run_directory(run);
+        let fading = aside(&directory);
+        fs::rename(directory, &fading)?;
+        fs::remove_dir_all(fading)
+    }
+
     /// Where a run's report is.
     pub(crate) fn report_path(&self, run: &RunId) -> PathBuf {
-        self.run_directory(run).join("report.json")
+        self.run_directory(run).join(REPORT)
     }
 
     pub(crate) fn current(&self) -> Option<Current> {
@@ -161,9 +193,16 @@ impl Store {
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    let visible = |path: &PathBuf| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."));
-    entries.flatten().map(|entry| entry.path()).filter(visible).collect()
+    all_entries(directory).into_iter().filter(|path| !is_hidden(path)).collect()
+}
+
+fn all_entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Whether it is one that is being made or removed.
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 fn read<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<Option<T>, StateError> {
