@@ -50,9 +50,9 @@ async fn main() {
             while began.elapsed() < time {
                 let asked = Instant::now();
                 if batch {
-                    one_batch(&channel, &digests, &mut at, &sums).await
+                    one_batch(&channel, &digests, &mut at, &sums).await;
                 } else {
-                    one(&channel, &digests, &mut at, &sums, began + time).await
+                    one(&channel, &digests, &mut at, &sums, began + time).await;
                 }
                 sums.requests.fetch_add(1, Relaxed);
                 times.push(asked.elapsed());
