@@ -279,7 +279,7 @@ async fn a_thousand_malformed_requests_change_nothing() {
     let parts = ["blobs", "..", "/", "uploads", "%2e%2e", "\0", "compressed-blobs", "zstd", &root.hash, "1", "-1", "ä"];
     for round in 0..800 {
         let length = noise.below(8);
-        let text = (0..length).map(|_| parts[noise.below(parts.len())]).collect::<Vec<_>>().join("/");
+        let text = (0..length).map(|_| parts[noise.below(parts.len())]).collect::<Vec<_>>().join("/") + "/";
         let code = match round % 4 {
             0 => read(&channel, text.clone(), 0, 0).await.map(drop).expect_err(&text).code(),
             1 => {
