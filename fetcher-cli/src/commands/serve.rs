@@ -140,13 +140,15 @@ impl Log {
             return;
         }
         let now = jiff::Timestamp::now();
-        if self.json {
+        let line = if self.json {
             let mut line = json!(event);
             line["time"] = json!(now);
-            say(&line.to_string());
+            format!("{line}\n")
         } else {
-            say(&format!("{now:.3} {event}"));
-        }
+            format!("{now:.3} {event}\n")
+        };
+        // In one piece: many threads write here, and each write is a call of the kernel's.
+        let _ = io::stderr().write_all(line.as_bytes());
     }
 }
 

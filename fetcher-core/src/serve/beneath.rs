@@ -8,6 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
+/// A FIFO must not be waited for.
+const FLAGS: OFlags =
+    OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+
 /// A directory that may not be there yet, and that may be removed and made again while it is looked into.
 #[derive(Debug)]
 pub(super) struct Beneath {
@@ -27,15 +33,19 @@ impl Beneath {
     /// Opens a file for reading. No symbolic link is followed, and no path leads out of the directory.
     pub(super) fn file(&self, name: &str) -> io::Result<OwnedFd> {
         self.with(|directory| {
-            // A FIFO must not be waited for.
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-            match rustix::fs::openat2(directory, name, flags, Mode::empty(), resolve) {
+            match rustix::fs::openat2(directory, name, FLAGS, Mode::empty(), BENEATH) {
                 // Linux before 5.6, and sandboxes that do not know the call. Names are built from checked parts only.
-                Err(Errno::NOSYS | Errno::PERM) => rustix::fs::openat(directory, name, flags, Mode::empty()),
+                Err(Errno::NOSYS | Errno::PERM) => rustix::fs::openat(directory, name, FLAGS, Mode::empty()),
                 other => other,
             }
         })
+    }
+
+    /// The same where it takes no waiting for the disk; none where it would, or where anything else is in the way.
+    pub(super) fn file_now(&self, name: &str) -> Option<OwnedFd> {
+        let directory = Arc::clone(self.open.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?);
+        // Linux 5.12 and later.
+        rustix::fs::openat2(&*directory, name, FLAGS, Mode::empty(), BENEATH | ResolveFlags::CACHED).ok()
     }
 
     /// What the file is, a link at its end not followed.

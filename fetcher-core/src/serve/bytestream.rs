@@ -40,7 +40,10 @@ impl ByteStream for Bytes {
         let from = u64::try_from(read_offset).ok().filter(|from| *from <= object.size);
         let from = from.ok_or_else(|| Status::out_of_range("the offset is outside the blob"))?;
         let to = if limit == 0 { object.size } else { object.size.min(from.saturating_add(limit)) };
-        let content = self.0.blocking(move |cache| cache.open(object)).await?;
+        let content = match self.0.cache.open_now(object) {
+            Some(content) => Ok(content),
+            None => self.0.blocking(move |cache| cache.open(object)).await?,
+        };
         match &content {
             Ok(_) => self.0.counters.blob(true),
             Err(Trouble::Missing) => self.0.counters.blob(false),

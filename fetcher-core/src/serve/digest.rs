@@ -37,9 +37,21 @@ impl Hash {
 
     /// Where it is kept below `cas/objects`: `ab/cdef…`.
     pub(super) fn path(&self) -> String {
-        let mut text = self.to_string();
-        text.insert(2, '/');
-        text
+        let mut path = String::with_capacity(65);
+        self.digits(&mut path, Some('/'));
+        path
+    }
+
+    /// Its digits, with something behind the second one. It is done for every object of every request.
+    fn digits(&self, text: &mut String, between: Option<char>) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for (at, byte) in self.0.iter().enumerate() {
+            if at == 1 {
+                text.extend(between);
+            }
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
     }
 }
 
@@ -53,7 +65,9 @@ fn digit(character: u8) -> Option<u8> {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut text = String::with_capacity(64);
+        self.digits(&mut text, None);
+        f.write_str(&text)
     }
 }
 

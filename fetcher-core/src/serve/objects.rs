@@ -1,7 +1,7 @@
 //! The objects of the cache, each seen to be what its name says before it is given away.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, IoSliceMut, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Advice, FileType, Stat};
+use rustix::io::{ReadWriteFlags, preadv2};
 use sha2::{Digest as _, Sha256};
 
 use super::beneath::Beneath;
@@ -16,8 +17,9 @@ use super::digest::{Hash, Object};
 use super::event::{Event, Events};
 use super::seen::Seen;
 
-/// What is given away at once, in bytes: a larger object is a stream of pieces of this size.
-pub(super) const PIECE: usize = 128 << 10;
+/// What is given away at once, in bytes: a larger object is a stream of pieces of this size. With the heads that gRPC
+/// and protobuf put before it, it is 64 KiB: one frame's worth.
+pub(super) const PIECE: usize = (64 << 10) - 16;
 
 /// How many objects' states are remembered; each takes about 100 bytes.
 const STATES: usize = 160_000;
@@ -86,6 +88,23 @@ impl Objects {
         }
         self.keep(object, state);
         Ok(Content::File(Arc::new(file)))
+    }
+
+    /// Opens an object that was read before and is in memory still, without waiting for the disk; none where that is
+    /// not possible, and [`Self::open`] has to be asked.
+    pub(super) fn open_now(&self, object: Object) -> Option<Content> {
+        let file = self.root.file_now(&object.hash.path())?;
+        let state = State::of(&rustix::fs::fstat(&file).ok()?);
+        if self.known(object, state) != Some(true) || state.size != object.size || state.is_old() {
+            return None;
+        }
+        let file = File::from(file);
+        if object.size > PIECE as u64 {
+            return Some(Content::File(Arc::new(file)));
+        }
+        let mut content = vec![0; usize::try_from(object.size).ok()?];
+        let read = preadv2(&file, &mut [IoSliceMut::new(&mut content)], 0, ReadWriteFlags::NOWAIT).ok()?;
+        (read == content.len()).then_some(Content::Memory(content))
     }
 
     /// Reads a whole object, which has to be one that is known to be small.
@@ -213,8 +232,7 @@ impl Objects {
 
     /// Keeps an object from expiring, where this user may do that.
     fn keep(&self, object: Object, state: State) {
-        let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(state.changed.0).unwrap_or(0));
-        if SystemTime::now().duration_since(changed).is_ok_and(|age| age < TOUCH_AFTER) {
+        if !state.is_old() {
             return;
         }
         let name = object.hash.path();
@@ -241,5 +259,11 @@ impl State {
             size: stat.st_size as u64,
             changed: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
         }
+    }
+
+    /// Whether it is time to set the file's time anew.
+    fn is_old(self) -> bool {
+        let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(self.changed.0).unwrap_or(0));
+        SystemTime::now().duration_since(changed).is_ok_and(|age| age >= TOUCH_AFTER)
     }
 }
