@@ -139,6 +139,9 @@ pub(crate) struct SystemdArgs {
     /// For the user's own service manager instead of the system's
     #[arg(long)]
     pub(crate) user: bool,
+    /// Units for `bst-fetcher serve` instead of `run`: a socket, and the service behind it
+    #[arg(long, conflicts_with_all = ["on_calendar", "randomized_delay"])]
+    pub(crate) serve: bool,
     /// As whom the system's service runs [default: you; with sudo, who called it]
     #[arg(long, value_name = "USER", conflicts_with = "user")]
     pub(crate) run_as: Option<String>,
@@ -223,9 +226,6 @@ pub(crate) struct ServeArgs {
     /// The address by which clients know the server, for --print-client-config
     #[arg(long, value_name = "URL", requires = "print_client_config")]
     pub(crate) url: Option<String>,
-    /// Only print the units of systemd for it: a socket, and the service behind it
-    #[arg(long, conflicts_with = "print_client_config")]
-    pub(crate) print_units: bool,
     /// The cachedir of a BuildStream, as in ~/.cache/buildstream [default: the fetcher's own]
     #[arg(value_name = "CACHEDIR")]
     pub(crate) cachedir: Option<PathBuf>,

@@ -5,7 +5,6 @@ mod commands;
 mod panics;
 mod progress;
 mod renewal;
-mod serve_units;
 mod signals;
 mod status;
 mod summary;

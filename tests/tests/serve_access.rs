@@ -261,10 +261,11 @@ fn clients_are_told_what_to_write() {
 fn systemd_takes_the_units() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.path("a cache")).expect("a directory");
-    let config = format!("{}[serve]\nmetrics-listen = \"127.0.0.1:9464\"\n", Served::CONFIG);
+    let config = format!("{}[serve]\ncachedir = \"a cache\"\nmetrics-listen = \"127.0.0.1:9464\"\n", Served::CONFIG);
     let fetcher = Fetcher::new(&scratch).config(config);
-    let told = fetcher.run(&["serve", "--print-units", "a cache"]).expect(0).stdout();
-    let (socket, service) = told.split_once("\n# bst-fetcher-serve.service\n").expect("two units");
+    let told = fetcher.run(&["schedule", "systemd", "--serve"]).expect(0).stdout();
+    let between = "\n# /etc/systemd/system/bst-fetcher-serve.service\n";
+    let (socket, service) = told.split_once(between).expect("two units");
     assert!(socket.contains("ListenStream=127.0.0.1:11001\nListenStream=127.0.0.1:9464\n"), "{socket}");
     let root = scratch.root().display();
     assert!(service.contains(&format!(" --config {root}/config.toml serve \"{root}/a cache\"\n")), "{service}");

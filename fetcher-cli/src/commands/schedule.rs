@@ -1,6 +1,7 @@
 //! `bst-fetcher schedule`
 
 mod cron;
+mod serve;
 mod systemd;
 
 use std::ffi::OsString;

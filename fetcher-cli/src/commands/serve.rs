@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use fetcher_core::config::ServeConfig;
@@ -15,7 +14,6 @@ use serde_json::json;
 
 use super::{CONFIGURATION, Context, OK, SOME_FAILED, USAGE};
 use crate::cli::ServeArgs;
-use crate::serve_units::{NAME, ServeUnits};
 use crate::{say, signals};
 
 pub(crate) fn run(context: &Context, args: &ServeArgs) -> io::Result<u8> {
@@ -31,10 +29,6 @@ pub(crate) fn run(context: &Context, args: &ServeArgs) -> io::Result<u8> {
         say("bst-fetcher: no configuration says what to serve; name a directory: bst-fetcher serve CACHEDIR");
         return Ok(USAGE);
     };
-    if args.print_units {
-        io::stdout().write_all(units(context, &config, &cachedir)?.as_bytes())?;
-        return Ok(OK);
-    }
     let cancel = Cancel::new();
     // A server that was told to end and did has done what it was told: the signal is no failure.
     let _caught = signals::listen(cancel.clone())?;
@@ -76,23 +70,6 @@ fn settings(context: &Context, args: &ServeArgs) -> Result<(ServeConfig, Option<
         let _ = fs::create_dir_all(own);
     }
     Ok((serve, named.or(own)))
-}
-
-/// Both units, each behind its name as `systemctl cat` has it.
-fn units(context: &Context, config: &ServeConfig, cachedir: &Path) -> io::Result<String> {
-    let (program, cachedir) = (std::env::current_exe()?, std::path::absolute(cachedir)?);
-    let file = context.config.as_deref().map(std::path::absolute).transpose()?;
-    // Root's units are the system's, and run as whoever owns the cache.
-    let owner = fs::metadata(&cachedir).map_or(0, |metadata| metadata.uid()).to_string();
-    let units = ServeUnits {
-        program: &program,
-        config: file.as_deref(),
-        cachedir: &cachedir,
-        listen: &config.listen,
-        metrics_listen: config.metrics_listen.as_deref(),
-        user: rustix::process::geteuid().is_root().then_some(&*owner),
-    };
-    Ok(format!("# {NAME}.socket\n{}\n# {NAME}.service\n{}", units.socket(), units.service()))
 }
 
 fn start(context: &Context, config: &ServeConfig, cachedir: &Path) -> Result<fetcher_core::serve::Bound, ServeError> {

@@ -10,7 +10,8 @@ use fetcher_core::config::Home;
 use fetcher_core::self_update::work_tree;
 use fetcher_core::{Config, Environment};
 
-use super::super::{Context, OK, SOME_FAILED};
+use super::super::{CONFIGURATION, Context, OK, SOME_FAILED, told};
+use super::serve::{self, ServeUnits};
 use crate::cli::SystemdArgs;
 use crate::{renewal, say};
 
@@ -27,25 +28,29 @@ pub(super) fn run(context: &Context, args: &SystemdArgs) -> io::Result<u8> {
         let manager = if args.user { "--user" } else { "--system" };
         super::succeed(context, &[&["systemctl", manager], words].concat())
     };
+    let names = if args.serve { [serve::SOCKET, serve::SERVICE] } else { [TIMER, SERVICE] };
     if args.what.remove {
-        return remove(&directory, &systemctl);
+        return remove(&directory, names, &systemctl);
     }
     let config = match super::file(context) {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
-    let service = service(context, args, &config);
-    let timer = timer(args);
+    let units = if args.serve {
+        let Some(texts) = serving(context, args, &config) else { return Ok(CONFIGURATION) };
+        texts
+    } else {
+        [timer(args), service(context, args, &config)]
+    };
     if !args.what.install {
-        let shown = [(SERVICE, service), (TIMER, timer)];
         let mut out = io::stdout().lock();
-        for (name, text) in shown {
+        for (name, text) in names.into_iter().zip(units) {
             writeln!(out, "# {}\n{text}", directory.join(name).display())?;
         }
         return Ok(OK);
     }
     fs::create_dir_all(&directory)?;
-    for (name, text) in [(SERVICE, service), (TIMER, timer)] {
+    for (name, text) in names.into_iter().zip(units) {
         let path = directory.join(name);
         if !is_ours(&path)? {
             say(&format!("bst-fetcher: {} is not from here, and stays as it is; move it away first", path.display()));
@@ -55,12 +60,12 @@ pub(super) fn run(context: &Context, args: &SystemdArgs) -> io::Result<u8> {
         writeln!(io::stdout(), "wrote {}", path.display())?;
     }
     systemctl(&["daemon-reload"])?;
-    systemctl(&["enable", "--now", TIMER])?;
+    systemctl(&["enable", "--now", names[0]])?;
     Ok(OK)
 }
 
-fn remove(directory: &Path, systemctl: &dyn Fn(&[&str]) -> io::Result<String>) -> io::Result<u8> {
-    let paths = [TIMER, SERVICE].map(|name| directory.join(name));
+fn remove(directory: &Path, names: [&str; 2], systemctl: &dyn Fn(&[&str]) -> io::Result<String>) -> io::Result<u8> {
+    let paths = names.map(|name| directory.join(name));
     let there: Vec<&PathBuf> = paths.iter().filter(|path| path.exists()).collect();
     for path in &there {
         if !is_ours(path)? {
@@ -71,7 +76,7 @@ fn remove(directory: &Path, systemctl: &dyn Fn(&[&str]) -> io::Result<String>) -
     if there.is_empty() {
         return Ok(OK);
     }
-    let stopped = systemctl(&["disable", "--now", TIMER]);
+    let stopped = systemctl(&["disable", "--now", names[0]]);
     for path in there {
         fs::remove_file(path)?;
         writeln!(io::stdout(), "removed {}", path.display())?;
@@ -119,11 +124,7 @@ fn service(context: &Context, args: &SystemdArgs, config: &Path) -> String {
     if let Some(user) = &user {
         let _ = writeln!(unit, "User={user}");
     }
-    unit.push_str(DIRECTORIES);
-    let environment_file = if args.user { "%E/bst-fetcher/environment" } else { "/etc/bst-fetcher/environment" };
-    let _ = writeln!(unit, "# Variables that the configuration names, as in NAME=value, and proxies.");
-    let _ = writeln!(unit, "EnvironmentFile=-{environment_file}");
-    credentials(&mut unit, &text, args.user);
+    unit.push_str(&surroundings(&text, args.user));
     unit.push_str(ENDING);
     if args.user {
         // A user's service manager cannot do more without a user namespace, in which nothing could become root.
@@ -136,6 +137,36 @@ fn service(context: &Context, args: &SystemdArgs, config: &Path) -> String {
         writable(&mut unit, context, config);
     }
     unit
+}
+
+/// The socket of the server and the service behind it; none where the configuration cannot be used, which is told.
+fn serving(context: &Context, args: &SystemdArgs, config: &Path) -> Option<[String; 2]> {
+    let environment = if args.user { context.environment.clone() } else { with_directories(&context.environment) };
+    let loaded = Config::load(config, &environment).map_err(|error| told(&error)).ok()?;
+    let cachedir = loaded.serve.cachedir.unwrap_or_else(|| loaded.cache_dir.join("cachedir"));
+    let text = fs::read_to_string(config).unwrap_or_default();
+    let user = user(args, &context.environment);
+    let units = ServeUnits {
+        program: &renewal::program(&context.environment),
+        config,
+        context: &surroundings(&text, args.user),
+        cachedir: &cachedir,
+        listen: &loaded.serve.listen,
+        metrics_listen: loaded.serve.metrics_listen.as_deref(),
+        system: !args.user,
+        user: user.as_deref(),
+    };
+    Some([units.socket(), units.service()].map(|text| format!("{MARK}\n{text}")))
+}
+
+/// What makes the configuration mean the same in every unit.
+fn surroundings(text: &str, user: bool) -> String {
+    let mut lines = DIRECTORIES.to_owned();
+    let environment_file = if user { "%E/bst-fetcher/environment" } else { "/etc/bst-fetcher/environment" };
+    let _ = writeln!(lines, "# Variables that the configuration names, as in NAME=value, and proxies.");
+    let _ = writeln!(lines, "EnvironmentFile=-{environment_file}");
+    credentials(&mut lines, text, user);
+    lines
 }
 
 /// As whom the system's service runs; none where that is root.
@@ -218,7 +249,7 @@ fn writable(unit: &mut String, context: &Context, config: &Path) {
         paths.extend([config.state_dir, config.cache_dir].into_iter().filter(|path| own(path)));
     }
     for path in paths {
-        let _ = writeln!(unit, "ReadWritePaths=-{}", escaped(&path));
+        let _ = writeln!(unit, "ReadWritePaths=-{}", writable_path(&path));
     }
 }
 
@@ -234,14 +265,14 @@ fn with_directories(environment: &Environment) -> Environment {
 }
 
 /// A path as a word of a command line (systemd.service(5)).
-fn word(path: &Path) -> String {
+pub(super) fn word(path: &Path) -> String {
     let text =
         path.display().to_string().replace('\\', r"\\").replace('"', "\\\"").replace('$', "$$").replace('%', "%%");
     if text.contains([' ', '\'', '"', ';', '\\']) { format!("\"{text}\"") } else { text }
 }
 
 /// A path in a list of paths, where quotes hold spaces together.
-fn escaped(path: &Path) -> String {
+pub(super) fn writable_path(path: &Path) -> String {
     let text = path.display().to_string().replace('%', "%%");
     if text.contains(' ') { format!("\"{text}\"") } else { text }
 }
