@@ -70,3 +70,16 @@ pub fn hash(content: &[u8]) -> String {
         text
     })
 }
+
+/// Bytes in which nothing repeats (xorshift).
+pub fn incompressible(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes
+}

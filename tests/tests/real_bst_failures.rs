@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use fetcher_tests::cachedir::incompressible;
 use fetcher_tests::fetcher::Fetcher;
 use fetcher_tests::project::Project;
 use fetcher_tests::scratch::Scratch;
@@ -165,17 +166,4 @@ fn package(scratch: &Scratch, name: &str, size: usize) {
     let mut tar = Command::new("tar");
     tar.args(["-C", "files", "-cf", &format!("files/{name}.tar"), &format!("{name}-1")]);
     assert!(tar.current_dir(scratch.root()).status().expect("tar").success());
-}
-
-/// Bytes in which nothing repeats (xorshift).
-fn incompressible(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut bytes = Vec::with_capacity(length);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes
 }

@@ -1,12 +1,14 @@
 //! `serve` with the real BuildStream as client: nothing was ever pushed from the caches that are served.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use fetcher_tests::bst;
-use fetcher_tests::cachedir::{hash, object_below};
+use fetcher_tests::cachedir::{hash, incompressible, object_below};
 use fetcher_tests::client::{Client, remotes, same};
 use fetcher_tests::fetcher::Fetcher;
 use fetcher_tests::project::{ELEMENTS, Project};
@@ -125,4 +127,50 @@ fn what_was_removed_or_corrupted_is_missing_and_clients_go_upstream() {
     let told = served.of_kind("corrupt");
     assert_eq!(told.len(), 1, "once for each state of a file: {told:?}");
     assert_eq!(told[0]["path"], object.to_str().expect("a path"));
+}
+
+#[test]
+fn a_server_that_is_killed_in_the_middle_of_a_transfer_costs_a_client_no_more_than_another_try() {
+    let scratch = Scratch::new();
+    let project = Project::new(&scratch);
+    scratch.write("files/big-1/data", incompressible(96 << 20));
+    let mut tar = Command::new("tar");
+    tar.args(["-C", "files", "-cf", "files/big.tar", "big-1"]).current_dir(scratch.root());
+    assert!(tar.status().expect("tar").success());
+    project.repo.write("elements/big.bst", "kind: import\nsources:\n- kind: tar\n  url: files:big.tar\n");
+    project.repo.commit("A large source");
+    let fetcher = Fetcher::new(&scratch).config(config(&project).replace("all.bst", "big.bst"));
+    fetcher.run(&["run"]).expect(0);
+    let served = Served::start(&fetcher, &[]);
+    let address = format!("--listen={}", served.address());
+    // Otherwise it tries for a minute.
+    let quick = "    connection-config:\n      retry-limit: 1\n      retry-delay: 100\n      request-timeout: 30\n";
+    let remotes = remotes(&served.url(), quick);
+    let client = Client::new(&scratch, "client", &tree(&scratch), &remotes).without_upstreams();
+    let cut_off = thread::scope(|scope| {
+        let fetch = scope.spawn(|| client.bst(&["source", "fetch", "big.bst"]));
+        let until = Instant::now() + Duration::from_secs(60);
+        while size(&scratch.path("client/cache")) < 4 << 20 {
+            assert!(Instant::now() < until && !fetch.is_finished(), "nothing was transferred");
+            thread::sleep(Duration::from_millis(1));
+        }
+        served.kill();
+        fetch.join().expect("the client")
+    });
+    assert!(!cut_off.0, "it was to be cut off: {}", cut_off.1);
+    let _served = Served::start(&fetcher, &[&address]);
+    client.fetch("big.bst");
+    let data = client.sources("big.bst").join("big/data");
+    assert_eq!(fs::metadata(data).expect("the file").len(), 96 << 20);
+}
+
+/// The bytes of all files below a directory.
+fn size(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let of = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.map(of).sum()
 }
