@@ -26,3 +26,4 @@ pub mod site;
 pub mod smtp;
 pub mod sshd;
 pub mod tls;
+pub mod wheel;

@@ -14,23 +14,7 @@ use fetcher_core::bst::environment::{
 };
 use fetcher_core::runner::processes;
 use fetcher_core::{Cancel, Environment, Exit, LocalRunner, ProjectName};
-
-/// Writes a wheel with a program `bst` that prints a version.
-const WHEEL: &str = r#"
-import sys, zipfile
-place, version = sys.argv[1:]
-info = f"buildstream-{version}.dist-info/"
-files = {
-    "standin.py": f"def main(): print('{version}')\n",
-    info + "METADATA": f"Metadata-Version: 2.1\nName: buildstream\nVersion: {version}\n",
-    info + "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    info + "entry_points.txt": "[console_scripts]\nbst = standin:main\n",
-}
-files[info + "RECORD"] = "".join(f"{name},,\n" for name in [*files, info + "RECORD"])
-with zipfile.ZipFile(f"{place}/buildstream-{version}-py3-none-any.whl", "w") as wheel:
-    for name, text in files.items():
-        wheel.writestr(name, text)
-"#;
+use fetcher_tests::wheel::wheel;
 
 /// A Python that makes environments in no time: they all use one pip.
 const FAST_PYTHON: &str = r#"#!/bin/sh
@@ -65,8 +49,7 @@ impl Host {
     fn new() -> Self {
         let place = tempfile::tempdir().expect("a temporary directory");
         for version in ["2.8.1", "2.8.0"] {
-            let made = Command::new("python3").args(["-c", WHEEL]).arg(place.path()).arg(version).status();
-            assert!(made.expect("python3 starts").success());
+            wheel(place.path(), version, &format!("print('{version}')"));
         }
         let python = place.path().join("python");
         fs::write(&python, FAST_PYTHON.replace("PIP", &shared_pip().display().to_string())).expect("write it");

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use fetcher_tests::fetcher::{Ended, program};
 use fetcher_tests::site::Site;
+use fetcher_tests::wheel::wheel;
 
 /// A copy of the program in a directory of its own.
 fn installed(site: &Site) -> PathBuf {
@@ -124,32 +124,14 @@ fn what_fails_is_told_and_the_old_program_goes_on() {
     assert!(ended.stderr().contains("no command is configured"), "{ended}");
 }
 
-/// Writes a wheel whose `bst` is the fake one.
-const WHEEL: &str = r#"
-import sys, zipfile
-place, version, fake, scenario = sys.argv[1:]
-info = f"buildstream-{version}.dist-info/"
-files = {
-    "standin.py": f"import os, sys\ndef main(): os.execv({fake!r}, [{fake!r}, '--scenario', {scenario!r}, *sys.argv[1:]])\n",
-    info + "METADATA": f"Metadata-Version: 2.1\nName: buildstream\nVersion: {version}\n",
-    info + "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    info + "entry_points.txt": "[console_scripts]\nbst = standin:main\n",
-}
-files[info + "RECORD"] = "".join(f"{name},,\n" for name in [*files, info + "RECORD"])
-with zipfile.ZipFile(f"{place}/buildstream-{version}-py3-none-any.whl", "w") as wheel:
-    for name, text in files.items():
-        wheel.writestr(name, text)
-"#;
-
 #[test]
 fn changed_requirements_are_installed_in_the_same_run_and_the_last_good_environment_serves() {
     let site = Site::new();
     let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/fake-bst/bst").canonicalize().unwrap();
+    let (fake, scenario) = (fake.display(), site.scratch.path("scenario"));
+    let main = format!("os.execv('{fake}', ['{fake}', '--scenario', '{}', *sys.argv[1:]])", scenario.display());
     for version in ["2.8.0", "2.8.1"] {
-        let mut command = Command::new("python3");
-        command.args(["-c", WHEEL]).arg(&site.repo.path).args([version.as_ref(), fake.as_os_str()]);
-        let scenario = site.scratch.path("scenario");
-        assert!(command.arg(&scenario).status().expect("python3").success());
+        wheel(&site.repo.path, version, &main);
     }
     let root = site.scratch.root().display();
     let config = site.config("").replace(&site.fake.config(), "[buildstream]\nrequirements = \"requirements.txt\"\n");

@@ -1,0 +1,26 @@
+//! A package `buildstream` whose program is something else.
+
+use std::path::Path;
+use std::process::Command;
+
+const MAKE: &str = r#"
+import sys, zipfile
+place, version, main = sys.argv[1:]
+info = f"buildstream-{version}.dist-info/"
+files = {
+    "standin.py": f"import os, sys\ndef main(): {main}\n",
+    info + "METADATA": f"Metadata-Version: 2.1\nName: buildstream\nVersion: {version}\n",
+    info + "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    info + "entry_points.txt": "[console_scripts]\nbst = standin:main\n",
+}
+files[info + "RECORD"] = "".join(f"{name},,\n" for name in [*files, info + "RECORD"])
+with zipfile.ZipFile(f"{place}/buildstream-{version}-py3-none-any.whl", "w") as wheel:
+    for name, text in files.items():
+        wheel.writestr(name, text)
+"#;
+
+/// Writes a wheel of a version into a directory; `main` is the Python statement that its `bst` is.
+pub fn wheel(directory: &Path, version: &str, main: &str) {
+    let made = Command::new("python3").args(["-c", MAKE]).arg(directory).args([version, main]).status();
+    assert!(made.expect("python3").success());
+}
