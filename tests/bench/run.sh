@@ -3,8 +3,12 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
-work=$top/target/bench
-results=$work/results.jsonl
+mkdir -p "$top/target/bench"
+# A fresh directory, and its end at the end: ext4 gives nobody what was deleted in the last minutes, and looking for
+# something else is slow for whoever makes many files.
+work=$(mktemp -d "$top/target/bench/XXXXXX")
+venv=$top/target/bench/venv
+results=$top/target/bench/results.jsonl
 say() { printf '\n==> %s\n' "$*" >&2; }
 
 servers=
@@ -13,6 +17,7 @@ stop() {
         kill "$server" 2>/dev/null || :
         wait "$server" 2>/dev/null || :
     done
+    rm -rf "$work"
 }
 trap stop EXIT
 trap 'exit 130' INT
@@ -41,8 +46,7 @@ say 'Building (release)'
 fetcher=$top/target/release/bst-fetcher
 
 # A home of its own, with git as everybody else has it.
-mkdir -p "$work"
-find "$work" -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +
+rm -f "$results"
 mkdir -p "$work/home" "$work/up" "$work/files"
 HOME=$work/home GIT_CONFIG_GLOBAL=$work/home/.gitconfig GIT_CONFIG_NOSYSTEM=1
 export HOME GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM
@@ -126,12 +130,12 @@ done
 # (b) The real one. ------------------------------------------------------------------------------------------------
 
 say 'Installing BuildStream'
-if [ ! -e "$work/venv/.complete" ]; then
-    python3 -m venv --clear "$work/venv"
-    "$work/venv/bin/pip" install --quiet buildstream==2.8.1 buildstream-plugins==2.8.0 'dulwich<0.25'
+if [ ! -e "$venv/.complete" ]; then
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet buildstream==2.8.1 buildstream-plugins==2.8.0 'dulwich<0.25'
     # Without it BuildStream needs no bubblewrap to track, fetch and push.
-    chmod -x "$work"/venv/lib/*/site-packages/buildstream/subprojects/buildbox/buildbox-run
-    : >"$work/venv/.complete"
+    chmod -x "$venv"/lib/*/site-packages/buildstream/subprojects/buildbox/buildbox-run
+    : >"$venv/.complete"
 fi
 git_port=$port
 
@@ -179,7 +183,7 @@ git commit --quiet --message 'A project'
 for branch in one two three; do git branch $branch; done
 cd "$work"
 
-casd=$(find "$work/venv" -name buildbox-casd -path '*/buildbox/*')
+casd=$(find "$venv" -name buildbox-casd -path '*/buildbox/*')
 for of in script fetcher; do
     port=$(port)
     serve "$casd" "--bind=127.0.0.1:$port" --quota-high=10G "$work/remote-$of"
@@ -194,11 +198,11 @@ source-caches:
   - {url: "$remote_script", push: true}
 EOF
 mkdir -p "$work/script-real"
-configuration "$work/real.toml" real '["main", "one", "two", "three"]' "[\"$work/venv/bin/bst\"]" "$remote_fetcher"
+configuration "$work/real.toml" real '["main", "one", "two", "three"]' "[\"$venv/bin/bst\"]" "$remote_fetcher"
 for turn in 'first run' 'nothing moved'; do
     say "The real bst, 100 elements, 4 branches, $turn"
     measure script "bst 2.8.1, 4 branches, $turn" "$here/plain.sh" "$server/project-real" "$work/script-real/clone" \
-        'main one two three' "$work/venv/bin/bst" --no-interactive -c "$work/bst.conf" --on-error continue
+        'main one two three' "$venv/bin/bst" --no-interactive -c "$work/bst.conf" --on-error continue
     measure fetcher "bst 2.8.1, 4 branches, $turn" "$fetcher" --config "$work/real.toml" run
 done
 
