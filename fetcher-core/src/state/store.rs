@@ -4,6 +4,7 @@
 //! state-dir/lock                                  see [`Lock`](super::Lock)
 //! state-dir/current.json                          the run under way; left by one that was killed
 //! state-dir/branches/PROJECT/BRANCH.json          a [`BranchState`]; `~.json` for the project itself
+//! state-dir/run.new, run.old                      a run's directory that is being made or removed
 //! state-dir/runs/RUN/report.json                  a [`RunReport`]
 //! state-dir/runs/RUN/PROJECT/BRANCH/…             the logs of its stages
 //! ```
@@ -19,7 +20,7 @@ use thiserror::Error;
 use super::BranchState;
 use crate::names::{BranchName, ProjectName, RunId};
 use crate::report::RunReport;
-use crate::whole::{aside, write_whole};
+use crate::whole::write_whole;
 
 /// The report in a run's directory.
 const REPORT: &str = "report.json";
@@ -146,15 +147,13 @@ impl Store {
     /// When it cannot be written.
     pub(crate) fn begin(&self, report: &RunReport) -> Result<PathBuf, StateError> {
         let directory = self.run_directory(&report.run);
-        let fresh = aside(&directory);
-        let runs = self.directory.join("runs");
-        // What killed runs left half made or half removed.
-        for left in all_entries(&runs).into_iter().filter(|path| is_hidden(path)) {
-            let _ = fs::remove_dir_all(left);
-        }
-        write(&fresh.join(REPORT), report)?;
+        let fresh = self.directory.join("run.new");
         let failed = |source| StateError::Io { action: "write", path: directory.clone(), source };
-        fs::rename(&fresh, &directory).and_then(|()| directory.canonicalize()).map_err(failed)
+        // What a killed run left half made.
+        gone(&fresh).map_err(failed)?;
+        write(&fresh.join(REPORT), report)?;
+        let runs = directory.parent().map_or(Ok(()), fs::create_dir_all);
+        runs.and_then(|()| fs::rename(&fresh, &directory)).and_then(|()| directory.canonicalize()).map_err(failed)
     }
 
     /// Removes a run's directory, from one moment to the next.
@@ -162,10 +161,10 @@ impl Store {
     /// # Errors
     /// When it cannot be removed.
     pub(crate) fn forget_run(&self, run: &RunId) -> io::Result<()> {
-        let directory = self.run_directory(run);
-        let fading = aside(&directory);
-        fs::rename(directory, &fading)?;
-        fs::remove_dir_all(fading)
+        let fading = self.directory.join("run.old");
+        gone(&fading)?;
+        fs::rename(self.run_directory(run), &fading)?;
+        gone(&fading)
     }
 
     /// Where a run's report is.
@@ -193,16 +192,17 @@ impl Store {
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
-    all_entries(directory).into_iter().filter(|path| !is_hidden(path)).collect()
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let visible = |path: &PathBuf| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."));
+    entries.flatten().map(|entry| entry.path()).filter(visible).collect()
 }
 
-fn all_entries(directory: &Path) -> Vec<PathBuf> {
-    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-}
-
-/// Whether it is one that is being made or removed.
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+/// Removes a directory that need not be there.
+fn gone(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn read<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<Option<T>, StateError> {
