@@ -89,8 +89,8 @@ impl Http {
     }
 }
 
-fn serve(mut stream: TcpStream, log: &Mutex<Vec<Request>>, queue: &Mutex<VecDeque<Answer>>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
+/// Reads a request up to its body: method, target, and headers with their names in lower case.
+pub(crate) fn head(reader: &mut impl BufRead) -> std::io::Result<(String, String, BTreeMap<String, String>)> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let mut words = line.split_whitespace().map(str::to_owned);
@@ -104,6 +104,12 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Request>>, queue: &Mutex<VecDequ
             None => break,
         }
     }
+    Ok((method, target, headers))
+}
+
+fn serve(mut stream: TcpStream, log: &Mutex<Vec<Request>>, queue: &Mutex<VecDeque<Answer>>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (method, target, headers) = head(&mut reader)?;
     let length: usize = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;

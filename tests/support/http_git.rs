@@ -1,6 +1,5 @@
 //! Git over smart http: `git http-backend` behind a server of a few lines, with or without a password.
 
-use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -50,19 +49,7 @@ impl HttpGit {
 
 fn answer(mut stream: TcpStream, root: &Path, manner: &Manner, log: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let mut words = line.split_whitespace();
-    let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
-    let mut headers = HashMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        match line.trim_end().split_once(": ") {
-            Some((name, value)) => drop(headers.insert(name.to_ascii_lowercase(), value.to_owned())),
-            None => break,
-        }
-    }
+    let (method, target, headers) = crate::http::head(&mut reader)?;
     let authorization = headers.get("authorization").cloned();
     log.lock().expect("the log").extend(authorization.clone());
     let close = "Connection: close\r\nContent-Length: 0\r\n\r\n";
