@@ -1,0 +1,12 @@
+//! The library on real repositories, processes, Pythons and browsers, without the program.
+
+mod git;
+mod git_checkout;
+mod git_submodules;
+mod git_transports;
+mod layers;
+mod local_runner;
+mod managed_environment;
+mod metrics;
+mod pages;
+mod pages_browser;

@@ -1,0 +1,6 @@
+//! The program with the real `bst`.
+
+mod check_host;
+mod failures;
+mod stops;
+mod whole;
