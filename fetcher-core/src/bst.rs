@@ -7,13 +7,17 @@ use std::ffi::OsString;
 
 use crate::environment::Environment;
 
+mod compare;
 pub mod conf;
 pub mod dialect;
 pub mod environment;
+pub mod inventory;
 pub mod messages;
 pub mod probe;
+pub(crate) mod project_files;
 pub mod refs;
 pub mod version;
+pub(crate) mod yaml;
 
 use dialect::Dialect;
 use version::Version;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::bst::refs::RefChange;
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, VariantName};
 
@@ -193,20 +194,6 @@ pub struct Elements {
     pub skipped: u64,
     /// Failed in this stage.
     pub failed: u64,
-}
-
-/// A ref that tracking changed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct RefChange {
-    /// The element whose source it is.
-    pub element: ElementName,
-    /// The source's place in the element, from 0.
-    pub source: usize,
-    /// The ref before; none where there was none.
-    pub old: Option<String>,
-    /// The ref after; none where tracking took it away.
-    pub new: Option<String>,
 }
 
 /// What happens while a run goes on. A sink of events needs no other knowledge to show progress.

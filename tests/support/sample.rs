@@ -290,11 +290,12 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
 
 fn changes(run: u32) -> Vec<RefChange> {
     (0..run % 4)
-        .map(|number| RefChange {
-            element: format!("components/library-{number}.bst").parse().unwrap(),
-            source: 0,
-            old: (number > 0).then(|| format!("v1.{number}-{}-g0a1b2c3d4e5f60718293a4b5c6d7e8f901234567", run % 10)),
-            new: Some(format!("v1.{number}-{}-gf0e1d2c3b4a5968778695a4b3c2d1e0f98765432", run % 10 + 1)),
+        .map(|number| {
+            let element = format!("components/library-{number}.bst").parse().unwrap();
+            let old =
+                (number > 0).then(|| format!("v1.{number}-{}-g0a1b2c3d4e5f60718293a4b5c6d7e8f901234567", run % 10));
+            let new = format!("v1.{number}-{}-gf0e1d2c3b4a5968778695a4b3c2d1e0f98765432", run % 10 + 1);
+            RefChange::new(element, 0, old, Some(new))
         })
         .collect()
 }

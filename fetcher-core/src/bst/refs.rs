@@ -1,151 +1,202 @@
 //! The refs in a project's files, before and after tracking.
 //!
-//! BuildStream writes them into the elements (`ref-storage: inline`) or into `project.refs` and `junction.refs`. The
-//! files are hostile: aliases, which make YAML explode, are not followed (BuildStream has none), and depth is bounded.
+//! BuildStream writes them where a source is written: into the element (`ref-storage: inline`), into the file that it
+//! includes with `(@)`, under the condition that holds (`(?)`), or else into `project.refs` and `junction.refs`.
 
-use saphyr_parser::{Event, Parser};
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
+pub use super::yaml::LARGEST;
+use super::yaml::YamlNode;
 use crate::names::ElementName;
-use crate::report::RefChange;
 
-/// Files larger than this are not looked into.
-pub const LARGEST: usize = 8 << 20;
-const DEEPEST: usize = 50;
-
-/// A YAML value, as far as refs need it.
-#[derive(Debug, Clone, PartialEq)]
-enum Node {
-    Scalar(String),
-    Sequence(Vec<Node>),
-    Mapping(Vec<(String, Node)>),
+/// A ref that tracking changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct RefChange {
+    /// The element whose source it is; the first by name, where several share a file.
+    pub element: ElementName,
+    /// The source's place in its list, from 0.
+    pub source: usize,
+    /// The ref before; none where there was none.
+    pub old: Option<String>,
+    /// The ref after; none where tracking took it away.
+    pub new: Option<String>,
+    /// The conditions (`(?)`) under which the source or its ref is there, as the file has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// The file that holds the ref, relative to the project's directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The source's kind, where the file says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The source's url, as the file has it or with its alias resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Other elements that include the same file, and so get the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared_with: Vec<ElementName>,
 }
 
-/// The refs that differ between two versions of an element's file; a version that is not there, or not readable, has
-/// none.
+impl RefChange {
+    /// A change of which no more is known.
+    pub fn new(element: ElementName, source: usize, old: Option<String>, new: Option<String>) -> Self {
+        Self { element, source, old, new, condition: None, file: None, kind: None, url: None, shared_with: Vec::new() }
+    }
+
+    /// Whether both refs are the same commit, once bare and once described (`v1.2-0-g…`): some plugins rewrite the one
+    /// as the other where nothing moved upstream.
+    pub fn is_format_only(&self) -> bool {
+        let (Some(old), Some(new)) = (self.old.as_deref(), self.new.as_deref()) else { return false };
+        let same = commit(old).is_some_and(|id| commit(new) == Some(id));
+        same && (commit(old) == Some(old)) != (commit(new) == Some(new))
+    }
+}
+
+/// The commit that a ref of a git source is: a bare id, or the one at the end of what `git describe` says.
+pub(crate) fn commit(text: &str) -> Option<&str> {
+    let id = text.rsplit_once("-g").map_or(text, |(_, id)| id);
+    let hex = id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (hex && matches!(id.len(), 40 | 64)).then_some(id)
+}
+
+/// A source as a file has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SourceRef {
+    index: usize,
+    condition: Option<String>,
+    kind: Option<String>,
+    url: Option<String>,
+    reference: Option<String>,
+}
+
+/// The sources of a file, by where they stand in it.
+type SourceRefs = BTreeMap<String, SourceRef>;
+
+/// The refs that differ between two versions of an element's file, or of a file that elements include; a version that
+/// is not there, or not readable, has none.
 pub fn element_changes(element: &ElementName, old: Option<&str>, new: Option<&str>) -> Vec<RefChange> {
-    let refs = |text: Option<&str>| -> Vec<Option<String>> {
-        let Some(node) = text.and_then(parse) else { return Vec::new() };
-        node.get("sources").map_or_else(Vec::new, Node::refs)
+    let (old, new) = (source_refs(old), source_refs(new));
+    let places: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let change = |place: &String| {
+        let (old, new) = (old.get(place), new.get(place));
+        let source = new.or(old)?;
+        let reference = |source: Option<&SourceRef>| source.and_then(|source| source.reference.clone());
+        let (old, new) = (reference(old), reference(new));
+        (old != new).then(|| RefChange {
+            condition: source.condition.clone(),
+            kind: source.kind.clone(),
+            url: source.url.clone(),
+            ..RefChange::new(element.clone(), source.index, old, new)
+        })
     };
-    compare(element, &refs(old), &refs(new))
+    places.into_iter().filter_map(change).collect()
 }
 
 /// The refs that differ between two versions of `project.refs` or `junction.refs`.
 pub fn stored_changes(project: &str, old: Option<&str>, new: Option<&str>) -> Vec<RefChange> {
-    let (old, new) = (stored(old), stored(new));
-    let names: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
-    let none = Vec::new();
+    let (old, new) = (stored_refs(old), stored_refs(new));
+    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
     let mut changes = Vec::new();
     for name in names {
         let (owner, element) = name;
         // A junction's name is not written there, just its project's.
         let full = if owner == project { element.clone() } else { format!("{owner}:{element}") };
         let Ok(full) = ElementName::try_from(full) else { continue };
-        changes.extend(compare(&full, old.get(name).unwrap_or(&none), new.get(name).unwrap_or(&none)));
+        let at = |refs: Option<&Vec<Option<String>>>, source: usize| refs?.get(source).cloned().flatten();
+        let (old, new) = (old.get(name), new.get(name));
+        for source in 0..old.map_or(0, Vec::len).max(new.map_or(0, Vec::len)) {
+            let (old, new) = (at(old, source), at(new, source));
+            if old != new {
+                changes.push(RefChange::new(full.clone(), source, old, new));
+            }
+        }
     }
     changes
 }
 
-/// The value of a key at the top of a YAML file, as `name` and `element-path` of `project.conf`.
-pub fn top_level(text: &str, key: &str) -> Option<String> {
-    match parse(text)?.get(key)? {
-        Node::Scalar(value) => Some(value.clone()),
-        Node::Sequence(_) | Node::Mapping(_) => None,
-    }
-}
+/// What `project.refs` and `junction.refs` hold, by project and element.
+pub(crate) type StoredRefs = BTreeMap<(String, String), Vec<Option<String>>>;
 
-type Stored = std::collections::BTreeMap<(String, String), Vec<Option<String>>>;
-
-fn stored(text: Option<&str>) -> Stored {
-    let mut stored = Stored::new();
-    let node = text.and_then(parse);
-    let Some(Node::Mapping(projects)) = node.as_ref().and_then(|node| node.get("projects")) else { return stored };
+/// The refs in a `project.refs` or `junction.refs`.
+pub(crate) fn stored_refs(text: Option<&str>) -> StoredRefs {
+    let mut stored = StoredRefs::new();
+    let node = text.and_then(YamlNode::parse);
+    let projects = node.as_ref().and_then(|node| node.get("projects")).map(YamlNode::pairs).unwrap_or_default();
     for (project, elements) in projects {
-        let Node::Mapping(elements) = elements else { continue };
-        for (element, sources) in elements {
-            stored.insert((project.clone(), element.clone()), sources.refs());
+        for (element, sources) in elements.pairs() {
+            let refs = sources.items().iter().map(|source| source.get("ref").map(YamlNode::text)).collect();
+            stored.insert((project.clone(), element.clone()), refs);
         }
     }
     stored
 }
 
-fn compare(element: &ElementName, old: &[Option<String>], new: &[Option<String>]) -> Vec<RefChange> {
-    let at = |refs: &[Option<String>], source: usize| refs.get(source).cloned().flatten();
-    (0..old.len().max(new.len()))
-        .map(|source| RefChange { element: element.clone(), source, old: at(old, source), new: at(new, source) })
-        .filter(|change| change.old != change.new)
-        .collect()
+/// The value of a key at the top of a YAML file, as `name` and `element-path` of `project.conf`.
+pub fn top_level(text: &str, key: &str) -> Option<String> {
+    YamlNode::parse(text)?.get(key)?.scalar().map(str::to_owned)
 }
 
-impl Node {
-    fn get(&self, key: &str) -> Option<&Node> {
-        match self {
-            Node::Mapping(pairs) => pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value),
-            Node::Scalar(_) | Node::Sequence(_) => None,
-        }
+fn source_refs(text: Option<&str>) -> SourceRefs {
+    let mut refs = SourceRefs::new();
+    if let Some(node) = text.and_then(YamlNode::parse) {
+        below_top(&node, None, &mut refs);
     }
+    refs
+}
 
-    /// The ref of each source in a list of sources.
-    fn refs(&self) -> Vec<Option<String>> {
-        match self {
-            Node::Sequence(sources) => sources.iter().map(|source| source.get("ref").map(Node::text)).collect(),
-            Node::Scalar(_) | Node::Mapping(_) => Vec::new(),
-        }
+/// The sources of an element or of what is included at its top, under whichever conditions.
+fn below_top(node: &YamlNode, condition: Option<&str>, refs: &mut SourceRefs) {
+    if let Some(sources) = node.get("sources") {
+        below_sources(sources, condition, "", refs);
     }
-
-    /// A ref as text: most are scalars, those of some plugins (cargo, say) are lists or tables.
-    fn text(&self) -> String {
-        match self {
-            Node::Scalar(text) => text.clone(),
-            Node::Sequence(nodes) => format!("[{}]", nodes.iter().map(Node::text).collect::<Vec<_>>().join(", ")),
-            Node::Mapping(pairs) => {
-                let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key}: {}", value.text())).collect();
-                format!("{{{}}}", pairs.join(", "))
-            }
-        }
+    for (inner, value) in conditionals(node) {
+        below_top(value, Some(&joined(condition, inner)), refs);
     }
 }
 
-/// A node under construction: what it is, and for a mapping the key that waits for its value.
-enum Open {
-    Sequence(Vec<Node>),
-    Mapping(Vec<(String, Node)>, Option<String>),
-}
-
-fn parse(text: &str) -> Option<Node> {
-    if text.len() > LARGEST {
-        return None;
+/// A list of sources, or what is done to one with `(>)`, `(<)`, `(=)` and `(?)`.
+fn below_sources(node: &YamlNode, condition: Option<&str>, list: &str, refs: &mut SourceRefs) {
+    for (index, item) in node.items().iter().enumerate() {
+        add_source(item, index, condition, list, refs);
     }
-    let mut open: Vec<Open> = Vec::new();
-    for event in Parser::new_from_str(text) {
-        let node = match event.ok()?.0 {
-            Event::Scalar(value, ..) => Node::Scalar(value.into_owned()),
-            Event::Alias(_) => Node::Scalar(String::new()),
-            Event::SequenceStart(..) if open.len() < DEEPEST => {
-                open.push(Open::Sequence(Vec::new()));
-                continue;
-            }
-            Event::MappingStart(..) if open.len() < DEEPEST => {
-                open.push(Open::Mapping(Vec::new(), None));
-                continue;
-            }
-            Event::SequenceStart(..) | Event::MappingStart(..) => return None,
-            Event::SequenceEnd | Event::MappingEnd => match open.pop()? {
-                Open::Sequence(nodes) => Node::Sequence(nodes),
-                Open::Mapping(pairs, _) => Node::Mapping(pairs),
-            },
-            _ => continue,
-        };
-        match open.last_mut() {
-            None => return Some(node),
-            Some(Open::Sequence(nodes)) => nodes.push(node),
-            Some(Open::Mapping(pairs, key)) => match key.take() {
-                Some(key) => pairs.push((key, node)),
-                None => *key = Some(node.text()),
-            },
+    for (key, value) in node.pairs() {
+        if matches!(key.as_str(), "(>)" | "(<)" | "(=)") {
+            below_sources(value, condition, key, refs);
         }
     }
-    None
+    for (inner, value) in conditionals(node) {
+        below_sources(value, Some(&joined(condition, inner)), list, refs);
+    }
+}
+
+fn add_source(item: &YamlNode, index: usize, condition: Option<&str>, list: &str, refs: &mut SourceRefs) {
+    let word = |key| item.get(key).and_then(YamlNode::scalar).map(str::to_owned);
+    let mut add = |node: &YamlNode, condition: Option<&str>| {
+        let place = format!("{}\0{list}\0{index:06}", condition.unwrap_or_default());
+        let reference = node.get("ref").map(YamlNode::text);
+        let condition = condition.map(str::to_owned);
+        refs.insert(place, SourceRef { index, condition, kind: word("kind"), url: word("url"), reference });
+    };
+    add(item, condition);
+    for (inner, value) in conditionals(item) {
+        if value.get("ref").is_some() {
+            add(value, Some(&joined(condition, inner)));
+        }
+    }
+}
+
+/// The conditions of a table with what holds under each.
+fn conditionals(node: &YamlNode) -> impl Iterator<Item = (&str, &YamlNode)> {
+    let list = node.get("(?)").map(YamlNode::items).unwrap_or_default();
+    list.iter().flat_map(YamlNode::pairs).map(|(condition, value)| (condition.as_str(), value))
+}
+
+fn joined(outer: Option<&str>, inner: &str) -> String {
+    outer.map_or_else(|| inner.to_owned(), |outer| format!("{outer} and {inner}"))
 }
 
 #[cfg(test)]
@@ -160,27 +211,61 @@ mod tests {
         element.parse().unwrap()
     }
 
+    fn told(changes: &[RefChange]) -> Vec<(&str, usize, Option<&str>, Option<&str>)> {
+        changes.iter().map(|c| (c.element.as_str(), c.source, c.condition.as_deref(), c.new.as_deref())).collect()
+    }
+
     #[test]
     fn only_refs_that_differ_count_and_not_the_files_form() {
         let changes = element_changes(&name("a.bst"), Some(OLD), Some(NEW));
-        let expected = RefChange { element: name("a.bst"), source: 0, old: None, new: Some("v1-0-g1".to_owned()) };
-        assert_eq!(changes, [expected]);
+        assert_eq!(told(&changes), [("a.bst", 0, None, Some("v1-0-g1"))]);
+        assert_eq!((changes[0].kind.as_deref(), changes[0].url.as_deref()), (Some("git"), Some("a:b.git")));
         assert!(element_changes(&name("a.bst"), Some(NEW), Some(&NEW.replace("\n\n", "\n"))).is_empty());
+    }
+
+    #[test]
+    fn refs_inside_conditions_and_lists_that_are_added_to_are_found() {
+        let old = "sources:\n- kind: tar\n  url: x\n  (?):\n  - arch == \"a\":\n      ref: a1\n  - arch == \"b\":\n      ref: b1\n\
+            (?):\n- arch == \"c\":\n    sources:\n      (>):\n      - kind: git\n        ref: c1\n    (?):\n    - debug:\n        sources:\n        - ref: d1\n";
+        let new = old.replace("b1", "b2").replace("c1", "c2").replace("d1", "d2");
+        let changes = element_changes(&name("a.bst"), Some(old), Some(&new));
+        let mut told = told(&changes);
+        told.sort_unstable();
+        assert_eq!(
+            told,
+            [
+                ("a.bst", 0, Some("arch == \"b\""), Some("b2")),
+                ("a.bst", 0, Some("arch == \"c\""), Some("c2")),
+                ("a.bst", 0, Some("arch == \"c\" and debug"), Some("d2")),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_bare_commit_and_its_description_are_the_same() {
+        let id = "533844ebc5cc485c3e4615ca664f8592bbe04512";
+        let change = |old: &str, new: &str| {
+            let text = |reference| format!("sources:\n- kind: git_repo\n  ref: {reference}\n");
+            element_changes(&name("a.bst"), Some(&text(old)), Some(&text(new))).remove(0)
+        };
+        let described = format!("v1.2-0-g{id}");
+        assert!(change(id, &described).is_format_only() && change(&described, id).is_format_only());
+        assert!(!change(&described, &format!("v1.3-0-g{id}")).is_format_only());
+        assert!(!change(id, &"5".repeat(40)).is_format_only());
     }
 
     #[test]
     fn project_refs_are_read_by_project_and_element() {
         let new = "projects:\n  p:\n    a.bst:\n    - ref: one\n  sub:\n    b.bst:\n    - {}\n    - ref: [x, {y: z}]\n";
         let changes = stored_changes("p", None, Some(new));
-        let told: Vec<_> = changes.iter().map(|c| (c.element.as_str(), c.source, c.new.as_deref())).collect();
-        assert_eq!(told, [("a.bst", 0, Some("one")), ("sub:b.bst", 1, Some("[x, {y: z}]"))]);
+        assert_eq!(told(&changes), [("a.bst", 0, None, Some("one")), ("sub:b.bst", 1, None, Some("[x, {y: z}]"))]);
     }
 
     #[test]
     fn hostile_yaml_is_passed_over() {
         let deep = "[".repeat(100_000);
         let bomb = "a: &a [x, x]\nb: &b [*a, *a]\nsources: [{ref: *b}]\n";
-        for text in [deep.as_str(), bomb, "sources: {", "\u{0}", "- - -", "sources: 3", ""] {
+        for text in [deep.as_str(), bomb, "sources: {", "\u{0}", "- - -", "sources: 3", "(?): [[{a: b}], 3]", ""] {
             let _ = element_changes(&name("a.bst"), None, Some(text));
         }
         assert_eq!(top_level("name: p\nelement-path: elements\n", "element-path").as_deref(), Some("elements"));

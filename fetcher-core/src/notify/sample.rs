@@ -72,11 +72,8 @@ pub(crate) fn all() -> Vec<(&'static str, Message)> {
     let dns = failure(Kind::Dns, None, Some(Stage::Checkout));
     let many: Vec<_> =
         (0..14).map(|n| failure(Kind::Checksum, Some(&format!("e{n}.bst")), Some(Stage::Fetch))).collect();
-    let change = |n: usize| RefChange {
-        element: format!("lib/{n}.bst").parse().unwrap(),
-        source: 0,
-        old: Some("a".repeat(40)),
-        new: Some(format!("v{n}")),
+    let change = |n: usize| {
+        RefChange::new(format!("lib/{n}.bst").parse().unwrap(), 0, Some("a".repeat(40)), Some(format!("v{n}")))
     };
     let later = |topic: Topic| Topic { since: Some(at(-50)), ..topic };
     let mut disk = Topic { outcome: Outcome::Failed, ..Topic::host() };

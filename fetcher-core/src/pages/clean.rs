@@ -89,12 +89,14 @@ fn stage(report: StageReport, redactor: &Redactor) -> StageReport {
 }
 
 fn change(change: RefChange, redactor: &Redactor) -> Option<RefChange> {
-    let RefChange { element: name, source, old, new } = change;
+    let cleaned = |value: Option<String>| value.map(|value| text(&value, redactor));
     Some(RefChange {
-        element: element(&name, redactor)?,
-        source,
-        old: old.map(|old| text(&old, redactor)),
-        new: new.map(|new| text(&new, redactor)),
+        condition: cleaned(change.condition),
+        file: cleaned(change.file),
+        kind: cleaned(change.kind),
+        url: cleaned(change.url),
+        shared_with: change.shared_with.iter().filter_map(|name| element(name, redactor)).collect(),
+        ..RefChange::new(element(&change.element, redactor)?, change.source, cleaned(change.old), cleaned(change.new))
     })
 }
 

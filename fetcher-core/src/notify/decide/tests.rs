@@ -162,11 +162,8 @@ fn each_hears_of_what_it_is_about() {
 
 #[test]
 fn refs_are_told_when_they_are_new_and_not_with_every_run() {
-    let change = |element: &str, new: &str| RefChange {
-        element: element.parse().unwrap(),
-        source: 0,
-        old: Some("old".to_owned()),
-        new: Some(new.to_owned()),
+    let change = |element: &str, new: &str| {
+        RefChange::new(element.parse().unwrap(), 0, Some("old".to_owned()), Some(new.to_owned()))
     };
     let tracked = |changes: &[RefChange]| {
         let [mut finding] = main(&[]);

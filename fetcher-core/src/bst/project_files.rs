@@ -1,0 +1,357 @@
+//! The files of a project as bst reads them: which of them shape an element's sources.
+//!
+//! A checkout's files are a stranger's: none is read through a link that leads out of it, none beyond what such files
+//! are, and no more than a project can have.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+
+use super::refs::{StoredRefs, stored_refs};
+use super::yaml::{LARGEST, YamlNode};
+use crate::names::{ElementName, digest};
+
+/// How many files one element may include, directly or not.
+const MOST_INCLUDES: usize = 1_000;
+/// How many elements, and how many files of local plugins, a project may have.
+const MOST_FILES: usize = 200_000;
+/// How deep directories may lie in one another.
+const DEEPEST: usize = 40;
+
+/// A project's files, each read once.
+pub(crate) struct ProjectFiles {
+    root: PathBuf,
+    name: String,
+    element_path: PathBuf,
+    conf: Option<YamlNode>,
+    stored: [StoredRefs; 2],
+    read: RefCell<BTreeMap<PathBuf, Option<Rc<ProjectFile>>>>,
+}
+
+/// What is known of a file: its content's digest, and what it includes.
+struct ProjectFile {
+    digest: String,
+    includes: Vec<String>,
+}
+
+impl ProjectFiles {
+    /// The files of the project in a directory, which holds `project.conf`.
+    pub(crate) fn new(root: &Path) -> Self {
+        let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        let text = |name: &str| read_file(&root, Path::new(name)).ok();
+        let conf = text("project.conf").as_deref().and_then(YamlNode::parse);
+        let word = |key| conf.as_ref().and_then(|conf| conf.get(key)).and_then(YamlNode::scalar).unwrap_or_default();
+        let (name, element_path) = (word("name").to_owned(), normal(Path::new(word("element-path"))));
+        let stored = ["project.refs", "junction.refs"].map(|name| stored_refs(text(name).as_deref()));
+        let element_path = element_path.unwrap_or_default();
+        Self { root, name, element_path, conf, stored, read: RefCell::default() }
+    }
+
+    /// The project's name, as `project.conf` has it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The element that a file below the project's directory is.
+    pub(crate) fn element_of(&self, file: &Path) -> Option<ElementName> {
+        let name = file.strip_prefix(&self.element_path).ok()?.to_str()?;
+        name.ends_with(".bst").then(|| name.parse().ok())?
+    }
+
+    /// All elements of the project itself, by name, from the files that are there; none where they are too many or
+    /// cannot be listed.
+    pub(crate) fn elements(&self) -> io::Result<Vec<ElementName>> {
+        let top = self.root.join(&self.element_path);
+        let files = files_below(&top, &|name| !name.starts_with('.'))?;
+        let names = files.iter().filter_map(|file| file.to_str()).filter(|name| name.ends_with(".bst"));
+        Ok(names.filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// The elements that include a file, directly or not, by name.
+    pub(crate) fn elements_that_include(&self, file: &Path) -> io::Result<Vec<ElementName>> {
+        let includes = |element: &ElementName| {
+            let mut files = BTreeSet::new();
+            self.element_file(element).is_some_and(|path| {
+                // What can be read of an element's includes says where this one is among them.
+                let _known_whole = self.add_includes(&path, &mut files);
+                files.contains(file)
+            })
+        };
+        Ok(self.elements()?.into_iter().filter(includes).collect())
+    }
+
+    /// A digest of everything in the checkout that shapes an element's sources: its file, the files that it includes,
+    /// its refs wherever they are stored, `project.conf`, the junctions that lead to it, and the project's own
+    /// plugins. The content of local sources is not in it. None where something cannot be read: nothing may be
+    /// concluded then.
+    pub(crate) fn source_inputs(&self, element: &ElementName) -> Option<String> {
+        let mut parts = vec![self.common()?, element.to_string()];
+        for junction in element.junctions() {
+            self.add_inputs(&junction, &mut parts)?;
+        }
+        self.add_inputs(element, &mut parts)?;
+        let parts: Vec<_> = parts.iter().map(|part| digest(part.as_bytes())).collect();
+        Some(digest(parts.concat().as_bytes()))
+    }
+
+    /// Adds what shapes one element; of an element of another project, which its junction brings, its refs alone.
+    fn add_inputs(&self, element: &ElementName, parts: &mut Vec<String>) -> Option<()> {
+        for stored in &self.stored {
+            // By the project's name, which a junction's element does not say: any project's element of that name.
+            let short = element.as_str().rsplit(':').next().unwrap_or_default();
+            let refs = stored.iter().filter(|((_, name), _)| name == short);
+            parts.extend(refs.map(|(key, refs)| format!("{key:?} {refs:?}")));
+        }
+        if element.junctions().next().is_some() {
+            return Some(());
+        }
+        let mut files = BTreeSet::new();
+        self.add_includes(&self.element_file(element)?, &mut files)?;
+        for file in &files {
+            parts.push(self.file(file)?.digest.clone());
+        }
+        Some(())
+    }
+
+    /// What shapes every element: `project.conf` with its includes, and the project's own plugins.
+    fn common(&self) -> Option<String> {
+        let mut files = BTreeSet::new();
+        self.add_includes(Path::new("project.conf"), &mut files)?;
+        let mut parts = Vec::new();
+        for file in &files {
+            parts.push(self.file(file)?.digest.clone());
+        }
+        for origin in self.conf.as_ref()?.get("plugins").map(YamlNode::items).unwrap_or_default() {
+            match origin.get("origin").and_then(YamlNode::scalar) {
+                Some("local") => {
+                    let path = normal(Path::new(origin.get("path").and_then(YamlNode::scalar)?))?;
+                    let top = self.root.join(&path);
+                    for file in files_below(&top, &|name| name != "__pycache__").ok()? {
+                        parts.push(self.file(&path.join(file))?.digest.clone());
+                    }
+                }
+                Some("junction") => {
+                    let junction = origin.get("junction").and_then(YamlNode::scalar)?.parse().ok()?;
+                    self.add_inputs(&junction, &mut parts)?;
+                }
+                _ => {}
+            }
+        }
+        Some(digest(parts.concat().as_bytes()))
+    }
+
+    /// The file of an element of the project itself, relative to the project's directory.
+    fn element_file(&self, element: &ElementName) -> Option<PathBuf> {
+        (!element.as_str().contains(':')).then(|| normal(&self.element_path.join(element.as_str())))?
+    }
+
+    /// Adds a file and all that it includes; none where one of them cannot be read, or they are too many. What lies in
+    /// a junction is shaped by the junction's element, which is added instead.
+    fn add_includes(&self, file: &Path, files: &mut BTreeSet<PathBuf>) -> Option<()> {
+        if !files.insert(file.to_owned()) {
+            return Some(());
+        }
+        if files.len() > MOST_INCLUDES {
+            return None;
+        }
+        let mut whole = Some(());
+        for include in &self.file(file)?.includes {
+            let path = match include.split_once(':') {
+                Some((junction, _)) => self.element_file(&junction.parse().ok()?),
+                None => normal(Path::new(include)),
+            };
+            if path.and_then(|path| self.add_includes(&path, files)).is_none() {
+                whole = None;
+            }
+        }
+        whole
+    }
+
+    fn file(&self, path: &Path) -> Option<Rc<ProjectFile>> {
+        if let Some(known) = self.read.borrow().get(path) {
+            return known.clone();
+        }
+        let file = read_file(&self.root, path).ok().and_then(|text| {
+            let is_yaml =
+                path.extension().is_some_and(|end| end == "bst" || end == "yml" || end == "yaml" || end == "conf");
+            let mut includes = Vec::new();
+            if is_yaml || text.contains("(@)") {
+                collect_includes(&YamlNode::parse(&text)?, &mut includes);
+            }
+            Some(Rc::new(ProjectFile { digest: digest(text.as_bytes()), includes }))
+        });
+        self.read.borrow_mut().insert(path.to_owned(), file.clone());
+        file
+    }
+}
+
+/// The values of every `(@)`.
+fn collect_includes(node: &YamlNode, includes: &mut Vec<String>) {
+    for (key, value) in node.pairs() {
+        if key == "(@)" {
+            includes.extend(node.strings(key).into_iter().map(str::to_owned));
+        } else {
+            collect_includes(value, includes);
+        }
+    }
+    for item in node.items() {
+        collect_includes(item, includes);
+    }
+}
+
+/// A relative path without `.` and `..`; none where it leads out of its directory.
+fn normal(path: &Path) -> Option<PathBuf> {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(part) => normal.push(part),
+            Component::CurDir => {}
+            Component::ParentDir if normal.pop() => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(normal)
+}
+
+/// Reads a file of a checkout, whose directory has no link in its own path: not through a link that leads out of it, and
+/// not more than [`LARGEST`] bytes.
+fn read_file(root: &Path, path: &Path) -> io::Result<String> {
+    let real = root.join(path).canonicalize()?;
+    if !real.starts_with(root) {
+        return Err(io::Error::other("it leads out of the checkout"));
+    }
+    let file = File::open(&real)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > LARGEST {
+        return Err(io::Error::other("it is too large"));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The regular files below a directory, relative to it and sorted; links are not followed.
+fn files_below(top: &Path, wanted: &dyn Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut open = vec![(PathBuf::new(), 0)];
+    while let Some((directory, depth)) = open.pop() {
+        for entry in fs::read_dir(top.join(&directory))? {
+            let entry = entry?;
+            let (name, kind) = (entry.file_name(), entry.file_type()?);
+            if !wanted(&name.to_string_lossy()) {
+                continue;
+            }
+            if kind.is_dir() && depth < DEEPEST {
+                open.push((directory.join(&name), depth + 1));
+            } else if kind.is_file() {
+                files.push(directory.join(&name));
+            }
+            if files.len() + open.len() > MOST_FILES {
+                return Err(io::Error::other(format!("there are more than {MOST_FILES} files")));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Tree(tempfile::TempDir);
+
+    impl Tree {
+        fn new() -> Self {
+            let tree = Self(tempfile::tempdir().unwrap());
+            tree.write(
+                "project.conf",
+                "name: p\nelement-path: elements\n(@): include/conf.yml\nplugins:\n- origin: local\n  path: plugins\n",
+            );
+            tree.write("include/conf.yml", "aliases: {}\n");
+            tree.write("plugins/x.py", "x = 1\n");
+            tree.write("elements/a.bst", "kind: import\n(@): include/a.yml\n");
+            tree.write("include/a.yml", "(?):\n- x: {(@): [include/deep.yml]}\nsources: [{kind: tar, ref: 1}]\n");
+            tree.write("include/deep.yml", "variables: {}\n");
+            tree.write("elements/sub/b.bst", "kind: import\nsources: [{kind: tar, ref: 1}]\n");
+            tree.write("elements/j.bst", "kind: junction\nsources: [{kind: git, ref: 1}]\n");
+            tree
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            let path = self.0.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+
+        fn inputs(&self, element: &str) -> Option<String> {
+            ProjectFiles::new(self.0.path()).source_inputs(&element.parse().unwrap())
+        }
+    }
+
+    #[test]
+    fn everything_that_shapes_an_element_is_in_its_inputs_and_nothing_else() {
+        let elements = ["a.bst", "sub/b.bst", "j.bst", "j.bst:x.bst"];
+        for (file, changed) in [
+            ("elements/a.bst", &["a.bst"][..]),
+            ("include/a.yml", &["a.bst"]),
+            ("include/deep.yml", &["a.bst"]),
+            ("elements/sub/b.bst", &["sub/b.bst"]),
+            ("elements/j.bst", &["j.bst", "j.bst:x.bst"]),
+            ("project.conf", &elements),
+            ("include/conf.yml", &elements),
+            ("plugins/x.py", &elements),
+            ("files/other", &[]),
+        ] {
+            let tree = Tree::new();
+            let before = elements.map(|element| tree.inputs(element).unwrap());
+            let old = fs::read_to_string(tree.0.path().join(file)).unwrap_or_default();
+            tree.write(file, &format!("{old}# more\n"));
+            let after = elements.map(|element| tree.inputs(element).unwrap());
+            let differ: Vec<_> = elements.iter().zip(before.iter().zip(&after)).filter(|(_, (a, b))| a != b).collect();
+            let differ: Vec<_> = differ.into_iter().map(|(element, _)| *element).collect();
+            assert_eq!(differ, changed, "{file}");
+        }
+    }
+
+    #[test]
+    fn stored_refs_are_inputs_of_their_elements() {
+        let tree = Tree::new();
+        let before = ["a.bst", "sub/b.bst"].map(|element| tree.inputs(element).unwrap());
+        tree.write("project.refs", "projects:\n  p:\n    sub/b.bst:\n    - ref: new\n");
+        assert_eq!(tree.inputs("a.bst").unwrap(), before[0]);
+        assert_ne!(tree.inputs("sub/b.bst").unwrap(), before[1]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_gives_nothing_to_rely_on() {
+        let tree = Tree::new();
+        std::os::unix::fs::symlink("/etc/passwd", tree.0.path().join("elements/link.bst")).unwrap();
+        tree.write("elements/up.bst", "(@): ../../../etc/passwd\n");
+        tree.write("elements/gone.bst", "(@): include/none.yml\n");
+        tree.write("elements/bad.bst", "kind: [\n");
+        tree.write("elements/circle.bst", "(@): include/circle.yml\n");
+        tree.write("include/circle.yml", "(@): include/circle.yml\n");
+        for element in ["link.bst", "up.bst", "gone.bst", "bad.bst", "none.bst", "../x.bst"] {
+            assert_eq!(tree.inputs(element), None, "{element}");
+        }
+        assert!(tree.inputs("circle.bst").is_some());
+    }
+
+    #[test]
+    fn elements_and_those_that_include_a_file_are_found() {
+        let tree = Tree::new();
+        let files = ProjectFiles::new(tree.0.path());
+        let names = |elements: Vec<ElementName>| elements.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(files.elements().unwrap()), ["a.bst", "j.bst", "sub/b.bst"]);
+        assert_eq!(names(files.elements_that_include(Path::new("include/deep.yml")).unwrap()), ["a.bst"]);
+        assert_eq!(files.element_of(Path::new("elements/sub/b.bst")).unwrap().as_str(), "sub/b.bst");
+        assert_eq!(files.element_of(Path::new("include/a.yml")), None);
+        assert_eq!(files.name(), "p");
+    }
+}
