@@ -8,6 +8,8 @@
 
 pub mod bst;
 pub mod cancel;
+#[cfg(feature = "cas")]
+pub mod cas;
 pub mod clock;
 pub mod config;
 pub mod diagnosis;

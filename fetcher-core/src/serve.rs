@@ -22,7 +22,6 @@
 //! ```
 
 mod assets;
-mod beneath;
 mod bytestream;
 mod cache;
 mod calls;
@@ -30,11 +29,9 @@ mod capabilities;
 mod cas;
 mod connections;
 mod counters;
-mod digest;
 mod error;
 mod event;
 mod guard;
-mod index;
 mod limits;
 mod metrics_page;
 mod objects;

@@ -10,8 +10,8 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::cache::Found;
 use super::calls::{Calls, Subject, status};
-use super::index::{Asset, NoAsset};
 use super::objects::Trouble;
+use crate::cas::index::{Asset, NoAsset};
 
 /// The most names of one asset that are looked at.
 const URIS: usize = 64;

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::digest::{Hash, Object};
 use super::event::{Event, Events};
-use super::index::{self, Asset, Entry, Index};
 use super::objects::{Content, Objects, Trouble};
 use super::seen::Seen;
 use super::trees::Trees;
+use crate::cas::digest::{Hash, Object};
+use crate::cas::index::{self, Asset, Entry, Index};
 
 /// How long contents are read before an asset is answered. A tree for which that is not enough is answered once all of
 /// it is seen to be there, and each content is read before it is given.

@@ -20,9 +20,9 @@ use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
 use super::cache::Cache;
 use super::calls::{Calls, Subject, status};
-use super::digest::Object;
 use super::objects::Trouble;
 use super::trees;
+use crate::cas::digest::Object;
 
 /// The most bytes of content that may be asked for in one `BatchReadBlobs`. gRPC's default limit of a message is 4 MiB,
 /// and each blob takes about 100 bytes more.

@@ -12,10 +12,10 @@ use rustix::fs::{Advice, FileType, Stat};
 use rustix::io::{ReadWriteFlags, preadv2};
 use sha2::{Digest as _, Sha256};
 
-use super::beneath::Beneath;
-use super::digest::{Hash, Object};
 use super::event::{Event, Events};
 use super::seen::Seen;
+use crate::cas::digest::{Hash, Object};
+use crate::cas::rooted_dir::RootedDir;
 
 /// What is given away at once, in bytes: a larger object is a stream of pieces of this size. With the heads that gRPC
 /// and protobuf put before it, it is 64 KiB: one frame's worth.
@@ -58,7 +58,7 @@ struct State {
 
 /// `cas/objects`.
 pub(super) struct Objects {
-    root: Beneath,
+    root: RootedDir,
     /// Which states of which objects were read, and whether they were whole.
     states: Seen<Hash, (State, bool)>,
     hashing: [Mutex<()>; HASHING],
@@ -68,7 +68,7 @@ pub(super) struct Objects {
 impl Objects {
     pub(super) fn new(cachedir: &Path, events: Events) -> Self {
         Self {
-            root: Beneath::new(cachedir.join("cas/objects")),
+            root: RootedDir::new(cachedir.join("cas/objects")),
             states: Seen::new(STATES),
             hashing: Default::default(),
             events,

@@ -2,7 +2,7 @@
 
 use tonic::Status;
 
-use super::digest::{Hash, Object};
+use crate::cas::digest::{Hash, Object};
 
 /// What an instance's name may not have as a part, beside what is looked for here (`remote_execution.proto`).
 const RESERVED: [&str; 5] = ["uploads", "actions", "actionResults", "operations", "capabilities"];

@@ -8,8 +8,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tonic::Status;
 
-use super::digest::Hash;
 use super::error::ServeError;
+use crate::cas::digest::Hash;
 
 /// The fewest characters of a token: shorter ones are guessed.
 const SHORTEST: usize = 16;

@@ -7,9 +7,9 @@ use std::time::Instant;
 use bazel_remote_apis::build::bazel::remote::execution::v2::Directory;
 use prost::Message as _;
 
-use super::digest::Object;
 use super::objects::{Objects, Trouble};
 use super::seen::Seen;
+use crate::cas::digest::Object;
 
 /// How many objects are remembered as those of trees; each takes 40 bytes.
 const OBJECTS: usize = 200_000;

@@ -2,5 +2,6 @@
 
 mod check_host;
 mod failures;
+mod proof;
 mod stops;
 mod whole;

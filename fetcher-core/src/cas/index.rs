@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use bazel_remote_apis::build::bazel::remote::execution::v2::Digest;
 use prost::Message;
 
-use super::beneath::Beneath;
 use super::digest::Object;
+use super::rooted_dir::RootedDir;
 
 /// What every name of an asset begins with (`_sourcecache.py`, `_artifactcache.py` of BuildStream 2.8.1).
-const PREFIX: &str = "urn:fdc:buildstream.build:2020:";
+pub(crate) const PREFIX: &str = "urn:fdc:buildstream.build:2020:";
 
 /// The largest message of the index that is read, in bytes; real ones have up to a few thousand.
-pub(super) const LARGEST: u64 = 1 << 20;
+pub(crate) const LARGEST: u64 = 1 << 20;
 
 /// The name of an asset, every part of it checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asset {
+pub(crate) enum Asset {
     /// All sources of an element.
     Sources(String),
     /// One source.
@@ -29,7 +29,7 @@ pub(super) enum Asset {
 
 /// Why a URI names no asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoAsset {
+pub(crate) enum NoAsset {
     /// It is somebody else's: another URN, or the address of an upstream.
     Foreign,
     /// It begins like a name of BuildStream's, and is none.
@@ -38,7 +38,7 @@ pub(super) enum NoAsset {
 
 impl Asset {
     /// Reads a URI.
-    pub(super) fn parse(uri: &str) -> Result<Self, NoAsset> {
+    pub(crate) fn parse(uri: &str) -> Result<Self, NoAsset> {
         let name = uri.strip_prefix(PREFIX).ok_or(NoAsset::Foreign)?;
         let (kind, name) = name.split_once(':').ok_or(NoAsset::Malformed)?;
         let parts: Vec<&str> = name.split('/').collect();
@@ -101,29 +101,29 @@ struct LogFile {
 
 /// An entry of the index.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The message, as it is in the file.
-    pub(super) message: Vec<u8>,
+    pub(crate) message: Vec<u8>,
     /// The root of its files.
-    pub(super) root: Option<Object>,
+    pub(crate) root: Option<Object>,
     /// Further objects that belong to it.
-    pub(super) blobs: Vec<Object>,
+    pub(crate) blobs: Vec<Object>,
 }
 
 /// The directories with the index.
 #[derive(Debug)]
-pub(super) struct Index {
-    sources: Beneath,
-    single: Beneath,
-    artifacts: Beneath,
+pub(crate) struct Index {
+    sources: RootedDir,
+    single: RootedDir,
+    artifacts: RootedDir,
 }
 
 impl Index {
-    pub(super) fn new(cachedir: &Path) -> Self {
+    pub(crate) fn new(cachedir: &Path) -> Self {
         Self {
-            sources: Beneath::new(cachedir.join("elementsources")),
-            single: Beneath::new(cachedir.join("source_protos")),
-            artifacts: Beneath::new(cachedir.join("artifacts/refs")),
+            sources: RootedDir::new(cachedir.join("elementsources")),
+            single: RootedDir::new(cachedir.join("source_protos")),
+            artifacts: RootedDir::new(cachedir.join("artifacts/refs")),
         }
     }
 
@@ -131,7 +131,7 @@ impl Index {
     ///
     /// # Errors
     /// When the file cannot be read or is no such message.
-    pub(super) fn find(&self, asset: &Asset) -> io::Result<Option<Entry>> {
+    pub(crate) fn find(&self, asset: &Asset) -> io::Result<Option<Entry>> {
         let (directory, name) = self.place(asset);
         let file = match directory.file(name) {
             Ok(file) => File::from(file),
@@ -155,12 +155,12 @@ impl Index {
     }
 
     /// The file of an asset.
-    pub(super) fn path(&self, asset: &Asset) -> PathBuf {
+    pub(crate) fn path(&self, asset: &Asset) -> PathBuf {
         let (directory, name) = self.place(asset);
         directory.path().join(name)
     }
 
-    fn place<'a>(&'a self, asset: &'a Asset) -> (&'a Beneath, &'a str) {
+    fn place<'a>(&'a self, asset: &'a Asset) -> (&'a RootedDir, &'a str) {
         match asset {
             Asset::Sources(name) => (&self.sources, name),
             Asset::Source(name) => (&self.single, name),
@@ -169,14 +169,18 @@ impl Index {
     }
 
     /// The directories below which every file is an entry, and how deep.
-    pub(super) fn places(&self) -> [(&Path, usize); 2] {
+    pub(crate) fn places(&self) -> [(&Path, usize); 2] {
         [(self.sources.path(), 1), (self.artifacts.path(), 3)]
     }
 }
 
 fn source(message: Vec<u8>) -> Option<Entry> {
-    let root = SourceMessage::decode(&*message).ok()?.files?;
-    Some(Entry { root: Some(Object::from_digest(&root)?), blobs: Vec::new(), message })
+    Some(Entry { root: Some(source_root(&message)?), blobs: Vec::new(), message })
+}
+
+/// The root directory that a message for sources names.
+pub(crate) fn source_root(message: &[u8]) -> Option<Object> {
+    Object::from_digest(&SourceMessage::decode(message).ok()?.files?)
 }
 
 fn artifact(message: Vec<u8>) -> Option<Entry> {

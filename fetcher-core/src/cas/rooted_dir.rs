@@ -16,22 +16,22 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLI
 
 /// A directory that may not be there yet, and that may be removed and made again while it is looked into.
 #[derive(Debug)]
-pub(super) struct Beneath {
+pub(crate) struct RootedDir {
     path: PathBuf,
     open: Mutex<Option<Arc<OwnedFd>>>,
 }
 
-impl Beneath {
-    pub(super) fn new(path: PathBuf) -> Self {
+impl RootedDir {
+    pub(crate) fn new(path: PathBuf) -> Self {
         Self { path, open: Mutex::new(None) }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Opens a file for reading. No symbolic link is followed, and no path leads out of the directory.
-    pub(super) fn file(&self, name: &str) -> io::Result<OwnedFd> {
+    pub(crate) fn file(&self, name: &str) -> io::Result<OwnedFd> {
         self.with(|directory| {
             match rustix::fs::openat2(directory, name, FLAGS, Mode::empty(), BENEATH) {
                 // Linux before 5.6, and sandboxes that do not know the call. Names are built from checked parts only.
@@ -42,19 +42,19 @@ impl Beneath {
     }
 
     /// The same where it takes no waiting for the disk; none where it would, or where anything else is in the way.
-    pub(super) fn file_now(&self, name: &str) -> Option<OwnedFd> {
+    pub(crate) fn file_now(&self, name: &str) -> Option<OwnedFd> {
         let directory = Arc::clone(self.open.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?);
         // Linux 5.12 and later.
         rustix::fs::openat2(&*directory, name, FLAGS, Mode::empty(), BENEATH | ResolveFlags::CACHED).ok()
     }
 
     /// What the file is, a link at its end not followed.
-    pub(super) fn stat(&self, name: &str) -> io::Result<Stat> {
+    pub(crate) fn stat(&self, name: &str) -> io::Result<Stat> {
         self.with(|directory| rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW))
     }
 
     /// Sets the time of the last change to now.
-    pub(super) fn touch(&self, name: &str) -> io::Result<()> {
+    pub(crate) fn touch(&self, name: &str) -> io::Result<()> {
         let omitted = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let times = Timestamps { last_access: omitted, last_modification: now };
@@ -100,7 +100,7 @@ mod tests {
         fs::write(inside.join("good"), "good").unwrap();
         symlink("../secret", inside.join("link")).unwrap();
         symlink("..", inside.join("up")).unwrap();
-        let beneath = Beneath::new(inside.clone());
+        let beneath = RootedDir::new(inside.clone());
         beneath.file("good").unwrap();
         for name in ["link", "up/secret", "../secret", root.path().join("secret").to_str().unwrap()] {
             assert!(beneath.file(name).is_err(), "{name}");
@@ -111,7 +111,7 @@ mod tests {
     fn a_directory_may_come_late_and_be_made_again() {
         let root = tempfile::tempdir().unwrap();
         let inside = root.path().join("inside");
-        let beneath = Beneath::new(inside.clone());
+        let beneath = RootedDir::new(inside.clone());
         assert!(beneath.file("good").is_err());
         for _ in 0..2 {
             fs::create_dir(&inside).unwrap();

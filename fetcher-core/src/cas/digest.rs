@@ -7,11 +7,11 @@ use sha2::{Digest as _, Sha256};
 
 /// A SHA-256, the only digest function of a BuildStream cache.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Hash([u8; 32]);
+pub(crate) struct Hash([u8; 32]);
 
 impl Hash {
     /// Exactly 64 digits of lower-case hexadecimal, as the Remote Execution API wants it.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = text.as_bytes();
         if digits.len() != 64 {
             return None;
@@ -23,20 +23,20 @@ impl Hash {
         Some(Self(bytes))
     }
 
-    pub(super) fn of(content: &[u8]) -> Self {
+    pub(crate) fn of(content: &[u8]) -> Self {
         Self(Sha256::digest(content).into())
     }
 
-    pub(super) fn finish(hasher: Sha256) -> Self {
+    pub(crate) fn finish(hasher: Sha256) -> Self {
         Self(hasher.finalize().into())
     }
 
-    pub(super) fn first_byte(&self) -> u8 {
+    pub(crate) fn first_byte(&self) -> u8 {
         self.0[0]
     }
 
     /// Where it is kept below `cas/objects`: `ab/cdef…`.
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         let mut path = String::with_capacity(65);
         self.digits(&mut path, Some('/'));
         path
@@ -79,23 +79,23 @@ impl fmt::Debug for Hash {
 
 /// A hash with the size that its content has to have.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Object {
-    pub(super) hash: Hash,
+pub(crate) struct Object {
+    pub(crate) hash: Hash,
     /// In bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 impl Object {
-    pub(super) fn of(content: &[u8]) -> Self {
+    pub(crate) fn of(content: &[u8]) -> Self {
         Self { hash: Hash::of(content), size: content.len() as u64 }
     }
 
     /// None where the digest is malformed.
-    pub(super) fn from_digest(digest: &Digest) -> Option<Self> {
+    pub(crate) fn from_digest(digest: &Digest) -> Option<Self> {
         Some(Self { hash: Hash::parse(&digest.hash)?, size: u64::try_from(digest.size_bytes).ok()? })
     }
 
-    pub(super) fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Digest { hash: self.hash.to_string(), size_bytes: i64::try_from(self.size).unwrap_or(i64::MAX) }
     }
 }

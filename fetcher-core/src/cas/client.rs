@@ -1,0 +1,322 @@
+//! One server of a remote cache, asked over gRPC. Nothing that it answers is believed that was not asked, or is not what
+//! its digest says.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use bazel_remote_apis::build::bazel::remote::asset::v1::FetchBlobRequest;
+use bazel_remote_apis::build::bazel::remote::asset::v1::fetch_client::FetchClient;
+use bazel_remote_apis::build::bazel::remote::execution::v2::content_addressable_storage_client::ContentAddressableStorageClient;
+use bazel_remote_apis::build::bazel::remote::execution::v2::{BatchReadBlobsRequest, FindMissingBlobsRequest};
+use bazel_remote_apis::google::bytestream::ReadRequest;
+use bazel_remote_apis::google::bytestream::byte_stream_client::ByteStreamClient;
+use serde_json::Value;
+use thiserror::Error;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Request, Status};
+
+use super::digest::Object;
+use super::index::PREFIX;
+use crate::config::SourceCacheConfig;
+
+/// How many digests are asked about at once: 295 kB of a request, where gRPC's usual limit is 4 MiB.
+pub(super) const DIGESTS_A_REQUEST: usize = 4_096;
+/// How many bytes of content are asked for at once.
+const BYTES_A_REQUEST: u64 = 3 << 20;
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long one request may take where `connection-config` says nothing.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a request is made that a server could not answer just then.
+const TRIES: u32 = 3;
+
+/// Why a remote cache cannot say what it has.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// Its configuration cannot be used: a file that cannot be read, an address that is none.
+    #[error("source cache {url}: {message}")]
+    Config {
+        /// The server's address, as configured.
+        url: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// It cannot be reached, or did not answer in time.
+    #[error("source cache {url}: {message}")]
+    Unreachable {
+        /// The server's address, as configured.
+        url: String,
+        /// What gRPC says.
+        message: String,
+    },
+    /// It refused: no permission, no such instance, no such service.
+    #[error("source cache {url} refused: {message}")]
+    Refused {
+        /// The server's address, as configured.
+        url: String,
+        /// What gRPC says.
+        message: String,
+    },
+    /// It answered what no working cache answers.
+    #[error("source cache {url} answers wrongly: {message}")]
+    Wrong {
+        /// The server's address, as configured.
+        url: String,
+        /// What is wrong with the answer.
+        message: String,
+    },
+    /// Somebody asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// One server, connected to when it is first asked.
+#[derive(Clone)]
+pub(super) struct CacheClient {
+    url: String,
+    instance: String,
+    timeout: Duration,
+    token: Option<MetadataValue<Ascii>>,
+    channel: Channel,
+}
+
+impl CacheClient {
+    /// A client of a server. Certificates and tokens are read now. To be called inside of a tokio runtime.
+    pub(super) fn new(config: &SourceCacheConfig) -> Result<Self, CacheError> {
+        let wrong = |message: String| CacheError::Config { url: config.url.clone(), message };
+        let timeout = seconds(&config.connection_config, "request-timeout").unwrap_or(REQUEST_TIMEOUT);
+        let endpoint = Endpoint::from_shared(config.url.clone()).map_err(|error| wrong(error.to_string()))?;
+        let mut endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT.min(timeout)).timeout(timeout);
+        if config.url.starts_with("https:") {
+            endpoint = endpoint.tls_config(tls(config)?).map_err(|error| wrong(text_of(&error)))?;
+        }
+        let token = match config.auth.get("access-token").and_then(Value::as_str) {
+            None => None,
+            Some(path) => {
+                let token = read(config, path)?;
+                let token = String::from_utf8_lossy(&token);
+                let bearer = MetadataValue::try_from(format!("Bearer {}", token.trim()));
+                Some(bearer.map_err(|_| wrong(format!("{path} holds no token that a header can have")))?)
+            }
+        };
+        let instance = config.instance_name.clone().unwrap_or_default();
+        Ok(Self { url: config.url.clone(), instance, timeout, token, channel: endpoint.connect_lazy() })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The message that the index has for the sources of a key; none where it has none.
+    pub(super) async fn source_message(&self, key: &str) -> Result<Option<Object>, CacheError> {
+        let uris = vec![format!("{PREFIX}source:{key}")];
+        let request = FetchBlobRequest { instance_name: self.instance.clone(), uris, ..Default::default() };
+        let ask = || async {
+            let answer = FetchClient::new(self.channel.clone()).fetch_blob(self.request(request.clone())).await?;
+            Ok(answer.into_inner())
+        };
+        let answer = match self.patiently(ask).await {
+            Ok(answer) => answer,
+            Err(status) if status.code() == Code::NotFound => return Ok(None),
+            Err(status) => return Err(self.error(&status)),
+        };
+        // Some servers say it in the answer.
+        match answer.status.map_or(0, |status| status.code) {
+            0 => {}
+            code if code == Code::NotFound as i32 => return Ok(None),
+            code => return Err(self.wrong(format!("an asset is answered with code {code}"))),
+        }
+        let object = answer.blob_digest.as_ref().and_then(Object::from_digest);
+        object.map(Some).ok_or_else(|| self.wrong("an asset is answered without a digest".to_owned()))
+    }
+
+    /// Those of at most [`DIGESTS_A_REQUEST`] objects that are not there.
+    pub(super) async fn missing(&self, objects: &[Object]) -> Result<Vec<Object>, CacheError> {
+        let request = FindMissingBlobsRequest {
+            instance_name: self.instance.clone(),
+            blob_digests: objects.iter().map(Object::digest).collect(),
+            ..Default::default()
+        };
+        let ask = || async {
+            let mut client = ContentAddressableStorageClient::new(self.channel.clone());
+            Ok(client.find_missing_blobs(self.request(request.clone())).await?.into_inner())
+        };
+        let answer = self.patiently(ask).await.map_err(|status| self.error(&status))?;
+        let asked: HashSet<_> = objects.iter().collect();
+        let missing: Option<Vec<_>> = answer.missing_blob_digests.iter().map(Object::from_digest).collect();
+        let missing = missing.filter(|missing| missing.iter().all(|object| asked.contains(object)));
+        missing.ok_or_else(|| self.wrong("it says that blobs are missing which nobody asked for".to_owned()))
+    }
+
+    /// The contents of objects, those that it has not left out; each is what its digest says.
+    pub(super) async fn read(&self, objects: &[Object]) -> Result<HashMap<Object, Vec<u8>>, CacheError> {
+        let mut contents = HashMap::new();
+        let (small, large): (Vec<_>, Vec<_>) = objects.iter().partition(|object| object.size <= BYTES_A_REQUEST);
+        for batch in batches(&small) {
+            contents.extend(self.read_batch(batch).await?);
+        }
+        for object in large {
+            if let Some(content) = self.read_stream(object).await? {
+                contents.insert(object, content);
+            }
+        }
+        Ok(contents)
+    }
+
+    async fn read_batch(&self, objects: &[Object]) -> Result<Vec<(Object, Vec<u8>)>, CacheError> {
+        let request = BatchReadBlobsRequest {
+            instance_name: self.instance.clone(),
+            digests: objects.iter().map(Object::digest).collect(),
+            ..Default::default()
+        };
+        let ask = || async {
+            let mut client = ContentAddressableStorageClient::new(self.channel.clone());
+            Ok(client.batch_read_blobs(self.request(request.clone())).await?.into_inner())
+        };
+        let answer = self.patiently(ask).await.map_err(|status| self.error(&status))?;
+        let mut contents = Vec::new();
+        for blob in answer.responses {
+            if blob.status.as_ref().is_some_and(|status| status.code != 0) {
+                continue;
+            }
+            let object = blob.digest.as_ref().and_then(Object::from_digest);
+            let content = blob.data.to_vec();
+            match object.filter(|object| objects.contains(object) && Object::of(&content) == *object) {
+                Some(object) => contents.push((object, content)),
+                None => return Err(self.wrong("the content of a blob is not what its digest says".to_owned())),
+            }
+        }
+        Ok(contents)
+    }
+
+    async fn read_stream(&self, object: Object) -> Result<Option<Vec<u8>>, CacheError> {
+        let prefix = if self.instance.is_empty() { String::new() } else { format!("{}/", self.instance) };
+        let name = format!("{prefix}blobs/{}/{}", object.hash, object.size);
+        let request = ReadRequest { resource_name: name, ..Default::default() };
+        let ask = || async {
+            let answer = ByteStreamClient::new(self.channel.clone()).read(self.request(request.clone())).await?;
+            let mut stream = answer.into_inner();
+            let mut content = Vec::new();
+            while let Some(piece) = stream.message().await? {
+                content.extend_from_slice(&piece.data);
+                if content.len() as u64 > object.size {
+                    break;
+                }
+            }
+            Ok(content)
+        };
+        match self.patiently(ask).await {
+            Ok(content) if Object::of(&content) == object => Ok(Some(content)),
+            Ok(_) => Err(self.wrong("the content of a blob is not what its digest says".to_owned())),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(self.error(&status)),
+        }
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.timeout);
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        request
+    }
+
+    /// Makes a request again that the server could not answer just then.
+    async fn patiently<T, F: Future<Output = Result<T, Status>>>(&self, ask: impl Fn() -> F) -> Result<T, Status> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            // A server may send headers and then nothing more.
+            let answer = tokio::time::timeout(self.timeout, ask()).await;
+            let answer = answer.unwrap_or_else(|_| {
+                Err(Status::deadline_exceeded(format!("no answer within {} s", self.timeout.as_secs_f32())))
+            });
+            match answer {
+                Err(status) if tries < TRIES && matches!(status.code(), Code::Unavailable | Code::Aborted) => {
+                    tokio::time::sleep(Duration::from_millis(200 << tries)).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    pub(super) fn wrong(&self, message: String) -> CacheError {
+        CacheError::Wrong { url: self.url.clone(), message }
+    }
+
+    fn error(&self, status: &Status) -> CacheError {
+        let (url, message) = (self.url.clone(), format!("{:?}: {}", status.code(), text_of(status)));
+        match status.code() {
+            Code::Unavailable | Code::DeadlineExceeded | Code::Aborted | Code::Cancelled | Code::ResourceExhausted => {
+                CacheError::Unreachable { url, message }
+            }
+            Code::Unauthenticated
+            | Code::PermissionDenied
+            | Code::InvalidArgument
+            | Code::Unimplemented
+            | Code::FailedPrecondition
+            | Code::NotFound => CacheError::Refused { url, message },
+            Code::Ok | Code::Unknown | Code::AlreadyExists | Code::OutOfRange | Code::Internal | Code::DataLoss => {
+                CacheError::Wrong { url, message }
+            }
+        }
+    }
+}
+
+/// Cuts a list of small objects into what may be asked for at once.
+fn batches(mut objects: &[Object]) -> Vec<&[Object]> {
+    let mut batches = Vec::new();
+    while !objects.is_empty() {
+        let mut bytes = 0;
+        let fits = |object: &&Object| {
+            bytes += object.size;
+            bytes <= BYTES_A_REQUEST
+        };
+        let count = objects.iter().take(DIGESTS_A_REQUEST).take_while(fits).count().max(1);
+        let (batch, rest) = objects.split_at(count);
+        batches.push(batch);
+        objects = rest;
+    }
+    batches
+}
+
+/// An error with what is behind it, on one line and not longer than anybody reads.
+fn text_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source.filter(|_| text.len() < 500) {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
+}
+
+fn tls(config: &SourceCacheConfig) -> Result<ClientTlsConfig, CacheError> {
+    let file = |key| config.auth.get(key).and_then(Value::as_str).map(|path| read(config, path)).transpose();
+    let tls = match file("server-cert")? {
+        Some(certificates) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(certificates)),
+        None => ClientTlsConfig::new().with_webpki_roots(),
+    };
+    Ok(match (file("client-cert")?, file("client-key")?) {
+        (Some(certificate), Some(key)) => tls.identity(Identity::from_pem(certificate, key)),
+        _ => tls,
+    })
+}
+
+fn read(config: &SourceCacheConfig, path: &str) -> Result<Vec<u8>, CacheError> {
+    fs::read(Path::new(path)).map_err(|error| CacheError::Config {
+        url: config.url.clone(),
+        message: format!("cannot read {path}: {error}"),
+    })
+}
+
+fn seconds(table: &BTreeMap<String, Value>, key: &str) -> Option<Duration> {
+    let seconds = table.get(key).and_then(Value::as_f64).filter(|seconds| *seconds > 0.0)?;
+    Duration::try_from_secs_f64(seconds).ok()
+}

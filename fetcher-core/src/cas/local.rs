@@ -1,0 +1,117 @@
+//! What the local cache knows of an element's sources: every object that they consist of.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use bazel_remote_apis::build::bazel::remote::execution::v2::{Digest, Directory};
+use prost::Message as _;
+
+use super::digest::Object;
+use super::index::{Asset, Index};
+use super::rooted_dir::RootedDir;
+
+/// The largest directory that is read, in bytes: some 500,000 files.
+pub(super) const LARGEST_DIRECTORY: u64 = 64 << 20;
+/// How many objects an element's sources may consist of.
+pub(super) const MOST_OBJECTS: usize = 4_000_000;
+
+/// The local cache, read without bst.
+pub(super) struct LocalSources {
+    index: Index,
+    objects: RootedDir,
+    /// The objects below directories that were walked before.
+    trees: HashMap<Object, Arc<[Object]>>,
+}
+
+/// Every object that the sources of one element consist of.
+#[derive(Debug, Clone)]
+pub(super) struct SourceObjects {
+    /// The message that the index has, itself an object.
+    pub(super) message: Object,
+    /// The root directory, every directory below, and every file.
+    pub(super) objects: Arc<[Object]>,
+}
+
+/// Why the local cache does not say what an element's sources consist of.
+#[derive(Debug)]
+pub(super) enum LocalGap {
+    /// Its index has no entry.
+    NoEntry,
+    /// An object that is needed to go on is not there, or not whole.
+    NoObject,
+    /// Something cannot be read.
+    Unreadable(io::Error),
+}
+
+impl LocalSources {
+    pub(super) fn new(cachedir: &Path) -> Self {
+        let objects = RootedDir::new(cachedir.join("cas/objects"));
+        Self { index: Index::new(cachedir), objects, trees: HashMap::new() }
+    }
+
+    /// What the sources of a key consist of.
+    pub(super) fn objects_of(&mut self, key: &str) -> Result<SourceObjects, LocalGap> {
+        let entry = self.index.find(&Asset::Sources(key.to_owned())).map_err(LocalGap::Unreadable)?;
+        let entry = entry.ok_or(LocalGap::NoEntry)?;
+        let message = Object::of(&entry.message);
+        let root = entry.root.ok_or(LocalGap::NoObject)?;
+        if let Some(known) = self.trees.get(&root) {
+            return Ok(SourceObjects { message, objects: Arc::clone(known) });
+        }
+        let objects: Arc<[Object]> = walk(root, |object| self.directory(object))?.into();
+        self.trees.insert(root, Arc::clone(&objects));
+        Ok(SourceObjects { message, objects })
+    }
+
+    /// Whether an object is there with the right size.
+    pub(super) fn has(&self, object: Object) -> bool {
+        object.size == 0
+            || self.objects.stat(&object.hash.path()).is_ok_and(|stat| u64::try_from(stat.st_size) == Ok(object.size))
+    }
+
+    fn directory(&self, object: Object) -> Result<Vec<u8>, LocalGap> {
+        if object.size == 0 && object == Object::of(b"") {
+            return Ok(Vec::new());
+        }
+        if object.size > LARGEST_DIRECTORY {
+            return Err(LocalGap::NoObject);
+        }
+        let file = self.objects.file(&object.hash.path()).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => LocalGap::NoObject,
+            _ => LocalGap::Unreadable(error),
+        })?;
+        let mut content = Vec::new();
+        File::from(file).take(object.size + 1).read_to_end(&mut content).map_err(LocalGap::Unreadable)?;
+        if Object::of(&content) == object { Ok(content) } else { Err(LocalGap::NoObject) }
+    }
+}
+
+/// Every object of a tree, each once; `read` gives a directory's content, which has been seen to be what its name says.
+pub(super) fn walk<E: From<LocalGap>>(
+    root: Object,
+    mut read: impl FnMut(Object) -> Result<Vec<u8>, E>,
+) -> Result<Vec<Object>, E> {
+    let mut found = HashSet::from([root]);
+    let mut open = vec![root];
+    while let Some(object) = open.pop() {
+        let (files, directories) = members(&read(object)?)?;
+        found.extend(files);
+        open.extend(directories.into_iter().filter(|directory| found.insert(*directory)));
+        if found.len() > MOST_OBJECTS {
+            return Err(LocalGap::NoObject.into());
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// The files and the directories in a directory.
+pub(super) fn members(content: &[u8]) -> Result<(Vec<Object>, Vec<Object>), LocalGap> {
+    let directory = Directory::decode(content).map_err(|_| LocalGap::NoObject)?;
+    let parsed = |digest: Option<Digest>| digest.as_ref().and_then(Object::from_digest).ok_or(LocalGap::NoObject);
+    let files = directory.files.into_iter().map(|file| parsed(file.digest)).collect::<Result<_, _>>()?;
+    let directories = directory.directories.into_iter().map(|below| parsed(below.digest)).collect::<Result<_, _>>()?;
+    Ok((files, directories))
+}

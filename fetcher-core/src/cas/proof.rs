@@ -1,0 +1,328 @@
+//! The proof that the sources of elements are in the caches: every index has the entry, every storage every blob.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::client::{CacheClient, CacheError, DIGESTS_A_REQUEST};
+use super::digest::{Hash, Object};
+use super::index::source_root;
+use super::local::{LARGEST_DIRECTORY, LocalGap, LocalSources, MOST_OBJECTS, SourceObjects, members};
+use crate::cancel::Cancel;
+use crate::config::SourceCacheConfig;
+
+/// How many requests are under way at once to one server.
+const REQUESTS_AT_ONCE: usize = 16;
+/// How often a wish to stop is looked for.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The key of an element's sources, as bst's messages name it: 64 digits of hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceKey(String);
+
+impl SourceKey {
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SourceKey {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Hash::parse(text).map(|_| Self(text.to_owned())).ok_or("a key has 64 digits of lower-case hexadecimal")
+    }
+}
+
+impl fmt::Display for SourceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What is known of the sources of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SourceProof {
+    /// Every cache that was asked has all of it.
+    Proved,
+    /// Something of it is missing.
+    Missing {
+        /// The address of the cache; `the local cache` for the one of this host.
+        cache: String,
+        /// Whether its index has no entry.
+        index: bool,
+        /// How many blobs are missing, the message of the index among them.
+        blobs: u64,
+    },
+    /// It cannot be told: neither the local cache nor the remote one says what belongs to it.
+    Unknown {
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl SourceProof {
+    /// Whether it was proved.
+    pub fn is_proved(&self) -> bool {
+        *self == SourceProof::Proved
+    }
+}
+
+/// What a proof cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ProofTotals {
+    /// Different blobs that were asked for, over all servers.
+    pub blobs: u64,
+    /// Requests that were made.
+    pub requests: u64,
+    /// Seconds that it took.
+    pub seconds: f64,
+}
+
+/// Asks caches what they have of the sources of this host's own cache.
+///
+/// ```no_run
+/// use std::path::Path;
+/// use fetcher_core::Cancel;
+/// use fetcher_core::cas::{CacheProver, SourceKey};
+/// use fetcher_core::config::SourceCacheConfig;
+///
+/// let cache = SourceCacheConfig { url: "https://cache.example.org:11002".to_owned(), push: true, ..Default::default() };
+/// let key: SourceKey = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945".parse()?;
+/// let mut prover = CacheProver::new(Path::new("/var/cache/bst-fetcher/cachedir"));
+/// let proofs = prover.prove_remote(&[cache], &[key], &Cancel::new())?;
+/// assert!(proofs.values().all(|proof| proof.is_proved()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct CacheProver {
+    local: LocalSources,
+    totals: ProofTotals,
+}
+
+impl CacheProver {
+    /// A prover that takes what belongs to sources from BuildStream's cache in `cachedir`, as far as that has it.
+    pub fn new(cachedir: &Path) -> Self {
+        Self { local: LocalSources::new(cachedir), totals: ProofTotals::default() }
+    }
+
+    /// What the proofs so far cost.
+    pub fn totals(&self) -> ProofTotals {
+        self.totals
+    }
+
+    /// Proves that the local cache itself has all blobs of sources. Contents are not read.
+    pub fn prove_local(&mut self, keys: &[SourceKey]) -> BTreeMap<SourceKey, SourceProof> {
+        let began = Instant::now();
+        let mut known: HashMap<Object, bool> = HashMap::new();
+        let mut proofs = BTreeMap::new();
+        for key in keys {
+            let missing = |index, blobs| SourceProof::Missing { cache: LOCAL.to_owned(), index, blobs };
+            let proof = match self.local.objects_of(key.as_str()) {
+                Ok(found) => {
+                    let mut has =
+                        |object: &&Object| !*known.entry(**object).or_insert_with(|| self.local.has(**object));
+                    match found.objects.iter().filter(&mut has).count() {
+                        0 => SourceProof::Proved,
+                        blobs => missing(false, blobs as u64),
+                    }
+                }
+                Err(LocalGap::NoEntry) => missing(true, 0),
+                Err(LocalGap::NoObject) => missing(false, 1),
+                Err(LocalGap::Unreadable(error)) => SourceProof::Unknown { reason: error.to_string() },
+            };
+            proofs.insert(key.clone(), proof);
+        }
+        self.totals.blobs += known.len() as u64;
+        self.totals.seconds += began.elapsed().as_secs_f64();
+        proofs
+    }
+
+    /// Proves that remote caches have sources: that each server which keeps an index has an entry for every key, and
+    /// each that keeps blobs every blob. Elements without any source are proved like all others.
+    ///
+    /// # Errors
+    /// When a server cannot be used, cannot be reached, refuses, or answers wrongly: nothing is proved then. And when
+    /// somebody asks to stop.
+    pub fn prove_remote(
+        &mut self,
+        caches: &[SourceCacheConfig],
+        keys: &[SourceKey],
+        cancel: &Cancel,
+    ) -> Result<BTreeMap<SourceKey, SourceProof>, CacheError> {
+        let began = Instant::now();
+        let failed = |error: std::io::Error| CacheError::Config {
+            url: caches.first().map(|cache| cache.url.clone()).unwrap_or_default(),
+            message: format!("no connection can be made: {error}"),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let proofs = runtime.block_on(async {
+            tokio::select! {
+                proofs = self.ask(caches, keys) => proofs,
+                () = cancelled(cancel) => Err(CacheError::Interrupted),
+            }
+        });
+        self.totals.seconds += began.elapsed().as_secs_f64();
+        proofs
+    }
+
+    async fn ask(
+        &mut self,
+        caches: &[SourceCacheConfig],
+        keys: &[SourceKey],
+    ) -> Result<BTreeMap<SourceKey, SourceProof>, CacheError> {
+        let is = |cache: &&SourceCacheConfig, kind: &str| cache.kind.as_deref().is_none_or(|k| k == "all" || k == kind);
+        let clients = |kind| caches.iter().filter(|cache| is(cache, kind)).map(CacheClient::new).collect();
+        let (indexes, storages): (Vec<_>, Vec<_>) =
+            (Result::<Vec<_>, _>::from(clients("index"))?, Result::<Vec<_>, _>::from(clients("storage"))?);
+        let mut proofs: BTreeMap<_, _> = keys.iter().map(|key| (key.clone(), SourceProof::Proved)).collect();
+        let mut entries: HashMap<SourceKey, HashSet<Object>> = HashMap::new();
+        for index in &indexes {
+            self.totals.requests += keys.len() as u64;
+            let asked =
+                stream::iter(keys).map(|key| async move { Ok((key, index.source_message(key.as_str()).await?)) });
+            let mut asked = asked.buffer_unordered(REQUESTS_AT_ONCE);
+            while let Some((key, entry)) = asked.try_next().await? {
+                match entry {
+                    Some(message) => drop(entries.entry(key.clone()).or_default().insert(message)),
+                    None => note_missing(&mut proofs, key, index.url(), true, 0),
+                }
+            }
+        }
+        let wanted = self.objects(&storages, keys, &entries, &mut proofs).await?;
+        let unique: HashSet<Object> = wanted.values().flat_map(SourceObjects::all).collect();
+        // The empty blob is nowhere, and everywhere.
+        let unique: Vec<Object> = unique.into_iter().filter(|object| object.size > 0).collect();
+        for storage in &storages {
+            let missing = self.missing(storage, &unique).await?;
+            if missing.is_empty() {
+                continue;
+            }
+            for (key, objects) in &wanted {
+                let blobs = objects.all().filter(|object| missing.contains(object)).count() as u64;
+                if blobs > 0 {
+                    note_missing(&mut proofs, key, storage.url(), false, blobs);
+                }
+            }
+        }
+        Ok(proofs)
+    }
+
+    /// Which of the objects a storage does not have.
+    async fn missing(&mut self, storage: &CacheClient, objects: &[Object]) -> Result<HashSet<Object>, CacheError> {
+        self.totals.blobs += objects.len() as u64;
+        self.totals.requests += objects.len().div_ceil(DIGESTS_A_REQUEST) as u64;
+        let asked = stream::iter(objects.chunks(DIGESTS_A_REQUEST)).map(|chunk| storage.missing(chunk));
+        let missing: Vec<Vec<Object>> = asked.buffer_unordered(REQUESTS_AT_ONCE).try_collect().await?;
+        Ok(missing.into_iter().flatten().collect())
+    }
+
+    /// What the sources of each key consist of: by the local cache where the index has the same message, else by the
+    /// storage itself, whose answers are checked by their digests.
+    async fn objects(
+        &mut self,
+        storages: &[CacheClient],
+        keys: &[SourceKey],
+        entries: &HashMap<SourceKey, HashSet<Object>>,
+        proofs: &mut BTreeMap<SourceKey, SourceProof>,
+    ) -> Result<BTreeMap<SourceKey, SourceObjects>, CacheError> {
+        let mut wanted = BTreeMap::new();
+        for key in keys {
+            let local = self.local.objects_of(key.as_str());
+            let messages: Vec<Object> = match (entries.get(key), &local) {
+                (Some(entries), _) => entries.iter().copied().collect(),
+                (None, Ok(found)) => vec![found.message],
+                (None, Err(_)) => Vec::new(),
+            };
+            for message in &messages {
+                match &local {
+                    Ok(found) if found.message == *message => drop(wanted.insert(key.clone(), found.clone())),
+                    _ => match self.remote_objects(storages, *message).await? {
+                        Some(found) => drop(wanted.insert(key.clone(), found)),
+                        None => note_missing(proofs, key, storages.first().map_or("", CacheClient::url), false, 1),
+                    },
+                }
+            }
+            if messages.is_empty() && proofs.get(key).is_some_and(SourceProof::is_proved) {
+                let reason = "no index was asked, and the local cache does not know it".to_owned();
+                proofs.insert(key.clone(), SourceProof::Unknown { reason });
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// What sources consist of that another one pushed; none where something of it is nowhere.
+    async fn remote_objects(
+        &mut self,
+        storages: &[CacheClient],
+        message: Object,
+    ) -> Result<Option<SourceObjects>, CacheError> {
+        let Some(content) = self.read_anywhere(storages, &[message]).await?.remove(&message) else { return Ok(None) };
+        let Some(root) = source_root(&content) else { return Ok(None) };
+        let mut found = HashSet::from([root]);
+        let mut level = vec![root];
+        while !level.is_empty() {
+            if level.iter().any(|directory| directory.size > LARGEST_DIRECTORY) || found.len() > MOST_OBJECTS {
+                return Ok(None);
+            }
+            let mut contents = self.read_anywhere(storages, &level).await?;
+            let mut below = Vec::new();
+            for directory in level {
+                let Some(content) = contents.remove(&directory) else { return Ok(None) };
+                let Ok((files, directories)) = members(&content) else { return Ok(None) };
+                found.extend(files);
+                below.extend(directories.into_iter().filter(|directory| found.insert(*directory)));
+            }
+            level = below;
+        }
+        Ok(Some(SourceObjects { message, objects: found.into_iter().collect::<Vec<_>>().into() }))
+    }
+
+    /// The contents of objects, from whichever storage has them; those that none has are left out.
+    async fn read_anywhere(
+        &mut self,
+        storages: &[CacheClient],
+        objects: &[Object],
+    ) -> Result<HashMap<Object, Vec<u8>>, CacheError> {
+        let mut contents = HashMap::new();
+        let mut rest: Vec<Object> = objects.to_vec();
+        if rest.contains(&Object::of(b"")) {
+            contents.insert(Object::of(b""), Vec::new());
+            rest.retain(|object| object.size > 0);
+        }
+        for storage in storages {
+            self.totals.requests += 1;
+            contents.extend(storage.read(&rest).await?);
+            rest.retain(|object| !contents.contains_key(object));
+        }
+        Ok(contents)
+    }
+}
+
+/// How the cache of this host is called in a [`SourceProof`].
+const LOCAL: &str = "the local cache";
+
+impl SourceObjects {
+    fn all(&self) -> impl Iterator<Item = Object> + '_ {
+        std::iter::once(self.message).chain(self.objects.iter().copied())
+    }
+}
+
+/// Notes that a cache lacks something; what was noted of an earlier one stands.
+fn note_missing(proofs: &mut BTreeMap<SourceKey, SourceProof>, key: &SourceKey, cache: &str, index: bool, blobs: u64) {
+    if proofs.get(key).is_some_and(SourceProof::is_proved) {
+        proofs.insert(key.clone(), SourceProof::Missing { cache: cache.to_owned(), index, blobs });
+    }
+}
+
+async fn cancelled(cancel: &Cancel) {
+    while !cancel.is_cancelled() {
+        tokio::time::sleep(CANCEL_INTERVAL).await;
+    }
+}
