@@ -57,8 +57,8 @@ impl ProjectFiles {
 
     /// The element that a file below the project's directory is.
     pub(crate) fn element_of(&self, file: &Path) -> Option<ElementName> {
-        let name = file.strip_prefix(&self.element_path).ok()?.to_str()?;
-        name.ends_with(".bst").then(|| name.parse().ok())?
+        let name = file.strip_prefix(&self.element_path).ok().filter(|name| is_element(name))?;
+        name.to_str()?.parse().ok()
     }
 
     /// All elements of the project itself, by name, from the files that are there; none where they are too many or
@@ -66,7 +66,7 @@ impl ProjectFiles {
     pub(crate) fn elements(&self) -> io::Result<Vec<ElementName>> {
         let top = self.root.join(&self.element_path);
         let files = files_below(&top, &|name| !name.starts_with('.'))?;
-        let names = files.iter().filter_map(|file| file.to_str()).filter(|name| name.ends_with(".bst"));
+        let names = files.iter().filter(|file| is_element(file)).filter_map(|file| file.to_str());
         Ok(names.filter_map(|name| name.parse().ok()).collect())
     }
 
@@ -186,6 +186,10 @@ impl ProjectFiles {
         self.read.borrow_mut().insert(path.to_owned(), file.clone());
         file
     }
+}
+
+fn is_element(file: &Path) -> bool {
+    file.extension().is_some_and(|end| end == "bst")
 }
 
 /// The values of every `(@)`.

@@ -184,7 +184,7 @@ impl CacheClient {
                 continue;
             }
             let object = blob.digest.as_ref().and_then(Object::from_digest);
-            let content = blob.data.to_vec();
+            let content = blob.data;
             match object.filter(|object| objects.contains(object) && Object::of(&content) == *object) {
                 Some(object) => contents.push((object, content)),
                 None => return Err(self.wrong("the content of a blob is not what its digest says".to_owned())),

@@ -178,9 +178,10 @@ impl CacheProver {
         keys: &[SourceKey],
     ) -> Result<BTreeMap<SourceKey, SourceProof>, CacheError> {
         let is = |cache: &&SourceCacheConfig, kind: &str| cache.kind.as_deref().is_none_or(|k| k == "all" || k == kind);
-        let clients = |kind| caches.iter().filter(|cache| is(cache, kind)).map(CacheClient::new).collect();
-        let (indexes, storages): (Vec<_>, Vec<_>) =
-            (Result::<Vec<_>, _>::from(clients("index"))?, Result::<Vec<_>, _>::from(clients("storage"))?);
+        let clients = |kind| -> Result<Vec<_>, CacheError> {
+            caches.iter().filter(|cache| is(cache, kind)).map(CacheClient::new).collect()
+        };
+        let (indexes, storages) = (clients("index")?, clients("storage")?);
         let mut proofs: BTreeMap<_, _> = keys.iter().map(|key| (key.clone(), SourceProof::Proved)).collect();
         let mut entries: HashMap<SourceKey, HashSet<Object>> = HashMap::new();
         for index in &indexes {

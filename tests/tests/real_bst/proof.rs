@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use fetcher_core::Cancel;
 use fetcher_core::cas::{CacheError, CacheProver, SourceKey, SourceProof};
 use fetcher_core::config::SourceCacheConfig;
-use fetcher_tests::cachedir::object_below;
+use fetcher_tests::cachedir::{hash, object_below};
 use fetcher_tests::casd;
 use fetcher_tests::client::Client;
 use fetcher_tests::daemon::Daemon;
@@ -79,10 +79,11 @@ impl Pushed {
         found.unwrap_or_else(|| panic!("no {text} in {:?}", self.prove(&self.cachedir())))
     }
 
-    /// Removes the blob of a file from a cache.
-    fn remove_file_of(&self, cachedir: &Path, content: &str) {
-        fs::remove_file(object_below(cachedir, &fetcher_tests::cachedir::hash(content.as_bytes()))).expect("a blob");
-    }
+}
+
+/// Removes the blob of a file from a cache.
+fn remove_file(cachedir: &Path, content: &str) {
+    fs::remove_file(object_below(cachedir, &hash(content.as_bytes()))).expect("a blob");
 }
 
 fn remotes(url: &str) -> String {
@@ -96,7 +97,7 @@ fn what_is_gone_from_the_remote_cache_is_missing_and_the_rest_is_proved() {
     // Without anything local the remote itself says what belongs to it.
     assert!(pushed.prove(&pushed.scratch.path("empty")).values().all(SourceProof::is_proved));
 
-    pushed.remove_file_of(&pushed.scratch.path("remote"), "deep/er/c of 1\n");
+    remove_file(&pushed.scratch.path("remote"), "deep/er/c of 1\n");
     for cachedir in [pushed.cachedir(), pushed.scratch.path("empty")] {
         let proofs = pushed.prove(&cachedir);
         let proved: Vec<_> =
@@ -133,7 +134,7 @@ fn the_local_cache_is_proved_in_the_same_way() {
     let keys: Vec<_> = pushed.keys.values().cloned().collect();
     let prove = || CacheProver::new(&pushed.cachedir()).prove_local(&keys);
     assert!(prove().values().all(SourceProof::is_proved));
-    pushed.remove_file_of(&pushed.cachedir(), "a of 2\n");
+    remove_file(&pushed.cachedir(), "a of 2\n");
     let proofs = prove();
     let missing: Vec<_> = proofs.iter().filter(|(_, proof)| !proof.is_proved()).map(|(key, _)| key).collect();
     assert_eq!(missing, [&pushed.keys["e2.bst"]]);
