@@ -89,7 +89,9 @@ impl<'s> GuardedSink<'s> {
         let (mine, others) = std::mem::take(&mut self.failures).into_iter().partition(of);
         self.failures = others;
         let mine: Vec<(ProjectName, Option<BranchName>, Diagnosis)> = mine;
-        mine.into_iter().for_each(|(_, _, failure)| blame(report, failure));
+        for (_, _, failure) in mine {
+            blame(report, failure);
+        }
     }
 
     /// What failed at events of branches that have no report.

@@ -155,7 +155,9 @@ impl<'f> Workers<'f> {
                 reports.push(self.branch_report(place, None, vec![self.report()], Outcome::Ok));
             }
             for report in &mut reports {
-                failures.iter().for_each(|failure| blame(report, failure.clone()));
+                for failure in &failures {
+                    blame(report, failure.clone());
+                }
             }
             for report in reports {
                 let _ = sender.send(Message::Branch(Box::new(report)));

@@ -117,9 +117,8 @@ impl ElementResults {
         let Some(last) = stages.last() else { return };
         let unloaded = !attempt.has_loaded() && !attempt.exit.is_success();
         let is_commands = |failure: &Diagnosis| unloaded || failure.element.is_none();
-        let explained = attempt.exit.is_success()
-            || attempt.is_accounted_for()
-            || attempt.failures.iter().any(|failure| is_commands(failure));
+        let explained =
+            attempt.exit.is_success() || attempt.is_accounted_for() || attempt.failures.iter().any(is_commands);
         for stage in stages {
             let of_stage = |failure: &&Diagnosis| {
                 let own = failure.stage.filter(|own| stages.contains(own) && !unloaded);

@@ -2,5 +2,6 @@
 
 mod check_host;
 mod failures;
+mod junctions;
 mod stops;
 mod whole;
