@@ -13,6 +13,7 @@ mod load;
 mod phrases;
 mod place;
 mod render;
+mod specificity;
 mod tools;
 mod verdict;
 
@@ -25,6 +26,7 @@ use crate::names::{ElementName, Stage};
 
 pub use diagnoser::{Diagnoser, Diagnoses, Facts, diagnose, of_runner};
 pub use render::render_text;
+pub use specificity::Specificity;
 
 /// One failure, explained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

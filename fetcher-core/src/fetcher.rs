@@ -1,6 +1,7 @@
 //! The facade: one whole run over all configured branches.
 
 mod branch;
+mod callbacks;
 mod explain;
 pub mod host;
 mod housekeeping;
@@ -30,6 +31,8 @@ use crate::report::{BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, processes};
 use crate::secret::Redactor;
 use crate::state::{Current, Lock, LockError, StateError, Store};
+
+use callbacks::{GuardedClock, GuardedSink};
 
 pub use host::HostCheck;
 pub use housekeeping::Removed;
@@ -112,7 +115,7 @@ pub struct Fetcher {
     config: Config,
     environment: Environment,
     runner: Option<Box<dyn Runner>>,
-    clock: Box<dyn Clock>,
+    clock: GuardedClock,
     cancel: Cancel,
     redactor: Redactor,
     notifiers: Vec<Arc<dyn Notifier>>,
@@ -124,7 +127,7 @@ impl Fetcher {
     /// A fetcher for a configuration. Children get a little of `environment`, by an allow-list.
     pub fn new(config: Config, environment: Environment) -> Self {
         let redactor = Redactor::new(config.secrets());
-        let clock = Box::new(SystemClock);
+        let clock = GuardedClock::new(SystemClock);
         Self {
             config,
             environment,
@@ -155,7 +158,7 @@ impl Fetcher {
     /// Takes the time from `clock`.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Box::new(clock);
+        self.clock = GuardedClock::new(clock);
         self
     }
 
@@ -182,10 +185,14 @@ impl Fetcher {
 
     /// Does one run: every selected branch of every selected project. `events` is called on this thread.
     ///
+    /// A panic of what was lent to it (the runner, the clock, `events`) is a failure of the branch that was at work, and
+    /// of the run where none was.
+    ///
     /// # Errors
     /// When there was no run at all. A branch that fails is data in the report.
     pub fn run(&self, selection: &Selection, events: &mut dyn FnMut(Event)) -> Result<RunReport, FetcherError> {
         self.check(selection)?;
+        let mut events = GuardedSink::new(events);
         let started = self.clock.now();
         let process = std::process::id();
         let run = RunId::new(started, process);
@@ -200,7 +207,7 @@ impl Fetcher {
         let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
         report.failures.extend(self.failures.iter().chain(&killed).cloned());
         let directory = store.begin(&report)?;
-        events(Event::RunStarted { run: report.run.clone(), directory });
+        report.failures.extend(events.send(Event::RunStarted { run: report.run.clone(), directory }).err());
         let mut telling = Vec::new();
         if !selection.dry_run {
             let failures;
@@ -211,13 +218,15 @@ impl Fetcher {
         match self.space(&store) {
             Err(full) => report.failures.push(full),
             Ok(()) => {
-                unknown = self.work(selection, &store, temporary.path(), state_dir.as_os_str(), &mut report, events);
+                unknown =
+                    self.work(selection, &store, temporary.path(), state_dir.as_os_str(), &mut report, &mut events);
             }
         }
         if !selection.dry_run && !self.cancel.is_cancelled() {
             self.gc(&store, Some(&report.run));
         }
         report.finished = Some(self.clock.now());
+        report.failures.extend(self.clock.take_failures());
         report.outcome = outcome(&report, self.cancel.is_cancelled());
         if selection.dry_run {
             let _ = store.forget_run(&report.run);
@@ -229,10 +238,11 @@ impl Fetcher {
             let local = failures.iter().all(|failure| failure.kind != Kind::Upload).then_some(&local);
             self.add(&store, &mut report, failures)?;
             // Pages are there by now, so that links lead somewhere.
-            let failures = match unknown {
+            let mut failures = match unknown {
                 None => self.tell_end(&store, &report, selection.is_all(), telling),
                 Some(_) => Vec::new(),
             };
+            failures.extend(self.clock.take_failures());
             if !failures.is_empty() {
                 self.add(&store, &mut report, failures)?;
                 self.show(&store, &report, local);
@@ -243,7 +253,9 @@ impl Fetcher {
         if let Some(name) = unknown {
             return Err(FetcherError::NoSuchBranch { name });
         }
-        events(Event::RunFinished(report.clone()));
+        if let Err(failure) = events.send(Event::RunFinished(report.clone())) {
+            self.add(&store, &mut report, vec![failure])?;
+        }
         Ok(report)
     }
 
@@ -280,7 +292,7 @@ impl Fetcher {
         temporary: &Path,
         owner: &OsStr,
         report: &mut RunReport,
-        events: &mut dyn FnMut(Event),
+        events: &mut GuardedSink<'_>,
     ) -> Option<String> {
         let local = LocalRunner::new(owner);
         let runner: &dyn Runner = self.runner.as_deref().unwrap_or(&local);
@@ -295,15 +307,20 @@ impl Fetcher {
             run: &report.run.clone(),
         };
         let order = all.run(&mut |message| match message {
-            workers::Message::Event(event) => events(*event),
-            workers::Message::Branch(branch) => {
+            workers::Message::Event(event) => events.send_of_branch(*event),
+            workers::Message::Branch(mut branch) => {
+                events.settle(&mut branch);
                 self.remember(store, &report.run, &branch);
                 report.branches.push((*branch).clone());
                 // A failure to write here will be told when the report is written for the last time.
                 let _ = store.save_report(report);
-                events(Event::BranchFinished(*branch));
+                events.send_of_branch(Event::BranchFinished(*branch));
+                if let Some(branch) = report.branches.last_mut() {
+                    events.settle(branch);
+                }
             }
         });
+        report.failures.extend(events.take_failures());
         let place = |branch: &BranchReport| {
             order.iter().position(|(project, name)| *project == branch.project && *name == branch.branch)
         };

@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod names;
 pub mod notify;
 pub mod pages;
+mod panics;
 pub mod pipeline;
 pub mod plain;
 pub mod project;

@@ -1,12 +1,16 @@
 //! Track, fetch and push of one branch's checkout, with the real work left to `bst`.
 //!
-//! What the stages share (one attempt after another, logs, deadlines) is in `attempt`; this module knows what comes
-//! after what, and why something is not done.
+//! What the stages share (one attempt after another, logs, deadlines) is in `stage_runner`, and what is known of each
+//! element in each stage in `results`; this module knows what comes after what, and why something is not done.
 
-mod attempt;
+mod command;
 mod inputs;
 pub(crate) mod log;
-mod seen;
+mod mirrors;
+mod output;
+mod recovery;
+mod results;
+mod stage_runner;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,11 +18,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::bst::Bst;
-use crate::bst::dialect::{Action, Elements};
+use crate::bst::dialect::Action;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
 use crate::clock::Clock;
-use crate::config::{Deps, ProjectConfig, PushMode, VariantConfig};
+use crate::config::{ProjectConfig, PushMode, VariantConfig};
 use crate::diagnosis::{Diagnosis, Kind};
 use crate::environment::Environment;
 use crate::names::{BranchName, CommitId, ElementName, Stage};
@@ -27,8 +31,8 @@ use crate::runner::Runner;
 use crate::secret::Redactor;
 use crate::state::Done;
 
-use attempt::Work;
-use seen::StageRun;
+use results::ElementResults;
+use stage_runner::{Request, StageRun, StageRunner};
 
 /// Where a pipeline works. All paths are absolute.
 #[derive(Debug, Clone)]
@@ -96,12 +100,12 @@ impl Pipeline<'_> {
     ///
     /// A stage that fails is data in the result. What `events` gets names the pipeline's project and branch.
     pub fn run(&self, variant: Option<&VariantConfig>, cancel: &Cancel, events: &mut dyn FnMut(Event)) -> PipelineRun {
-        let mut work = match Work::new(self, variant, cancel, events) {
+        let mut work = match StageRunner::new(self, variant, cancel, events) {
             Ok(work) => work,
             Err(failure) => return self.not_begun(variant, failure),
         };
         let track = self.track(&mut work);
-        let blocked = blocked_by(&track);
+        let blocked = blocked_by(&track, &work.results);
         let inputs = work.inputs(self.commit);
         let mut stages = vec![track];
         let mut done = None;
@@ -122,13 +126,12 @@ impl Pipeline<'_> {
         PipelineRun { stages, done }
     }
 
-    fn track(&self, work: &mut Work<'_, '_>) -> StageReport {
+    fn track(&self, work: &mut StageRunner<'_, '_>) -> StageReport {
         if !self.project.track {
             return self.skipped(work.variant, Stage::Track, "track = false");
         }
-        let elements = work.elements.clone();
-        let run = work.run(&[Stage::Track], Action::Track, &elements);
-        let StageRun { mut reports, .. } = run;
+        let everything = Request::everything(work.elements.clone());
+        let StageRun { mut reports, .. } = work.run(&[Stage::Track], Action::Track, everything);
         let mut report = reports.remove(0);
         match work.ref_changes() {
             Ok(changes) => report.changes = changes,
@@ -137,7 +140,7 @@ impl Pipeline<'_> {
         self.finish(report, work)
     }
 
-    fn fetch_and_push(&self, work: &mut Work<'_, '_>) -> Vec<StageReport> {
+    fn fetch_and_push(&self, work: &mut StageRunner<'_, '_>) -> Vec<StageReport> {
         let pushing = self.pushes();
         let (stages, action): (&[Stage], _) = match (&pushing, self.project.fetch) {
             (Ok(()), true) => (&[Stage::Fetch, Stage::Push], Action::Push),
@@ -162,19 +165,22 @@ impl Pipeline<'_> {
 
     /// Runs `bst source push`, which fetches first, or `bst source fetch`; then once more for what could not be named
     /// beforehand.
-    fn sources(&self, work: &mut Work<'_, '_>, stages: &[Stage], action: Action) -> Vec<StageReport> {
+    fn sources(&self, work: &mut StageRunner<'_, '_>, stages: &[Stage], action: Action) -> Vec<StageReport> {
         let (elements, left_out) = work.resolved_elements();
-        let mut run = work.run(stages, action, &elements);
+        let everything = Request::everything(elements.clone());
+        let mut run = work.run(stages, action, everything.clone());
         if action == Action::Push && self.project.fetch && !run.fetched && !run.interrupted() {
             // bst fetches nothing where it finds no cache to push to.
-            let fetch = work.run(&[Stage::Fetch], Action::Fetch, &elements);
+            let fetch = work.run(&[Stage::Fetch], Action::Fetch, everything);
             run.replace(Stage::Fetch, fetch);
         }
         let later = work.unnamed_junctions(&elements);
         if !later.is_empty() && !run.interrupted() && (run.fetched || action == Action::Fetch) {
-            let elements = Elements { targets: later, deps: Deps::None, except: Vec::new() };
-            let junctions = work.run(stages, action, &elements);
-            run.add(junctions);
+            let junctions = work.run(stages, action, Request::named(later));
+            run.add_cost(&junctions);
+        }
+        for report in &mut run.reports {
+            work.results.enter(report, work.cancel.is_cancelled());
         }
         if let (Some(report), false) = (run.reports.first_mut(), left_out.is_empty()) {
             let names: Vec<_> = left_out.iter().map(ElementName::as_str).collect();
@@ -201,7 +207,7 @@ impl Pipeline<'_> {
         (age < self.memory.refresh_after).then_some(done)
     }
 
-    fn finish(&self, report: StageReport, work: &mut Work<'_, '_>) -> StageReport {
+    fn finish(&self, report: StageReport, work: &mut StageRunner<'_, '_>) -> StageReport {
         (work.events)(Event::StageFinished {
             project: self.project.name.clone(),
             branch: self.branch.clone(),
@@ -230,9 +236,9 @@ impl Pipeline<'_> {
 }
 
 /// Why nothing after tracking can work; none where it can.
-fn blocked_by(track: &StageReport) -> Option<String> {
-    // What no element is counted in has stopped bst before its first task, whichever element it names.
-    let before_all = track.elements.total == 0;
+fn blocked_by(track: &StageReport, results: &ElementResults) -> Option<String> {
+    // What stopped bst before its first task stops a fetch as well, whichever element it names.
+    let before_all = !results.has_loaded(Stage::Track);
     let whole = track.failures.iter().find(|failure| {
         (before_all || failure.element.is_none())
             && !matches!(failure.kind, Kind::TimeOut | Kind::Killed | Kind::CasdDied)
@@ -252,10 +258,10 @@ fn first_line(text: &str) -> &str {
 /// The elements of a listing that no fetch can be asked for: those without a ref that tracking did not give one.
 fn unresolved<'l>(
     listed: impl Iterator<Item = (&'l ElementName, &'l ElementState)>,
-    tracked: &BTreeSet<ElementName>,
+    tracked: impl Fn(&ElementName) -> bool,
 ) -> BTreeSet<ElementName> {
     listed
-        .filter(|(element, state)| **state == ElementState::NoReference && !tracked.contains(*element))
+        .filter(|(element, state)| **state == ElementState::NoReference && !tracked(element))
         .map(|(element, _)| element.clone())
         .collect()
 }

@@ -143,9 +143,6 @@ pub struct StageReport {
     /// Elements as bst's pipeline summary counts them.
     #[serde(default)]
     pub elements: Elements,
-    /// Bytes that the stage added to the cache and the mirrors of sources, as far as that can be seen.
-    #[serde(default)]
-    pub bytes: u64,
     /// The refs that tracking changed, by element.
     #[serde(default)]
     pub changes: Vec<RefChange>,
@@ -173,7 +170,6 @@ impl StageReport {
             seconds: 0.0,
             bst_seconds: 0.0,
             elements: Elements::default(),
-            bytes: 0,
             changes: Vec::new(),
             failures: Vec::new(),
             notes: Vec::new(),
@@ -273,4 +269,18 @@ pub fn seconds_by_stage(report: &RunReport) -> BTreeMap<Stage, f64> {
         *seconds.entry(stage.stage).or_default() += stage.seconds;
     }
     seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_of_a_stage_with_the_bytes_that_were_told_once_is_read() {
+        let text = r#"{"stage": "fetch", "outcome": "ok", "attempts": 1, "started": "2026-01-02T03:04:05Z",
+            "seconds": 1.5, "bytes": 6400000000}"#;
+        let report: StageReport = serde_json::from_str(text).unwrap();
+        assert_eq!((report.stage, report.outcome), (Stage::Fetch, Outcome::Ok));
+        assert!(!serde_json::to_string(&report).unwrap().contains("bytes"));
+    }
 }

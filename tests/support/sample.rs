@@ -264,7 +264,6 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                         failed,
                     }
                 },
-                bytes: if *stage == Stage::Fetch { branch.fetched(run) * 1_250_000 } else { 0 },
                 changes: if *stage == Stage::Track && !fails { changes(run) } else { Vec::new() },
                 failures: if fails { vec![failure(branch, *stage)] } else { Vec::new() },
                 notes: if fails {

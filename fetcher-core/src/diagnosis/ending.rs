@@ -223,6 +223,7 @@ fn by_status(status: i32, terminated: bool, ending: &Ending, last: &VecDeque<Str
         129..=192 => own(Kind::Killed, format!("bst was killed by signal {} (exit status {status})", status - 128)),
         // bst on SIGTERM, and BuildStream 1 on SIGINT too, ends without a word about an error.
         255 if !matches!(ending.session, Session::None)
+            && !ending.ended_well()
             && last.iter().all(|line| is_noise(line) || is_session(line)) =>
         {
             own(

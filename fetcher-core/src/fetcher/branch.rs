@@ -102,7 +102,7 @@ impl<'f> Workers<'f> {
                 runner: self.runner,
                 environment: &self.fetcher.environment,
                 redactor: &self.fetcher.redactor,
-                clock: self.fetcher.clock.as_ref(),
+                clock: &self.fetcher.clock,
                 directories: directories.clone(),
                 one_at_a_time,
                 memory: Memory { done: done.as_ref(), refresh_after: config.refresh_after },

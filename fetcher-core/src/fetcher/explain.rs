@@ -318,6 +318,20 @@ pub(super) fn panicked(what: &str) -> Diagnosis {
     Diagnosis::new(Kind::Bug, message, Retry::Yes, Actor::Plugin, hint)
 }
 
+/// A panic of what an embedding program lends to the run.
+pub(super) fn callback_panicked(lent: &str, words: &str) -> Diagnosis {
+    let message = format!("the {lent} of the program that embeds bst-fetcher panicked: {words}");
+    let hint = "report this to the authors of that program, with the message; all else went on";
+    Diagnosis::new(Kind::Bug, message, Retry::No, Actor::Host, hint)
+}
+
+/// A panic in the work on one branch, or on one project.
+pub(super) fn work_panicked(words: &str) -> Diagnosis {
+    let message = format!("the work ended in the middle, by a bug: {words}");
+    let hint = "report this to the authors of bst-fetcher, with the message; the next run tries again";
+    Diagnosis { stage: Some(Stage::Checkout), ..Diagnosis::new(Kind::Bug, message, Retry::Yes, Actor::Plugin, hint) }
+}
+
 /// Too little space.
 pub(super) fn space(path: &Path, free: u64, wanted: u64) -> Diagnosis {
     const MIB: u64 = 1 << 20;

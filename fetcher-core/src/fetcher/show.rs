@@ -26,7 +26,7 @@ impl Fetcher {
                 base_url: self.config.base_url.as_deref(),
                 keep_runs: self.config.keep_runs,
                 redactor: &self.redactor,
-                clock: self.clock.as_ref(),
+                clock: &self.clock,
             });
             match published {
                 Ok(published) => failures.extend(published.failures),

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use super::callbacks::blame;
 use super::tools::Tools;
 use super::{Fetcher, Selection, explain};
 use crate::bst::conf::has_quota;
@@ -14,6 +15,7 @@ use crate::config::ProjectConfig;
 use crate::diagnosis::Diagnosis;
 use crate::git::{Git, GitError};
 use crate::names::{BranchName, ProjectName, RunId, Stage};
+use crate::panics;
 use crate::project::{Branch, Project};
 use crate::report::{BranchReport, Event, Outcome, StageReport};
 use crate::runner::{LocalRunner, Runner};
@@ -146,24 +148,57 @@ impl<'f> Workers<'f> {
                 }
             };
             let _busy = Busy { queue, more };
-            let mut found = Vec::new();
-            let mut reports = Vec::new();
-            if !self.fetcher.cancel.is_cancelled() {
-                match &task {
-                    Task::List(place) => {
-                        let (branches, told) = self.list(place, &mut events);
-                        found.extend(branches.into_iter().map(|branch| Task::Branch(place, branch)));
-                        reports = told;
-                    }
-                    Task::Branch(place, branch) => {
-                        reports.push(self.branch(slot, place, branch, one_at_a_time, &mut events));
-                    }
+            let done = panics::catch(|| self.perform(slot, &task, one_at_a_time, &mut events));
+            let (found, mut reports) = done.unwrap_or_else(|words| (Vec::new(), vec![self.panicked(&task, &words)]));
+            let failures = self.fetcher.clock.take_failures();
+            if let (Task::List(place), true, false) = (&task, reports.is_empty(), failures.is_empty()) {
+                reports.push(self.branch_report(place, None, vec![self.report()], Outcome::Ok));
+            }
+            for report in &mut reports {
+                for failure in &failures {
+                    blame(report, failure.clone());
                 }
             }
             for report in reports {
                 let _ = sender.send(Message::Branch(Box::new(report)));
             }
             queue.lock().unwrap_or_else(PoisonError::into_inner).tasks.extend(found);
+        }
+    }
+
+    /// Does a task; gives what is to be done next and what there is to report.
+    fn perform<'p>(
+        &'p self,
+        slot: usize,
+        task: &Task<'p>,
+        one_at_a_time: Option<&Mutex<()>>,
+        events: &mut dyn FnMut(Event),
+    ) -> (Vec<Task<'p>>, Vec<BranchReport>)
+    where
+        'f: 'p,
+    {
+        if self.fetcher.cancel.is_cancelled() {
+            return (Vec::new(), Vec::new());
+        }
+        match task {
+            Task::List(place) => {
+                let place: &'p Place<'p> = place;
+                let (branches, reports) = self.list(place, events);
+                (branches.into_iter().map(|branch| Task::Branch(place, branch)).collect(), reports)
+            }
+            Task::Branch(place, branch) => (Vec::new(), vec![self.branch(slot, place, branch, one_at_a_time, events)]),
+        }
+    }
+
+    /// The report of a task that ended in a panic.
+    fn panicked(&self, task: &Task<'_>, words: &str) -> BranchReport {
+        let failure = self.redacted(explain::work_panicked(words));
+        match task {
+            Task::List(place) => self.failed(place, None, self.report(), failure),
+            Task::Branch(place, branch) => BranchReport {
+                commit: Some(branch.commit().clone()),
+                ..self.failed(place, Some(branch.name().clone()), self.report(), failure)
+            },
         }
     }
 

@@ -62,7 +62,6 @@ pub(super) struct StageCount {
     pub(super) processed: u64,
     pub(super) skipped: u64,
     pub(super) failed: u64,
-    pub(super) bytes: u64,
 }
 
 impl Memory {
@@ -173,7 +172,6 @@ impl StageCount {
         self.processed += report.elements.processed;
         self.skipped += report.elements.skipped;
         self.failed += report.elements.failed;
-        self.bytes += report.bytes;
     }
 }
 

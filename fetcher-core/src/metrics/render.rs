@@ -134,8 +134,6 @@ impl Text {
         ] {
             self.by_stage(branches, &[("result", result)], count);
         }
-        self.counter("added_bytes_total", "Bytes that the stage added to the caches of sources.");
-        self.by_stage(branches, &[], |count| count.bytes);
         self.counter("stage_seconds_total", "Wall time of the stage.");
         self.by_stage(branches, &[], |count| count.seconds);
         self.counter("stage_bst_seconds_total", "Wall time of the stage inside bst.");

@@ -84,7 +84,7 @@ fn costs(report: &RunReport) -> Markup {
         table aria-labelledby="cost" {
             thead { tr {
                 th scope="col" { "Stage" } th.n scope="col" { "Time, all branches" } th.n scope="col" { "Of it inside bst" }
-                th.n scope="col" { "Elements done" } th.n scope="col" { "Bytes" }
+                th.n scope="col" { "Elements done" }
             } }
             tbody {
                 @for stage in Stage::ALL {
@@ -94,7 +94,6 @@ fn costs(report: &RunReport) -> Markup {
                         td.n data-label="Time" { (words::span(of_it().map(|report| report.seconds).sum())) }
                         td.n data-label="Inside bst" { (words::span(of_it().map(|report| report.bst_seconds).sum())) }
                         td.n data-label="Elements done" { (count(of_it().map(|report| report.elements.processed).sum())) }
-                        td.n data-label="Bytes" { (words::bytes(of_it().map(|report| report.bytes).sum())) }
                     }
                 }
             }
@@ -118,7 +117,7 @@ fn branch_section(branch: &BranchReport, report: &RunReport, logs: &RunLogs, her
         table aria-label={ "Stages of " (full_name(&branch.project, branch.branch.as_ref())) } {
             thead { tr {
                 th scope="col" { "Stage" } th scope="col" { "Outcome" } th.n scope="col" { "Took" }
-                th.n scope="col" { "Elements" } th.n scope="col" { "Bytes" } th scope="col" { "Log" }
+                th.n scope="col" { "Elements" } th scope="col" { "Log" }
             } }
             tbody { @for stage in &branch.stages { (stage_row(stage, branch, report, logs, here)) } }
         }
@@ -150,7 +149,6 @@ fn stage_row(stage: &StageReport, branch: &BranchReport, report: &RunReport, log
                     " of " (count(elements.total))
                 }
             } } }
-            td.n data-label="Bytes" { @if stage.bytes > 0 { (words::bytes(stage.bytes)) } }
             td data-label="Log" { (log_links(stage, branch, report, logs, here)) }
         }
     }

@@ -1,5 +1,6 @@
 //! The library on real repositories, processes, Pythons and browsers, without the program.
 
+mod embedded;
 mod git;
 mod git_checkout;
 mod git_submodules;

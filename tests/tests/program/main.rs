@@ -2,6 +2,7 @@
 
 mod fake_bst_commands;
 mod fake_bst_failures;
+mod fake_bst_fates;
 mod fake_bst_host;
 mod fake_bst_kill;
 mod fake_bst_memory;

@@ -2,6 +2,7 @@
 
 mod check_host;
 mod failures;
+mod junctions;
 mod proof;
 mod stops;
 mod whole;

@@ -77,7 +77,7 @@ impl Look<'_> {
             runner: self.runner,
             environment: &self.fetcher.environment,
             redactor: &self.fetcher.redactor,
-            clock: self.fetcher.clock.as_ref(),
+            clock: &self.fetcher.clock,
             directories: Directories {
                 project: directory.join("project"),
                 cachedir: directory.join("cachedir"),

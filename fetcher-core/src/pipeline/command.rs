@@ -1,0 +1,158 @@
+//! One `bst`: how it is called, and what is made of its output and its end.
+
+use std::ffi::OsString;
+use std::fs;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::log::Log;
+use super::output::{OutputTracker, StageAttempt};
+use super::stage_runner::StageRunner;
+use crate::bst::dialect::{Action, Elements, Global};
+use crate::bst::messages::{ElementState, Parser};
+use crate::bst::refs;
+use crate::diagnosis::{Actor, Diagnoser, Diagnosis, Kind, Place, Retry, of_runner};
+use crate::names::{ElementName, Stage};
+use crate::panics;
+use crate::report::Event;
+use crate::runner::{Exit, Invocation};
+
+/// The least time a `bst` is given, at the end of a stage's time.
+pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
+
+impl<'w> StageRunner<'w, '_> {
+    /// Runs a command once.
+    pub(super) fn attempt(
+        &mut self,
+        stage: Stage,
+        action: Action,
+        elements: &Elements,
+        log: &mut Log,
+        until: Instant,
+    ) -> StageAttempt {
+        let began = Instant::now();
+        let conf = self.conf_path();
+        let cross = self.pipeline.project.cross_junctions;
+        let conf = conf.to_string_lossy();
+        let arguments = self.pipeline.bst.dialect().arguments(&self.global(&conf), action, elements, cross);
+        log.write(format!("$ bst {}\n", arguments.join(" ")).as_bytes());
+        let mut diagnoser = Diagnoser::new(Some(stage));
+        let mut tracker = OutputTracker::default();
+        let mut parser = Parser::default();
+        let (name, branch) = (&self.pipeline.project.name, self.pipeline.branch);
+        let mut reported = None;
+        let (turn, invocation) = self.invocation(arguments, until);
+        // The events are lent out while bst runs; nobody else wants them then.
+        let events = &mut *self.events;
+        let (runner, cancel) = (self.pipeline.runner, self.cancel);
+        let ended = follow(stage, || {
+            runner.run(&invocation, cancel, &mut |bytes| {
+                log.write(bytes);
+                parser.push(bytes, &mut |item| {
+                    tracker.take(&item);
+                    diagnoser.take(&item);
+                });
+                let progress = tracker.progress(stage);
+                if reported.as_ref() != Some(&progress) {
+                    let (stage, done, total, element) = progress.clone();
+                    let (project, branch) = (name.clone(), branch.clone());
+                    events(Event::Progress { project, branch, stage, done, total, element });
+                    reported = Some(progress);
+                }
+            })
+        });
+        drop(turn);
+        parser.finish(&mut |item| {
+            tracker.take(&item);
+            diagnoser.take(&item);
+        });
+        let mut notes: Vec<String> = Vec::new();
+        if let Err(error) = remove_if_there(|| fs::remove_dir_all(self.task_logs())) {
+            notes.push(format!("cannot remove {}: {error}", self.task_logs().display()));
+        }
+        let (exit, failures) = match ended {
+            Ok(exit) => {
+                let found = diagnoser.finish(exit);
+                notes.extend(found.warnings.iter().map(|warning| warning.message.clone()));
+                (exit, found.failures)
+            }
+            Err(failure) => (Exit::Status(-1), vec![failure]),
+        };
+        let failures = failures.into_iter().map(|failure| self.redacted(failure)).collect();
+        StageAttempt { notes, seconds: began.elapsed().as_secs_f64(), ..tracker.into_attempt(exit, failures) }
+    }
+
+    /// Asks `bst show` for the elements and their states, where no stage told of them; says whether it could.
+    pub(super) fn list(&mut self, log: &mut Log, until: Instant) -> bool {
+        let conf = self.conf_path();
+        let conf = conf.to_string_lossy();
+        let arguments = self.pipeline.bst.dialect().show_arguments(&self.global(&conf), &self.elements);
+        let mut output = Vec::new();
+        let (turn, invocation) = self.invocation(arguments, until);
+        let (runner, cancel) = (self.pipeline.runner, self.cancel);
+        let ended = follow(Stage::Track, || {
+            runner.run(&invocation, cancel, &mut |bytes| {
+                log.write(bytes);
+                output.extend_from_slice(bytes);
+                output.truncate(refs::LARGEST);
+            })
+        });
+        drop(turn);
+        for line in String::from_utf8_lossy(&output).lines() {
+            if let Some((state, element)) = line.split_once('\t')
+                && let Ok(element) = element.parse::<ElementName>()
+            {
+                let no_ref = state.trim() == "no reference";
+                let state = if no_ref { ElementState::NoReference } else { ElementState::Waiting };
+                self.junctions.extend(element.junctions());
+                self.listed.insert(element, state);
+            }
+        }
+        ended.is_ok_and(Exit::is_success)
+    }
+
+    fn global<'g>(&'g self, conf: &'g str) -> Global<'g> {
+        let options = self.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Global { config: conf, on_error: self.pipeline.project.on_error, options }
+    }
+
+    fn redacted(&self, failure: Diagnosis) -> Diagnosis {
+        let redact = |text: &str| self.pipeline.redactor.redact(text).into_owned();
+        let place = Place { url: failure.place.url.as_deref().map(redact), ..failure.place };
+        Diagnosis { message: redact(&failure.message), hint: redact(&failure.hint), place, ..failure }
+    }
+
+    fn invocation(&self, arguments: Vec<String>, until: Instant) -> (Option<MutexGuard<'w, ()>>, Invocation) {
+        let pipeline = self.pipeline;
+        let turn = pipeline.one_at_a_time.map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut command = pipeline.bst.command.clone();
+        command.extend(arguments.into_iter().map(OsString::from));
+        let mut environment =
+            crate::bst::child_environment(pipeline.environment, &pipeline.project.buildstream.pass_environment);
+        environment.insert("TMPDIR".into(), pipeline.directories.temporary.clone().into());
+        let timeout = until.saturating_duration_since(Instant::now()).max(LEAST_TIME);
+        let invocation = Invocation { command, directory: pipeline.directories.project.clone(), environment, timeout };
+        (turn, invocation)
+    }
+}
+
+/// Follows a child to its end. A runner that fails, or that panics, is a failure of the stage.
+fn follow(stage: Stage, run: impl FnOnce() -> Result<Exit, crate::runner::RunnerError>) -> Result<Exit, Diagnosis> {
+    match panics::catch(run) {
+        Ok(ended) => ended.map_err(|error| of_runner(&error, stage)),
+        Err(words) => {
+            let message = format!("the runner of this program panicked: {words}");
+            let hint = "report this to the authors of the program that runs bst-fetcher's library, with the message";
+            let failure = Diagnosis::new(Kind::Bug, message, Retry::No, Actor::Host, hint);
+            Err(Diagnosis { stage: Some(stage), ..failure })
+        }
+    }
+}
+
+/// Does a removal; that there is nothing to remove is no error.
+fn remove_if_there(remove: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
+    match remove() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}

@@ -1,0 +1,125 @@
+//! What one `bst` says while it runs, and what it came to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::bst::messages::{self, ElementState, Item, Task};
+use crate::diagnosis::Diagnosis;
+use crate::names::{ElementName, Stage};
+use crate::runner::Exit;
+
+/// One `bst`, from its start to its end.
+#[derive(Debug)]
+pub(super) struct StageAttempt {
+    pub(super) exit: Exit,
+    /// What failed, by what bst said and by how it ended.
+    pub(super) failures: Vec<Diagnosis>,
+    pub(super) notes: Vec<String>,
+    /// What each queue did, by the summary at bst's end; none where it did not come to that.
+    pub(super) queues: BTreeMap<Stage, messages::Queue>,
+    /// The elements of the pipeline, by the same summary.
+    pub(super) total: u64,
+    pub(super) listed: BTreeMap<ElementName, ElementState>,
+    /// The elements whose task ended well.
+    pub(super) done: BTreeMap<Stage, BTreeSet<ElementName>>,
+    /// The elements whose task found nothing to do.
+    pub(super) skipped: BTreeMap<Stage, BTreeSet<ElementName>>,
+    pub(super) junctions: BTreeSet<ElementName>,
+    pub(super) seconds: f64,
+    /// Whether what stopped it was mended, so that its end is accounted for.
+    pub(super) recovered: bool,
+}
+
+impl StageAttempt {
+    /// Whether bst got past loading the project: before that, no element's work has begun.
+    pub(super) fn has_loaded(&self) -> bool {
+        self.total > 0 || !self.listed.is_empty() || !self.queues.is_empty()
+    }
+
+    /// Whether bst came to the end of its queues and told of every failure that it counted there.
+    pub(super) fn is_accounted_for(&self) -> bool {
+        let told = |stage: Stage| {
+            let of_stage = |failure: &&Diagnosis| failure.stage == Some(stage) && failure.element.is_some();
+            self.failures.iter().filter(of_stage).count() as u64
+        };
+        self.recovered
+            || (!self.queues.is_empty()
+                && !self.failures.is_empty()
+                && self.queues.iter().all(|(stage, queue)| queue.failed <= told(*stage)))
+    }
+}
+
+/// What is seen in bst's output while it runs.
+#[derive(Debug, Default)]
+pub(super) struct OutputTracker {
+    queues: BTreeMap<Stage, messages::Queue>,
+    total: u64,
+    listed: BTreeMap<ElementName, ElementState>,
+    done: BTreeMap<Stage, BTreeSet<ElementName>>,
+    skipped: BTreeMap<Stage, BTreeSet<ElementName>>,
+    over: BTreeMap<Stage, u64>,
+    junctions: BTreeSet<ElementName>,
+    last: Option<(Stage, ElementName)>,
+}
+
+impl OutputTracker {
+    pub(super) fn take(&mut self, item: &Item) {
+        match item {
+            Item::Listed(listed) => {
+                self.listed.insert(listed.element.clone(), listed.state);
+            }
+            Item::Junction(junction) => {
+                self.junctions.insert(junction.clone());
+            }
+            Item::Total(total) => self.total = *total,
+            Item::Queue(queue) => {
+                if let Some(stage) = queue.action.stage() {
+                    self.queues.insert(stage, queue.clone());
+                }
+            }
+            Item::Message(message) => {
+                let (Some(stage), Some(element)) = (message.action.stage(), &message.element) else { return };
+                match message.task() {
+                    Some(Task::Succeeded) => {
+                        self.done.entry(stage).or_default().insert(element.clone());
+                        *self.over.entry(stage).or_default() += 1;
+                    }
+                    Some(Task::Skipped) => {
+                        self.skipped.entry(stage).or_default().insert(element.clone());
+                        *self.over.entry(stage).or_default() += 1;
+                    }
+                    Some(Task::Failed) => *self.over.entry(stage).or_default() += 1,
+                    Some(Task::Started | Task::Retried) => {}
+                    None => return,
+                }
+                self.last = Some((stage, element.clone()));
+            }
+            Item::Version(_) | Item::SourceCache { .. } | Item::Repeated(_) | Item::Session(_) | Item::Text(_) => {}
+        }
+    }
+
+    /// The stage at work, elements done and in all, and the one that moved last.
+    pub(super) fn progress(&self, stage: Stage) -> (Stage, u64, u64, Option<ElementName>) {
+        let (stage, element) = match &self.last {
+            Some((stage, element)) => (*stage, Some(element.clone())),
+            None => (stage, None),
+        };
+        (stage, self.over.get(&stage).copied().unwrap_or_default(), self.listed.len() as u64, element)
+    }
+
+    /// What came of the `bst` that said all this.
+    pub(super) fn into_attempt(self, exit: Exit, failures: Vec<Diagnosis>) -> StageAttempt {
+        StageAttempt {
+            exit,
+            failures,
+            notes: Vec::new(),
+            queues: self.queues,
+            total: self.total,
+            listed: self.listed,
+            done: self.done,
+            skipped: self.skipped,
+            junctions: self.junctions,
+            seconds: 0.0,
+            recovered: false,
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! Running `bst` for a stage: one attempt after another, until it worked, cannot work, or its time is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::command::LEAST_TIME;
+use super::inputs::{self, Changed};
+use super::log::Log;
+use super::output::StageAttempt;
+use super::results::{ElementResults, Scope};
+use super::{Pipeline, unresolved};
+use crate::bst::conf::UserConfiguration;
+use crate::bst::dialect::{Action, Elements};
+use crate::bst::messages::ElementState;
+use crate::cancel::Cancel;
+use crate::config::{Deps, OnError, VariantConfig};
+use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::names::{ElementName, Stage, digest};
+use crate::report::{Event, Outcome, RefChange, StageReport};
+use crate::runner::Exit;
+use crate::whole::write_whole;
+
+/// How often a stage may be mended on the way (a junction tracked by name, elements without a ref left out), which
+/// does not count as a retry.
+const MAX_RECOVERIES: u32 = 8;
+
+/// A pipeline at work with one option set.
+pub(super) struct StageRunner<'w, 'p> {
+    pub(super) pipeline: &'w Pipeline<'p>,
+    pub(super) variant: Option<&'w VariantConfig>,
+    pub(super) cancel: &'w Cancel,
+    pub(super) events: &'w mut dyn FnMut(Event),
+    /// The elements that the configuration asks for.
+    pub(super) elements: Elements,
+    pub(super) options: BTreeMap<String, String>,
+    /// Every element that bst listed, with its state before the first stage.
+    pub(super) listed: BTreeMap<ElementName, ElementState>,
+    /// What became of the elements, stage by stage.
+    pub(super) results: ElementResults,
+    /// The junctions that were tracked by name, because nothing could be loaded without.
+    pub(super) tracked_junctions: BTreeSet<ElementName>,
+    /// The junctions that lead to listed elements, and those that bst told of.
+    pub(super) junctions: BTreeSet<ElementName>,
+    changed: Result<Vec<Changed>, String>,
+    /// Whether `source push` was run again because of its bug with junctions.
+    pub(super) push_retried: bool,
+}
+
+/// What one or more attempts at one or two stages came to.
+pub(super) struct StageRun {
+    pub(super) reports: Vec<StageReport>,
+    /// Whether bst got as far as fetching.
+    pub(super) fetched: bool,
+}
+
+impl StageRun {
+    pub(super) fn interrupted(&self) -> bool {
+        self.reports.iter().any(|report| report.outcome == Outcome::Interrupted)
+    }
+
+    /// Takes another run's report for one stage in the place of this one's.
+    pub(super) fn replace(&mut self, stage: Stage, other: StageRun) {
+        for report in other.reports {
+            if let Some(mine) = self.reports.iter_mut().find(|mine| mine.stage == stage && report.stage == stage) {
+                *mine = report;
+            }
+        }
+        self.fetched |= other.fetched;
+    }
+
+    /// Adds what another run of the same stages cost. What became of the elements is in the results.
+    pub(super) fn add_cost(&mut self, other: &StageRun) {
+        for (mine, theirs) in self.reports.iter_mut().zip(&other.reports) {
+            mine.seconds += theirs.seconds;
+            mine.bst_seconds += theirs.bst_seconds;
+            mine.notes.extend(theirs.notes.iter().cloned());
+        }
+    }
+}
+
+/// What `bst` is asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) elements: Elements,
+    pub(super) scope: Scope,
+}
+
+impl Request {
+    /// All that the configuration asks for, in whatever words.
+    pub(super) fn everything(elements: Elements) -> Self {
+        Self { elements, scope: Scope::Everything }
+    }
+
+    /// These elements alone.
+    pub(super) fn named(names: BTreeSet<ElementName>) -> Self {
+        let targets = names.iter().map(ToString::to_string).collect();
+        Self { elements: Elements { targets, deps: Deps::None, except: Vec::new() }, scope: Scope::Named(names) }
+    }
+}
+
+impl<'w, 'p> StageRunner<'w, 'p> {
+    pub(super) fn new(
+        pipeline: &'w Pipeline<'p>,
+        variant: Option<&'w VariantConfig>,
+        cancel: &'w Cancel,
+        events: &'w mut dyn FnMut(Event),
+    ) -> Result<Self, Diagnosis> {
+        let project = pipeline.project;
+        let mut options = project.options.clone();
+        options.extend(variant.iter().flat_map(|variant| variant.options.clone()));
+        let mut targets = project.targets.clone();
+        if targets.is_empty() && !pipeline.bst.dialect().has_default_targets() {
+            targets = inputs::all_elements(&pipeline.directories.project);
+        }
+        let elements = Elements { targets, deps: project.deps, except: project.except.clone() };
+        let mut runner = Self {
+            pipeline,
+            variant,
+            cancel,
+            events,
+            elements,
+            options,
+            listed: BTreeMap::new(),
+            results: ElementResults::default(),
+            tracked_junctions: BTreeSet::new(),
+            junctions: BTreeSet::new(),
+            changed: Ok(Vec::new()),
+            push_retried: false,
+        };
+        runner.prepare().map_err(|(path, error)| Diagnosis {
+            kind: if error.kind() == std::io::ErrorKind::StorageFull { Kind::DiskFull } else { Kind::Permission },
+            element: None,
+            stage: Some(Stage::Track),
+            message: format!("cannot write {}: {error}", path.display()),
+            retry: Retry::No,
+            actor: Actor::Host,
+            hint: "make the cache directory writable for the user that runs this, with space left".to_owned(),
+            place: Place { file: Some(path), ..Place::default() },
+        })?;
+        Ok(runner)
+    }
+
+    /// Writes `buildstream.conf`.
+    fn prepare(&mut self) -> Result<(), (PathBuf, std::io::Error)> {
+        let directories = &self.pipeline.directories;
+        let path = self.conf_path();
+        let write = || {
+            for directory in [&directories.cachedir, &directories.sourcedir, &directories.temporary] {
+                fs::create_dir_all(directory)?;
+            }
+            // Children write into this directory too: a link that one of them left is replaced, and not followed.
+            let conf = self.conf(&directories.cachedir, &directories.sourcedir, &self.task_logs());
+            write_whole(&path, conf.as_bytes())
+        };
+        write().map_err(|error| (path.clone(), error))
+    }
+
+    pub(super) fn conf_path(&self) -> PathBuf {
+        self.pipeline.directories.temporary.join("buildstream.conf")
+    }
+
+    /// Where bst puts its tasks' logs. They are not kept, for they are not redacted: the stage's log has their ends.
+    pub(super) fn task_logs(&self) -> PathBuf {
+        self.pipeline.directories.temporary.join("logs")
+    }
+
+    fn conf(&self, cachedir: &Path, sourcedir: &Path, logdir: &Path) -> String {
+        let project = self.pipeline.project;
+        let (source_caches, config) = (&project.source_caches[..], &project.buildstream.config);
+        UserConfiguration { cachedir, sourcedir, logdir, source_caches, config }.render(self.pipeline.bst.dialect())
+    }
+
+    /// The digest of all that a fetch and a push depend on; none where the checkout cannot be read.
+    pub(super) fn inputs(&mut self, commit: &crate::names::CommitId) -> Option<String> {
+        if !self.pipeline.project.track {
+            self.look();
+        }
+        let nowhere = Path::new("/");
+        let mut inputs = vec![
+            commit.to_string(),
+            self.pipeline.bst.version.to_string(),
+            self.conf(nowhere, nowhere, nowhere),
+            format!("{:?} {:?} {:?}", self.elements, self.options, self.pipeline.project.push),
+            format!("fetch {} track {}", self.pipeline.project.fetch, self.pipeline.project.track),
+        ];
+        for file in self.changed.as_ref().ok()? {
+            inputs.push(file.path.display().to_string());
+            inputs.push(file.new.clone().unwrap_or_default());
+        }
+        let parts: Vec<_> = inputs.iter().map(|part| digest(part.as_bytes())).collect();
+        Some(digest(parts.concat().as_bytes()))
+    }
+
+    /// Looks at what tracking changed in the checkout.
+    fn look(&mut self) {
+        self.changed = inputs::changed(&self.pipeline.directories.project).map_err(|error| error.to_string());
+    }
+
+    /// The refs that tracking changed.
+    pub(super) fn ref_changes(&mut self) -> Result<Vec<RefChange>, String> {
+        self.look();
+        let files = self.changed.as_ref().map_err(Clone::clone)?;
+        Ok(inputs::ref_changes(&self.pipeline.directories.project, files))
+    }
+
+    /// What to ask a fetch for, and the elements that it has to leave out because they have no ref.
+    pub(super) fn resolved_elements(&self) -> (Elements, BTreeSet<ElementName>) {
+        let tracked = |element: &ElementName| {
+            self.tracked_junctions.contains(element) || self.results.is_done(Stage::Track, element)
+        };
+        let missing = unresolved(self.listed.iter(), tracked);
+        if missing.is_empty() {
+            return (self.with_junctions(self.elements.clone()), missing);
+        }
+        // `--except` would take away their dependencies too, so that the others are named instead.
+        let named = self.listed.keys().filter(|element| !missing.contains(*element)).map(ToString::to_string);
+        let named = Elements { targets: named.collect(), deps: Deps::None, except: Vec::new() };
+        (self.with_junctions(named), missing)
+    }
+
+    /// Adds the junctions, which no `--deps` includes, where other targets are named too.
+    fn with_junctions(&self, mut elements: Elements) -> Elements {
+        if !elements.targets.is_empty() {
+            let junctions = self.unnamed_junctions(&elements);
+            elements.targets.extend(junctions.iter().map(ToString::to_string));
+        }
+        elements
+    }
+
+    /// The junctions that a command for `elements` does not name.
+    pub(super) fn unnamed_junctions(&self, elements: &Elements) -> BTreeSet<ElementName> {
+        // Where the project's default targets are all its elements, its own junctions are among them.
+        let asked = |junction: &ElementName| {
+            self.listed.contains_key(junction) || elements.targets.iter().any(|target| target == junction.as_str())
+        };
+        self.junctions.iter().filter(|junction| !asked(junction)).cloned().collect()
+    }
+
+    /// Runs one command until it worked, cannot work, or its time is over. `stages` are those it does, in their order.
+    pub(super) fn run(&mut self, stages: &[Stage], action: Action, mut whole: Request) -> StageRun {
+        let (started, began) = (self.pipeline.clock.now(), Instant::now());
+        let stage = stages[stages.len() - 1];
+        let until = began + self.pipeline.project.timeout;
+        let variant = self.variant.map(|variant| &variant.name);
+        let fresh = |stage: &Stage| StageReport::new(*stage, variant.cloned(), started);
+        let mut reports: Vec<_> = stages.iter().map(fresh).collect();
+        let mut log = self.open_log(stages, &mut reports);
+        let (mut asked, mut recoveries, mut tries, mut fetched) = (whole.clone(), 0, 0, false);
+        loop {
+            tries += 1;
+            self.announce(stage, tries);
+            let mut attempt = self.attempt(stage, action, &asked.elements, &mut log, until);
+            fetched |= attempt.queues.contains_key(&Stage::Fetch);
+            self.absorb_output(&attempt);
+            let recovered = recoveries < MAX_RECOVERIES
+                && self.recover(stage, action, &mut attempt, &mut whole, &mut asked, &mut log, until);
+            self.results.absorb(stages, &asked.scope, &attempt);
+            add_attempt(&mut reports, &attempt);
+            if recovered {
+                recoveries += 1;
+                tries -= 1;
+                continue;
+            }
+            let Some((next, wait)) = self.next_retry(stages, action, &attempt, tries, &whole, until) else { break };
+            asked = next;
+            log.write(format!("[trying again in {} s]\n", wait.as_secs_f32()).as_bytes());
+            if self.cancel.wait(wait) {
+                break;
+            }
+        }
+        for report in &mut reports {
+            report.attempts = tries;
+            report.seconds = began.elapsed().as_secs_f64();
+            self.results.enter(report, self.cancel.is_cancelled());
+        }
+        StageRun { reports, fetched }
+    }
+
+    fn open_log(&self, stages: &[Stage], reports: &mut [StageReport]) -> Log {
+        let directories = &self.pipeline.directories;
+        let mut path = directories.logs.clone();
+        if let Some(variant) = self.variant {
+            path.push(variant.name.as_str());
+        }
+        let names: Vec<_> = stages.iter().map(|stage| stage.as_str()).collect();
+        path.push(format!("{}.log", names.join("-")));
+        match Log::open(&path, self.pipeline.redactor) {
+            Ok(log) => {
+                let relative = path.strip_prefix(&directories.run).unwrap_or(&path);
+                for report in reports {
+                    report.log = Some(relative.to_owned());
+                }
+                log
+            }
+            Err(error) => {
+                let note = format!("no log: cannot write {}: {error}", path.display());
+                for report in reports {
+                    report.notes.push(note.clone());
+                }
+                Log::none()
+            }
+        }
+    }
+
+    fn announce(&mut self, stage: Stage, attempt: u32) {
+        (self.events)(Event::StageStarted {
+            project: self.pipeline.project.name.clone(),
+            branch: self.pipeline.branch.clone(),
+            variant: self.variant.map(|variant| variant.name.clone()),
+            stage,
+            attempt,
+        });
+    }
+
+    /// Keeps what later stages need to know of the project.
+    fn absorb_output(&mut self, attempt: &StageAttempt) {
+        for (element, state) in &attempt.listed {
+            self.listed.entry(element.clone()).or_insert(*state);
+            self.junctions.extend(element.junctions());
+        }
+        self.junctions.extend(attempt.junctions.iter().cloned());
+    }
+
+    /// What to try next and after which wait; none where there is nothing left to try.
+    fn next_retry(
+        &self,
+        stages: &[Stage],
+        action: Action,
+        attempt: &StageAttempt,
+        tries: u32,
+        whole: &Request,
+        until: Instant,
+    ) -> Option<(Request, Duration)> {
+        let project = self.pipeline.project;
+        if tries > project.retries || self.cancel.is_cancelled() || attempt.exit == Exit::TimedOut {
+            return None;
+        }
+        let worthy = self.results.worth_another_try(stages, &whole.scope)?;
+        let wait = project.retry_delay.saturating_mul(1 << (tries - 1).min(10));
+        if Instant::now() + wait + LEAST_TIME > until {
+            return None;
+        }
+        // What worked need not be done again, where bst did go on with the others.
+        let next = match worthy {
+            Scope::Named(names)
+                if project.on_error == OnError::Continue
+                    && names.iter().all(|element| self.can_be_named(action, element)) =>
+            {
+                Request::named(names)
+            }
+            Scope::Named(_) | Scope::Everything => whole.clone(),
+        };
+        Some((next, wait))
+    }
+
+    /// Whether a command can be about this element alone: bst tracks nothing behind a junction unless it is told to
+    /// cross junctions.
+    pub(super) fn can_be_named(&self, action: Action, element: &ElementName) -> bool {
+        action != Action::Track || self.pipeline.project.cross_junctions || element.junctions().next().is_none()
+    }
+}
+
+/// Adds to the reports what an attempt cost, and what it remarked.
+fn add_attempt(reports: &mut [StageReport], attempt: &StageAttempt) {
+    for report in reports {
+        report.bst_seconds += attempt.seconds;
+        for note in &attempt.notes {
+            if !report.notes.contains(note) {
+                report.notes.push(note.clone());
+            }
+        }
+    }
+}
