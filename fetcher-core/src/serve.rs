@@ -33,6 +33,7 @@ mod counters;
 mod digest;
 mod error;
 mod event;
+mod file_age;
 mod guard;
 mod index;
 mod limits;
