@@ -107,12 +107,15 @@ impl Log {
             | Event::Listening { .. }
             | Event::MetricsListening { .. }
             | Event::Reloaded { .. }
+            | Event::Closed { .. }
             | Event::Refused { .. }
             | Event::Draining { .. }
             | Event::Stopped { .. } => true,
-            Event::Warning { .. } | Event::Corrupt { .. } | Event::Unreadable { .. } | Event::ReloadFailed { .. } => {
-                false
-            }
+            Event::Warning { .. }
+            | Event::Corrupt { .. }
+            | Event::Unreadable { .. }
+            | Event::ReloadFailed { .. }
+            | Event::Revoked { .. } => false,
         };
         if ordinary && !self.access {
             return;
