@@ -21,7 +21,7 @@ use fetcher_core::self_update::{self, Loaded};
 use fetcher_core::{Cancel, Config, Environment};
 
 use crate::cli::{Cli, Command};
-use crate::say;
+use crate::{output, say};
 
 pub(crate) const OK: u8 = 0;
 pub(crate) const SOME_FAILED: u8 = 1;
@@ -84,14 +84,14 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
         Command::Serve(args) => serve::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
         Command::Logs(args) => logs::run(&context, &args),
-        Command::Diagnose(args) => diagnose::run(&args, io::stdin().lock(), &mut io::stdout().lock()),
+        Command::Diagnose(args) => diagnose::run(&args, io::stdin().lock()),
         Command::Config { what } => config::run(&context, &what),
         Command::Notify { what } => notify::run(&context, &what),
         Command::Gc => gc::run(&context),
         Command::Init(args) => init::run(&context, &args),
         Command::Schedule { by } => schedule::run(&context, &by),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "bst-fetcher", &mut io::stdout());
+            clap_complete::generate(shell, &mut Cli::command(), "bst-fetcher", &mut output::exact());
             Ok(OK)
         }
         Command::Man { command } => man(command.as_deref()),
@@ -123,6 +123,6 @@ fn man(command: Option<&str>) -> io::Result<u8> {
     };
     let mut page = Vec::new();
     clap_mangen::Man::new(wanted.clone()).render(&mut page)?;
-    io::stdout().write_all(&page)?;
+    output::exact().write_all(&page)?;
     Ok(OK)
 }

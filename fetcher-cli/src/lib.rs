@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod output;
 mod panics;
 mod progress;
 mod renewal;
@@ -9,12 +10,13 @@ mod signals;
 mod status;
 mod summary;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 pub use cli::Cli;
+
+use output::say;
 
 /// The whole program: parses the command line, runs the command, and gives the exit status.
 ///
@@ -29,12 +31,6 @@ pub use cli::Cli;
 /// | 75 | another run holds the lock (`EX_TEMPFAIL` of sysexits.h) |
 /// | 128 + n | stopped by signal n |
 pub fn main_impl() -> ExitCode {
+    panics::are_shown_harmless();
     ExitCode::from(commands::dispatch(Cli::parse()))
-}
-
-/// Says a line on standard error. Where nobody can hear it (a full device, a closed terminal), the work goes on.
-fn say(line: &str) {
-    if !line.is_empty() {
-        let _ = writeln!(std::io::stderr(), "{line}");
-    }
 }

@@ -1,7 +1,23 @@
 //! A panic of a run, caught so that those who are to be told hear of it.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::say;
+
+/// Shows panics like everything else: in their message may be anybody's text.
+pub(crate) fn are_shown_harmless() {
+    panic::set_hook(Box::new(|info| {
+        let thread = std::thread::current();
+        say(&format!("thread '{}' {info}", thread.name().unwrap_or("<unnamed>")));
+        // As RUST_BACKTRACE asks for it.
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            say(&format!("stack backtrace:\n{backtrace}"));
+        }
+    }));
+}
 
 /// Does the work; gives the message of the panic that ended it, if one did, on whichever thread it was.
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use fetcher_core::plain::plain;
 use fetcher_core::{BranchName, Event, ProjectName};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::{say, summary};
+use crate::output::{in_one_line, say, say_json};
+use crate::summary;
 
 /// A sink of events.
 pub(crate) struct Progress {
@@ -42,7 +44,7 @@ impl Progress {
                 if let Some(bars) = &self.bars {
                     let bar = bars.add(ProgressBar::new_spinner());
                     bar.set_style(style());
-                    bar.set_prefix(format!("{project} ({branch})"));
+                    bar.set_prefix(in_one_line(&format!("{project} ({branch})")));
                     bar.enable_steady_tick(Duration::from_millis(200));
                     self.branches.insert((project, branch), bar);
                 }
@@ -54,7 +56,7 @@ impl Progress {
                 let variant = variant.map_or_else(String::new, |variant| format!(" [{variant}]"));
                 let again = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
                 if let Some(bar) = self.branches.get(&(project, branch)) {
-                    bar.set_message(format!("{stage}{variant}{again}"));
+                    bar.set_message(in_one_line(&format!("{stage}{variant}{again}")));
                     bar.set_length(0);
                 }
             }
@@ -63,7 +65,7 @@ impl Progress {
                     bar.set_length(total);
                     bar.set_position(done);
                     let element = element.map_or_else(String::new, |element| format!(" {element}"));
-                    bar.set_message(format!("{stage}{element}"));
+                    bar.set_message(in_one_line(&format!("{stage}{element}")));
                 }
             }
             Event::StageFinished { project, branch, report } => {
@@ -97,7 +99,7 @@ impl Progress {
             return;
         }
         match &self.bars {
-            Some(bars) => drop(bars.println(line())),
+            Some(bars) => drop(bars.println(plain(&line()))),
             None => say(&line()),
         }
     }
@@ -106,7 +108,7 @@ impl Progress {
         if self.json {
             let mut line = line();
             line["time"] = json!(jiff::Timestamp::now());
-            say(&line.to_string());
+            say_json(&line);
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod config;
 pub mod diagnosis;
 pub mod environment;
 pub mod fetcher;
+mod file_state;
 pub mod git;
 #[cfg(feature = "webhook")]
 mod http;

@@ -1,7 +1,10 @@
 //! Text from a terminal's world made fit for every other: escape sequences and control characters taken out.
 
-/// Takes out of text what is not meant to be read: terminal escape sequences, control characters, and the invisible
-/// characters that change the direction of what follows. A carriage return becomes a line's end.
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+/// Takes out of text what is not meant to be read: terminal escape sequences, control characters, and the characters
+/// that nobody sees or that change how others are seen. A carriage return becomes a line's end.
 ///
 /// It remembers where it is inside a sequence, so that text may be handed in piece by piece.
 ///
@@ -105,13 +108,124 @@ fn text(c: char, out: &mut String) -> Inside {
     }
 }
 
-/// Whether a character does something else than being read: controls, marks of direction (UAX #9), and what XML 1.0
-/// does not allow.
+/// Whether a character does something else than being read.
 fn is_special(c: char) -> bool {
-    match c {
-        '\n' | '\t' => false,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        c => c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'),
+    !matches!(c, '\n' | '\t') && (c.is_control() || is_hidden(c))
+}
+
+/// Whether a character is one that nobody sees, or that changes how others are seen: marks of direction (UAX #9), what is
+/// ignored where it is shown (`Default_Ignorable_Code_Point`, without the selectors of emoji), the separators of lines
+/// that are no line's end here, what annotates, and what XML 1.0 does not allow.
+pub(crate) fn is_hidden(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{fffe}'..='\u{ffff}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// A text in one line: line ends and control characters are spaces, and what nobody sees is left out. Nothing in it
+/// begins a header, a command or a line of its own.
+///
+/// ```
+/// assert_eq!(fetcher_core::plain::one_line("main\u{202e}\nQUIT"), "main QUIT");
+/// ```
+pub fn one_line(text: &str) -> String {
+    text.chars().filter(|c| !is_hidden(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// JSON with every character that does something else than being read as an escape (`\u202e`): a terminal shows it
+/// harmless, and who parses it gets the same values.
+///
+/// ```
+/// assert_eq!(fetcher_core::plain::json("[\"main\u{202e}\"]"), r#"["main\u202e"]"#);
+/// ```
+pub fn json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Between its strings JSON has no such characters but line ends.
+        if is_special(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Writes on what is readable of UTF-8 text, however it is cut in pieces; see [`Plain`]. What is no UTF-8 is shown as
+/// U+FFFD.
+#[derive(Debug)]
+pub struct PlainWriter<W> {
+    target: W,
+    state: Plain,
+    /// The first bytes of a character whose rest is not written yet.
+    begun: Vec<u8>,
+}
+
+impl<W: Write> PlainWriter<W> {
+    /// A writer in front of another.
+    pub fn new(target: W) -> Self {
+        Self { target, state: Plain::default(), begun: Vec::new() }
+    }
+
+    /// Ends the text, and gives the other writer back.
+    ///
+    /// # Errors
+    /// When the other writer fails.
+    pub fn finish(mut self) -> io::Result<W> {
+        let mut readable = String::new();
+        if !self.begun.is_empty() {
+            self.state.push("\u{fffd}", &mut readable);
+        }
+        self.state.finish(&mut readable);
+        self.target.write_all(readable.as_bytes())?;
+        Ok(self.target)
+    }
+}
+
+impl<W: Write> Write for PlainWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let whole;
+        let text = if self.begun.is_empty() {
+            bytes
+        } else {
+            whole = [&std::mem::take(&mut self.begun)[..], bytes].concat();
+            &whole[..]
+        };
+        let mut readable = String::with_capacity(text.len());
+        for chunk in text.utf8_chunks() {
+            self.state.push(chunk.valid(), &mut readable);
+            // Only at the end can a character be one whose rest is still to come.
+            if std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none()) {
+                self.begun = chunk.invalid().to_vec();
+            } else if !chunk.invalid().is_empty() {
+                self.state.push("\u{fffd}", &mut readable);
+            }
+        }
+        self.target.write_all(readable.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.target.flush()
     }
 }
 
@@ -132,6 +246,9 @@ mod tests {
             ("10%\r50%\r100%\r\ndone\r", "10%\n50%\n100%\ndone\n"),
             ("a\u{0}b\u{8}c\u{7f}d\u{85}e\u{ffff}f", "abcdef"),
             ("\u{202e}txt.exe\u{2066}", "txt.exe"),
+            ("m\u{200b}a\u{200d}i\u{2060}n\u{feff}\u{200e}\u{61c}\u{ad}\u{3164}", "main"),
+            ("a\u{2028}b\u{2029}c\u{e0041}\u{e007f}\u{e01ef}d", "abcd"),
+            ("\u{1f3f3}\u{fe0f} \u{e4}\u{301}", "\u{1f3f3}\u{fe0f} \u{e4}\u{301}"),
             ("\u{1b}[31", ""),
             ("\u{1b}\u{1b}[31mx", "x"),
         ] {
@@ -148,5 +265,26 @@ mod tests {
         }
         state.finish(&mut out);
         assert_eq!(out, plain(raw));
+    }
+
+    #[test]
+    fn json_keeps_its_values() {
+        let value = "a\u{1b}[31m\u{9b}\u{202e}\u{200b}\u{e0041}\u{7f}\u{2028}\u{feff}\"\\ä";
+        let written = serde_json::to_string_pretty(&[value]).unwrap();
+        let harmless = json(&written);
+        assert!(!harmless.chars().any(is_special), "{harmless}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&harmless).unwrap(), [value]);
+    }
+
+    #[test]
+    fn bytes_in_pieces_give_what_the_whole_text_gives() {
+        let raw = "ä\u{1b}[31m語\u{202e}\r\n\u{9b}1mx".as_bytes().iter().copied().chain(*b"\xff\x9by\xe8\xaa");
+        let raw: Vec<u8> = raw.collect();
+        for size in 1..raw.len() {
+            let mut writer = PlainWriter::new(Vec::new());
+            raw.chunks(size).for_each(|piece| writer.write_all(piece).unwrap());
+            let text = String::from_utf8(writer.finish().unwrap()).unwrap();
+            assert_eq!(text, "ä語\nx\u{fffd}\u{fffd}y\u{fffd}", "{size}");
+        }
     }
 }

@@ -95,6 +95,13 @@ impl Served {
         format!("{scheme}://{}", listening["address"].as_str().expect("an address").replace("127.0.0.1", "localhost"))
     }
 
+    /// What it has in memory, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
     /// Asks it to end.
     pub fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it can be asked");

@@ -7,7 +7,7 @@ use fetcher_core::{Cancel, Config, Fetcher};
 
 use super::{Context, OK, SOME_FAILED};
 use crate::cli::CheckArgs;
-use crate::{say, signals};
+use crate::{output, say, signals};
 
 pub(crate) fn run(context: &Context, args: &CheckArgs) -> io::Result<u8> {
     let config = match context.config() {
@@ -20,7 +20,7 @@ pub(crate) fn run(context: &Context, args: &CheckArgs) -> io::Result<u8> {
     if !context.quiet {
         let projects = config.projects.len();
         writeln!(
-            io::stdout(),
+            output::text(),
             "{} is good: {projects} project{}",
             config.path.display(),
             if projects == 1 { "" } else { "s" }
@@ -39,7 +39,7 @@ fn host(context: &Context, config: Config) -> io::Result<u8> {
             status = SOME_FAILED;
         }
         if written.is_ok() && (check.level == Level::Fail || !context.quiet) {
-            written = writeln!(io::stdout(), "{check}");
+            written = writeln!(output::text(), "{check}");
         }
     });
     written?;

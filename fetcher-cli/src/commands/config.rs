@@ -8,7 +8,7 @@ use fetcher_core::self_update::validate;
 
 use super::{Context, OK, told};
 use crate::cli::{ConfigCommand, ValidateArgs};
-use crate::say;
+use crate::{output, say};
 
 pub(crate) fn run(context: &Context, what: &ConfigCommand) -> io::Result<u8> {
     let text = match what {
@@ -19,7 +19,7 @@ pub(crate) fn run(context: &Context, what: &ConfigCommand) -> io::Result<u8> {
         },
         ConfigCommand::Validate(args) => return validated(context, args),
     };
-    io::stdout().write_all(text.as_bytes())?;
+    output::exact().write_all(text.as_bytes())?;
     Ok(OK)
 }
 
@@ -50,7 +50,7 @@ fn validated(context: &Context, args: &ValidateArgs) -> io::Result<u8> {
                 say(&format!("warning: the host has to set the environment variable {variable}"));
             }
             if !context.quiet {
-                writeln!(io::stdout(), "{} is good at commit {}", good.file.display(), good.commit)?;
+                writeln!(output::text(), "{} is good at commit {}", good.file.display(), good.commit)?;
             }
             Ok(OK)
         }

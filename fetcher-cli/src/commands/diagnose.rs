@@ -1,13 +1,14 @@
 //! `bst-fetcher diagnose [FILE]`: says of any log of bst's what failed, and who must act.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fetcher_core::diagnosis::{Diagnoses, diagnose, render_text};
 
 use super::{OK, USAGE};
+use crate::{output, say};
 
 /// The words of `bst-fetcher diagnose`.
 #[derive(Debug, Args)]
@@ -22,26 +23,26 @@ pub(crate) struct DiagnoseArgs {
 
 /// Diagnoses a log. That something failed in it is no failure of this command: its status is 0 wherever the log could
 /// be read.
-pub(crate) fn run(args: &DiagnoseArgs, stdin: impl Read, stdout: &mut impl Write) -> io::Result<u8> {
+pub(crate) fn run(args: &DiagnoseArgs, stdin: impl Read) -> io::Result<u8> {
     let found = match &args.file {
         Some(file) if file != Path::new("-") => File::open(file).and_then(|mut log| diagnose(None, None, &mut log)),
         _ => diagnose(None, None, &mut { stdin }),
     };
     match found {
-        Ok(found) => write(&found, args.json, stdout).map(|()| OK),
+        Ok(found) => write(&found, args.json).map(|()| OK),
         Err(error) => {
             let name = args.file.as_deref().unwrap_or(Path::new("standard input"));
-            eprintln!("bst-fetcher: cannot read {}: {error}", name.display());
+            say(&format!("bst-fetcher: cannot read {}: {error}", name.display()));
             Ok(USAGE)
         }
     }
 }
 
-fn write(found: &Diagnoses, json: bool, stdout: &mut impl Write) -> io::Result<()> {
+fn write(found: &Diagnoses, json: bool) -> io::Result<()> {
     if json {
-        serde_json::to_writer_pretty(&mut *stdout, &found.failures)?;
-        return writeln!(stdout);
+        return output::json(&serde_json::to_string_pretty(&found.failures)?);
     }
+    let mut stdout = output::text();
     if found.failures.is_empty() {
         writeln!(stdout, "no failure found")?;
     }

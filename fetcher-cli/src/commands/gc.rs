@@ -6,7 +6,7 @@ use fetcher_core::state::LockError;
 use fetcher_core::{Fetcher, FetcherError};
 
 use super::{Context, LOCKED, OK, SOME_FAILED};
-use crate::say;
+use crate::{output, say};
 
 pub(crate) fn run(context: &Context) -> io::Result<u8> {
     let config = match context.config() {
@@ -15,7 +15,7 @@ pub(crate) fn run(context: &Context) -> io::Result<u8> {
     };
     match Fetcher::new(config, context.environment.clone()).housekeeping() {
         Ok(removed) => {
-            let mut out = io::stdout().lock();
+            let mut out = output::text();
             for path in removed.paths.iter().filter(|_| !context.quiet) {
                 writeln!(out, "removed {}", path.display())?;
             }

@@ -1,7 +1,7 @@
 //! `bst-fetcher init`
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use fetcher_core::config::{Home, starter};
@@ -10,7 +10,7 @@ use fetcher_core::{Cancel, SelfUpdate, SystemClock};
 
 use super::{CONFIGURATION, Context, OK, SOME_FAILED, schedule};
 use crate::cli::InitArgs;
-use crate::{say, signals};
+use crate::{output, say, signals};
 
 pub(crate) fn run(context: &Context, args: &InitArgs) -> io::Result<u8> {
     let home = Home::of(&context.environment);
@@ -32,10 +32,11 @@ fn write_starter(path: &Path) -> io::Result<u8> {
     }
     path.parent().map_or(Ok(()), fs::create_dir_all)?;
     fs::write(path, starter())?;
-    println!(
+    writeln!(
+        output::text(),
         "wrote {}; put your project's url into it, then `bst-fetcher check` and `bst-fetcher run`",
         path.display()
-    );
+    )?;
     Ok(OK)
 }
 
@@ -47,7 +48,7 @@ fn clone(context: &Context, args: &InitArgs, url: &str, home: &Home) -> io::Resu
     let host = host.nodename().to_string_lossy();
     let update = SelfUpdate::new(&context.environment, &cancel, &SystemClock);
     match update.set_up(url, args.branch.as_deref(), args.path.as_deref(), home, &host) {
-        Ok(done) => Ok(tell(context, home, &done)),
+        Ok(done) => tell(context, home, &done),
         Err(error) => {
             say(&format!("bst-fetcher: {error}"));
             let status = if matches!(error, SetUpError::Config(_)) { CONFIGURATION } else { SOME_FAILED };
@@ -56,19 +57,25 @@ fn clone(context: &Context, args: &InitArgs, url: &str, home: &Home) -> io::Resu
     }
 }
 
-fn tell(context: &Context, home: &Home, done: &SetUp) -> u8 {
+fn tell(context: &Context, home: &Home, done: &SetUp) -> io::Result<u8> {
     let SetUp { repository, file, url, missing } = done;
-    println!("cloned {url} to {}; this host uses {}", repository.display(), file.display());
+    writeln!(output::text(), "cloned {url} to {}; this host uses {}", repository.display(), file.display())?;
     if let Some(missing) = missing {
         say(&missing.to_string());
         say("this host lacks what is named above; put it there, then `bst-fetcher check`");
     }
-    println!("try it with `bst-fetcher check` and `bst-fetcher run`, then let it run by itself, either by cron:\n");
-    println!("  {}", schedule::cron_line(context, &home.file()));
-    println!("\n(`bst-fetcher schedule cron --install` puts that into your crontab) or by systemd:\n");
+    writeln!(
+        output::text(),
+        "try it with `bst-fetcher check` and `bst-fetcher run`, then let it run by itself, either by cron:\n"
+    )?;
+    writeln!(output::text(), "  {}", schedule::cron_line(context, &home.file()))?;
+    writeln!(output::text(), "\n(`bst-fetcher schedule cron --install` puts that into your crontab) or by systemd:\n")?;
     let sudo = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
     let config = home.file();
-    println!("  bst-fetcher schedule systemd  # prints a service and a timer, and this puts them into place:");
-    println!("  {sudo}bst-fetcher --config {} schedule systemd --install", config.display());
-    if missing.is_some() { CONFIGURATION } else { OK }
+    writeln!(
+        output::text(),
+        "  bst-fetcher schedule systemd  # prints a service and a timer, and this puts them into place:"
+    )?;
+    writeln!(output::text(), "  {sudo}bst-fetcher --config {} schedule systemd --install", config.display())?;
+    Ok(if missing.is_some() { CONFIGURATION } else { OK })
 }

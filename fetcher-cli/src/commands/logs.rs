@@ -10,7 +10,7 @@ use fetcher_core::{RunReport, Stage};
 
 use super::{Context, OK, USAGE};
 use crate::cli::LogsArgs;
-use crate::{say, summary};
+use crate::{output, say, summary};
 
 pub(crate) fn run(context: &Context, args: &LogsArgs) -> io::Result<u8> {
     let config = match context.config() {
@@ -50,7 +50,7 @@ fn parse_stage(name: &str) -> Result<Stage, String> {
 
 fn print(store: &Store, report: &RunReport, branch: &BranchReport, stage: Option<Stage>) -> io::Result<()> {
     let directory = store.run_directory(&report.run);
-    let mut out = io::stdout().lock();
+    let mut out = output::exact();
     let mut printed = BTreeSet::new();
     let asked = |report: &&StageReport| stage.is_none_or(|stage| stage == report.stage);
     for stage in branch.stages.iter().filter(asked) {
@@ -60,6 +60,7 @@ fn print(store: &Store, report: &RunReport, branch: &BranchReport, stage: Option
             Ok(mut file) => drop(io::copy(&mut file, &mut out)?),
             Err(error) => writeln!(out, "({}: {error})", directory.join(log).display())?,
         }
+        out = out.end_part()?;
     }
     Ok(())
 }

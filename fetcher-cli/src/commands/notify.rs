@@ -6,7 +6,7 @@ use fetcher_core::Fetcher;
 
 use super::{Context, OK, SOME_FAILED, USAGE};
 use crate::cli::NotifyCommand;
-use crate::say;
+use crate::{output, say};
 
 pub(crate) fn run(context: &Context, what: &NotifyCommand) -> io::Result<u8> {
     let NotifyCommand::Test { name } = what;
@@ -26,7 +26,7 @@ pub(crate) fn run(context: &Context, what: &NotifyCommand) -> io::Result<u8> {
         return Ok(USAGE);
     }
     let mut status = OK;
-    let mut out = io::stdout().lock();
+    let mut out = output::text();
     for (name, result) in tried {
         match result {
             Ok(()) => writeln!(out, "{name}: it arrived")?,

@@ -1,6 +1,6 @@
 //! `bst-fetcher run`
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io;
 use std::path::Path;
 
 use fetcher_core::config::ConfigError;
@@ -14,7 +14,7 @@ use fetcher_core::{
 use super::{CONFIGURATION, Context, LOCKED, NONE_SUCCEEDED, OK, PANICKED, SOME_FAILED, USAGE, told};
 use crate::cli::RunArgs;
 use crate::progress::Progress;
-use crate::{panics, renewal, say, signals, summary};
+use crate::{output, panics, renewal, say, signals, summary};
 
 pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
     let path = match context.discover() {
@@ -45,7 +45,7 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
     let store = Store::new(&config.state_dir);
     let fetcher =
         Fetcher::new(config, context.environment.clone()).configured_by(commit, failures.clone()).cancel(cancel);
-    let bars = io::stderr().is_terminal() && !context.quiet && !context.json_log;
+    let bars = output::is_watched() && !context.quiet && !context.json_log;
     let mut progress = Progress::new(bars, context.json_log, if args.dry_run { 1 } else { context.verbose });
     for note in notes {
         progress.take(Event::Note(note));
@@ -70,9 +70,7 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
     };
     drop(held);
     if args.json {
-        let mut out = io::stdout().lock();
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
+        output::json(&serde_json::to_string_pretty(&report)?)?;
     }
     if !context.json_log {
         let directory = store.run_directory(&report.run);

@@ -14,7 +14,8 @@ use serde_json::json;
 
 use super::{CONFIGURATION, Context, OK, SOME_FAILED, USAGE};
 use crate::cli::ServeArgs;
-use crate::{say, signals};
+use crate::output::{self, say, say_json};
+use crate::signals;
 
 pub(crate) fn run(context: &Context, args: &ServeArgs) -> io::Result<u8> {
     let (config, cachedir) = match settings(context, args) {
@@ -22,7 +23,7 @@ pub(crate) fn run(context: &Context, args: &ServeArgs) -> io::Result<u8> {
         Err(status) => return Ok(status),
     };
     if args.print_client_config {
-        io::stdout().write_all(client_config(&config, args.url.as_deref()).as_bytes())?;
+        output::exact().write_all(client_config(&config, args.url.as_deref()).as_bytes())?;
         return Ok(OK);
     }
     let Some(cachedir) = cachedir else {
@@ -106,26 +107,27 @@ impl Log {
             | Event::Listening { .. }
             | Event::MetricsListening { .. }
             | Event::Reloaded { .. }
+            | Event::Closed { .. }
             | Event::Refused { .. }
             | Event::Draining { .. }
             | Event::Stopped { .. } => true,
-            Event::Warning { .. } | Event::Corrupt { .. } | Event::Unreadable { .. } | Event::ReloadFailed { .. } => {
-                false
-            }
+            Event::Warning { .. }
+            | Event::Corrupt { .. }
+            | Event::Unreadable { .. }
+            | Event::ReloadFailed { .. }
+            | Event::Revoked { .. } => false,
         };
         if ordinary && !self.access {
             return;
         }
         let now = jiff::Timestamp::now();
-        let line = if self.json {
+        if self.json {
             let mut line = json!(event);
             line["time"] = json!(now);
-            format!("{line}\n")
+            say_json(&line);
         } else {
-            format!("{now:.3} {event}\n")
-        };
-        // In one piece: many threads write here, and each write is a call of the kernel's.
-        let _ = io::stderr().write_all(line.as_bytes());
+            say(&output::in_one_line(&format!("{now:.3} {event}")));
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Context, OK};
 use crate::cli::StatusArgs;
+use crate::output;
 use crate::status::table;
 
 pub(crate) fn run(context: &Context, args: &StatusArgs) -> io::Result<u8> {
@@ -17,17 +18,16 @@ pub(crate) fn run(context: &Context, args: &StatusArgs) -> io::Result<u8> {
     let store = Store::new(&config.state_dir);
     let branches = store.branches();
     let last = store.runs().pop().and_then(|run| store.report(&run).ok().flatten());
-    let mut out = io::stdout().lock();
     if args.json {
         let last = last.map(|report| {
             json!({ "run": report.run, "started": report.started, "finished": report.finished, "outcome": report.outcome })
         });
-        serde_json::to_writer_pretty(&mut out, &json!({ "version": 1, "last-run": last, "branches": branches }))?;
-        writeln!(out)?;
+        let status = json!({ "version": 1, "last-run": last, "branches": branches });
+        output::json(&format!("{status:#}"))?;
     } else if branches.is_empty() {
-        writeln!(out, "nothing was done yet: `bst-fetcher run` begins")?;
+        writeln!(output::text(), "nothing was done yet: `bst-fetcher run` begins")?;
     } else {
-        out.write_all(table(&branches, jiff::Timestamp::now()).as_bytes())?;
+        output::text().write_all(table(&branches, jiff::Timestamp::now()).as_bytes())?;
     }
     Ok(OK)
 }

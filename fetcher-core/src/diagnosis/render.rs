@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use super::{Diagnosis, Place, Retry};
+use crate::plain::is_hidden;
 
 /// The diagnoses as text, a paragraph each: what, in bst's words; where; who must act; what to do.
 ///
-/// The text has no control characters but line ends, whatever the log had.
+/// The text has no control characters but line ends and tabs, and nothing that nobody sees, whatever the log had.
 pub fn render_text(diagnoses: &[Diagnosis]) -> String {
     let mut text = String::new();
     for found in diagnoses {
@@ -55,5 +56,5 @@ fn place(place: &Place) -> String {
 }
 
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect()
+    text.chars().filter(|c| !is_hidden(*c)).map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect()
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::message::{Happening, Message, Topic, shortened};
 use crate::diagnosis::{Diagnosis, render_text};
 use crate::names::Stage;
+use crate::plain::one_line;
 
 mod irc;
 mod mail;
@@ -147,11 +148,6 @@ fn names(all: impl Iterator<Item = String>, more: usize) -> String {
     let more = more + different.len().saturating_sub(NAMES);
     let named = different[..different.len().min(NAMES)].join(", ");
     if more > 0 { format!("{named} and {more} more") } else { named }
-}
-
-/// The text with every line end and control character as a space: nothing in it can begin a header or a command.
-pub(super) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect()
 }
 
 fn time(at: Timestamp) -> impl fmt::Display {

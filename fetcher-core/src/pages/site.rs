@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -89,8 +89,12 @@ impl From<&RunReport> for RunSummary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp {
     bytes: u64,
-    /// Nanoseconds since 1970 of the last change.
+    /// Nanoseconds since 1970 of the last modification.
     changed: u64,
+    /// Seconds since 1970, and nanoseconds, of the last change of any kind (`ctime`), which nobody can put back. What was
+    /// published before it was remembered is made once more.
+    #[serde(default)]
+    touched: (i64, i64),
 }
 
 impl Stamp {
@@ -98,7 +102,7 @@ impl Stamp {
     pub(super) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         let changed = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos().try_into().ok()?;
-        Some(Self { bytes: metadata.len(), changed })
+        Some(Self { bytes: metadata.len(), changed, touched: (metadata.ctime(), metadata.ctime_nsec()) })
     }
 }
 

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::cache::Found;
 use super::calls::{Calls, Subject, status};
+use super::link::Asker;
 use super::objects::Trouble;
 use crate::cas::index::{Asset, NoAsset};
 
@@ -22,6 +23,7 @@ impl Assets {
     /// The first of the names that is here, and what it leads to.
     async fn find(
         &self,
+        asker: &Asker,
         instance: &str,
         uris: Vec<String>,
         qualifiers: &[Qualifier],
@@ -44,7 +46,7 @@ impl Assets {
                 }
             }
         }
-        let found = self.0.blocking(move |cache| {
+        let found = self.0.blocking(asker, move |cache| {
             for (uri, asset) in names {
                 match cache.find(&asset) {
                     Ok(found) => return Ok((uri, found)),
@@ -68,8 +70,9 @@ impl Assets {
 impl Fetch for Assets {
     async fn fetch_blob(&self, request: Request<FetchBlobRequest>) -> Result<Response<FetchBlobResponse>, Status> {
         Subject::of(&request, &request.get_ref().uris.join(" "));
+        let asker = Asker::of(&request)?;
         let request = request.into_inner();
-        let (uri, found) = self.find(&request.instance_name, request.uris, &request.qualifiers).await?;
+        let (uri, found) = self.find(&asker, &request.instance_name, request.uris, &request.qualifiers).await?;
         Ok(Response::new(FetchBlobResponse {
             status: Some(rpc::Status::default()),
             uri,
@@ -84,8 +87,9 @@ impl Fetch for Assets {
         request: Request<FetchDirectoryRequest>,
     ) -> Result<Response<FetchDirectoryResponse>, Status> {
         Subject::of(&request, &request.get_ref().uris.join(" "));
+        let asker = Asker::of(&request)?;
         let request = request.into_inner();
-        let (uri, found) = self.find(&request.instance_name, request.uris, &request.qualifiers).await?;
+        let (uri, found) = self.find(&asker, &request.instance_name, request.uris, &request.qualifiers).await?;
         let root = found.root.ok_or_else(|| Status::not_found("it has no files"))?;
         Ok(Response::new(FetchDirectoryResponse {
             status: Some(rpc::Status::default()),

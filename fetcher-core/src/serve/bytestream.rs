@@ -11,14 +11,18 @@ use bazel_remote_apis::google::bytestream::{
 };
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use rustix::io::{Errno, ReadWriteFlags};
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use zstd::stream::write::Encoder;
 
 use super::calls::{Calls, Subject, status};
 use super::cas::LEVEL;
+use super::link::Asker;
 use super::objects::{Content, PIECE, Trouble};
 use super::resource::Resource;
+use super::shares::ShareHold;
+
+/// What compressing takes in memory, in bytes.
+const COMPRESSOR: usize = 2 << 20;
 
 pub(super) struct Bytes(pub(super) Calls);
 
@@ -30,6 +34,7 @@ impl ByteStream for Bytes {
 
     async fn read(&self, request: Request<ReadRequest>) -> Result<Response<Pieces>, Status> {
         Subject::of(&request, &request.get_ref().resource_name);
+        let asker = Asker::of(&request)?;
         let ReadRequest { resource_name, read_offset, read_limit } = request.into_inner();
         let Resource { instance, object, compressed } = Resource::parse(&resource_name)?;
         self.0.instances.check(instance)?;
@@ -42,7 +47,7 @@ impl ByteStream for Bytes {
         let to = if limit == 0 { object.size } else { object.size.min(from.saturating_add(limit)) };
         let content = match self.0.cache.open_now(object) {
             Some(content) => Ok(content),
-            None => self.0.blocking(move |cache| cache.open(object)).await?,
+            None => self.0.blocking(&asker, move |cache| cache.open(object)).await?,
         };
         match &content {
             Ok(_) => self.0.counters.blob(true),
@@ -53,10 +58,9 @@ impl ByteStream for Bytes {
         if !compressed {
             return Ok(Response::new(plain(range)));
         }
-        let permit = Arc::clone(&self.0.compressing).acquire_owned().await;
-        let permit = permit.map_err(|_| Status::unavailable("the server ends"))?;
+        let memory = asker.memory(COMPRESSOR).await?;
         let encoder = Encoder::new(Vec::new(), LEVEL).map_err(|error| Status::internal(error.to_string()))?;
-        Ok(Response::new(packed(Packing { range, encoder, _permit: permit })))
+        Ok(Response::new(packed(Packing { range, encoder, _memory: memory })))
     }
 
     async fn write(&self, _: Request<Streaming<WriteRequest>>) -> Result<Response<WriteResponse>, Status> {
@@ -143,7 +147,7 @@ fn read(file: &File, mut data: Vec<u8>, from: u64) -> io::Result<Vec<u8>> {
 struct Packing {
     range: Range,
     encoder: Encoder<'static, Vec<u8>>,
-    _permit: OwnedSemaphorePermit,
+    _memory: ShareHold,
 }
 
 fn packed(packing: Packing) -> Pieces {

@@ -2,19 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::cache::Cache;
 use super::counters::Counters;
+use super::link::Asker;
 use super::objects::Trouble;
 use super::resource::Instances;
-
-/// The most that answers of many blobs take in memory together, in KiB.
-const BATCHES: u32 = 16 << 10;
-
-/// How many answers are compressed at once; each takes up to 2 MiB.
-const COMPRESSING: usize = 8;
+use super::shares::ShareHold;
 
 /// What every service has.
 #[derive(Clone)]
@@ -22,38 +17,30 @@ pub(super) struct Calls {
     pub(super) cache: Arc<Cache>,
     pub(super) instances: Arc<Instances>,
     pub(super) counters: Arc<Counters>,
-    batches: Arc<Semaphore>,
-    pub(super) compressing: Arc<Semaphore>,
 }
 
 /// Memory that an answer takes until it is sent.
-pub(super) type Held = Arc<OwnedSemaphorePermit>;
+pub(super) type Held = Arc<ShareHold>;
 
 impl Calls {
     pub(super) fn new(cache: Arc<Cache>, instances: Instances, counters: Arc<Counters>) -> Self {
-        Self {
-            cache,
-            instances: Arc::new(instances),
-            counters,
-            batches: Arc::new(Semaphore::new(BATCHES as usize)),
-            compressing: Arc::new(Semaphore::new(COMPRESSING)),
-        }
+        Self { cache, instances: Arc::new(instances), counters }
     }
 
     /// Does what may block on a thread for that.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
+        asker: &Asker,
         work: impl FnOnce(&Cache) -> T + Send + 'static,
     ) -> Result<T, Status> {
+        let thread = asker.thread().await?;
         let cache = Arc::clone(&self.cache);
-        tokio::task::spawn_blocking(move || work(&cache)).await.map_err(|_| Status::internal("the work was given up"))
-    }
-
-    /// Waits until there is memory for an answer of this many bytes.
-    pub(super) async fn hold(&self, bytes: usize) -> Result<Held, Status> {
-        let kibibytes = u32::try_from(bytes / 1024 + 1).unwrap_or(BATCHES).min(BATCHES);
-        let permit = Arc::clone(&self.batches).acquire_many_owned(kibibytes).await;
-        permit.map(Arc::new).map_err(|_| Status::unavailable("the server ends"))
+        let done = tokio::task::spawn_blocking(move || {
+            // Also where nobody waits for it any more, it is had until the work is done.
+            let _thread = thread;
+            work(&cache)
+        });
+        done.await.map_err(|_| Status::internal("the request was aborted"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Content-addressable storage: many small objects at once, what is missing, and trees.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bazel_remote_apis::build::bazel::remote::execution::v2::batch_read_blobs_response::Response as Blob;
@@ -19,7 +20,8 @@ use prost::Message as _;
 use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
 use super::cache::Cache;
-use super::calls::{Calls, Subject, status};
+use super::calls::{Calls, Held, Subject, status};
+use super::link::Asker;
 use super::objects::Trouble;
 use super::trees;
 use crate::cas::digest::Object;
@@ -69,11 +71,12 @@ impl ContentAddressableStorage for Storage {
         request: Request<FindMissingBlobsRequest>,
     ) -> Result<Response<FindMissingBlobsResponse>, Status> {
         Subject::of(&request, &format!("{} digests", request.get_ref().blob_digests.len()));
+        let asker = Asker::of(&request)?;
         let request = request.into_inner();
         self.0.instances.check(&request.instance_name)?;
         check_function(request.digest_function)?;
         let objects = objects(&request.blob_digests)?;
-        let missing = self.0.blocking(move |cache| {
+        let missing = self.0.blocking(&asker, move |cache| {
             let until = Instant::now() + READING;
             let mut missing = Vec::new();
             for object in objects {
@@ -97,6 +100,7 @@ impl ContentAddressableStorage for Storage {
             [one] => Subject::of(&request, &format!("{}/{}", one.hash, one.size_bytes)),
             more => Subject::of(&request, &format!("{} digests", more.len())),
         }
+        let asker = Asker::of(&request)?;
         let request = request.into_inner();
         self.0.instances.check(&request.instance_name)?;
         check_function(request.digest_function)?;
@@ -108,9 +112,9 @@ impl ContentAddressableStorage for Storage {
         let compress = request.acceptable_compressors.contains(&i32::from(Compressor::Zstd));
         let size = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_add(objects.len() * 160);
         // Once as it is read, once as it is written.
-        let held = self.0.hold(2 * size).await?;
+        let held: Held = Arc::new(asker.memory(2 * size).await?);
         let work = move |cache: &Cache| objects.into_iter().map(|object| blob(cache, object, compress)).collect();
-        let responses: Vec<Blob> = self.0.blocking(work).await?;
+        let responses: Vec<Blob> = self.0.blocking(&asker, work).await?;
         for response in &responses {
             self.0.counters.blob(response.status.as_ref().is_none_or(|status| status.code == 0));
         }
@@ -124,6 +128,7 @@ impl ContentAddressableStorage for Storage {
     async fn get_tree(&self, request: Request<GetTreeRequest>) -> Result<Response<Self::GetTreeStream>, Status> {
         let root = request.get_ref().root_digest.clone().unwrap_or_default();
         Subject::of(&request, &format!("{}/{}", root.hash, root.size_bytes));
+        let asker = Asker::of(&request)?;
         let request = request.into_inner();
         self.0.instances.check(&request.instance_name)?;
         check_function(request.digest_function)?;
@@ -133,17 +138,17 @@ impl ContentAddressableStorage for Storage {
         let root = *objects(&[root])?.first().ok_or_else(|| Status::invalid_argument("there is no root digest"))?;
         let most = usize::try_from(request.page_size).ok().filter(|most| *most > 0).unwrap_or(usize::MAX);
         let walk = Walk { open: VecDeque::from([root]), seen: HashSet::from([root]), most };
-        let (first, walk) = self.0.blocking(move |cache| walk.page(cache)).await?;
+        let (first, walk) = self.0.blocking(&asker, move |cache| walk.page(cache)).await?;
         let first = first.map_err(|trouble| status(&trouble))?;
         let calls = self.0.clone();
         let pages = stream::try_unfold((Some(first), walk), move |(page, walk)| {
-            let calls = calls.clone();
+            let (calls, asker) = (calls.clone(), asker.clone());
             async move {
                 let (page, walk) = match page {
                     Some(page) => (page, walk),
                     None if walk.open.is_empty() => return Ok(None),
                     None => {
-                        let (page, walk) = calls.blocking(move |cache| walk.page(cache)).await?;
+                        let (page, walk) = calls.blocking(&asker, move |cache| walk.page(cache)).await?;
                         (page.map_err(|trouble| status(&trouble))?, walk)
                     }
                 };

@@ -2,26 +2,28 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 
 use super::counters::Counters;
 use super::event::{Event, Events};
-use super::guard::Guard;
+use super::guard::{Caller, Guard};
 use super::limits::Buckets;
+use super::link::{Link, Pools};
+use super::places::{Place, Places};
+use super::tls::Tls;
 
 /// How long a client may take to begin to speak: TLS, then the preface of HTTP/2.
 const BEGINNING: Duration = Duration::from_secs(10);
@@ -32,15 +34,22 @@ const SEND_BUFFER: usize = 128 << 10;
 /// The bytes that every HTTP/2 connection begins with (RFC 9113, 3.4).
 const PREFACE: usize = 24;
 
-/// The certificates that are in force.
-pub(super) type Certificates = Arc<RwLock<Arc<ServerConfig>>>;
+/// How often a connection is asked whether its client takes what it asked for.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How long a client that is cut off has to hear of it.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Why a connection ends that others need the place of.
+const MAKES_ROOM: &str = "others need its place, and its address has many or it was idle";
 
 /// The side of the server that clients connect to.
 pub(super) struct Door {
     pub(super) guard: Arc<Guard>,
     pub(super) buckets: Buckets,
-    pub(super) certificates: Option<Certificates>,
-    pub(super) places: Arc<Semaphore>,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) pools: Arc<Pools>,
+    pub(super) places: Arc<Places>,
     pub(super) max_streams: u32,
     pub(super) counters: Arc<Counters>,
     pub(super) events: Events,
@@ -87,9 +96,10 @@ impl Door {
         stop: watch::Receiver<bool>,
     ) {
         let peer = peer.ip().to_canonical();
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => drop(open.spawn(Arc::clone(self).connection(stream, peer, stop, place))),
-            Err(_) => self.refuse(peer, "there are too many connections".to_owned()),
+        let link = self.pools.link(peer);
+        match self.places.enter(&link, Instant::now()) {
+            Some(place) => drop(open.spawn(Arc::clone(self).connection(stream, peer, link, stop, place))),
+            None => self.refuse(peer, "there are too many connections".to_owned()),
         }
     }
 
@@ -97,30 +107,34 @@ impl Door {
         self: Arc<Self>,
         stream: TcpStream,
         peer: IpAddr,
+        link: Arc<Link>,
         stop: watch::Receiver<bool>,
-        _place: OwnedSemaphorePermit,
+        _place: Place,
     ) {
         let _counted = Counted::new(Arc::clone(&self.counters));
         let _ = stream.set_nodelay(true);
-        let certificates = self.certificates.as_ref();
-        let config = certificates.map(|config| Arc::clone(&config.read().unwrap_or_else(PoisonError::into_inner)));
-        match config {
-            None => self.speak(stream, peer, stop).await,
-            Some(config) => match timeout(BEGINNING, TlsAcceptor::from(config).accept(stream)).await {
-                Ok(Ok(stream)) => self.speak(stream, peer, stop).await,
-                Ok(Err(error)) => self.refuse(peer, format!("no TLS: {error}")),
-                Err(_) => self.refuse(peer, "no TLS came for ten seconds".to_owned()),
-            },
+        let Some(tls) = &self.tls else { return self.speak(stream, peer, &link, stop).await };
+        let Some(config) = tls.config() else {
+            return self.refuse(peer, "nobody signs clients' certificates at present".to_owned());
+        };
+        let accepted = tokio::select! {
+            accepted = timeout(BEGINNING, TlsAcceptor::from(config).accept(stream)) => accepted,
+            () = link.evicted() => return self.close(peer, MAKES_ROOM),
+        };
+        match accepted {
+            Ok(Ok(stream)) => self.speak(stream, peer, &link, stop).await,
+            Ok(Err(error)) => self.refuse(peer, format!("no TLS: {error}")),
+            Err(_) => self.refuse(peer, "no TLS came for ten seconds".to_owned()),
         }
     }
 
-    async fn speak<S>(&self, stream: S, peer: IpAddr, mut stop: watch::Receiver<bool>)
+    async fn speak<S>(&self, stream: S, peer: IpAddr, link: &Arc<Link>, mut stop: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let bucket = self.buckets.of(peer);
+        let caller = Caller { address: peer, link: Arc::clone(link), bucket: self.buckets.of(link.peer) };
         let guard = Arc::clone(&self.guard);
-        let service = service_fn(move |request| Arc::clone(&guard).answer(peer, bucket.clone(), request));
+        let service = service_fn(move |request| Arc::clone(&guard).answer(caller.clone(), request));
         let read = Arc::new(AtomicUsize::new(0));
         let mut http = http2::Builder::new(TokioExecutor::new());
         http.timer(TokioTimer::new())
@@ -144,15 +158,39 @@ impl Door {
         tokio::select! {
             _ = connection.as_mut() => return,
             () = silent => return self.refuse(peer, "no HTTP/2 came for ten seconds".to_owned()),
+            why = unwanted(link) => {
+                self.close(peer, why);
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(FAREWELL, connection).await;
+                return;
+            }
             () = stopped => {}
         }
         connection.as_mut().graceful_shutdown();
         let _ = connection.await;
     }
 
+    fn close(&self, peer: IpAddr, why: &str) {
+        self.counters.closed();
+        (self.events)(Event::Closed { peer, message: why.to_owned() });
+    }
+
     fn refuse(&self, peer: IpAddr, message: String) {
         self.counters.refused();
         (self.events)(Event::Refused { peer, message });
+    }
+}
+
+/// Waits until a connection has to be closed, and says why.
+async fn unwanted(link: &Link) -> &'static str {
+    let slow = async {
+        while !link.is_too_slow(Instant::now()) {
+            sleep(EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = slow => "it does not take what it asked for",
+        () = link.evicted() => MAKES_ROOM,
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) struct Counters {
     blobs: [AtomicU64; 2],
     corrupt: AtomicU64,
     refused: AtomicU64,
+    closed: AtomicU64,
     connections: AtomicU64,
     /// Requests by method and status.
     requests: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
@@ -59,6 +60,10 @@ impl Counters {
 
     pub(super) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn closed(&self) {
+        self.closed.fetch_add(1, Relaxed);
     }
 
     pub(super) fn connected(&self) {
@@ -96,6 +101,8 @@ impl Counters {
         page.sample("connections", "", self.connections());
         page.family("refused_connections_total", "counter", "Connections that came to nothing.");
         page.sample("refused_connections_total", "", self.refused.load(Relaxed));
+        page.family("closed_connections_total", "counter", "Connections that were cut off: slow, or to make room.");
+        page.sample("closed_connections_total", "", self.closed.load(Relaxed));
         page.family("corrupt_objects_total", "counter", "Objects whose content was not what their name says.");
         page.sample("corrupt_objects_total", "", self.corrupt.load(Relaxed));
         for (name, help, [misses, hits]) in [

@@ -62,6 +62,20 @@ pub enum Event {
         /// Why, without anything of its content.
         message: String,
     },
+    /// There is nothing any more in a file by which clients are let in: the tokens, or who signs certificates. Nobody is
+    /// let in until there is.
+    Revoked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A connection was closed though its client did not want that: it took an answer too slowly, or it had to make room
+    /// for others.
+    Closed {
+        /// Whose.
+        peer: IpAddr,
+        /// Why.
+        message: String,
+    },
     /// A connection came to nothing: no TLS, or too many connections.
     Refused {
         /// Whose.
@@ -126,6 +140,10 @@ impl fmt::Display for Event {
             Self::ReloadFailed { path, message } => {
                 write!(f, "cannot use {}: {message}; what was read before stays in force", path.display())
             }
+            Self::Revoked { path } => {
+                write!(f, "{} has nothing left that lets a client in: all are refused until it has", path.display())
+            }
+            Self::Closed { peer, message } => write!(f, "{peer} was cut off: {message}"),
             Self::Refused { peer, message } => write!(f, "{peer} was refused: {message}"),
             Self::Draining { connections } => write!(f, "draining: {connections} connections are open"),
             Self::Stopped { cut_off: 0 } => f.write_str("stopped"),

@@ -5,13 +5,12 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
@@ -19,75 +18,81 @@ use tower::ServiceExt as _;
 
 use super::calls::{Held, Subject};
 use super::counters::Counters;
+use crate::cas::digest::Hash;
 use super::event::{Access, Event, Events};
 use super::limits::Bucket;
+use super::link::{Asker, Link};
+use super::sending::{Answer, Coming, Sending};
 use super::tokens::Tokens;
-
-/// The most bytes of an answer that are handed over at once.
-const FRAME: usize = 64 << 10;
-
-/// How long a request waits for its turn where very many are answered.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What all connections share.
 pub(super) struct Guard {
     routes: Routes,
     tokens: Option<Arc<Tokens>>,
-    turns: Arc<Semaphore>,
     counters: Arc<Counters>,
     events: Events,
 }
 
+/// Whose connection a request came by.
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub(super) address: IpAddr,
+    pub(super) link: Arc<Link>,
+    pub(super) bucket: Option<Arc<Bucket>>,
+}
+
 impl Guard {
-    pub(super) fn new(
-        routes: Routes,
-        tokens: Option<Arc<Tokens>>,
-        at_once: usize,
-        counters: Arc<Counters>,
-        events: Events,
-    ) -> Self {
-        Self { routes, tokens, turns: Arc::new(Semaphore::new(at_once)), counters, events }
+    pub(super) fn new(routes: Routes, tokens: Option<Arc<Tokens>>, counters: Arc<Counters>, events: Events) -> Self {
+        Self { routes, tokens, counters, events }
     }
 
     /// Answers a request.
     pub(super) async fn answer(
         self: Arc<Self>,
-        peer: IpAddr,
-        bucket: Option<Arc<Bucket>>,
+        caller: Caller,
         request: Request<Incoming>,
     ) -> Result<Response<Watched>, Infallible> {
         let began = Instant::now();
         let subject = Subject::default();
         let path = request.uri().path().chars().take(200).collect();
-        let mut told =
-            Told { guard: Arc::clone(&self), peer, path, subject, began, code: None, bytes: 0, held: Vec::new() };
-        let answer = match self.admit(&request, bucket).await {
-            Ok(turn) => {
-                told.held.push(Holding::Turn(turn));
-                let mut request = request.map(Body::new);
+        let peer = caller.address;
+        let mut told = Told { guard: Arc::clone(&self), peer, path, subject, began, code: None, bytes: 0 };
+        let token = self.token(&request);
+        let asker = Asker { link: Arc::clone(&caller.link), token: token.as_ref().ok().copied().flatten() };
+        let answer = Answer::new(asker.clone());
+        let response = match self.admit(token.map(drop), caller.bucket, &asker, &answer).await {
+            Ok(()) => {
+                let mut request = request.map(|body| Body::new(Coming::new(body, Arc::clone(&answer))));
                 request.extensions_mut().insert(told.subject.clone());
-                let Ok(answer) = self.routes.clone().oneshot(request).await;
-                if is_too_large(answer.headers()) { too_large().into_http() } else { answer }
+                request.extensions_mut().insert(asker);
+                let Ok(response) = self.routes.clone().oneshot(request).await;
+                if is_too_large(response.headers()) { too_large().into_http() } else { response }
             }
             Err(status) => status.into_http(),
         };
-        told.code = code(answer.headers());
-        if let Some(held) = answer.extensions().get::<Held>() {
-            told.held.push(Holding::Memory(Arc::clone(held)));
-        }
-        let (parts, body) = answer.into_parts();
-        Ok(Response::from_parts(parts, Watched { body, rest: Bytes::new(), told }))
+        told.code = code(response.headers());
+        let (mut parts, body) = response.into_parts();
+        let held = parts.extensions.remove::<Held>();
+        caller.link.watch(&answer);
+        let sending = Sending::new(body, answer, held);
+        Ok(Response::from_parts(parts, Watched { sending, told }))
+    }
+
+    /// The digest of a request's token, where there have to be tokens.
+    fn token(&self, request: &Request<Incoming>) -> Result<Option<Hash>, Status> {
+        // Whoever looks after the server has to know whether it lives, and no more than that.
+        let asked = self.tokens.as_ref().filter(|_| !request.uri().path().starts_with("/grpc.health.v1."));
+        asked.map(|tokens| tokens.check(request.headers())).transpose()
     }
 
     async fn admit(
         &self,
-        request: &Request<Incoming>,
+        known: Result<(), Status>,
         bucket: Option<Arc<Bucket>>,
-    ) -> Result<OwnedSemaphorePermit, Status> {
-        // Whoever looks after the server has to know whether it lives, and no more than that.
-        if let Some(tokens) = self.tokens.as_ref().filter(|_| !request.uri().path().starts_with("/grpc.health.v1.")) {
-            tokens.check(request.headers())?;
-        }
+        asker: &Asker,
+        answer: &Answer,
+    ) -> Result<(), Status> {
+        known?;
         if let Some(bucket) = bucket {
             match bucket.take(Instant::now()) {
                 Some(wait) if wait.is_zero() => {}
@@ -95,10 +100,8 @@ impl Guard {
                 None => return Err(Status::resource_exhausted("too many requests a second; ask more slowly")),
             }
         }
-        match tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await {
-            Ok(turn) => turn.map_err(|_| Status::unavailable("the server ends")),
-            Err(_) => Err(Status::unavailable("too many requests at once; try again")),
-        }
+        answer.hold(asker.turn().await?);
+        Ok(())
     }
 }
 
@@ -116,17 +119,9 @@ fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
-/// What a request keeps until its answer is sent.
-#[expect(dead_code, reason = "they are kept to be dropped")]
-enum Holding {
-    Turn(OwnedSemaphorePermit),
-    Memory(Held),
-}
-
-/// An answer on its way out: cut into frames of bounded size, and told of at its end.
+/// An answer on its way out, told of at its end.
 pub(super) struct Watched {
-    body: Body,
-    rest: Bytes,
+    sending: Sending,
     told: Told,
 }
 
@@ -139,7 +134,6 @@ struct Told {
     began: Instant,
     code: Option<Code>,
     bytes: u64,
-    held: Vec<Holding>,
 }
 
 impl http_body::Body for Watched {
@@ -147,32 +141,22 @@ impl http_body::Body for Watched {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.rest = data,
-                    Err(other) => {
-                        if let Some(code) = other.trailers_ref().and_then(code) {
-                            self.told.code = Some(code);
-                        }
-                        return Poll::Ready(Some(Ok(other)));
-                    }
-                },
-                Some(Err(status)) => {
-                    self.told.code = Some(status.code());
-                    return Poll::Ready(Some(Err(status)));
+        let polled = ready!(self.sending.poll_frame(context));
+        match &polled {
+            Some(Ok(frame)) => {
+                self.told.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if let Some(code) = frame.trailers_ref().and_then(code) {
+                    self.told.code = Some(code);
                 }
-                None => return Poll::Ready(None),
             }
+            Some(Err(status)) => self.told.code = Some(status.code()),
+            None => {}
         }
-        let length = self.rest.len().min(FRAME);
-        let data = self.rest.split_to(length);
-        self.told.bytes += data.len() as u64;
-        Poll::Ready(Some(Ok(Frame::data(data))))
+        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.sending.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,9 +1,10 @@
 //! How much one server does at once.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+use super::shares::PeerKey;
 
 /// How long a request that comes too soon is made to wait at most, before it is refused.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,7 +40,7 @@ impl Bucket {
 #[derive(Debug)]
 pub(super) struct Buckets {
     rate: Option<u32>,
-    known: Mutex<HashMap<IpAddr, Weak<Bucket>>>,
+    known: Mutex<HashMap<PeerKey, Weak<Bucket>>>,
 }
 
 impl Buckets {
@@ -48,7 +49,7 @@ impl Buckets {
         Self { rate: (rate > 0).then_some(rate), known: Mutex::default() }
     }
 
-    pub(super) fn of(&self, peer: IpAddr) -> Option<Arc<Bucket>> {
+    pub(super) fn of(&self, peer: PeerKey) -> Option<Arc<Bucket>> {
         let rate = self.rate?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = known.get(&peer).and_then(Weak::upgrade) {
@@ -79,11 +80,12 @@ mod tests {
     #[test]
     fn addresses_have_their_own_and_share_it_among_connections() {
         let buckets = Buckets::new(1);
-        let (one, two) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
+        let of = |last| PeerKey::of([127, 0, 0, last].into());
+        let (one, two) = (of(1), of(2));
         let held = buckets.of(one).unwrap();
         assert!(Arc::ptr_eq(&held, &buckets.of(one).unwrap()));
         drop(buckets.of(two));
-        drop(buckets.of([127, 0, 0, 3].into()));
+        drop(buckets.of(of(3)));
         assert!(buckets.known.lock().unwrap().len() <= 2);
         assert!(Buckets::new(0).of(one).is_none());
     }

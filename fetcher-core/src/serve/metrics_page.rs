@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -12,10 +12,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::counters::Counters;
+use super::link::Pools;
+use super::places::Places;
 
 /// How many look at once.
 const CONNECTIONS: usize = 16;
@@ -24,14 +25,15 @@ const CONNECTIONS: usize = 16;
 const LIFE: Duration = Duration::from_secs(60);
 
 /// Serves the page until the runtime ends.
-pub(super) async fn serve(listener: TcpListener, counters: Arc<Counters>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+pub(super) async fn serve(listener: TcpListener, counters: Arc<Counters>, pools: Arc<Pools>) {
+    let places = Places::new(CONNECTIONS);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             sleep(Duration::from_millis(50)).await;
             continue;
         };
+        let link = pools.link(peer.ip());
+        let Some(place) = places.enter(&link, Instant::now()) else { continue };
         let counters = Arc::clone(&counters);
         tokio::spawn(async move {
             let service = service_fn(move |request| {
@@ -40,7 +42,11 @@ pub(super) async fn serve(listener: TcpListener, counters: Arc<Counters>) {
             });
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
-            let _ = timeout(LIFE, http.serve_connection(TokioIo::new(stream), service)).await;
+            let connection = timeout(LIFE, http.serve_connection(TokioIo::new(stream), service));
+            tokio::select! {
+                _ = connection => {}
+                () = link.evicted() => {}
+            }
             drop(place);
         });
     }

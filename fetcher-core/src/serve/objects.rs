@@ -6,11 +6,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{Advice, FileType, Stat};
 use rustix::io::{ReadWriteFlags, preadv2};
 use sha2::{Digest as _, Sha256};
+
+use crate::file_state::FileState;
 
 use super::event::{Event, Events};
 use super::seen::Seen;
@@ -21,7 +23,7 @@ use crate::cas::rooted_dir::RootedDir;
 /// and protobuf put before it, it is 64 KiB: one frame's worth.
 pub(super) const PIECE: usize = (64 << 10) - 16;
 
-/// How many objects' states are remembered; each takes about 100 bytes.
+/// How many objects' states are remembered; each takes about 140 bytes.
 const STATES: usize = 160_000;
 
 /// How old an object gets before its time is set anew. casd expires what was not used for longest, by that time.
@@ -48,19 +50,27 @@ pub(super) enum Content {
     File(Arc<File>),
 }
 
-/// By what a file is known to be the same that was read before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct State {
-    inode: u64,
-    size: u64,
-    changed: (i64, i64),
+/// An object's file at the moment at which it was looked at.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    state: FileState,
+    /// Whether the file cannot change without its state telling of it.
+    settled: bool,
+}
+
+/// What was found when a file was read through.
+#[derive(Debug, Clone, Copy)]
+struct Verdict {
+    state: FileState,
+    whole: bool,
+    settled: bool,
 }
 
 /// `cas/objects`.
 pub(super) struct Objects {
     root: RootedDir,
     /// Which states of which objects were read, and whether they were whole.
-    states: Seen<Hash, (State, bool)>,
+    states: Seen<Hash, Verdict>,
     hashing: [Mutex<()>; HASHING],
     events: Events,
 }
@@ -80,13 +90,13 @@ impl Objects {
         if object.size <= PIECE as u64 {
             return self.whole(object).map(Content::Memory);
         }
-        let (file, state) = self.file(object)?;
-        match self.known(object, state) {
+        let (file, look) = self.file(object)?;
+        match self.known(object, look) {
             Some(true) => {}
             Some(false) => return Err(Trouble::Missing),
-            None => self.read_through(object, &file, state)?,
+            None => self.read_through(object, &file, look)?,
         }
-        self.keep(object, state);
+        self.keep(object, look);
         Ok(Content::File(Arc::new(file)))
     }
 
@@ -94,8 +104,8 @@ impl Objects {
     /// not possible, and [`Self::open`] has to be asked.
     pub(super) fn open_now(&self, object: Object) -> Option<Content> {
         let file = self.root.file_now(&object.hash.path())?;
-        let state = State::of(&rustix::fs::fstat(&file).ok()?);
-        if self.known(object, state) != Some(true) || state.size != object.size || state.is_old() {
+        let look = Look::at(&rustix::fs::fstat(&file).ok()?);
+        if self.known(object, look) != Some(true) || look.state.size != object.size || look.is_old() {
             return None;
         }
         let file = File::from(file);
@@ -112,8 +122,8 @@ impl Objects {
         if object.size == 0 {
             return if object == Object::of(b"") { Ok(Vec::new()) } else { Err(Trouble::Missing) };
         }
-        let (mut file, state) = self.file(object)?;
-        let known = self.known(object, state);
+        let (mut file, look) = self.file(object)?;
+        let known = self.known(object, look);
         if known == Some(false) {
             return Err(Trouble::Missing);
         }
@@ -123,9 +133,9 @@ impl Objects {
             return Err(self.unreadable(object, error));
         }
         if known.is_none() {
-            self.judge(object, state, Hash::of(&content))?;
+            self.judge(object, look, Hash::of(&content))?;
         }
-        self.keep(object, state);
+        self.keep(object, look);
         Ok(content)
     }
 
@@ -136,54 +146,60 @@ impl Objects {
             return self.whole(object).map(drop);
         }
         let stat = self.root.stat(&object.hash.path()).map_err(|error| self.unreadable(object, error))?;
-        let state = self.right(object, &stat)?;
-        match self.known(object, state) {
+        let look = self.right(object, &stat)?;
+        match self.known(object, look) {
             Some(false) => return Err(Trouble::Missing),
             None if Instant::now() < until => return self.open(object).map(drop),
             Some(true) | None => {}
         }
-        self.keep(object, state);
+        self.keep(object, look);
         Ok(())
     }
 
-    fn file(&self, object: Object) -> Result<(File, State), Trouble> {
+    fn file(&self, object: Object) -> Result<(File, Look), Trouble> {
         let found: io::Result<(OwnedFd, Stat)> = self.root.file(&object.hash.path()).and_then(|file| {
             let stat = rustix::fs::fstat(&file)?;
             Ok((file, stat))
         });
         let (file, stat) = found.map_err(|error| self.unreadable(object, error))?;
-        let state = self.right(object, &stat)?;
-        Ok((file.into(), state))
+        let look = self.right(object, &stat)?;
+        Ok((file.into(), look))
     }
 
     /// The state of a file that has the right kind and size.
-    fn right(&self, object: Object, stat: &Stat) -> Result<State, Trouble> {
-        let state = State::of(stat);
+    fn right(&self, object: Object, stat: &Stat) -> Result<Look, Trouble> {
+        let look = Look::at(stat);
         if !FileType::from_raw_mode(stat.st_mode).is_file() {
             return Err(Trouble::Missing);
         }
-        if state.size == object.size {
-            return Ok(state);
+        if look.state.size == object.size {
+            return Ok(look);
         }
         // Who asks with a wrong size is wrong himself, as a rule: so it is told only where the file is wrong too.
-        let real = Object { hash: object.hash, size: state.size };
-        if self.known(real, state).is_none()
-            && let Ok((file, state)) = self.file(real)
+        let real = Object { hash: object.hash, size: look.state.size };
+        if self.known(real, look).is_none()
+            && let Ok((file, look)) = self.file(real)
         {
-            let _ = self.read_through(real, &file, state);
+            let _ = self.read_through(real, &file, look);
         }
         Err(Trouble::Missing)
     }
 
-    fn known(&self, object: Object, state: State) -> Option<bool> {
-        self.states.get(&object.hash).filter(|(known, _)| *known == state).map(|(_, whole)| whole)
+    /// Whether a file in this state is known to be whole, or not to be. What was read of a file so soon after its last
+    /// change that a further one might not show is not known.
+    fn known(&self, object: Object, look: Look) -> Option<bool> {
+        self.verdict(object, look).filter(|verdict| verdict.settled).map(|verdict| verdict.whole)
+    }
+
+    fn verdict(&self, object: Object, look: Look) -> Option<Verdict> {
+        self.states.get(&object.hash).filter(|verdict| verdict.state == look.state)
     }
 
     /// Reads all of a large object, one thread at a time for the same one.
-    fn read_through(&self, object: Object, file: &File, state: State) -> Result<(), Trouble> {
+    fn read_through(&self, object: Object, file: &File, look: Look) -> Result<(), Trouble> {
         let turn = usize::from(object.hash.first_byte()) % HASHING;
         let _turn = self.hashing[turn].lock().unwrap_or_else(PoisonError::into_inner);
-        match self.known(object, state) {
+        match self.known(object, look) {
             Some(true) => return Ok(()),
             Some(false) => return Err(Trouble::Missing),
             None => {}
@@ -203,16 +219,20 @@ impl Objects {
                 Err(error) => return Err(self.unreadable(object, error)),
             }
         }
-        self.judge(object, state, Hash::finish(hasher))
+        self.judge(object, look, Hash::finish(hasher))
     }
 
-    fn judge(&self, object: Object, state: State, found: Hash) -> Result<(), Trouble> {
+    fn judge(&self, object: Object, look: Look, found: Hash) -> Result<(), Trouble> {
         let whole = found == object.hash;
-        self.states.insert(object.hash, (state, whole), 1);
+        let told = self.verdict(object, look).is_some_and(|verdict| !verdict.whole);
+        let Look { state, settled } = look;
+        self.states.insert(object.hash, Verdict { state, whole, settled }, 1);
         if whole {
             return Ok(());
         }
-        (self.events)(Event::Corrupt { path: self.root.path().join(object.hash.path()), size: state.size });
+        if !told {
+            (self.events)(Event::Corrupt { path: self.root.path().join(object.hash.path()), size: state.size });
+        }
         Err(Trouble::Missing)
     }
 
@@ -230,40 +250,45 @@ impl Objects {
         }
     }
 
-    /// Keeps an object from expiring, where this user may do that.
-    fn keep(&self, object: Object, state: State) {
-        if !state.is_old() {
+    /// Keeps an object from expiring, where this user may do that. The new time is a change like any other; so that it
+    /// costs no reading, what was known of the file is known of it after that too. It is looked at right before and
+    /// right after: a change by somebody else shows in the one, or in any later look.
+    fn keep(&self, object: Object, look: Look) {
+        if !look.is_old() {
             return;
         }
         let name = object.hash.path();
+        let now = || self.root.stat(&name).map(|stat| Look::at(&stat));
+        let known = now().is_ok_and(|before| self.known(object, before) == Some(true) && before.state == look.state);
         if self.root.touch(&name).is_ok()
-            && self.known(object, state) == Some(true)
-            && let Ok(now) = self.root.stat(&name).map(|stat| State::of(&stat))
-            && (now.inode, now.size) == (state.inode, state.size)
+            && known
+            && let Ok(Look { state, .. }) = now()
+            && (state.inode, state.size) == (look.state.inode, look.state.size)
         {
-            self.states.insert(object.hash, (now, true), 1);
+            self.states.insert(object.hash, Verdict { state, whole: true, settled: true }, 1);
         }
     }
 }
 
-impl State {
+impl Look {
     #[expect(
         clippy::unnecessary_cast,
         clippy::cast_sign_loss,
         clippy::cast_possible_wrap,
         reason = "the fields have other types on other machines"
     )]
-    fn of(stat: &Stat) -> Self {
-        Self {
+    fn at(stat: &Stat) -> Self {
+        let state = FileState {
             inode: stat.st_ino as u64,
             size: stat.st_size as u64,
-            changed: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-        }
+            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+        };
+        Self { state, settled: state.is_settled(SystemTime::now()) }
     }
 
     /// Whether it is time to set the file's time anew.
     fn is_old(self) -> bool {
-        let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(self.changed.0).unwrap_or(0));
-        SystemTime::now().duration_since(changed).is_ok_and(|age| age >= TOUCH_AFTER)
+        self.state.age(SystemTime::now()).is_some_and(|age| age >= TOUCH_AFTER)
     }
 }

@@ -1,90 +1,118 @@
 //! Files that are read again when they change: tokens and certificates.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use crate::config::ServeTls;
+use crate::file_state::FileState;
 
-use super::connections::Certificates;
 use super::error::ServeError;
 use super::event::{Event, Events};
-use super::tls;
+use super::tls::Tls;
 use super::tokens::Tokens;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// By what a changed file is known.
-type Stamp = Option<(u64, u64, i64, i64)>;
-
-fn stamp(path: &Path) -> Stamp {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec()))
+/// What came of reading files again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// It is what it was.
+    Same,
+    /// What is in them is in force now.
+    New,
+    /// Nobody could be let in by what is in them. It is not in force yet: they may just be being written.
+    Empty,
+    /// Nobody is let in any more.
+    Revoked,
 }
 
 /// The files, and what is made from them.
 pub(super) struct Reload {
     pub(super) tokens: Option<Arc<Tokens>>,
-    pub(super) tls: Option<(ServeTls, Certificates)>,
+    pub(super) tls: Option<Arc<Tls>>,
     pub(super) events: Events,
 }
 
 impl Reload {
-    fn paths(&self) -> Vec<PathBuf> {
-        let tokens = self.tokens.iter().map(|tokens| tokens.path().to_owned());
-        let tls =
-            self.tls.iter().flat_map(|(files, _)| [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()]);
-        tokens.chain(tls.flatten().cloned()).collect()
-    }
-
     /// Looks at the files for ever.
     pub(super) async fn watch(self) {
-        let paths = self.paths();
-        let mut seen: Vec<Stamp> = paths.iter().map(|path| stamp(path)).collect();
-        let this = Arc::new(self);
-        while !paths.is_empty() {
+        let Self { tokens, tls, events } = self;
+        let mut sources = Vec::new();
+        if let Some(tokens) = tokens {
+            let paths = vec![tokens.path().to_owned()];
+            sources.push(Source::new(paths, Box::new(move |before| tokens.read_again(before))));
+        }
+        if let Some(tls) = tls {
+            sources.push(Source::new(tls.paths(), Box::new(move |before| tls.read_again(before))));
+        }
+        while !sources.is_empty() {
             tokio::time::sleep(EVERY).await;
-            let (paths, before, this) = (paths.clone(), seen.clone(), Arc::clone(&this));
+            let events = Arc::clone(&events);
             let looked = tokio::task::spawn_blocking(move || {
-                let now: Vec<Stamp> = paths.iter().map(|path| stamp(path)).collect();
-                let changed = paths.iter().zip(&now).zip(&before).filter(|((_, now), before)| now != before);
-                let changed: Vec<_> = changed.map(|((path, _), _)| path.as_path()).collect();
-                this.again(&changed);
-                now
+                for source in &mut sources {
+                    source.look(&events);
+                }
+                sources
             });
-            if let Ok(now) = looked.await {
-                seen = now;
-            }
+            // The runtime is at its end where this does not come back.
+            let Ok(back) = looked.await else { return };
+            sources = back;
         }
+    }
+}
+
+/// Reads again, told whether there was nothing the last time.
+type Read = Box<dyn Fn(bool) -> Result<Reading, ServeError> + Send>;
+
+/// Files that one thing is made from.
+struct Source {
+    paths: Vec<PathBuf>,
+    read: Read,
+    /// Their states when they were read; none where they have to be read again in any case.
+    seen: Option<Vec<Option<FileState>>>,
+    /// Whether there was nothing in them the last time.
+    empty: bool,
+    /// What could not be used the last time, which is told once.
+    trouble: Option<String>,
+}
+
+impl Source {
+    fn new(paths: Vec<PathBuf>, read: Read) -> Self {
+        // What was written between the first reading and the first look is found by reading once more.
+        Self { paths, read, seen: None, empty: false, trouble: None }
     }
 
-    fn again(&self, changed: &[&Path]) {
-        if let Some(tokens) = &self.tokens
-            && changed.contains(&tokens.path())
-        {
-            self.tell(tokens.path(), tokens.read_again());
+    fn look(&mut self, events: &Events) {
+        let now = SystemTime::now();
+        // Before they are read: what is written later has another state.
+        let states: Vec<_> = self.paths.iter().map(|path| state(path)).collect();
+        if self.seen.as_ref() == Some(&states) {
+            return;
         }
-        if let Some((files, certificates)) = &self.tls
-            && let Some(path) = [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()]
-                .into_iter()
-                .flatten()
-                .find(|path| changed.contains(&path.as_path()))
-        {
-            let read = tls::read(files).map(|config| {
-                *certificates.write().unwrap_or_else(PoisonError::into_inner) = config;
-            });
-            self.tell(path, read);
+        let changed = self.seen.as_ref().and_then(|seen| states.iter().zip(seen).position(|(now, seen)| now != seen));
+        let settled = states.iter().flatten().all(|state| state.is_settled(now));
+        self.seen = settled.then_some(states);
+        let Some(path) = self.paths.get(changed.unwrap_or(0)).cloned() else { return };
+        let read = (self.read)(self.empty);
+        self.empty = matches!(read, Ok(Reading::Empty));
+        if self.empty {
+            self.seen = None;
+        }
+        let trouble = read.as_ref().err().map(ToString::to_string);
+        let told = trouble == self.trouble;
+        self.trouble.clone_from(&trouble);
+        match read {
+            Ok(Reading::Same | Reading::Empty) => {}
+            Ok(Reading::New) => events(Event::Reloaded { path }),
+            Ok(Reading::Revoked) => events(Event::Revoked { path }),
+            Err(_) if told => {}
+            Err(error) => events(Event::ReloadFailed { path, message: error.to_string() }),
         }
     }
+}
 
-    fn tell(&self, path: &Path, done: Result<(), ServeError>) {
-        let path = path.to_owned();
-        (self.events)(match done {
-            Ok(()) => Event::Reloaded { path },
-            Err(error) => Event::ReloadFailed { path, message: error.to_string() },
-        });
-    }
+fn state(path: &Path) -> Option<FileState> {
+    fs::metadata(path).ok().map(|metadata| FileState::of(&metadata))
 }

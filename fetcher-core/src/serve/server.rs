@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use bazel_remote_apis::build::bazel::remote::execution::v2::capabilities_server:
 use bazel_remote_apis::build::bazel::remote::execution::v2::content_addressable_storage_server::ContentAddressableStorageServer;
 use bazel_remote_apis::google::bytestream::byte_stream_server::ByteStreamServer;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
@@ -28,26 +28,26 @@ use super::cache::Cache;
 use super::calls::Calls;
 use super::capabilities::Abilities;
 use super::cas::Storage;
-use super::connections::{Certificates, Door};
+use super::connections::Door;
 use super::counters::Counters;
 use super::error::ServeError;
 use super::event::{Event, Events};
 use super::guard::Guard;
 use super::limits::Buckets;
+use super::link::{Pools, THREADS};
 use super::metrics_page;
+use super::places::Places;
 use super::reload::Reload;
 use super::resource::Instances;
-use super::tls;
+use super::tls::Tls;
 use super::tokens::Tokens;
 
 /// The descriptors of what is served, for reflection; `descriptors/make.py` makes the file.
 const DESCRIPTORS: &[u8] = include_bytes!("descriptors/services.bin");
 
-/// How many requests are answered at once, from all clients together.
-const AT_ONCE: usize = 512;
-
-/// How many threads wait for the disk and compute digests at most.
-const BLOCKING: usize = 32;
+/// How many threads there are for what blocks: what is asked for shares some, and those that read pieces of what is being
+/// sent find others.
+const BLOCKING: usize = THREADS + 32;
 
 /// The services that clients ask for.
 const SERVICES: [&str; 4] = [
@@ -61,7 +61,7 @@ const SERVICES: [&str; 4] = [
 pub struct Server {
     config: ServeConfig,
     cachedir: PathBuf,
-    certificates: Option<Certificates>,
+    tls: Option<Arc<Tls>>,
     tokens: Option<Arc<Tokens>>,
     listener: Option<TcpListener>,
     metrics_listener: Option<TcpListener>,
@@ -78,12 +78,12 @@ impl Server {
         if !cachedir.is_dir() {
             return Err(ServeError::NoCache { path: cachedir.to_owned() });
         }
-        let certificates = config.tls.as_ref().map(tls::read).transpose()?;
+        let tls = config.tls.as_ref().map(Tls::read).transpose()?;
         let tokens = config.access_tokens.as_deref().map(Tokens::read).transpose()?;
         Ok(Self {
             config: config.clone(),
             cachedir: cachedir.to_owned(),
-            certificates: certificates.map(|config| Arc::new(RwLock::new(config))),
+            tls: tls.map(Arc::new),
             tokens: tokens.map(Arc::new),
             listener: None,
             metrics_listener: None,
@@ -150,7 +150,7 @@ impl Server {
         if address.to_canonical().is_loopback() {
             return warnings;
         }
-        let tls = self.certificates.is_some();
+        let tls = self.tls.is_some();
         if !tls && self.tokens.is_some() {
             warnings.push("tokens travel unencrypted to an address that is not loopback; set [serve] tls".to_owned());
         } else if !tls {
@@ -251,23 +251,25 @@ impl Bound {
         let instances = Instances::new(server.config.instance_names.clone());
         let (routes, health) = routes(&Calls::new(cache, instances, Arc::clone(&counters)));
         runtime.block_on(set_health(&health, ServingStatus::Serving));
-        let tls = server.config.tls.clone().zip(server.certificates.clone());
-        runtime.spawn(Reload { tokens: server.tokens.clone(), tls, events: Arc::clone(&events) }.watch());
+        let (tokens, tls) = (server.tokens.clone(), server.tls.clone());
+        runtime.spawn(Reload { tokens, tls, events: Arc::clone(&events) }.watch());
+        let pools = Arc::new(Pools::new());
         if let Some((listener, address)) = metrics.zip(metrics_address) {
-            runtime.spawn(metrics_page::serve(listener, Arc::clone(&counters)));
+            runtime.spawn(metrics_page::serve(listener, Arc::clone(&counters), Arc::clone(&pools)));
             events(Event::MetricsListening { address });
         }
-        let guard = Guard::new(routes, server.tokens, AT_ONCE, Arc::clone(&counters), Arc::clone(&events));
+        let guard = Guard::new(routes, server.tokens, Arc::clone(&counters), Arc::clone(&events));
         let door = Arc::new(Door {
             guard: Arc::new(guard),
             buckets: Buckets::new(server.config.max_requests_per_second),
-            certificates: server.certificates,
-            places: Arc::new(Semaphore::new(server.config.max_connections)),
+            tls: server.tls,
+            pools,
+            places: Places::new(server.config.max_connections),
             max_streams: server.config.max_streams,
             counters,
             events: Arc::clone(&events),
         });
-        let tls = door.certificates.is_some();
+        let tls = door.tls.is_some();
         events(Event::Listening { address, cachedir: server.cachedir, tls });
         let watched = stopped.clone();
         runtime.spawn(async move {

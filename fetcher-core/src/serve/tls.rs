@@ -1,7 +1,8 @@
 //! TLS: the server's certificate, and those of clients.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::{fs, io};
 
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -11,42 +12,119 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use crate::config::ServeTls;
 
+use crate::cas::digest::Hash;
 use super::error::ServeError;
+use super::reload::Reading;
 
-/// Reads the files.
-pub(super) fn read(files: &ServeTls) -> Result<Arc<ServerConfig>, ServeError> {
-    let at = |path: &Path| {
-        let path = path.to_owned();
-        move |message: String| ServeError::Tls { path: path.clone(), message }
-    };
-    let chain = certificates(&files.cert)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| at(&files.key)(error.to_string()))?;
-    let provider = Arc::new(ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| at(&files.cert)(error.to_string()))?;
-    let builder = match &files.client_ca {
-        None => builder.with_no_client_auth(),
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(path)? {
-                roots.add(certificate).map_err(|error| at(path)(error.to_string()))?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(verifier.map_err(|error| at(path)(error.to_string()))?)
-        }
-    };
-    let config = builder.with_single_cert(chain, key).map_err(|error| at(&files.key)(error.to_string()));
-    let mut config = config?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(Arc::new(config))
+/// The files, and what is in force of them.
+pub(super) struct Tls {
+    files: ServeTls,
+    current: RwLock<Current>,
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ServeError> {
-    let error = |message: String| ServeError::Tls { path: path.to_owned(), message };
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|problem| error(problem.to_string()))?;
-    let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(|problem| error(problem.to_string()))?;
-    if certificates.is_empty() {
-        return Err(error("there is no certificate in it".to_owned()));
+struct Current {
+    /// The digest of the files' contents.
+    digest: Hash,
+    /// None where no client's certificate can be good.
+    config: Option<Arc<ServerConfig>>,
+}
+
+impl Tls {
+    pub(super) fn read(files: &ServeTls) -> Result<Self, ServeError> {
+        let contents = Contents::read(files)?;
+        let current = Current { digest: contents.digest(), config: contents.config(files)? };
+        if let (None, Some(path)) = (&current.config, &files.client_ca) {
+            return Err(at(path, "there is no certificate in it"));
+        }
+        Ok(Self { files: files.clone(), current: RwLock::new(current) })
     }
-    Ok(certificates)
+
+    /// What new connections are let in with; none where nobody is.
+    pub(super) fn config(&self) -> Option<Arc<ServerConfig>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).config.clone()
+    }
+
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let ServeTls { cert, key, client_ca } = &self.files;
+        [Some(cert), Some(key), client_ca.as_ref()].into_iter().flatten().cloned().collect()
+    }
+
+    /// Reads the files again. Where those who sign clients' certificates are gone, nobody is let in any more, once that
+    /// was so `before`: who writes the file anew may empty or move it first.
+    pub(super) fn read_again(&self, before: bool) -> Result<Reading, ServeError> {
+        let contents = Contents::read(&self.files)?;
+        let digest = contents.digest();
+        if self.current.read().unwrap_or_else(PoisonError::into_inner).digest == digest {
+            return Ok(Reading::Same);
+        }
+        let config = contents.config(&self.files)?;
+        let reading = match (config.is_none(), before) {
+            (true, false) => return Ok(Reading::Empty),
+            (true, true) => Reading::Revoked,
+            (false, _) => Reading::New,
+        };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Current { digest, config };
+        Ok(reading)
+    }
+}
+
+/// What is in the files.
+struct Contents {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
+}
+
+impl Contents {
+    fn read(files: &ServeTls) -> Result<Self, ServeError> {
+        let read = |path: &PathBuf| fs::read(path).map_err(|problem| at(path, &problem));
+        let client_ca = files.client_ca.as_ref().map(|path| match fs::read(path) {
+            // Nobody's signature is good then.
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read.map_err(|problem| at(path, &problem)),
+        });
+        Ok(Self { cert: read(&files.cert)?, key: read(&files.key)?, client_ca: client_ca.transpose()? })
+    }
+
+    fn digest(&self) -> Hash {
+        let parts = [&self.cert, &self.key, self.client_ca.as_ref().unwrap_or(&Vec::new())].map(|part| Hash::of(part));
+        Hash::of(format!("{parts:?}").as_bytes())
+    }
+
+    /// None where clients have to have certificates that nobody signs.
+    fn config(&self, files: &ServeTls) -> Result<Option<Arc<ServerConfig>>, ServeError> {
+        let chain = certificates(&files.cert, &self.cert)?;
+        if chain.is_empty() {
+            return Err(at(&files.cert, "there is no certificate in it"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| at(&files.key, &error))?;
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+        let builder = builder.map_err(|error| at(&files.cert, &error))?;
+        let builder = match &files.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(path, self.client_ca.as_deref().unwrap_or_default())? {
+                    roots.add(certificate).map_err(|error| at(path, &error))?;
+                }
+                if roots.is_empty() {
+                    return Ok(None);
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                builder.with_client_cert_verifier(verifier.map_err(|error| at(path, &error))?)
+            }
+        };
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| at(&files.key, &error))?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Some(Arc::new(config)))
+    }
+}
+
+fn at(path: &Path, problem: &(impl ToString + ?Sized)) -> ServeError {
+    ServeError::Tls { path: path.to_owned(), message: problem.to_string() }
+}
+
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ServeError> {
+    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| at(path, &error))
 }

@@ -1,6 +1,7 @@
 //! Who may ask: bearer tokens from a file.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -10,6 +11,7 @@ use tonic::Status;
 
 use super::error::ServeError;
 use crate::cas::digest::Hash;
+use super::reload::Reading;
 
 /// The fewest characters of a token: shorter ones are guessed.
 const SHORTEST: usize = 16;
@@ -23,21 +25,37 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub(super) fn read(path: &Path) -> Result<Self, ServeError> {
-        Ok(Self { path: path.to_owned(), good: RwLock::new(digests(path)?) })
+        let good = digests(path)?;
+        if good.is_empty() {
+            let message = "there is no token in it; write one a line".to_owned();
+            return Err(ServeError::Tokens { path: path.to_owned(), message });
+        }
+        Ok(Self { path: path.to_owned(), good: RwLock::new(good) })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn read_again(&self) -> Result<(), ServeError> {
+    /// Reads the file again. One that has no token any more, or is not there any more, revokes them all once it was seen
+    /// to be so `before`: who writes it anew may empty or move it first.
+    pub(super) fn read_again(&self, before: bool) -> Result<Reading, ServeError> {
         let good = digests(&self.path)?;
-        *self.good.write().unwrap_or_else(PoisonError::into_inner) = good;
-        Ok(())
+        let mut known = self.good.write().unwrap_or_else(PoisonError::into_inner);
+        if *known == good {
+            return Ok(Reading::Same);
+        }
+        let reading = match (good.is_empty(), before) {
+            (true, false) => return Ok(Reading::Empty),
+            (true, true) => Reading::Revoked,
+            (false, _) => Reading::New,
+        };
+        *known = good;
+        Ok(reading)
     }
 
-    /// Refuses a request without a good token (RFC 6750, 2.1).
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Status> {
+    /// Refuses a request without a good token (RFC 6750, 2.1), and gives the digest of the one it has.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Hash, Status> {
         let refuse = |why: &str| Err(Status::unauthenticated(why));
         let Some(value) = headers.get(AUTHORIZATION) else {
             return refuse("a token is needed: set auth: access-token for this server");
@@ -45,18 +63,22 @@ impl Tokens {
         let value = value.as_bytes();
         let token = value.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
         let Some((_, token)) = token else { return refuse("the authorization is no bearer token") };
-        if self.good.read().unwrap_or_else(PoisonError::into_inner).contains(&Hash::of(token.trim_ascii())) {
-            Ok(())
+        let token = Hash::of(token.trim_ascii());
+        if self.good.read().unwrap_or_else(PoisonError::into_inner).contains(&token) {
+            Ok(token)
         } else {
             refuse("the token is not known here")
         }
     }
 }
 
-/// One token a line; empty lines, and those that begin with `#`, are not.
+/// One token a line; empty lines, and those that begin with `#`, are not. A file that is not there has none.
 fn digests(path: &Path) -> Result<HashSet<Hash>, ServeError> {
     let error = |message: String| ServeError::Tokens { path: path.to_owned(), message };
-    let text = std::fs::read_to_string(path).map_err(|problem| error(problem.to_string()))?;
+    let text = match std::fs::read_to_string(path) {
+        Err(problem) if problem.kind() == io::ErrorKind::NotFound => String::new(),
+        read => read.map_err(|problem| error(problem.to_string()))?,
+    };
     let mut good = HashSet::new();
     for (number, line) in text.lines().enumerate() {
         let token = line.trim();
@@ -67,9 +89,6 @@ fn digests(path: &Path) -> Result<HashSet<Hash>, ServeError> {
             return Err(error(format!("the token in line {} has fewer than {SHORTEST} characters", number + 1)));
         }
         good.insert(Hash::of(token.as_bytes()));
-    }
-    if good.is_empty() {
-        return Err(error("there is no token in it; write one a line".to_owned()));
     }
     Ok(good)
 }
@@ -98,13 +117,39 @@ mod tests {
         }
         assert!(tokens.check(&HeaderMap::new()).is_err());
         fs::write(&path, "another-token-now\n").unwrap();
-        tokens.read_again().unwrap();
+        assert_eq!(tokens.read_again(false).unwrap(), Reading::New);
+        assert_eq!(tokens.read_again(false).unwrap(), Reading::Same);
         assert!(tokens.check(&headers("Bearer first-token-of-all")).is_err());
-        for bad in ["", "# none\n", "short\n"] {
-            fs::write(&path, bad).unwrap();
-            let told = tokens.read_again().unwrap_err().to_string();
-            assert!(!told.contains("short\n") && told.contains("tokens"), "{told}");
-            assert!(tokens.check(&headers("Bearer another-token-now")).is_ok(), "what was read before stays");
+        fs::write(&path, "short\n").unwrap();
+        let told = tokens.read_again(false).unwrap_err().to_string();
+        assert!(!told.contains("short\n") && told.contains("tokens"), "{told}");
+        assert!(tokens.check(&headers("Bearer another-token-now")).is_ok(), "what was read before stays");
+    }
+
+    #[test]
+    fn a_file_without_tokens_revokes_them_and_lets_nobody_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tokens");
+        let write = |text| fs::write(&path, text).unwrap();
+        assert!(Tokens::read(&path).is_err(), "a server does not begin without");
+        write("");
+        assert!(Tokens::read(&path).is_err());
+        write("the-only-token-of-all\n");
+        let tokens = Tokens::read(&path).unwrap();
+        let good = || tokens.check(&headers("Bearer the-only-token-of-all")).is_ok();
+        for empty in [Some(""), Some("# none\n\n"), None] {
+            match empty {
+                Some(text) => write(text),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            assert_eq!(tokens.read_again(false).unwrap(), Reading::Empty);
+            assert!(good(), "it may be in the middle of being written");
+            assert_eq!(tokens.read_again(true).unwrap(), Reading::Revoked);
+            assert_eq!(tokens.read_again(true).unwrap(), Reading::Same, "and it is told once");
+            assert!(!good() && tokens.check(&HeaderMap::new()).is_err() && tokens.check(&headers("Bearer ")).is_err());
+            write("the-only-token-of-all\n");
+            assert_eq!(tokens.read_again(false).unwrap(), Reading::New);
+            assert!(good());
         }
     }
 }

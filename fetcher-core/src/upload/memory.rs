@@ -1,32 +1,18 @@
 //! What was sent where.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt as _;
+use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::UploadError;
+use crate::file_state::FileState;
 use crate::names::digest;
 use crate::whole::write_whole;
 
 /// The version of the format.
-const VERSION: u32 = 1;
-
-/// What shows that a file is the one that was sent: pages are written whole, so that a new one has a time of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Stamp {
-    pub(super) size: u64,
-    seconds: i64,
-    nanoseconds: i64,
-}
-
-impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        Self { size: metadata.size(), seconds: metadata.mtime(), nanoseconds: metadata.mtime_nsec() }
-    }
-}
+const VERSION: u32 = 2;
 
 /// The files that a server has from here.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,7 +20,7 @@ pub(super) struct Memory {
     version: u32,
     /// The digest of the server's address, which may be a secret.
     server: String,
-    files: BTreeMap<String, Stamp>,
+    files: BTreeMap<String, FileState>,
 }
 
 impl Memory {
@@ -46,12 +32,12 @@ impl Memory {
         known.unwrap_or(Self { version: VERSION, server, files: BTreeMap::new() })
     }
 
-    pub(super) fn has(&self, name: &str, stamp: Stamp) -> bool {
-        self.files.get(name) == Some(&stamp)
+    pub(super) fn has(&self, name: &str, state: FileState) -> bool {
+        self.files.get(name) == Some(&state)
     }
 
-    pub(super) fn note(&mut self, name: &str, stamp: Stamp) {
-        self.files.insert(name.to_owned(), stamp);
+    pub(super) fn note(&mut self, name: &str, state: FileState) {
+        self.files.insert(name.to_owned(), state);
     }
 
     /// Forgets the files that are no longer here.

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use ureq::Agent;
 
-use super::memory::{Memory, Stamp};
+use super::memory::Memory;
 use super::{Upload, UploadError, Uploaded};
+use crate::file_state::FileState;
 use crate::http;
 use crate::links::encoded;
 use crate::secret::{Redactor, Secret};
@@ -21,7 +22,7 @@ struct Page {
     path: PathBuf,
     /// Its path relative to the site, with slashes.
     name: String,
-    stamp: Stamp,
+    state: FileState,
 }
 
 /// Where files are sent to.
@@ -58,7 +59,7 @@ impl<'a> Server<'a> {
         let mut memory = Memory::read(upload.store.directory(), self.url.expose());
         let mut pages = pages(upload.directory)?;
         memory.forget_but(pages.iter().map(|page| page.name.as_str()));
-        pages.retain(|page| !memory.has(&page.name, page.stamp));
+        pages.retain(|page| !memory.has(&page.name, page.state));
         let (mut uploaded, mut refused) = (Uploaded::default(), Vec::new());
         let mut stopped = None;
         for (at, page) in pages.iter().enumerate() {
@@ -69,9 +70,9 @@ impl<'a> Server<'a> {
             }
             match self.put(page, left) {
                 Ok(()) => {
-                    memory.note(&page.name, page.stamp);
+                    memory.note(&page.name, page.state);
                     uploaded.files += 1;
-                    uploaded.bytes += page.stamp.size;
+                    uploaded.bytes += page.state.size;
                 }
                 Err(error @ UploadError::Refused { .. }) if refused.len() + 1 < MOST_REFUSED => refused.push(error),
                 Err(error) => {
@@ -96,7 +97,7 @@ impl<'a> Server<'a> {
         }
         let request = request
             .header("Content-Type", content_type(&page.name))
-            .header("Content-Length", page.stamp.size.to_string())
+            .header("Content-Length", page.state.size.to_string())
             .config()
             .timeout_global(Some(left))
             .build();
@@ -131,8 +132,8 @@ fn pages(site: &Path) -> Result<Vec<Page>, UploadError> {
             if kind.is_dir() {
                 open.push(path);
             } else if kind.is_file() {
-                let stamp = Stamp::of(&entry.metadata().map_err(failed)?);
-                pages.push(Page { path, name, stamp });
+                let state = FileState::of(&entry.metadata().map_err(failed)?);
+                pages.push(Page { path, name, state });
             }
         }
     }

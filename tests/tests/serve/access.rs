@@ -1,11 +1,13 @@
 //! Who may ask `serve`, how it is started, and what it tells of itself.
 
-use std::fs;
+use std::fs::{self, File, FileTimes};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use bazel_remote_apis::build::bazel::remote::asset::v1::FetchBlobRequest;
 use bazel_remote_apis::build::bazel::remote::asset::v1::fetch_client::FetchClient;
@@ -18,7 +20,7 @@ use fetcher_tests::served::Served;
 use fetcher_tests::{bst, installed};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tonic::Code;
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
@@ -133,6 +135,84 @@ async fn health_needs_no_token_and_everything_else_does() {
         }
         assert_eq!(client.fetch_blob(request).await.expect_err("no URI").code(), code, "{token:?}");
     }
+}
+
+/// Asks for nothing until the answer is this one.
+async fn until_answered(channel: &Channel, token: &str, code: Code) {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let mut request = tonic::Request::new(FetchBlobRequest::default());
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("a value"));
+        let answered = FetchClient::new(channel.clone()).fetch_blob(request).await.expect_err("no URI").code();
+        if answered == code {
+            return;
+        }
+        assert!(Instant::now() < until, "{token} gets {answered:?}, not {code:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tokens_file_without_tokens_revokes_them_and_none_is_ever_let_in_without() {
+    let scratch = Scratch::new();
+    let cache = Cachedir::new(scratch.path("served"));
+    scratch.write("tokens", TOKEN);
+    let path = scratch.path("tokens");
+    let fetcher = Fetcher::new(&scratch).config(format!("{}[serve]\naccess-tokens = \"tokens\"\n", Served::CONFIG));
+    let served = Served::start(&fetcher, &[cache.path().to_str().expect("a path")]);
+    let endpoint = Endpoint::from_shared(format!("http://{}", served.address())).expect("an address");
+    let channel = endpoint.connect().await.expect("a connection");
+    until_answered(&channel, TOKEN, Code::InvalidArgument).await;
+    for empty in [Some(""), Some("# nobody for now\n"), None] {
+        match empty {
+            Some(text) => fs::write(&path, text).expect("tokens"),
+            None => fs::remove_file(&path).expect("it was there"),
+        }
+        until_answered(&channel, TOKEN, Code::Unauthenticated).await;
+        let bare = FetchClient::new(channel.clone()).fetch_blob(FetchBlobRequest::default()).await;
+        assert_eq!(bare.expect_err("no token").code(), Code::Unauthenticated);
+        fs::write(&path, TOKEN).expect("tokens");
+        until_answered(&channel, TOKEN, Code::InvalidArgument).await;
+    }
+    assert_eq!(served.of_kind("revoked").len(), 3, "{:?}", served.events());
+    // Others of the same length, in place, the time put back.
+    let other: String = TOKEN.chars().rev().collect();
+    let time = fs::metadata(&path).and_then(|metadata| metadata.modified()).expect("its time");
+    let file = File::options().write(true).open(&path).expect("tokens");
+    file.write_all_at(other.as_bytes(), 0).expect("tokens");
+    file.set_times(FileTimes::new().set_modified(time)).expect("its time");
+    until_answered(&channel, &other, Code::InvalidArgument).await;
+    until_answered(&channel, TOKEN, Code::Unauthenticated).await;
+}
+
+#[tokio::test]
+async fn a_client_ca_without_certificates_lets_nobody_in() {
+    let scratch = Scratch::new();
+    let cache = Cachedir::new(scratch.path("served"));
+    let directory = scratch.path("tls");
+    certificates(&directory, &["server", "client"]);
+    let text =
+        "[serve]\ntls = { cert = \"tls/server.crt\", key = \"tls/server.key\", client-ca = \"tls/clients.crt\" }\n";
+    let read = |name: &str| fs::read(directory.join(name)).expect("a file");
+    fs::write(directory.join("clients.crt"), read("ca.crt")).expect("an authority");
+    let fetcher = Fetcher::new(&scratch).config(format!("{}{text}", Served::CONFIG));
+    let served = Served::start(&fetcher, &["--listen=localhost:0", cache.path().to_str().expect("a path")]);
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(read("ca.crt")))
+        .identity(Identity::from_pem(read("client.crt"), read("client.key")))
+        .domain_name("localhost");
+    let endpoint = Endpoint::from_shared(served.url()).expect("an address").tls_config(tls).expect("TLS");
+    let is_let_in = async || match endpoint.connect().await {
+        Ok(channel) => HealthClient::new(channel).check(HealthCheckRequest::default()).await.is_ok(),
+        Err(_) => false,
+    };
+    assert!(is_let_in().await);
+    fs::write(directory.join("clients.crt"), "").expect("nobody");
+    served.wait_for("revoked");
+    assert!(!is_let_in().await);
+    fs::write(directory.join("clients.crt"), read("ca.crt")).expect("an authority");
+    served.wait_for("reloaded");
+    assert!(is_let_in().await);
 }
 
 #[tokio::test]

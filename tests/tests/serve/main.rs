@@ -3,3 +3,4 @@
 mod access;
 mod clients;
 mod protocol;
+mod shares;

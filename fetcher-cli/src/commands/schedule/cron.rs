@@ -8,7 +8,7 @@ use fetcher_core::Exit;
 
 use super::super::{Context, OK};
 use crate::cli::CronArgs;
-use crate::renewal;
+use crate::{output, renewal};
 
 const BEGIN: &str = "# bst-fetcher: begin (written by `bst-fetcher schedule cron --install`)";
 const END: &str = "# bst-fetcher: end";
@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context, args: &CronArgs) -> io::Result<u8> {
         }
         write(context, &format!("{new}{BEGIN}\n{line}\n{END}\n"))?;
     } else {
-        writeln!(io::stdout(), "{line}")?;
+        writeln!(output::exact(), "{line}")?;
     }
     Ok(OK)
 }

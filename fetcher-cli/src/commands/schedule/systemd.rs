@@ -13,7 +13,7 @@ use fetcher_core::{Config, Environment};
 use super::super::{CONFIGURATION, Context, OK, SOME_FAILED, told};
 use super::serve::{self, ServeUnits};
 use crate::cli::SystemdArgs;
-use crate::{renewal, say};
+use crate::{output, renewal, say};
 
 const MARK: &str = "# Written by `bst-fetcher schedule systemd`.";
 const SERVICE: &str = "bst-fetcher.service";
@@ -43,7 +43,7 @@ pub(super) fn run(context: &Context, args: &SystemdArgs) -> io::Result<u8> {
         [timer(args), service(context, args, &config)]
     };
     if !args.what.install {
-        let mut out = io::stdout().lock();
+        let mut out = output::exact();
         for (name, text) in names.into_iter().zip(units) {
             writeln!(out, "# {}\n{text}", directory.join(name).display())?;
         }
@@ -57,7 +57,7 @@ pub(super) fn run(context: &Context, args: &SystemdArgs) -> io::Result<u8> {
             return Ok(SOME_FAILED);
         }
         fs::write(&path, text)?;
-        writeln!(io::stdout(), "wrote {}", path.display())?;
+        writeln!(output::text(), "wrote {}", path.display())?;
     }
     systemctl(&["daemon-reload"])?;
     systemctl(&["enable", "--now", names[0]])?;
@@ -79,7 +79,7 @@ fn remove(directory: &Path, names: [&str; 2], systemctl: &dyn Fn(&[&str]) -> io:
     let stopped = systemctl(&["disable", "--now", names[0]]);
     for path in there {
         fs::remove_file(path)?;
-        writeln!(io::stdout(), "removed {}", path.display())?;
+        writeln!(output::text(), "removed {}", path.display())?;
     }
     stopped?;
     systemctl(&["daemon-reload"]).map(|_| OK)

@@ -117,6 +117,55 @@ fn what_was_changed_is_missing_and_told_once() {
 }
 
 #[test]
+fn what_was_changed_in_place_is_missing_though_its_time_is_put_back() {
+    let fixture = Fixture::new();
+    let large = vec![7; PIECE * 3 + 1];
+    for content in [&b"small"[..], &large] {
+        let object = fixture.put(content);
+        let path = fixture.path(object);
+        // As fresh as it is, and as it is once it is known for good.
+        for age in [Duration::ZERO, Duration::from_secs(500), Duration::from_secs(100_000)] {
+            let time = SystemTime::now() - age;
+            let open = fs::File::options().write(true).open(&path).unwrap();
+            open.write_all_at(content, 0).unwrap();
+            open.set_times(FileTimes::new().set_modified(time)).unwrap();
+            until_settled(&path);
+            assert!(fixture.cache.open(object).is_ok(), "{age:?}");
+            assert!(fixture.cache.check(object, Instant::now()).is_ok());
+            let before = fs::metadata(&path).unwrap();
+            open.write_all_at(b"x", 1).unwrap();
+            open.set_times(FileTimes::new().set_modified(before.modified().unwrap())).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before.modified().unwrap());
+            assert!(fixture.cache.open_now(object).is_none());
+            assert!(matches!(fixture.cache.open(object), Err(Trouble::Missing)), "{} bytes, {age:?}", content.len());
+            assert!(matches!(fixture.cache.check(object, Instant::now() + READING), Err(Trouble::Missing)));
+        }
+    }
+}
+
+/// Waits until a further change of a file would show.
+fn until_settled(path: &std::path::Path) {
+    let state = crate::file_state::FileState::of(&fs::metadata(path).unwrap());
+    while !state.is_settled(SystemTime::now()) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_new_time_that_the_server_set_costs_no_reading() {
+    let fixture = Fixture::new();
+    let object = fixture.put(&vec![7; PIECE * 3 + 1]);
+    let path = fixture.path(object);
+    let old = SystemTime::now() - Duration::from_secs(100_000);
+    fs::File::options().write(true).open(&path).unwrap().set_times(FileTimes::new().set_modified(old)).unwrap();
+    until_settled(&path);
+    assert!(fixture.cache.open(object).is_ok());
+    assert!(fs::metadata(&path).unwrap().modified().unwrap() > old, "its time was set");
+    // Only what is known to be whole is opened without being read.
+    assert!(fixture.cache.open_now(object).is_some());
+}
+
+#[test]
 fn what_is_cut_short_is_told_and_a_wrong_size_is_the_clients_own_affair() {
     let fixture = Fixture::new();
     let object = fixture.put(b"content");
