@@ -5,6 +5,7 @@ mod explain;
 pub mod host;
 mod housekeeping;
 mod show;
+mod space;
 mod tell;
 mod tools;
 mod workers;
@@ -27,7 +28,7 @@ use crate::environment::Environment;
 use crate::names::RunId;
 use crate::notify::Notifier;
 use crate::report::{BranchReport, Event, Outcome, RunReport};
-use crate::runner::{LocalRunner, Runner, processes};
+use crate::runner::{LocalRunner, Runner, SpaceGuard, processes};
 use crate::secret::Redactor;
 use crate::state::{Current, Lock, LockError, StateError, Store};
 
@@ -210,7 +211,8 @@ impl Fetcher {
         let mut unknown = None;
         match self.space(&store) {
             Err(full) => report.failures.push(full),
-            Ok(()) => {
+            Ok(made) => {
+                report.failures.extend(made);
                 unknown = self.work(selection, &store, temporary.path(), state_dir.as_os_str(), &mut report, events);
             }
         }
@@ -283,13 +285,16 @@ impl Fetcher {
         events: &mut dyn FnMut(Event),
     ) -> Option<String> {
         let local = LocalRunner::new(owner);
-        let runner: &dyn Runner = self.runner.as_deref().unwrap_or(&local);
+        let space = self.free_space();
+        let guard = SpaceGuard::new(self.runner.as_deref().unwrap_or(&local), &space);
+        let runner: &dyn Runner = &guard;
         let all = workers::Workers {
             fetcher: self,
             selection,
             store,
             temporary,
             local: &local,
+            space: &space,
             tools: tools::Tools::new(self, runner, &store.run_directory(&report.run)),
             runner,
             run: &report.run.clone(),
@@ -338,10 +343,11 @@ impl Fetcher {
 
 const TEMPORARY: &str = "bst-fetcher-";
 
-/// Clears away what a killed run left, and tells of it.
+/// Clears away what an earlier run left, and tells of it: a killed one, above all.
 fn clear_killed(store: &Store, owner: &OsStr) -> Option<Diagnosis> {
-    let current = store.current()?;
+    // What it started has ended with it, unless it was too quick for who looked.
     let left = processes::clear_leftovers(owner);
+    let Some(current) = store.current() else { return explain::left_running(left) };
     if current.temporary.is_absolute() && is_ours(&current.temporary) {
         let _ = fs::remove_dir_all(&current.temporary);
     }
@@ -379,7 +385,7 @@ fn made(path: &Path) -> Result<PathBuf, FetcherError> {
 
 fn outcome(report: &RunReport, interrupted: bool) -> Outcome {
     let outcomes = || report.branches.iter().map(|branch| branch.outcome);
-    let blamed = report.failures.iter().any(|failure| failure.kind != Kind::Killed);
+    let blamed = report.failures.iter().any(|failure| failure.kind != Kind::Killed && !explain::is_made_space(failure));
     if interrupted || outcomes().any(|outcome| outcome == Outcome::Interrupted) {
         Outcome::Interrupted
     } else if outcomes().all(Outcome::is_good) {

@@ -285,7 +285,7 @@ impl<'a> Environments<'a> {
                 }
                 Err(EnvironmentError::Failed { step, trouble, output: pip::excerpt(&output) })
             }
-            exit @ (Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled) => {
+            exit @ (Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled | Exit::NoSpace { .. }) => {
                 Err(EnvironmentError::Stopped { step, exit })
             }
         }

@@ -12,6 +12,7 @@ use super::{Fetcher, Selection, explain};
 use crate::bst::conf::has_quota;
 use crate::config::ProjectConfig;
 use crate::diagnosis::Diagnosis;
+use crate::free_space::FreeSpace;
 use crate::git::{Git, GitError};
 use crate::names::{BranchName, ProjectName, RunId, Stage};
 use crate::project::{Branch, Project};
@@ -31,7 +32,10 @@ pub(super) struct Workers<'f> {
     pub(super) selection: &'f Selection,
     pub(super) store: &'f Store,
     pub(super) temporary: &'f Path,
+    /// What runs git and what else is no business of bst's.
     pub(super) local: &'f LocalRunner,
+    pub(super) space: &'f FreeSpace,
+    /// What runs bst, and stops it where space runs short.
     pub(super) runner: &'f dyn Runner,
     pub(super) tools: Tools<'f>,
     pub(super) run: &'f RunId,
@@ -215,6 +219,7 @@ impl<'f> Workers<'f> {
             environment: &self.fetcher.environment,
             cancel: &self.fetcher.cancel,
             timeout: config.timeout,
+            space: Some(self.space),
         };
         let project = Project::new(config, &self.fetcher.config.cache_dir, git)?;
         let project = place.project.get_or_init(|| project);

@@ -9,6 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,28 @@ pub fn clear_leftovers(owner: &OsStr) -> io::Result<usize> {
              look at what they wait for (`ps -o stat,wchan,args -p PID`)"
         ))),
     }
+}
+
+/// Whether a process other than this one and its ancestors names a path, or one below it, among its arguments, or works
+/// in it.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub(crate) fn any_names(path: &Path) -> io::Result<bool> {
+    let all = all_processes(0)?;
+    let spared = ancestors(&all);
+    let needle = path.as_os_str().as_bytes();
+    let names = |id: &i32| {
+        let arguments = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        arguments.windows(needle.len()).any(|window| window == needle)
+            || fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|directory| directory.starts_with(path))
+    };
+    Ok(all
+        .values()
+        .filter(|process| !process.ended)
+        .map(|process| process.id)
+        .filter(|id| !spared.contains(id))
+        .any(|id| names(&id)))
 }
 
 /// Passes the time between two looks where there is no output to take.

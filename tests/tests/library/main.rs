@@ -2,6 +2,7 @@
 
 mod git;
 mod git_checkout;
+mod git_limits;
 mod git_submodules;
 mod git_transports;
 mod layers;
