@@ -71,12 +71,9 @@ fn of_failure(failure: Failure) -> (Kind, Retry, Actor, &'static str) {
             Actor::Host,
             "the server's certificate is not trusted here: install its authority, or mend the certificate",
         ),
-        Failure::DiskFull => (
-            Kind::DiskFull,
-            Retry::No,
-            Actor::Host,
-            "make space on the cache directory's file system, or lower `fetcher.min-free-space`",
-        ),
+        Failure::DiskFull => {
+            (Kind::DiskFull, Retry::No, Actor::Host, "make space for the cache directory, or lower `min-free-space`")
+        }
         Failure::Permission => (
             Kind::Permission,
             Retry::No,

@@ -56,6 +56,17 @@ impl Fetcher {
         }
     }
 
+    /// Removes casd's count of its cache, which it makes anew then. A wrong one is no reason to fail.
+    pub(super) fn forget_disk_usage(&self) {
+        let below = |at: Option<OwnDirectory>, name| at.map_or(Ok(None), |at| at.below(name));
+        let cas = OwnDirectory::open(&self.config.cache_dir)
+            .and_then(|cache| below(cache, "cachedir"))
+            .and_then(|cachedir| below(cachedir, "cas"));
+        if let Ok(Some(cas)) = cas {
+            let _ = cas.remove("disk_usage");
+        }
+    }
+
     /// What is to stay free.
     pub(super) fn free_space(&self) -> FreeSpace {
         let config = &self.config;
@@ -111,9 +122,10 @@ impl Fetcher {
             if self.cancel.is_cancelled() || self.free_space().shortage().is_none() {
                 break;
             }
-            let removed = match is_mirror {
-                true => git::give_up(&parent, &name).map_err(io::Error::other)?,
-                false => parent.remove(&name)?,
+            let removed = if is_mirror {
+                git::give_up(&parent, &name).map_err(io::Error::other)?
+            } else {
+                parent.remove(&name)?
             };
             if removed {
                 given_up.push(parent.path().join(name));

@@ -1,7 +1,6 @@
 //! `jobs` threads that list projects' branches and work on branches, each as soon as it can.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fs;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
@@ -100,7 +99,7 @@ impl<'f> Workers<'f> {
         let quota = config.projects.iter().any(|project| has_quota(&project.buildstream.config));
         if quota {
             // Nothing of ours runs now, so that the next casd counts afresh.
-            let _ = fs::remove_file(config.cache_dir.join("cachedir/cas/disk_usage"));
+            self.fetcher.forget_disk_usage();
         }
         let one_at_a_time = quota.then(Mutex::default);
         let queue = Mutex::new(Queue { tasks: places.iter().map(Task::List).collect(), busy: 0 });

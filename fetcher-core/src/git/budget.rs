@@ -10,6 +10,7 @@ use git2::{ObjectType, Oid, Repository};
 use super::child::Git;
 use super::error::GitError;
 use super::store::Store;
+use crate::free_space::FreeSpace;
 
 /// The most directories inside each other.
 pub(super) const MAX_DEPTH: usize = 200;
@@ -67,7 +68,7 @@ impl<'g> Budget<'g> {
         }
         if self.looked.is_none_or(|looked| now.duration_since(looked) >= LOOK_INTERVAL) {
             self.looked = Some(now);
-            if let Some(shortage) = self.git.space.and_then(crate::FreeSpace::shortage) {
+            if let Some(shortage) = self.git.space.and_then(FreeSpace::shortage) {
                 return Err(GitError::NoSpace(shortage));
             }
         }

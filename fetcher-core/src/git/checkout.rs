@@ -150,10 +150,7 @@ impl<'c> Checkout<'c> {
 
     /// Removes what there is of the working tree.
     fn give_up(&mut self, cancel: &Cancel) -> Result<(), GitError> {
-        let mut go_on = || match cancel.is_cancelled() {
-            true => Err(io::Error::other(GitError::Cancelled)),
-            false => Ok(()),
-        };
+        let mut go_on = || if cancel.is_cancelled() { Err(io::Error::other(GitError::Cancelled)) } else { Ok(()) };
         let Self { top, trash, directory, .. } = self;
         let thrown = trash.throw_all_but(top, |_| false, &mut go_on).and_then(|()| trash.empty(&mut go_on));
         thrown.map_err(|error| GitError::io("remove", &directory.join("tree"), error))

@@ -7,6 +7,8 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
+use tempfile::NamedTempFile;
+
 use super::access::{Remote, local_environment};
 use super::error::{Failure, GitError, classify};
 use super::url::mask;
@@ -82,7 +84,7 @@ impl Git<'_> {
         let failed = |error| GitError::io("write in", directory, error);
         fs::create_dir_all(directory).map_err(failed)?;
         // The runner gives both streams as one; mixed, a warning in the middle of a line would hide a branch.
-        let stdout = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+        let stdout = NamedTempFile::new_in(directory).map_err(failed)?;
         let task = Task {
             action: "list the branches of",
             subject: remote.url().as_str(),
@@ -93,18 +95,7 @@ impl Git<'_> {
             args,
         };
         self.run(task, &Redactor::new(remote.secret()))?;
-        self.written(stdout, remote)
-    }
-
-    /// What a child wrote to its standard output.
-    fn written(&self, stdout: tempfile::NamedTempFile, remote: &Remote) -> Result<String, GitError> {
-        let failed = |error| GitError::io("read", stdout.path(), error);
-        let mut text = Vec::new();
-        stdout.reopen().map_err(failed)?.take(MAX_OUTPUT + 1).read_to_end(&mut text).map_err(failed)?;
-        if text.len() as u64 > MAX_OUTPUT {
-            return Err(too_much("read what git says of", remote.url().as_str()));
-        }
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        text_of(&stdout, remote)
     }
 
     /// Runs `git fetch` in a bare repository.
@@ -133,7 +124,7 @@ impl Git<'_> {
     ) -> Result<String, GitError> {
         let failed = |error| GitError::io("write in", desk, error);
         fs::create_dir_all(desk).map_err(failed)?;
-        let stdout = tempfile::NamedTempFile::new_in(desk).map_err(failed)?;
+        let stdout = NamedTempFile::new_in(desk).map_err(failed)?;
         let task = Task {
             action: "follow",
             subject: remote.url().as_str(),
@@ -144,7 +135,7 @@ impl Git<'_> {
             args: &[&HARMLESS[..], args].concat(),
         };
         self.run(task, &Redactor::new(remote.secret()))?;
-        self.written(stdout, remote)
+        text_of(&stdout, remote)
     }
 
     /// The environment of a git child that asks a repository as the user would. A command of their own for ssh counts;
@@ -278,6 +269,17 @@ impl Git<'_> {
         }
         fs::metadata(stdout).is_ok_and(|found| found.len() > MAX_OUTPUT).then_some(Stop::TooMuch)
     }
+}
+
+/// What a child wrote to its standard output.
+fn text_of(stdout: &NamedTempFile, remote: &Remote) -> Result<String, GitError> {
+    let failed = |error| GitError::io("read", stdout.path(), error);
+    let mut text = Vec::new();
+    stdout.reopen().map_err(failed)?.take(MAX_OUTPUT + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_OUTPUT {
+        return Err(too_much("read what git says of", remote.url().as_str()));
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Why a child is stopped before its end.

@@ -122,8 +122,8 @@ mod tests {
 
     #[test]
     fn there_is_a_limit_to_how_many_there_may_be() {
-        let sections =
-            |count: usize| (0..count).map(|at| format!("[submodule \"{at}\"]\n path = p\n")).collect::<String>();
+        let section = |at: usize| format!("[submodule \"{at}\"]\n path = p\n");
+        let sections = |count: usize| (0..count).map(section).collect::<Vec<_>>().concat();
         assert_eq!(parse(&sections(MAX_MODULES)).unwrap().len(), MAX_MODULES);
         assert!(parse(&sections(MAX_MODULES + 1)).unwrap_err().contains("more than 10000 submodules"));
         assert_eq!(parse(&"[submodule \"a\"]\n".repeat(100_000)).unwrap().len(), 1);

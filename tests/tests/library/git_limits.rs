@@ -25,7 +25,8 @@ fn bomb(repo: &Repo, levels: usize, names: &[String]) -> CommitId {
     let blob = repo.git(&["hash-object", "-w", "project.conf"]);
     let mut inner = tree(repo, &format!("100644 blob {blob}\tfile\n"));
     for _ in 0..levels {
-        inner = tree(repo, &names.iter().map(|name| format!("040000 tree {inner}\t{name}\n")).collect::<String>());
+        let entries: Vec<_> = names.iter().map(|name| format!("040000 tree {inner}\t{name}\n")).collect();
+        inner = tree(repo, &entries.concat());
     }
     let commit = repo.git(&["commit-tree", "-m", "a bomb", &inner]);
     repo.git(&["update-ref", "refs/heads/main", &commit]);
@@ -69,8 +70,8 @@ fn a_gitmodules_of_many_sections_costs_no_time_and_has_a_limit() {
     top.submodule("../sub", "sub", &commit);
     let real = "[submodule \"sub\"]\n path = sub\n url = ../sub\n";
     let write = |count: usize| {
-        let sections = (0..count).map(|at| format!("[submodule \"{at}\"]\n path = {at}\n")).collect::<String>();
-        fs::write(top.path.join(".gitmodules"), sections + real).unwrap();
+        let sections: Vec<_> = (0..count).map(|at| format!("[submodule \"{at}\"]\n path = {at}\n")).collect();
+        fs::write(top.path.join(".gitmodules"), sections.concat() + real).unwrap();
         top.git(&["add", ".gitmodules"]);
         top.git(&["commit", "--quiet", "--message", "sections"]);
     };
@@ -208,9 +209,10 @@ fn links_that_somebody_put_into_a_mirror_or_beside_a_checkout_lead_nowhere() {
     let before = contents(&outside);
     let replace = |name: &str| {
         let path = fixture.path(name);
-        match path.is_dir() {
-            true => fs::remove_dir_all(&path).unwrap(),
-            false => drop(fs::remove_file(&path)),
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap();
+        } else {
+            let _ = fs::remove_file(&path);
         }
         symlink(&outside, path).unwrap();
     };

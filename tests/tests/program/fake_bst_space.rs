@@ -166,10 +166,27 @@ fn links_in_the_place_of_our_directories_lead_nowhere() {
         fetcher.run(&["gc"]).expect(0);
         assert_eq!(contents(&scratch.path("outside")), before, "{name}: {ended}");
     }
-    let _ = fs::remove_dir_all(scratch.path("cache/sources"));
-    symlink(scratch.path("outside"), scratch.path("cache/sources")).expect("a link");
-    fetcher.run(&["gc"]).expect(0);
-    assert_eq!(contents(&scratch.path("outside")), before, "sources");
+    for name in ["cache/sources", "cache/environments", "state/branches"] {
+        let _ = fs::remove_dir_all(scratch.path(name));
+        symlink(scratch.path("outside"), scratch.path(name)).expect("a link");
+        fetcher.run(&["gc"]).expect(0);
+        assert_eq!(contents(&scratch.path("outside")), before, "{name}");
+    }
+}
+
+#[test]
+fn a_directory_that_the_memory_of_a_killed_run_names_elsewhere_is_left_alone() {
+    let scratch = Scratch::new();
+    upstream(&scratch, &[]);
+    let fake = FakeBst::new(&scratch, "");
+    let fetcher = Fetcher::new(&scratch);
+    config(&scratch, &fake, "1M", PROJECT);
+    let file = scratch.write("outside/bst-fetcher-x/file", "precious");
+    let named = file.parent().expect("its directory").display();
+    let run = "20260101T000000.000Z-1";
+    scratch.write("state/current.json", format!(r#"{{ "run": "{run}", "process": 1, "temporary": "{named}" }}"#));
+    let ended = fetcher.run(&["run"]).expect(0);
+    assert!(ended.stderr().contains(run) && file.exists(), "{ended}");
 }
 
 #[test]
