@@ -6,6 +6,7 @@ mod explain;
 pub mod host;
 mod housekeeping;
 mod show;
+mod space;
 mod tell;
 mod tools;
 mod workers;
@@ -27,8 +28,9 @@ use crate::diagnosis::{Diagnosis, Kind};
 use crate::environment::Environment;
 use crate::names::RunId;
 use crate::notify::Notifier;
+use crate::own_directory::OwnDirectory;
 use crate::report::{BranchReport, Event, Outcome, RunReport};
-use crate::runner::{LocalRunner, Runner, processes};
+use crate::runner::{LocalRunner, Runner, SpaceGuard, processes};
 use crate::secret::Redactor;
 use crate::state::{Current, Lock, LockError, StateError, Store};
 
@@ -201,7 +203,7 @@ impl Fetcher {
         let holder = format!("process {process}, since {}", started.strftime("%Y-%m-%d %H:%M:%S UTC"));
         let _lock = Lock::acquire(&state_dir, &holder, selection.lock_wait, &self.cancel)?;
         let store = Store::new(&self.config.state_dir);
-        let killed = clear_killed(&store, state_dir.as_os_str());
+        let killed = self.clear_killed(&store, state_dir.as_os_str());
         let temporary = self.temporary()?;
         store.set_current(&Current { run: run.clone(), process, temporary: temporary.path().to_owned() })?;
         let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
@@ -217,7 +219,8 @@ impl Fetcher {
         let mut unknown = None;
         match self.space(&store) {
             Err(full) => report.failures.push(full),
-            Ok(()) => {
+            Ok(made) => {
+                report.failures.extend(made);
                 unknown =
                     self.work(selection, &store, temporary.path(), state_dir.as_os_str(), &mut report, &mut events);
             }
@@ -295,13 +298,16 @@ impl Fetcher {
         events: &mut GuardedSink<'_>,
     ) -> Option<String> {
         let local = LocalRunner::new(owner);
-        let runner: &dyn Runner = self.runner.as_deref().unwrap_or(&local);
+        let space = self.free_space();
+        let guard = SpaceGuard::new(self.runner.as_deref().unwrap_or(&local), &space);
+        let runner: &dyn Runner = &guard;
         let all = workers::Workers {
             fetcher: self,
             selection,
             store,
             temporary,
             local: &local,
+            space: &space,
             tools: tools::Tools::new(self, runner, &store.run_directory(&report.run)),
             runner,
             run: &report.run.clone(),
@@ -344,31 +350,38 @@ impl Fetcher {
         let _ = store.save(&state);
     }
 
+    /// Clears away what an earlier run left, and tells of it: a killed one, above all.
+    fn clear_killed(&self, store: &Store, owner: &OsStr) -> Option<Diagnosis> {
+        // What it started has ended with it, unless it was too quick for who looked.
+        let left = processes::clear_leftovers(owner);
+        let Some(current) = store.current() else { return explain::left_running(left) };
+        // Only the name is taken from the file, for more than this program may write it.
+        let name = current.temporary.file_name().filter(|_| is_ours(&current.temporary));
+        if let (Some(name), Ok(Some(parent))) = (name, OwnDirectory::open(&self.temporary_parent())) {
+            let _ = parent.remove(name);
+        }
+        store.clear_current();
+        if let Ok(Some(mut report)) = store.report(&current.run) {
+            report.outcome = Outcome::Interrupted;
+            let _ = store.save_report(&report);
+        }
+        Some(explain::killed(&current.run, current.process, left))
+    }
+
+    fn temporary_parent(&self) -> PathBuf {
+        let wanted = self.environment.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+        if wanted.as_os_str().len() > 40 { PathBuf::from("/tmp") } else { wanted }
+    }
+
     /// A directory with a short path: bst makes a socket in it, whose path may have 107 bytes (unix(7)).
     fn temporary(&self) -> Result<tempfile::TempDir, FetcherError> {
-        let wanted = self.environment.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-        let parent = if wanted.as_os_str().len() > 40 { PathBuf::from("/tmp") } else { wanted };
+        let parent = self.temporary_parent();
         let made = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(&parent);
         made.map_err(|source| FetcherError::Directory { path: parent.join(TEMPORARY), source })
     }
 }
 
 const TEMPORARY: &str = "bst-fetcher-";
-
-/// Clears away what a killed run left, and tells of it.
-fn clear_killed(store: &Store, owner: &OsStr) -> Option<Diagnosis> {
-    let current = store.current()?;
-    let left = processes::clear_leftovers(owner);
-    if current.temporary.is_absolute() && is_ours(&current.temporary) {
-        let _ = fs::remove_dir_all(&current.temporary);
-    }
-    store.clear_current();
-    if let Ok(Some(mut report)) = store.report(&current.run) {
-        report.outcome = Outcome::Interrupted;
-        let _ = store.save_report(&report);
-    }
-    Some(explain::killed(&current.run, current.process, left))
-}
 
 fn empty_report(run: RunId, started: Timestamp) -> RunReport {
     RunReport {
@@ -396,7 +409,7 @@ fn made(path: &Path) -> Result<PathBuf, FetcherError> {
 
 fn outcome(report: &RunReport, interrupted: bool) -> Outcome {
     let outcomes = || report.branches.iter().map(|branch| branch.outcome);
-    let blamed = report.failures.iter().any(|failure| failure.kind != Kind::Killed);
+    let blamed = report.failures.iter().any(|failure| failure.kind != Kind::Killed && !explain::is_made_space(failure));
     if interrupted || outcomes().any(|outcome| outcome == Outcome::Interrupted) {
         Outcome::Interrupted
     } else if outcomes().all(Outcome::is_good) {

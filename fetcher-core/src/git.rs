@@ -8,7 +8,7 @@
 //!
 //! # fn follow(runner: &dyn Runner) -> Result<(), fetcher_core::git::GitError> {
 //! let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
-//! let git = Git { runner, environment: &environment, cancel: &cancel, timeout: Duration::from_secs(600) };
+//! let git = Git { runner, environment: &environment, cancel: &cancel, timeout: Duration::from_secs(600), space: None };
 //! let remote = Remote::new("https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git", &Access::default())?;
 //! let mirror = Mirror::new(git, Path::new("/var/cache/x/mirrors/freedesktop-sdk"), remote);
 //! let chosen = select(&["release/*".to_owned()], &[], &mirror.remote_refs()?)?;
@@ -38,6 +38,7 @@
 //! stale locks, deleted branches, and a branch `a` that became `a/b` are nothing special.
 
 mod access;
+mod budget;
 mod checkout;
 mod child;
 mod error;
@@ -60,6 +61,7 @@ pub use child::Git;
 pub use error::{Failure, GitError};
 pub use mirror::{Fetched, Mirror};
 pub use refs::{MissingBranch, RemoteRefs, Selection, Tip, select};
+pub(crate) use store::{give_up, remove_all_leftovers};
 pub use url::RemoteUrl;
 
 /// Something that stopped nothing, and is worth saying.

@@ -8,7 +8,7 @@
 //! let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
 //! let config = Config::load("config.toml", &environment)?;
 //! let runner = LocalRunner::new(config.state_dir.as_os_str());
-//! let git = Git { runner: &runner, environment: &environment, cancel: &cancel, timeout: Duration::from_secs(600) };
+//! let git = Git { runner: &runner, environment: &environment, cancel: &cancel, timeout: Duration::from_secs(600), space: None };
 //! let project = Project::new(&config.projects[0], &config.cache_dir, git)?;
 //! for branch in project.fetch(&project.list()?.tips)?.branches {
 //!     println!("{} is in {:?}", branch.name(), branch.checkout()?.directory);
@@ -19,6 +19,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -26,6 +27,7 @@ use thiserror::Error;
 use crate::config::ProjectConfig;
 use crate::git::{Git, GitError, Mirror, Note, Remote, Selection, Tip, select};
 use crate::names::{BranchName, CommitId};
+use crate::own_directory::OwnDirectory;
 
 /// A project: its repository elsewhere, and the mirror of it here.
 pub struct Project<'a> {
@@ -96,6 +98,7 @@ impl<'a> Project<'a> {
     /// # Errors
     /// When it cannot be asked. A branch that is not there stops nothing: it is in [`Selection::missing`].
     pub fn list(&self) -> Result<Selection, GitError> {
+        self.own_directory(&["mirrors"])?;
         let mut refs = self.mirror.remote_refs()?;
         let mut selection = select(&self.config.branches, &self.config.exclude_branches, &refs)?;
         refs.notes.append(&mut selection.notes);
@@ -111,6 +114,7 @@ impl<'a> Project<'a> {
     where
         'a: 'p,
     {
+        self.own_directory(&["mirrors"])?;
         let fetched = self.mirror.fetch(tips)?;
         let rebuilt = fetched.rebuilt.map(|reason| format!("the mirror was made anew, for it was corrupt: {reason}"));
         Ok(Branches {
@@ -123,15 +127,25 @@ impl<'a> Project<'a> {
     /// Removes the working trees of all branches but these.
     pub fn remove_checkouts_but<'b>(&self, branches: impl IntoIterator<Item = &'b BranchName>) {
         let kept: BTreeSet<_> = branches.into_iter().map(BranchName::slug).collect();
-        for entry in fs::read_dir(self.checkouts()).into_iter().flatten().flatten() {
-            if !kept.contains(&*entry.file_name().to_string_lossy()) {
-                let _ = fs::remove_dir_all(entry.path());
+        let Ok(checkouts) = self.own_directory(&["checkouts", self.config.name.as_str()]) else { return };
+        for name in checkouts.names().unwrap_or_default() {
+            if !kept.contains(&*name.to_string_lossy()) {
+                // What cannot be removed now is tried again by the next run.
+                let _ = checkouts.remove(&name);
             }
         }
     }
 
-    fn checkouts(&self) -> PathBuf {
-        self.cache_dir.join("checkouts").join(self.config.name.as_str())
+    /// A directory below the cache directory, made where it is missing. A link in its place is none of ours: it is
+    /// replaced, and what it leads to left alone.
+    fn own_directory(&self, names: &[&str]) -> Result<OwnDirectory, GitError> {
+        let made = || {
+            fs::create_dir_all(self.cache_dir)?;
+            let top = OwnDirectory::open(self.cache_dir)?.ok_or(io::ErrorKind::NotADirectory)?;
+            names.iter().try_fold(top, |directory, name| directory.make(name))
+        };
+        let path = || names.iter().fold(self.cache_dir.to_owned(), |path, name| path.join(name));
+        made().map_err(|source| GitError::Io { action: "make", path: path(), source })
     }
 }
 
@@ -159,8 +173,11 @@ impl<'p> Branch<'p> {
     pub fn checkout(&self) -> Result<Checkout, CheckoutError> {
         let Project { config, cache_dir, mirror } = self.project;
         let submodules = config.submodules.then(|| cache_dir.join("submodules"));
-        let place = self.project.checkouts().join(self.name().slug());
-        let checked = mirror.checkout(&place, self.commit(), submodules.as_deref())?;
+        if config.submodules {
+            self.project.own_directory(&["submodules"])?;
+        }
+        let place = self.project.own_directory(&["checkouts", config.name.as_str(), &self.name().slug()])?;
+        let checked = mirror.checkout(place.path(), self.commit(), submodules.as_deref())?;
         let directory = checked.path.join(&config.directory);
         // A link in the repository may lead out of it.
         let real = directory.canonicalize().ok().zip(checked.path.canonicalize().ok());

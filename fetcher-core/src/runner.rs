@@ -12,8 +12,11 @@ use crate::cancel::Cancel;
 
 mod local;
 pub mod processes;
+mod space_guard;
 
 pub use local::LocalRunner;
+pub use space_guard::SpaceGuard;
+pub(crate) use space_guard::run_until;
 
 /// One child process to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,13 @@ pub enum Exit {
     TimedOut,
     /// It was stopped because somebody cancelled the run.
     Cancelled,
+    /// It was stopped, or not even started, because there was too little space (see [`SpaceGuard`]).
+    NoSpace {
+        /// How many bytes were free.
+        free: u64,
+        /// How many bytes are to stay free.
+        wanted: u64,
+    },
 }
 
 impl Exit {

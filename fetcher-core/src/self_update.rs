@@ -240,7 +240,7 @@ impl<'a> SelfUpdate<'a> {
         }
         let runner = LocalRunner::new(clone.desk.path());
         let (environment, cancel) = (self.environment, self.cancel);
-        let git = Git { runner: &runner, environment, cancel, timeout: self.timeout };
+        let git = Git { runner: &runner, environment, cancel, timeout: self.timeout, space: None };
         let Some(upstream) = current.upstream(clone, head)? else { return Ok(()) };
         let tip = clone.tip(&git, &upstream)?;
         self.take(clone, &git, &upstream, tip, &current, account)

@@ -34,7 +34,12 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
 fn write<T>(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
     let fresh = aside(path);
     let written = (|| {
-        let mut new = File::create(&fresh)?;
+        // What is there already may be a link that leads elsewhere.
+        match fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut new = File::create_new(&fresh)?;
         new.set_permissions(Permissions::from_mode(mode & 0o600))?;
         let outcome = fill(&mut new)?;
         new.set_permissions(Permissions::from_mode(mode))?;
@@ -59,6 +64,16 @@ pub(crate) fn aside(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_written_through_a_link_that_stands_where_it_is_written_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("page.html"), directory.path().join("other"));
+        fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, aside(&path)).unwrap();
+        write_whole(&path, b"page").unwrap();
+        assert_eq!((fs::read(&path).unwrap(), fs::read(&other).unwrap()), (b"page".to_vec(), b"precious".to_vec()));
+    }
 
     #[test]
     fn a_failed_write_leaves_the_file_as_it_was_and_nothing_beside_it() {

@@ -1,12 +1,13 @@
 //! Git repositories for tests, made with the real git and nothing of the user's own configuration.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use fetcher_core::git::{Access, Fetched, Git, Mirror, Remote, Selection, select};
-use fetcher_core::{Cancel, CommitId, Environment};
+use fetcher_core::{Cancel, CommitId, Environment, FreeSpace};
 use tempfile::TempDir;
 
 use crate::plain_runner::PlainRunner;
@@ -22,6 +23,8 @@ pub struct Fixture {
     pub cancel: Cancel,
     /// How long one exchange may take.
     pub timeout: Duration,
+    /// What is to stay free.
+    pub space: Option<FreeSpace>,
 }
 
 impl Default for Fixture {
@@ -37,7 +40,7 @@ impl Fixture {
         fs::create_dir(directory.path().join("home")).expect("a home");
         let environment = hermetic(directory.path()).into_iter().collect();
         let (runner, cancel) = (PlainRunner::default(), Cancel::new());
-        Self { directory, runner, environment, cancel, timeout: Duration::from_secs(60) }
+        Self { directory, runner, environment, cancel, timeout: Duration::from_secs(60), space: None }
     }
 
     /// A path below the fixture's directory.
@@ -53,9 +56,27 @@ impl Fixture {
         repo
     }
 
+    /// Makes the code under test run a script for `git`; in it, `$GIT` is the real one.
+    pub fn instead_of_git(&mut self, script: &str) {
+        let (bin, path) = (self.path("bin"), std::env::var_os("PATH").expect("PATH"));
+        let real = std::env::split_paths(&path).map(|directory| directory.join("git")).find(|path| path.exists());
+        fs::create_dir(&bin).expect("a directory for programs");
+        let script = format!("#!/bin/sh\nGIT={}\n{script}\n", real.expect("git").display());
+        fs::write(bin.join("git"), script).expect("the script");
+        fs::set_permissions(bin.join("git"), PermissionsExt::from_mode(0o755)).expect("its mode");
+        let rest = self.environment.get("PATH").expect("PATH").to_string_lossy().into_owned();
+        self.environment.set("PATH", format!("{}:{rest}", bin.display()));
+    }
+
     /// How the code under test runs git.
     pub fn git(&self) -> Git<'_> {
-        Git { runner: &self.runner, environment: &self.environment, cancel: &self.cancel, timeout: self.timeout }
+        Git {
+            runner: &self.runner,
+            environment: &self.environment,
+            cancel: &self.cancel,
+            timeout: self.timeout,
+            space: self.space.as_ref(),
+        }
     }
 
     /// The mirror, of the name `mirror`, of an address.
@@ -159,7 +180,6 @@ impl Repo {
 /// Everything in a directory but its own `.git`, a line each: path, sort and mode, content.
 pub fn contents(directory: &Path) -> Vec<String> {
     fn walk(directory: &Path, prefix: &str, lines: &mut Vec<String>) {
-        use std::os::unix::fs::PermissionsExt;
         for entry in fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry")) {
             let name = format!("{prefix}{}", entry.file_name().display());
             if name == ".git" {

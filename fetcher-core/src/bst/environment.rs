@@ -17,10 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use thiserror::Error;
 
 use super::child_environment;
@@ -28,6 +29,7 @@ use super::version::{ProbeError, Version};
 use crate::cancel::Cancel;
 use crate::environment::Environment;
 use crate::names::{ProjectName, digest};
+use crate::own_directory::OwnDirectory;
 use crate::runner::{Exit, Invocation, Runner, RunnerError};
 
 mod pip;
@@ -285,7 +287,7 @@ impl<'a> Environments<'a> {
                 }
                 Err(EnvironmentError::Failed { step, trouble, output: pip::excerpt(&output) })
             }
-            exit @ (Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled) => {
+            exit @ (Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled | Exit::NoSpace { .. }) => {
                 Err(EnvironmentError::Stopped { step, exit })
             }
         }
@@ -309,7 +311,7 @@ impl<'a> Environments<'a> {
     fn lock(&self) -> Result<File, EnvironmentError> {
         let path = self.directory.join(LOCK);
         fs::create_dir_all(self.directory).map_err(io_error(self.directory))?;
-        let file = File::create(&path).map_err(io_error(&path))?;
+        let file = lock_file(self.directory).map_err(io_error(&path))?;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
@@ -330,10 +332,9 @@ impl<'a> Environments<'a> {
 /// # Errors
 /// When the directory cannot be locked or read. What cannot be removed stays for the next time.
 pub fn prune(directory: &Path, projects: &BTreeSet<ProjectName>) -> io::Result<Vec<PathBuf>> {
-    if !directory.is_dir() {
-        return Ok(Vec::new());
-    }
-    let lock = File::create(directory.join(LOCK))?;
+    // Whatever else runs as this user may have put a link anywhere here: none is followed.
+    let Some(own) = OwnDirectory::open_own(directory)? else { return Ok(Vec::new()) };
+    let lock = lock_file(directory)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(Vec::new()),
@@ -341,23 +342,39 @@ pub fn prune(directory: &Path, projects: &BTreeSet<ProjectName>) -> io::Result<V
     }
     let known = |name: &OsStr| projects.iter().any(|project| project.as_str() == name);
     let mut wanted = BTreeSet::new();
-    for link in entries(&directory.join(BY_PROJECT)) {
-        let target = fs::read_link(&link).ok().and_then(|target| target.file_name().map(OsStr::to_owned));
-        match target.filter(|_| link.file_name().is_some_and(known)) {
-            Some(target) => drop(wanted.insert(target)),
-            None => fs::remove_file(&link)?,
+    if let Some(links) = own.below(BY_PROJECT)? {
+        for name in links.names()? {
+            let target = fs::read_link(links.path().join(&name)).ok();
+            let target = target.and_then(|target| target.file_name().map(OsStr::to_owned));
+            match target.filter(|_| known(&name)) {
+                Some(target) => drop(wanted.insert(target)),
+                None => drop(links.remove(&name)?),
+            }
         }
     }
-    for link in entries(&directory.join(BY_KEY)) {
-        if !fs::read_link(&link).is_ok_and(|target| target.file_name().is_some_and(|name| wanted.contains(name))) {
-            fs::remove_file(&link)?;
+    if let Some(links) = own.below(BY_KEY)? {
+        for name in links.names()? {
+            let target = fs::read_link(links.path().join(&name));
+            if !target.is_ok_and(|target| target.file_name().is_some_and(|name| wanted.contains(name))) {
+                links.remove(&name)?;
+            }
         }
     }
     let ours = [BY_KEY, BY_PROJECT, LOCK].map(OsStr::new);
-    let unwanted = entries(directory).into_iter().filter(|path| {
-        path.file_name().is_some_and(|name| !ours.contains(&name) && !wanted.contains(name)) && !is_held(path)
-    });
-    Ok(unwanted.filter(|path| fs::remove_dir_all(path).is_ok()).collect())
+    let mut removed = Vec::new();
+    for name in own.names()? {
+        let path = directory.join(&name);
+        if !ours.contains(&&*name) && !wanted.contains(&name) && !is_held(&path) && own.remove(&name).is_ok_and(|r| r) {
+            removed.push(path);
+        }
+    }
+    Ok(removed)
+}
+
+/// Opens the file that is locked to change anything; a link in its place is not followed.
+fn lock_file(directory: &Path) -> io::Result<File> {
+    let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    File::options().create(true).truncate(false).write(true).custom_flags(no_link).open(directory.join(LOCK))
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {

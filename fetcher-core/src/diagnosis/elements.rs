@@ -164,7 +164,7 @@ impl Elements {
 
     /// The failures and the warnings: the elements whose last word was a failure, or whose push was not whole.
     pub(super) fn finish(self, exit: Option<Exit>) -> (Vec<Diagnosis>, Vec<Diagnosis>) {
-        let stopped = matches!(exit, Some(Exit::TimedOut | Exit::Cancelled | Exit::Signal(_)));
+        let stopped = matches!(exit, Some(Exit::TimedOut | Exit::Cancelled | Exit::NoSpace { .. } | Exit::Signal(_)));
         let success = exit.is_some_and(Exit::is_success);
         let mut failures = Vec::new();
         for fate in self.fates.into_values() {

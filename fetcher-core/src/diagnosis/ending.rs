@@ -193,6 +193,7 @@ pub(super) fn add(failures: &mut Vec<Diagnosis>, exit: Option<Exit>, ending: &En
         Some(Exit::Cancelled) => {
             failures.insert(0, own(Kind::Interrupted, "the run was stopped while bst was at work"));
         }
+        Some(Exit::NoSpace { free, wanted }) => failures.insert(0, no_space(free, wanted)),
         Some(Exit::Signal(signal)) => {
             failures.insert(0, own(Kind::Killed, format!("bst was killed by signal {signal}")));
         }
@@ -238,6 +239,15 @@ fn by_status(status: i32, terminated: bool, ending: &Ending, last: &VecDeque<Str
 /// Whether the line is the session's own, or belongs to a Python warning.
 fn is_session(line: &str) -> bool {
     stage(line).is_some() || line.starts_with("  warnings.warn(")
+}
+
+fn no_space(free: u64, wanted: u64) -> Diagnosis {
+    let message = format!(
+        "bst was stopped because {} MiB are free and {} MiB are to stay free (min-free-space)",
+        free >> 20,
+        wanted >> 20
+    );
+    own(Kind::DiskFull, message)
 }
 
 fn timed_out(last: &VecDeque<String>) -> Diagnosis {

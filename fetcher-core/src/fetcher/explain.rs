@@ -1,7 +1,7 @@
 //! Diagnoses of what fails before `bst` runs, or outside it.
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use crate::bst::environment::{EnvironmentError, Trouble};
 use crate::bst::version::ProbeError;
 use crate::config::ConfigError;
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::free_space::SpaceShortage;
 use crate::git::{Failure, GitError, MissingBranch};
 use crate::names::{BranchName, RunId, Stage};
 use crate::project::CheckoutError;
@@ -71,7 +72,7 @@ fn of_failure(failure: Failure) -> (Kind, Retry, Actor, &'static str) {
             "the server's certificate is not trusted here: install its authority, or mend the certificate",
         ),
         Failure::DiskFull => {
-            (Kind::DiskFull, Retry::No, Actor::Host, "make space on the cache directory's file system")
+            (Kind::DiskFull, Retry::No, Actor::Host, "make space for the cache directory, or lower `min-free-space`")
         }
         Failure::Permission => (
             Kind::Permission,
@@ -119,7 +120,7 @@ fn of_failure(failure: Failure) -> (Kind, Retry, Actor, &'static str) {
             Kind::TimeOut,
             Retry::Yes,
             Actor::Upstream,
-            "the server is too slow for the project's `timeout`; raise it, or look at the network",
+            "the server, or this host's disk, is too slow for the project's `timeout`; raise it, or look at the network",
         ),
         Failure::Cancelled => (Kind::Interrupted, Retry::Yes, Actor::Nobody, "the next run goes on"),
         Failure::Unknown => (Kind::Git, Retry::Once, Actor::Nobody, "run the same git command by hand"),
@@ -164,6 +165,9 @@ pub(super) fn no_bst(error: &ProbeError) -> Diagnosis {
     if let ProbeError::Failed { exit: Exit::Cancelled, .. } = error {
         return interrupted();
     }
+    if let ProbeError::Failed { exit: Exit::NoSpace { .. }, .. } = error {
+        return disk_full(error);
+    }
     let hint = "correct `buildstream.command` in the configuration, or name `buildstream.requirements` instead and have an environment made";
     Diagnosis::new(Kind::BstMissing, error.to_string(), Retry::No, Actor::Host, hint)
 }
@@ -175,6 +179,9 @@ pub(super) fn environment(error: &EnvironmentError) -> Diagnosis {
     {
         return interrupted();
     }
+    if let EnvironmentError::NoBst(ProbeError::Failed { exit: Exit::NoSpace { .. }, .. }) = error {
+        return disk_full(error);
+    }
     let (kind, retry, hint) = match error {
         EnvironmentError::Python { .. } => (
             Kind::HostToolMissing,
@@ -185,6 +192,7 @@ pub(super) fn environment(error: &EnvironmentError) -> Diagnosis {
         EnvironmentError::Stopped { exit: Exit::TimedOut, .. } => {
             (Kind::TimeOut, Retry::Yes, "see whether the package index answers; environment.log has what pip did")
         }
+        EnvironmentError::Stopped { exit: Exit::NoSpace { .. }, .. } => pip(Trouble::DiskFull),
         EnvironmentError::Stopped { exit: Exit::Signal(_) | Exit::Status(_) | Exit::Cancelled, .. } => {
             (Kind::Killed, Retry::Yes, "it was killed from outside; was the machine out of memory?")
         }
@@ -241,6 +249,11 @@ fn pip(trouble: Trouble) -> (Kind, Retry, &'static str) {
     }
 }
 
+fn disk_full(error: &dyn std::error::Error) -> Diagnosis {
+    let (kind, retry, hint) = pip(Trouble::DiskFull);
+    Diagnosis::new(kind, error.to_string(), retry, Actor::Host, hint)
+}
+
 fn interrupted() -> Diagnosis {
     let message = "stopped before the end".to_owned();
     Diagnosis::new(Kind::Interrupted, message, Retry::Yes, Actor::Nobody, "the next run goes on")
@@ -259,6 +272,17 @@ pub(super) fn killed(run: &RunId, process: u32, left: io::Result<usize>) -> Diag
     let hint =
         "this run goes on where it stopped; if it happens again, look for the out-of-memory killer in the system's log";
     Diagnosis::new(Kind::Killed, message, Retry::Yes, Actor::Host, hint)
+}
+
+/// Processes of a run that was not killed, and that ran on; none where there were none.
+pub(super) fn left_running(left: io::Result<usize>) -> Option<Diagnosis> {
+    let message = match left {
+        Ok(0) => return None,
+        Ok(count) => format!("{count} processes that an earlier run had started ran on after it, and were ended now"),
+        Err(error) => format!("whether anything of an earlier run still runs: {error}"),
+    };
+    let hint = "see which plugin leaves processes behind; nothing needs to be done about these";
+    Some(Diagnosis::new(Kind::Killed, message, Retry::Yes, Actor::Host, hint))
 }
 
 /// A failure that left no run to report it; none where it was the caller's mistake, or is ordinary.
@@ -332,12 +356,31 @@ pub(super) fn work_panicked(words: &str) -> Diagnosis {
     Diagnosis { stage: Some(Stage::Checkout), ..Diagnosis::new(Kind::Bug, message, Retry::Yes, Actor::Plugin, hint) }
 }
 
-/// Too little space.
-pub(super) fn space(path: &Path, free: u64, wanted: u64) -> Diagnosis {
-    const MIB: u64 = 1 << 20;
-    let message =
-        format!("{} MiB are free for {}, {} MiB are wanted (min-free-space)", free / MIB, path.display(), wanted / MIB);
+/// Too little space, also after some was made, if it could be.
+pub(super) fn space(shortage: &SpaceShortage, trouble: Option<&io::Error>) -> Diagnosis {
+    let mut message = shortage.to_string();
+    if let Some(trouble) = trouble {
+        message = format!("{message}; and none could be made: {trouble}");
+    }
     let hint = "make space there, lower `fetcher.keep-runs`, or set a `cache = { quota = … }` in `buildstream.config`";
-    let place = Place { file: Some(path.to_owned()), ..Place::default() };
+    let place = Place { file: Some(shortage.directory.clone()), ..Place::default() };
     Diagnosis { place, ..Diagnosis::new(Kind::DiskFull, message, Retry::No, Actor::Host, hint) }
+}
+
+/// Space that was made by removing what can be had again.
+pub(super) fn made_space(shortage: &SpaceShortage, given_up: &[PathBuf]) -> Diagnosis {
+    const SHOWN: usize = 10;
+    let mut names: Vec<_> = given_up.iter().take(SHOWN).map(|path| path.display().to_string()).collect();
+    if given_up.len() > SHOWN {
+        names.push(format!("and {} more", given_up.len() - SHOWN));
+    }
+    let message = format!("{shortage}; to make space these were removed, and are made anew: {}", names.join(", "));
+    let hint = "give the file system more space, or follow fewer projects and branches";
+    let place = Place { file: Some(shortage.directory.clone()), ..Place::default() };
+    Diagnosis { place, ..Diagnosis::new(Kind::DiskFull, message, Retry::Yes, Actor::Host, hint) }
+}
+
+/// Whether it only tells that space was made: nothing failed for it.
+pub(super) fn is_made_space(failure: &Diagnosis) -> bool {
+    failure.kind == Kind::DiskFull && failure.retry == Retry::Yes
 }

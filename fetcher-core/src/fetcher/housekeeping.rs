@@ -1,15 +1,14 @@
 //! Removing what is no longer of use.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::tools::{environments_directory, with_environment};
-use super::{Fetcher, FetcherError, explain};
+use super::{Fetcher, FetcherError};
 use crate::bst::environment::prune;
 use crate::cancel::Cancel;
-use crate::diagnosis::Diagnosis;
 use crate::names::RunId;
+use crate::own_directory::OwnDirectory;
 use crate::state::{Lock, Store};
 
 /// What housekeeping removed.
@@ -37,15 +36,11 @@ impl Fetcher {
         let cache = &self.config.cache_dir;
         let projects: BTreeSet<_> = self.config.projects.iter().map(|project| project.name.to_string()).collect();
         for kind in ["mirrors", "checkouts"] {
-            remove_but(
-                &cache.join(kind),
-                |name| projects.contains(name.strip_suffix(".lock").unwrap_or(name)),
-                &mut removed,
-            );
+            remove_but(cache, kind, |name| projects.contains(name.strip_suffix(".lock").unwrap_or(name)), &mut removed);
         }
         let slots: BTreeSet<_> = (0..self.config.jobs.get()).map(|slot| slot.to_string()).collect();
-        remove_but(&cache.join("sources"), |name| slots.contains(name), &mut removed);
-        remove_but(&store.directory().join("branches"), |name| projects.contains(name), &mut removed);
+        remove_but(cache, "sources", |name| slots.contains(name), &mut removed);
+        remove_but(store.directory(), "branches", |name| projects.contains(name), &mut removed);
         // What cannot be locked or read now is removed another time.
         let unused = prune(&environments_directory(&self.config), &with_environment(&self.config));
         removed.paths.extend(unused.unwrap_or_default());
@@ -64,37 +59,18 @@ impl Fetcher {
             }
         }
     }
-
-    /// Sees that there is space, and makes some if there is not.
-    pub(super) fn space(&self, store: &Store) -> Result<(), Diagnosis> {
-        if self.lacking_space().is_some() {
-            self.gc(store, None);
-        }
-        self.lacking_space().map_or(Ok(()), Err)
-    }
-
-    /// Where there is too little space, if anywhere.
-    pub(super) fn lacking_space(&self) -> Option<Diagnosis> {
-        [&self.config.cache_dir, &self.config.state_dir].into_iter().find_map(|path| {
-            let found = rustix::fs::statvfs(path).ok()?;
-            let free = found.f_bavail.saturating_mul(found.f_frsize);
-            (free < self.config.min_free_space).then(|| explain::space(path, free, self.config.min_free_space))
-        })
-    }
 }
 
-fn remove_but(directory: &Path, keep: impl Fn(&str) -> bool, removed: &mut Removed) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if !keep(&entry.file_name().to_string_lossy()) {
-            remove(&entry.path(), removed);
+/// Removes from a directory of ours what is not to be kept. A link in its place is followed nowhere.
+fn remove_but(parent: &Path, directory: &str, keep: impl Fn(&str) -> bool, removed: &mut Removed) {
+    let Ok(Some(directory)) =
+        OwnDirectory::open(parent).and_then(|parent| parent.map_or(Ok(None), |p| p.below(directory)))
+    else {
+        return;
+    };
+    for name in directory.names().unwrap_or_default() {
+        if !keep(&name.to_string_lossy()) && directory.remove(&name).is_ok_and(|removed| removed) {
+            removed.paths.push(directory.path().join(name));
         }
-    }
-}
-
-fn remove(path: &Path, removed: &mut Removed) {
-    let is_directory = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
-    let gone = if is_directory { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    if gone.is_ok() {
-        removed.paths.push(path.to_owned());
     }
 }

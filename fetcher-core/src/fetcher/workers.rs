@@ -1,7 +1,6 @@
 //! `jobs` threads that list projects' branches and work on branches, each as soon as it can.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fs;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
@@ -13,6 +12,7 @@ use super::{Fetcher, Selection, explain};
 use crate::bst::conf::has_quota;
 use crate::config::ProjectConfig;
 use crate::diagnosis::Diagnosis;
+use crate::free_space::FreeSpace;
 use crate::git::{Git, GitError};
 use crate::names::{BranchName, ProjectName, RunId, Stage};
 use crate::panics;
@@ -33,7 +33,10 @@ pub(super) struct Workers<'f> {
     pub(super) selection: &'f Selection,
     pub(super) store: &'f Store,
     pub(super) temporary: &'f Path,
+    /// What runs git and what else is no business of bst's.
     pub(super) local: &'f LocalRunner,
+    pub(super) space: &'f FreeSpace,
+    /// What runs bst, and stops it where space runs short.
     pub(super) runner: &'f dyn Runner,
     pub(super) tools: Tools<'f>,
     pub(super) run: &'f RunId,
@@ -98,7 +101,7 @@ impl<'f> Workers<'f> {
         let quota = config.projects.iter().any(|project| has_quota(&project.buildstream.config));
         if quota {
             // Nothing of ours runs now, so that the next casd counts afresh.
-            let _ = fs::remove_file(config.cache_dir.join("cachedir/cas/disk_usage"));
+            self.fetcher.forget_disk_usage();
         }
         let one_at_a_time = quota.then(Mutex::default);
         let queue = Mutex::new(Queue { tasks: places.iter().map(Task::List).collect(), busy: 0 });
@@ -250,6 +253,7 @@ impl<'f> Workers<'f> {
             environment: &self.fetcher.environment,
             cancel: &self.fetcher.cancel,
             timeout: config.timeout,
+            space: Some(self.space),
         };
         let project = Project::new(config, &self.fetcher.config.cache_dir, git)?;
         let project = place.project.get_or_init(|| project);

@@ -1,14 +1,16 @@
 //! A working tree that is exactly a commit, submodules included.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository};
 
 use super::Note;
-use super::error::GitError;
+use super::budget::{self, Budget};
+use super::error::{Failure, GitError};
 use super::files::{self, Trash};
 use super::gitdir::GitDirectory;
 use super::gitmodules::{self, Module};
@@ -16,6 +18,7 @@ use super::mirror::Mirror;
 use super::store::Store;
 use super::tree::{Found, Walk};
 use super::written::Written;
+use crate::cancel::Cancel;
 use crate::names::{CommitId, digest};
 
 /// Submodules inside submodules inside … deeper than this are a trap, not a project.
@@ -56,13 +59,16 @@ impl Mirror<'_> {
         commit: &CommitId,
         submodules: Option<&Path>,
     ) -> Result<Checked, GitError> {
-        let mut checkout = Checkout::open(directory, submodules)?;
+        let mut checkout = Checkout::open(self, directory, submodules)?;
         let top = Place { path: PathBuf::new(), git: PathBuf::new(), depth: 0 };
-        checkout.one(self, &top, commit)?;
-        let Checkout { top, git, trash, .. } = &mut checkout;
-        let settled = git.settle(top, b".git", trash).and_then(|()| trash.empty());
-        settled.map_err(|error| GitError::io("write", &directory.join("tree/.git"), error))?;
-        checkout.forget()?;
+        match checkout.one(self, &top, commit).and_then(|()| checkout.settle()) {
+            Err(error) if error.failure() == Failure::DiskFull => {
+                // Half a tree is of no use, and its space is.
+                checkout.give_up(self.git().cancel)?;
+                return Err(error);
+            }
+            other => other?,
+        }
         Ok(Checked {
             path: directory.join("tree"),
             commit: commit.clone(),
@@ -81,9 +87,12 @@ struct Checkout<'c> {
     /// What its `.git` has to hold.
     git: GitDirectory,
     submodules: Option<&'c Path>,
+    budget: Budget<'c>,
     trash: Trash,
+    /// Where it is kept what was written.
+    records: OwnedFd,
     /// The files that say what was written.
-    indexes: Vec<PathBuf>,
+    indexes: BTreeSet<String>,
     seen: usize,
     written: usize,
     notes: Vec<Note>,
@@ -99,20 +108,57 @@ struct Place {
 }
 
 impl<'c> Checkout<'c> {
-    fn open(directory: &'c Path, submodules: Option<&'c Path>) -> Result<Self, GitError> {
+    fn open(mirror: &Mirror<'c>, directory: &'c Path, submodules: Option<&'c Path>) -> Result<Self, GitError> {
         let failed = |error: io::Error| GitError::io("prepare", directory, error);
-        fs::create_dir_all(directory.join("written")).map_err(failed)?;
+        let mut budget = Budget::new(mirror.git(), mirror.remote().url().as_str());
+        budget.check()?;
+        fs::create_dir_all(directory).map_err(failed)?;
         let slot = files::open_own(directory).map_err(failed)?;
-        let mut trash = Trash::open(&slot).map_err(failed)?;
+        let mut trash = Trash::open(&slot, &mut || budget.check().map_err(io::Error::other)).map_err(failed)?;
         let top = trash.directory(&slot, b"tree").map_err(failed)?;
-        let git = GitDirectory::default();
-        Ok(Self { directory, top, git, submodules, trash, indexes: Vec::new(), seen: 0, written: 0, notes: Vec::new() })
+        let records = trash.directory(&slot, b"written").map_err(failed)?;
+        Ok(Self {
+            directory,
+            top,
+            git: GitDirectory::default(),
+            submodules,
+            budget,
+            trash,
+            records,
+            indexes: BTreeSet::new(),
+            seen: 0,
+            written: 0,
+            notes: Vec::new(),
+        })
+    }
+
+    /// Makes the `.git` and what is kept beside the tree what they have to be.
+    fn settle(&mut self) -> Result<(), GitError> {
+        let Self { top, git, trash, records, indexes, budget, directory, .. } = self;
+        let mut go_on = || budget.check().map_err(io::Error::other);
+        git.settle(top, b".git", trash, &mut go_on)
+            // What is kept of submodules that are no more goes.
+            .and_then(|()| {
+                let wanted = |name: &[u8]| std::str::from_utf8(name).is_ok_and(|name| indexes.contains(name));
+                let thrown = trash.thrown;
+                trash.throw_all_but(records, wanted, &mut go_on)?;
+                trash.thrown = thrown;
+                trash.empty(&mut go_on)
+            })
+            .map_err(|error| GitError::io("write", &directory.join("tree/.git"), error))
+    }
+
+    /// Removes what there is of the working tree.
+    fn give_up(&mut self, cancel: &Cancel) -> Result<(), GitError> {
+        let mut go_on = || if cancel.is_cancelled() { Err(io::Error::other(GitError::Cancelled)) } else { Ok(()) };
+        let Self { top, trash, directory, .. } = self;
+        let thrown = trash.throw_all_but(top, |_| false, &mut go_on).and_then(|()| trash.empty(&mut go_on));
+        thrown.map_err(|error| GitError::io("remove", &directory.join("tree"), error))
     }
 
     /// Checks out one repository, and then its submodules.
     fn one(&mut self, mirror: &Mirror<'_>, place: &Place, commit: &CommitId) -> Result<(), GitError> {
         let index = self.index(place);
-        self.indexes.push(index.clone());
         let mut notes = Vec::new();
         let (found, modules) = mirror.with_commit(commit, &mut notes, |repository| {
             self.walk(mirror, repository, place, commit, Written::load(index.clone()))
@@ -124,11 +170,17 @@ impl<'c> Checkout<'c> {
         if self.submodules.is_none() {
             return Ok(());
         }
+        let mut by_path = HashMap::new();
+        for module in &modules {
+            by_path.entry(module.path.as_str()).or_insert(module);
+        }
         for (path, commit) in found.submodules {
+            self.budget.check()?;
             let path = String::from_utf8_lossy(&path).into_owned();
-            let module = modules.iter().find(|module| module.path == path);
+            let module = by_path.get(path.as_str()).copied();
             self.submodule(mirror, place, &path, module, commit).map_err(|source| match source {
                 GitError::Cancelled => GitError::Cancelled,
+                GitError::NoSpace(shortage) => GitError::NoSpace(shortage),
                 source => {
                     let url = module.map(|module| super::url::mask(&module.url)).unwrap_or_default();
                     GitError::Submodule { path: PathBuf::from(&path), url, source: Box::new(source) }
@@ -151,8 +203,7 @@ impl<'c> Checkout<'c> {
         let commit = repository.find_commit(Oid::from_str(commit.as_str()).map_err(damage)?).map_err(damage)?;
         let modules = match commit.tree().map_err(damage)?.get_name(".gitmodules") {
             Some(entry) if self.submodules.is_some() && entry.kind() == Some(git2::ObjectType::Blob) => {
-                let blob = repository.find_blob(entry.id()).map_err(damage)?;
-                gitmodules::parse(&String::from_utf8_lossy(blob.content()))
+                modules(store, repository, entry.id(), place)?
             }
             _ => Vec::new(),
         };
@@ -162,14 +213,14 @@ impl<'c> Checkout<'c> {
             repository,
             trash: &mut self.trash,
             written,
-            cancel: mirror.git().cancel,
+            budget: &mut self.budget,
             git_file: (place.depth > 0).then(|| format!("gitdir: {}.git/{}\n", up(&place.path), place.git.display())),
             prefix: place.path.clone(),
             keep_submodules: self.submodules.is_some(),
             found: Found::default(),
         };
-        walk.directory(directory.as_fd(), commit.tree_id(), &mut Vec::new(), 0)?;
-        walk.written.save()?;
+        walk.top(directory.as_fd(), commit.tree_id())?;
+        walk.written.save(walk.budget)?;
         Ok((walk.found, modules))
     }
 
@@ -205,7 +256,7 @@ impl<'c> Checkout<'c> {
         let directory = mirrors.join(&digest(remote.url().as_str().as_bytes())[..32]);
         let inner =
             Place { path: whole.clone(), git: place.git.join("modules").join(&module.name), depth: place.depth + 1 };
-        self.one(&Mirror::new(parent.git(), &directory, remote), &inner, &commit)
+        self.one(&Mirror::new(self.budget.git(), &directory, remote), &inner, &commit)
     }
 
     /// Notes what the git directory of a repository has to hold.
@@ -229,8 +280,8 @@ impl<'c> Checkout<'c> {
     /// Removes what is in a directory of the working tree.
     fn empty(&mut self, path: &Path) -> Result<(), GitError> {
         let directory = self.descend(&self.top, path)?;
-        let names = files::names(&directory).map_err(|error| GitError::io("list", path, error))?;
-        let emptied = names.iter().try_for_each(|name| self.trash.throw(&directory, name));
+        let Self { trash, budget, .. } = self;
+        let emptied = trash.throw_all_but(&directory, |_| false, &mut || budget.check().map_err(io::Error::other));
         emptied.map_err(|error| GitError::io("empty", path, error))
     }
 
@@ -241,27 +292,27 @@ impl<'c> Checkout<'c> {
         opened.map_err(|error| GitError::io("open", &self.directory.join("tree").join(path), error))
     }
 
-    /// Removes what is kept of submodules that are no more.
-    fn forget(&self) -> Result<(), GitError> {
-        let directory = self.directory.join("written");
-        let failed = |error| GitError::io("tidy", &directory, error);
-        for entry in fs::read_dir(&directory).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if !self.indexes.contains(&path) {
-                fs::remove_file(path).map_err(failed)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Where it is kept what was written into a repository's working tree.
-    fn index(&self, place: &Place) -> PathBuf {
+    /// It is reached by the open directory, for the name of that may lead elsewhere by now.
+    fn index(&mut self, place: &Place) -> PathBuf {
         let name = match place.depth {
             0 => "top".to_owned(),
             _ => digest(place.path.as_os_str().as_encoded_bytes())[..32].to_owned(),
         };
-        self.directory.join("written").join(name)
+        let path = Path::new("/proc/self/fd").join(self.records.as_raw_fd().to_string()).join(&name);
+        self.indexes.insert(name);
+        path
     }
+}
+
+/// What the `.gitmodules` of a commit says.
+fn modules(store: &Store, repository: &Repository, id: Oid, place: &Place) -> Result<Vec<Module>, GitError> {
+    let refuse = |reason| GitError::Tree { path: place.path.join(".gitmodules"), reason };
+    if budget::blob_size(store, repository, id)? > gitmodules::MAX_BYTES {
+        return Err(refuse(format!("it is larger than {} MiB", gitmodules::MAX_BYTES >> 20)));
+    }
+    let blob = repository.find_blob(id).map_err(|error| store.damage(&error))?;
+    gitmodules::parse(&String::from_utf8_lossy(blob.content())).map_err(refuse)
 }
 
 /// The way from a directory up to where its relative path begins.

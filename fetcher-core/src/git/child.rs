@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
+
+use tempfile::NamedTempFile;
 
 use super::access::{Remote, local_environment};
 use super::error::{Failure, GitError, classify};
 use super::url::mask;
 use crate::cancel::Cancel;
 use crate::environment::Environment;
-use crate::runner::{Exit, Invocation, Runner};
+use crate::free_space::{FreeSpace, SpaceShortage};
+use crate::runner::{Exit, Invocation, Runner, run_until};
 use crate::secret::Redactor;
 
 /// How git children are run: by whom, in which environment, for how long at most, and until when.
@@ -23,9 +27,15 @@ pub struct Git<'a> {
     pub environment: &'a Environment,
     /// What stops them, and every wait and walk in between.
     pub cancel: &'a Cancel,
-    /// How long one of them, and so one exchange with a remote repository, may take.
+    /// How long one of them, and so one exchange with a remote repository, may take; and one checkout, its submodules
+    /// included.
     pub timeout: Duration,
+    /// What is to stay free while they write; none to let them fill the disk.
+    pub space: Option<&'a FreeSpace>,
 }
+
+/// What one child may write to its standard output, in bytes: a million references.
+const MAX_OUTPUT: u64 = 64 << 20;
 
 /// How much of what a child writes is kept: its end.
 const KEPT: usize = 64 * 1024;
@@ -74,7 +84,7 @@ impl Git<'_> {
         let failed = |error| GitError::io("write in", directory, error);
         fs::create_dir_all(directory).map_err(failed)?;
         // The runner gives both streams as one; mixed, a warning in the middle of a line would hide a branch.
-        let stdout = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+        let stdout = NamedTempFile::new_in(directory).map_err(failed)?;
         let task = Task {
             action: "list the branches of",
             subject: remote.url().as_str(),
@@ -85,8 +95,7 @@ impl Git<'_> {
             args,
         };
         self.run(task, &Redactor::new(remote.secret()))?;
-        let text = fs::read(stdout.path()).map_err(|error| GitError::io("read", stdout.path(), error))?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        text_of(&stdout, remote)
     }
 
     /// Runs `git fetch` in a bare repository.
@@ -115,7 +124,7 @@ impl Git<'_> {
     ) -> Result<String, GitError> {
         let failed = |error| GitError::io("write in", desk, error);
         fs::create_dir_all(desk).map_err(failed)?;
-        let stdout = tempfile::NamedTempFile::new_in(desk).map_err(failed)?;
+        let stdout = NamedTempFile::new_in(desk).map_err(failed)?;
         let task = Task {
             action: "follow",
             subject: remote.url().as_str(),
@@ -126,8 +135,7 @@ impl Git<'_> {
             args: &[&HARMLESS[..], args].concat(),
         };
         self.run(task, &Redactor::new(remote.secret()))?;
-        let text = fs::read(stdout.path()).map_err(|error| GitError::io("read", stdout.path(), error))?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        text_of(&stdout, remote)
     }
 
     /// The environment of a git child that asks a repository as the user would. A command of their own for ssh counts;
@@ -222,17 +230,27 @@ impl Git<'_> {
         let command = words.iter().chain(args).map(OsString::from).collect();
         let invocation = Invocation { command, directory: directory.to_owned(), environment, timeout: self.timeout };
         let mut output = Vec::new();
-        let exit = self.runner.run(&invocation, self.cancel, &mut |piece| {
+        let mut keep = |piece: &[u8]| {
             output.extend_from_slice(piece);
             if output.len() > 2 * KEPT {
                 output.drain(..output.len() - KEPT);
             }
-        })?;
+        };
+        let (exit, stopped) =
+            run_until(self.runner, &invocation, self.cancel, &mut keep, &|| self.reason_to_stop(stdout));
         let url = subject.to_owned();
-        match exit {
+        match stopped {
+            Some(Stop::NoSpace(shortage)) => return Err(GitError::NoSpace(shortage)),
+            Some(Stop::TooMuch) => return Err(too_much(action, subject)),
+            None => {}
+        }
+        match exit? {
             Exit::Status(0) => Ok(()),
             Exit::TimedOut => Err(GitError::TimedOut { action, url, after: self.timeout }),
             Exit::Cancelled => Err(GitError::Cancelled),
+            Exit::NoSpace { free, wanted } => {
+                Err(GitError::NoSpace(SpaceShortage { directory: directory.to_owned(), free, wanted }))
+            }
             Exit::Status(status) => {
                 let output = mask(&redactor.redact(&String::from_utf8_lossy(&output)));
                 let failure = if status == 127 { Failure::Tool } else { classify(&output, &url) };
@@ -244,4 +262,33 @@ impl Git<'_> {
             }
         }
     }
+
+    fn reason_to_stop(&self, stdout: &Path) -> Option<Stop> {
+        if let Some(shortage) = self.space.and_then(FreeSpace::shortage) {
+            return Some(Stop::NoSpace(shortage));
+        }
+        fs::metadata(stdout).is_ok_and(|found| found.len() > MAX_OUTPUT).then_some(Stop::TooMuch)
+    }
+}
+
+/// What a child wrote to its standard output.
+fn text_of(stdout: &NamedTempFile, remote: &Remote) -> Result<String, GitError> {
+    let failed = |error| GitError::io("read", stdout.path(), error);
+    let mut text = Vec::new();
+    stdout.reopen().map_err(failed)?.take(MAX_OUTPUT + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_OUTPUT {
+        return Err(too_much("read what git says of", remote.url().as_str()));
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Why a child is stopped before its end.
+enum Stop {
+    NoSpace(SpaceShortage),
+    TooMuch,
+}
+
+fn too_much(action: &'static str, subject: &str) -> GitError {
+    let output = format!("it has more than {} MiB of references", MAX_OUTPUT >> 20);
+    GitError::Failed { action, url: subject.to_owned(), failure: Failure::Repository, output }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::free_space::SpaceShortage;
 use crate::names::CommitId;
 use crate::runner::RunnerError;
 
@@ -55,6 +56,9 @@ pub enum GitError {
         /// How long it was given.
         after: Duration,
     },
+    /// There is less free space than is to be kept, so that nothing more is written.
+    #[error("stopped: {0}")]
+    NoSpace(SpaceShortage),
     /// Somebody stopped the run.
     #[error("stopped before the end")]
     Cancelled,
@@ -178,6 +182,7 @@ impl GitError {
             Self::Start(_) => Failure::Tool,
             Self::Failed { failure, .. } => *failure,
             Self::TimedOut { .. } => Failure::TimedOut,
+            Self::NoSpace(_) => Failure::DiskFull,
             Self::Cancelled => Failure::Cancelled,
             Self::NoCommit { .. } => Failure::RefMissing,
             Self::Corrupt { .. } => Failure::Corrupt,
@@ -195,8 +200,13 @@ impl GitError {
     }
 
     /// Makes an error of the system's word on a file.
+    ///
+    /// What is such an error already, in the system's clothes, stays what it is.
     pub(super) fn io(action: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
-        Self::Io { action, path: path.to_owned(), source: source.into() }
+        match source.into().downcast::<Self>() {
+            Ok(error) => error,
+            Err(source) => Self::Io { action, path: path.to_owned(), source },
+        }
     }
 
     /// Whether it may lie in the mirror itself, so that making it anew is worth a try.

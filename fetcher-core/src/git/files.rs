@@ -49,11 +49,23 @@ pub(super) fn make_directory(parent: impl AsFd, name: &[u8]) -> io::Result<()> {
     }
 }
 
-/// The names in a directory.
-pub(super) fn names(directory: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
-    let entries = Dir::read_from(directory)?;
-    let names = entries.map(|entry| Ok(entry?.file_name().to_bytes().to_vec()));
-    Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().filter(|name| name != b"." && name != b"..").collect())
+/// How many names are held at once, for a directory may have any number of them.
+const MANY: usize = 4096;
+
+/// The next names in a directory that are not wanted there, none where there are no more. Who removes them asks again.
+pub(super) fn unwanted(directory: impl AsFd, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") && !wanted(name) {
+            names.push(name.to_vec());
+            if names.len() == MANY {
+                break;
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// What a name in a directory is; none where there is nothing.
@@ -88,6 +100,9 @@ pub(super) fn holds(directory: impl AsFd, name: &[u8], content: &[u8]) -> io::Re
     Ok(found == content)
 }
 
+/// Whether to go on with what may take long.
+pub(super) type GoOn<'g> = &'g mut dyn FnMut() -> io::Result<()>;
+
 /// A directory into which things are moved to be removed. Taking trees apart there, instead of walking down into them,
 /// needs neither stack nor descriptors however deep they are, and a removal that was killed is simply gone on with.
 pub(super) struct Trash {
@@ -99,11 +114,36 @@ pub(super) struct Trash {
 
 impl Trash {
     /// The trash in a directory of ours; what an earlier run left in it is removed.
-    pub(super) fn open(parent: impl AsFd) -> io::Result<Self> {
-        make_directory(&parent, b"trash")?;
+    pub(super) fn open(parent: impl AsFd, go_on: GoOn<'_>) -> io::Result<Self> {
+        if !stat(&parent, b"trash")?.is_some_and(|stat| kind(&stat) == FileType::Directory) {
+            match rustix::fs::unlinkat(&parent, "trash", AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => (),
+                Err(error) => return Err(error.into()),
+            }
+            make_directory(&parent, b"trash")?;
+        }
         let mut trash = Self { directory: open_directory(&parent, b"trash")?, next: 0, thrown: 0 };
-        trash.empty()?;
+        trash.empty(go_on)?;
         Ok(trash)
+    }
+
+    /// Removes all names of a directory but the wanted ones.
+    pub(super) fn throw_all_but(
+        &mut self,
+        directory: impl AsFd,
+        wanted: impl Fn(&[u8]) -> bool,
+        go_on: GoOn<'_>,
+    ) -> io::Result<()> {
+        loop {
+            let names = unwanted(&directory, &wanted)?;
+            if names.is_empty() {
+                return Ok(());
+            }
+            for name in names {
+                go_on()?;
+                self.throw(&directory, &name)?;
+            }
+        }
     }
 
     /// Removes whatever a name in a directory is; nothing is fine too.
@@ -151,30 +191,37 @@ impl Trash {
     }
 
     /// Removes everything in it.
-    pub(super) fn empty(&mut self) -> io::Result<()> {
+    pub(super) fn empty(&mut self, go_on: GoOn<'_>) -> io::Result<()> {
         loop {
-            let names = names(&self.directory)?;
+            let names = unwanted(&self.directory, |_| false)?;
             if names.is_empty() {
                 return Ok(());
             }
             for name in names {
-                self.remove(&name)?;
+                self.remove(&name, go_on)?;
             }
         }
     }
 
-    fn remove(&mut self, name: &[u8]) -> io::Result<()> {
+    fn remove(&mut self, name: &[u8], go_on: GoOn<'_>) -> io::Result<()> {
+        go_on()?;
         match rustix::fs::unlinkat(&self.directory, name, AtFlags::empty()) {
             Err(Errno::ISDIR | Errno::PERM) => (),
             other => return Ok(other?),
         }
         let directory = open_directory(&self.directory, name)?;
-        for inner in names(&directory)? {
-            match rustix::fs::unlinkat(&directory, inner.as_slice(), AtFlags::empty()) {
-                Err(Errno::ISDIR | Errno::PERM) => self.take(&directory, &inner)?,
-                other => other?,
+        loop {
+            let inside = unwanted(&directory, |_| false)?;
+            if inside.is_empty() {
+                return Ok(rustix::fs::unlinkat(&self.directory, name, AtFlags::REMOVEDIR)?);
+            }
+            for inner in inside {
+                go_on()?;
+                match rustix::fs::unlinkat(&directory, inner.as_slice(), AtFlags::empty()) {
+                    Err(Errno::ISDIR | Errno::PERM) => self.take(&directory, &inner)?,
+                    other => other?,
+                }
             }
         }
-        Ok(rustix::fs::unlinkat(&self.directory, name, AtFlags::REMOVEDIR)?)
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::files::{self, Trash};
+use super::files::{GoOn, Trash};
 
 /// What a `.git` has to hold.
 #[derive(Debug, Default)]
@@ -64,16 +64,12 @@ impl GitDirectory {
     }
 
     /// Makes `name` in a directory hold exactly this.
-    pub(super) fn settle(&self, parent: impl AsFd, name: &[u8], trash: &mut Trash) -> io::Result<()> {
+    pub(super) fn settle(&self, parent: impl AsFd, name: &[u8], trash: &mut Trash, go_on: GoOn<'_>) -> io::Result<()> {
         let directory = trash.directory(&parent, name)?;
-        for name in files::names(&directory)? {
-            if !self.0.contains_key(&name) {
-                trash.throw(&directory, &name)?;
-            }
-        }
+        trash.throw_all_but(&directory, |name| self.0.contains_key(name), go_on)?;
         for (name, node) in &self.0 {
             match node {
-                Node::Directory(inner) => inner.settle(&directory, name, trash)?,
+                Node::Directory(inner) => inner.settle(&directory, name, trash, go_on)?,
                 Node::File(content) => trash.settle(&directory, name, content)?,
             }
         }

@@ -2,6 +2,8 @@
 //! `path`, `url` and `update = none` count. `branch`, `shallow`, `ignore`, `fetchRecurseSubmodules` and every
 //! `update = !command` do not: a submodule is at the commit that its superproject names.
 
+use std::collections::HashMap;
+
 /// One submodule of a `.gitmodules`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Module {
@@ -15,19 +17,31 @@ pub(super) struct Module {
     pub(super) left_out: bool,
 }
 
+/// The most bytes of a `.gitmodules`.
+pub(super) const MAX_BYTES: u64 = 4 << 20;
+/// The most submodules that one may describe.
+const MAX_MODULES: usize = 10_000;
+
 /// The submodules that a `.gitmodules` describes. Lines that make no sense are passed over.
-pub(super) fn parse(text: &str) -> Vec<Module> {
+///
+/// # Errors
+/// The limit that it breaks.
+pub(super) fn parse(text: &str) -> Result<Vec<Module>, String> {
     let mut modules: Vec<Module> = Vec::new();
+    let mut known = HashMap::new();
     let mut current = None;
     let joined = text.replace("\\\r\n", "").replace("\\\n", "");
     for line in joined.lines().map(str::trim) {
         if line.starts_with('[') {
             current = section(line).map(|name| {
-                modules.iter().position(|module| module.name == name).unwrap_or_else(|| {
-                    modules.push(Module { name, ..Module::default() });
+                *known.entry(name).or_insert_with_key(|name| {
+                    modules.push(Module { name: name.clone(), ..Module::default() });
                     modules.len() - 1
                 })
             });
+            if modules.len() > MAX_MODULES {
+                return Err(format!("it describes more than {MAX_MODULES} submodules"));
+            }
         } else if let (Some(at), Some((key, value))) = (current, line.split_once('=')) {
             let (module, value) = (&mut modules[at], unquote(value.trim()));
             match key.trim().to_ascii_lowercase().as_str() {
@@ -38,7 +52,7 @@ pub(super) fn parse(text: &str) -> Vec<Module> {
             }
         }
     }
-    modules
+    Ok(modules)
 }
 
 /// The name in `[submodule "name"]`.
@@ -102,8 +116,17 @@ mod tests {
             left_out,
         };
         let expected = [module("a \"b", "lib/a;b", "../a.git", false), module("c", "c", "https://h/c", true)];
-        assert_eq!(parse(text), expected);
-        assert!(!parse("[submodule \"x\"]\nupdate = !rm -rf /\n")[0].left_out);
+        assert_eq!(parse(text).unwrap(), expected);
+        assert!(!parse("[submodule \"x\"]\nupdate = !rm -rf /\n").unwrap()[0].left_out);
+    }
+
+    #[test]
+    fn there_is_a_limit_to_how_many_there_may_be() {
+        let section = |at: usize| format!("[submodule \"{at}\"]\n path = p\n");
+        let sections = |count: usize| (0..count).map(section).collect::<Vec<_>>().concat();
+        assert_eq!(parse(&sections(MAX_MODULES)).unwrap().len(), MAX_MODULES);
+        assert!(parse(&sections(MAX_MODULES + 1)).unwrap_err().contains("more than 10000 submodules"));
+        assert_eq!(parse(&"[submodule \"a\"]\n".repeat(100_000)).unwrap().len(), 1);
     }
 
     #[test]

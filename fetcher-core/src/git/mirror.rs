@@ -1,9 +1,10 @@
 //! A bare repository that follows a remote one.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use git2::Oid;
+use git2::{Oid, Repository};
 
 use super::Note;
 use super::access::Remote;
@@ -43,6 +44,8 @@ pub struct Fetched {
 
 /// How often a repository whose branches move while they are fetched is listed again.
 const MOVES: usize = 3;
+/// How many commits of a history are looked at for those that need no reference of their own.
+const MAX_HISTORY: usize = 100_000;
 /// How many branches one `git fetch` is asked for: its arguments have to fit the system's limit.
 const MOST_NAMES: usize = 2000;
 
@@ -168,13 +171,35 @@ impl<'a> Mirror<'a> {
         }
         // A reference keeps the commit from being collected and tells the next fetch what is here. Those behind it are
         // kept by it.
-        let id = |text: &str| Oid::from_str(text);
-        refs.retain(|name, old| {
-            let behind = || repository.graph_descendant_of(id(commit.as_str())?, id(old)?);
-            !name.starts_with("refs/commits/") || !behind().unwrap_or(true)
-        });
+        for behind in self.behind(&repository, commit, &refs)? {
+            refs.remove(&format!("refs/commits/{behind}"));
+        }
         refs.insert(format!("refs/commits/{commit}"), commit.to_string());
         store.set_refs(&refs)
+    }
+
+    /// Which commits with a reference of their own a commit has in its history, as far as that is looked at.
+    fn behind(&self, repository: &Repository, commit: &CommitId, refs: &Refs) -> Result<Vec<Oid>, GitError> {
+        let damage = |error: git2::Error| self.store.damage(&error);
+        let names = refs.keys().filter_map(|name| name.strip_prefix("refs/commits/"));
+        let known: HashSet<Oid> = names.filter_map(|id| Oid::from_str(id).ok()).collect();
+        if known.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut walk = repository.revwalk().map_err(damage)?;
+        walk.push(Oid::from_str(commit.as_str()).map_err(damage)?).map_err(damage)?;
+        let mut behind = Vec::new();
+        for id in walk.take(MAX_HISTORY) {
+            if self.git.cancel.is_cancelled() {
+                return Err(GitError::Cancelled);
+            }
+            // Where the history is not whole, the rest of the references stay.
+            let Ok(id) = id else { break };
+            if known.contains(&id) {
+                behind.push(id);
+            }
+        }
+        Ok(behind)
     }
 
     /// Fetches into a store whatever of the tips is not there, and makes them its references.
@@ -242,6 +267,7 @@ impl<'a> Mirror<'a> {
     }
 
     fn list(&self) -> Result<RemoteRefs, GitError> {
+        self.store.make()?;
         let url = self.remote.url().as_str();
         let args = ["ls-remote", "--quiet", "--symref", "--", url, "HEAD", "refs/heads/*"];
         let listing = self.git.ask(self.store.path(), &self.remote, &args)?;
@@ -252,7 +278,12 @@ impl<'a> Mirror<'a> {
         let mut args = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"];
         args.extend(["--prune", "--", self.remote.url().as_str()]);
         args.extend(refspecs);
-        self.git.fetch(store.path(), &self.remote, &args)
+        let fetched = self.git.fetch(store.path(), &self.remote, &args);
+        if fetched.is_err() {
+            // Half a pack may be all that the disk has room for.
+            store.tidy()?;
+        }
+        fetched
     }
 
     /// Collects garbage now and then. That it fails is no reason to fail.

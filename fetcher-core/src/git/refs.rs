@@ -8,6 +8,12 @@ use super::Note;
 use super::error::GitError;
 use crate::names::{BranchName, CommitId};
 
+/// The most branches of a repository that are followed: each costs a working tree.
+const MAX_BRANCHES: usize = 10_000;
+/// How many branches that are passed over are told of, and how much of a name.
+const MAX_NOTES: usize = 20;
+const MAX_NAME: usize = 300;
+
 /// A branch and the commit at its tip.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tip {
@@ -54,6 +60,12 @@ impl RemoteRefs {
     /// Reads what `git ls-remote --symref URL HEAD refs/heads/*` writes.
     pub(super) fn parse(url: &str, listing: &str) -> Self {
         let (mut target, mut detached, mut branches, mut notes) = (None, false, BTreeMap::new(), Vec::new());
+        let mut refuse = |name: String, reason| {
+            // A repository may have any number of them.
+            if notes.len() < MAX_NOTES {
+                notes.push(Note::BranchRefused { name, reason });
+            }
+        };
         for (left, name) in listing.lines().filter_map(|line| line.split_once('\t')) {
             if name == "HEAD" {
                 match left.strip_prefix("ref: ") {
@@ -64,10 +76,10 @@ impl RemoteRefs {
                 match name.parse::<BranchName>() {
                     // What was no UTF-8 was replaced on reading: there is no branch of this name.
                     Ok(name) if name.as_str().contains(char::REPLACEMENT_CHARACTER) => {
-                        notes.push(Note::BranchRefused { name: name.into(), reason: "it is not UTF-8" });
+                        refuse(name.into(), "it is not UTF-8");
                     }
                     Ok(name) => drop(branches.insert(name, commit)),
-                    Err(error) => notes.push(Note::BranchRefused { name: error.name, reason: error.reason }),
+                    Err(error) => refuse(error.name.chars().take(MAX_NAME).collect(), error.reason),
                 }
             }
         }
@@ -94,7 +106,7 @@ impl RemoteRefs {
 /// name.
 ///
 /// # Errors
-/// When a glob is malformed, or there are no patterns and the remote has no default branch. A branch that is not there
+/// When a glob is malformed, more branches match than anybody has, or there are no patterns and the remote has no default branch. A branch that is not there
 /// stops nothing: it is in [`Selection::missing`].
 pub fn select(patterns: &[String], excludes: &[String], refs: &RemoteRefs) -> Result<Selection, GitError> {
     let excludes = excludes.iter().map(|text| Pattern::new(text)).collect::<Result<Vec<_>, _>>()?;
@@ -121,6 +133,11 @@ pub fn select(patterns: &[String], excludes: &[String], refs: &RemoteRefs) -> Re
                 selection.missing.push(MissingBranch { name: name.clone(), nearest: nearest(name, refs) });
             }
         }
+    }
+    if selection.tips.len() > MAX_BRANCHES {
+        let pattern = patterns.join(", ");
+        let reason = format!("{} branches match, more than {MAX_BRANCHES}", selection.tips.len());
+        return Err(GitError::Pattern { pattern, reason });
     }
     Ok(selection)
 }

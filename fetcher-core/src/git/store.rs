@@ -2,17 +2,22 @@
 //! whatever a killed run or a bad disk left of it is simply written anew.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use git2::{ErrorClass, ErrorCode, Odb, Oid, Repository};
+use rustix::fs::OFlags;
 
+use super::budget;
 use super::error::GitError;
 use super::refs::Tip;
 use crate::cancel::Cancel;
 use crate::names::CommitId;
+use crate::own_directory::OwnDirectory;
 
 /// HEAD of every mirror; nothing reads it.
 const HEAD: &str = "ref: refs/heads/main\n";
@@ -55,22 +60,45 @@ impl Store {
     /// Waits for the mirror: alone (to change it) or with others (to read it). It is a lock of the kernel's on a file
     /// beside the mirror, so that it ends with its holder and outlives the mirror's being made anew.
     pub(super) fn lock(&self, alone: bool, cancel: &Cancel) -> Result<File, GitError> {
-        let path = self.beside("lock").0;
-        let failed = |error| GitError::io("lock", &path, error);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(failed)?;
-        }
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let (path, file) = self.lock_file()?;
         loop {
             match if alone { file.try_lock() } else { file.try_lock_shared() } {
                 Ok(()) => return Ok(file),
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                Err(TryLockError::Error(error)) => return Err(GitError::io("lock", &path, error)),
                 Err(TryLockError::WouldBlock) if cancel.wait(Duration::from_millis(10)) => {
                     return Err(GitError::Cancelled);
                 }
                 Err(TryLockError::WouldBlock) => (),
             }
         }
+    }
+
+    /// Takes the mirror alone if nobody else is using it.
+    fn try_lock(&self) -> Result<Option<File>, GitError> {
+        let (path, file) = self.lock_file()?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(GitError::io("lock", &path, error)),
+        }
+    }
+
+    /// Opens the file that is locked. What else stands there, a link or a pipe, is removed.
+    fn lock_file(&self) -> Result<(PathBuf, File), GitError> {
+        let path = self.beside("lock").0;
+        let failed = |error| GitError::io("lock", &path, error);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            remove(&path).map_err(failed)?;
+        }
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let flags = i32::try_from(flags.bits()).unwrap_or_default();
+        let mut options = File::options();
+        options.create(true).truncate(false).write(true).custom_flags(flags);
+        let file = options.open(&path).map_err(failed)?;
+        Ok((path, file))
     }
 
     /// Whether there is one at all.
@@ -88,11 +116,9 @@ impl Store {
     /// before anything else is as it should be. Only for who holds the lock alone.
     pub(super) fn prepare(&self) -> Result<(), GitError> {
         let failed = |error| GitError::io("prepare", &self.0, error);
-        if fs::symlink_metadata(&self.0).is_ok_and(|metadata| !metadata.is_dir()) {
-            fs::remove_file(&self.0).map_err(failed)?;
-        }
-        for directory in ["objects/pack", "objects/info", "refs"] {
-            fs::create_dir_all(self.0.join(directory)).map_err(failed)?;
+        self.make()?;
+        for directory in ["objects", "objects/pack", "objects/info", "refs"] {
+            real_directory(&self.0.join(directory)).map_err(failed)?;
         }
         for (name, text) in [("HEAD", HEAD), ("config", CONFIG)] {
             let path = self.0.join(name);
@@ -100,12 +126,28 @@ impl Store {
                 remove(&path).and_then(|()| fs::write(&path, text)).map_err(failed)?;
             }
         }
-        for directory in ["", "objects/pack", "objects/info"] {
-            remove_leftovers(&self.0.join(directory)).map_err(failed)?;
-        }
+        self.tidy()?;
         // A loose reference would win over the file of all references.
         let loose = self.0.join("refs");
         remove(&loose).and_then(|()| fs::create_dir(&loose)).map_err(failed)
+    }
+
+    /// Makes the directory, empty, where there is none.
+    pub(super) fn make(&self) -> Result<(), GitError> {
+        real_directory(&self.0).map_err(|error| GitError::io("make", &self.0, error))
+    }
+
+    /// Removes what a git that was killed, or found the disk full, has left. Only for who holds the lock alone.
+    pub(super) fn tidy(&self) -> Result<(), GitError> {
+        let tidied = (|| {
+            let Some(top) = OwnDirectory::open_own(&self.0)? else { return Ok(()) };
+            remove_leftovers(&top)?;
+            let Some(objects) = top.below("objects")? else { return Ok(()) };
+            remove_leftovers(&objects)?;
+            // `pack`, `info`, and those of loose objects.
+            objects.names()?.iter().try_for_each(|name| objects.below(name)?.iter().try_for_each(remove_leftovers))
+        })();
+        tidied.map_err(|error| GitError::io("tidy", &self.0, error))
     }
 
     /// Removes the mirror.
@@ -164,7 +206,9 @@ impl Store {
             let lines = refs.iter().flat_map(|(name, id)| [id, " ", name, "\n"]);
             let text = ["# pack-refs with: sorted \n"].into_iter().chain(lines).collect::<String>();
             let fresh = path.with_extension("new");
-            fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &path)).map_err(failed)?;
+            // What somebody put there, a link to another file say, is not written through.
+            let written = remove(&fresh).and_then(|()| fs::write(&fresh, text));
+            written.and_then(|()| fs::rename(&fresh, &path)).map_err(failed)?;
         }
         Ok(())
     }
@@ -180,9 +224,11 @@ impl Store {
         Repository::from_odb(odb).map_err(|error| self.damage(&error))
     }
 
-    /// Whether a commit and its tree are there and can be read.
+    /// Whether a commit and its tree are there and can be read; one of more bytes than any has is none.
     pub(super) fn has(repository: &Repository, commit: &CommitId) -> bool {
-        Oid::from_str(commit.as_str()).and_then(|id| repository.find_commit(id)?.tree()).is_ok()
+        let small = |id| Ok::<_, git2::Error>(repository.odb()?.read_header(id)?.0 as u64 <= budget::MAX_OBJECT_BYTES);
+        let read = |id| Ok(small(id)? && small(repository.find_commit(id)?.tree_id())?);
+        Oid::from_str(commit.as_str()).and_then(read).unwrap_or(false)
     }
 
     /// The tips that are not there.
@@ -219,15 +265,59 @@ fn remove(path: &Path) -> io::Result<()> {
     removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
+/// Makes a directory where none is; a link or a file in its place goes.
+fn real_directory(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_dir()) {
+        remove(path)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
 /// Removes what a git that was killed leaves: locks, and files that were not yet whole.
-fn remove_leftovers(directory: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.ends_with(".lock") || name.starts_with("tmp_") || name.starts_with(".tmp") || name == "gc.pid" {
-            remove(&entry.path())?;
+fn remove_leftovers(directory: &OwnDirectory) -> io::Result<()> {
+    for name in directory.names()? {
+        let text = name.to_string_lossy();
+        if text.ends_with(".lock") || text.starts_with("tmp_") || text.starts_with(".tmp") || text == "gc.pid" {
+            directory.remove(&name)?;
         }
     }
     Ok(())
+}
+
+/// Removes what killed gits left in the mirrors of a directory, but for those that somebody is using.
+///
+/// # Errors
+/// When something cannot be looked at or removed.
+pub(crate) fn remove_all_leftovers(mirrors: &OwnDirectory) -> Result<(), GitError> {
+    let failed = |error| GitError::io("tidy", mirrors.path(), error);
+    for name in mirrors.names().map_err(failed)? {
+        let text = name.to_string_lossy();
+        if text.ends_with(".lock") {
+            continue;
+        }
+        let store = Store::new(mirrors.path().join(&name));
+        // What has a lock of its own is a mirror, whatever its name ends in.
+        let base = [".new", ".old"].iter().find_map(|suffix| text.strip_suffix(suffix));
+        if let Some(base) = base.filter(|_| !store.beside("lock").0.exists()) {
+            if let Some(_lock) = Store::new(mirrors.path().join(base)).try_lock()? {
+                mirrors.remove(&name).map_err(failed)?;
+            }
+        } else if let Some(_lock) = store.try_lock()? {
+            store.tidy()?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives up a mirror, to be made anew when it is wanted; says whether it was there and nobody is using it.
+///
+/// # Errors
+/// When it cannot be locked or removed.
+pub(crate) fn give_up(mirrors: &OwnDirectory, name: &OsStr) -> Result<bool, GitError> {
+    let store = Store::new(mirrors.path().join(name));
+    let Some(_lock) = store.try_lock()? else { return Ok(false) };
+    mirrors.remove(name).map_err(|error| GitError::io("remove", &store.0, error))
 }

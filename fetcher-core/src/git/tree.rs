@@ -11,22 +11,24 @@ use git2::{FileMode, Oid, Repository};
 use rustix::fs::FileType;
 
 use super::Note;
+use super::budget::{self, Budget, MAX_DEPTH, TreeError};
 use super::error::GitError;
 use super::files::{self, Trash};
 use super::store::Store;
 use super::written::{Trust, Written};
-use crate::cancel::Cancel;
 
-/// Deeper trees are a trap, not a project.
-const DEEPEST: usize = 200;
+/// How many files with attributes that do nothing are told of, and how many attributes of each.
+const MAX_NOTES: usize = 20;
+/// How much of a `.gitattributes` is looked at.
+const MAX_ATTRIBUTES: usize = 1 << 20;
 
 /// One walk over a working tree.
-pub(super) struct Walk<'w> {
+pub(super) struct Walk<'w, 'g> {
     pub(super) store: &'w Store,
     pub(super) repository: &'w Repository,
     pub(super) trash: &'w mut Trash,
     pub(super) written: Written,
-    pub(super) cancel: &'w Cancel,
+    pub(super) budget: &'w mut Budget<'g>,
     /// The file `.git` of a submodule; none at the top, whose `.git` is made apart.
     pub(super) git_file: Option<String>,
     /// The working tree's path inside the checkout, for messages.
@@ -62,31 +64,31 @@ enum Kind {
     Submodule,
 }
 
-impl Walk<'_> {
+impl<'w> Walk<'w, '_> {
+    /// Makes a directory hold exactly a tree, unless that is more than is left of the budget.
+    pub(super) fn top(&mut self, directory: BorrowedFd<'_>, tree: Oid) -> Result<(), GitError> {
+        self.budget.take_tree(self.store, self.repository, tree).map_err(|error| match error {
+            TreeError::Git(error) => error,
+            TreeError::Refused(reason) => GitError::Tree { path: budget::shown(&self.prefix), reason },
+        })?;
+        self.directory(directory, tree, &mut Vec::new(), 0)
+    }
+
     /// Makes a directory hold exactly a tree.
-    pub(super) fn directory(
+    fn directory(
         &mut self,
         directory: BorrowedFd<'_>,
         tree: Oid,
         path: &mut Vec<u8>,
         depth: usize,
     ) -> Result<(), GitError> {
-        if self.cancel.is_cancelled() {
-            return Err(GitError::Cancelled);
-        }
-        if depth > DEEPEST {
-            return Err(self.refuse(path, &format!("it is more than {DEEPEST} directories deep")));
+        self.budget.check()?;
+        if depth > MAX_DEPTH {
+            return Err(self.refuse(path, &format!("it is more than {MAX_DEPTH} directories deep")));
         }
         let expected = self.entries(tree, path)?;
-        let names = files::names(directory).map_err(|error| self.failed("list", path, error))?;
-        for name in names {
-            let is_git = depth == 0 && name == b".git";
-            if !is_git && !expected.contains_key(&name) {
-                self.at(path, &name, |walk, path| {
-                    walk.trash.throw(directory, &name).map_err(|error| walk.failed("remove", path, error))
-                })?;
-            }
-        }
+        let wanted = |name: &[u8]| (depth == 0 && name == b".git") || expected.contains_key(name);
+        self.clear(directory, wanted).map_err(|error| self.failed("tidy", path, error))?;
         if depth == 0 {
             self.git_file(directory)?;
         }
@@ -104,6 +106,7 @@ impl Walk<'_> {
         path: &mut Vec<u8>,
         depth: usize,
     ) -> Result<(), GitError> {
+        self.budget.check()?;
         match entry.kind {
             Kind::File | Kind::Executable => self.file(parent, name, entry, path),
             Kind::Link => self.link(parent, name, entry, path),
@@ -115,17 +118,30 @@ impl Walk<'_> {
                 let directory = self.open(parent, name, path)?;
                 self.written.note(path, entry.id, u32::from(FileMode::Commit), None, Trust::Untouched);
                 self.found.submodules.push((path.clone(), entry.id));
-                let leftovers = if self.keep_submodules { Ok(Vec::new()) } else { files::names(&directory) };
-                let mut leftovers = leftovers.map_err(|error| self.failed("list", path, error))?.into_iter();
-                let emptied = leftovers.try_for_each(|name| self.trash.throw(&directory, &name));
-                emptied.map_err(|error| self.failed("empty", path, error))
+                if self.keep_submodules {
+                    return Ok(());
+                }
+                self.clear(directory.as_fd(), |_| false).map_err(|error| self.failed("empty", path, error))
             }
         }
     }
 
+    /// Removes all names of a directory but the wanted ones.
+    fn clear(&mut self, directory: BorrowedFd<'_>, wanted: impl Fn(&[u8]) -> bool) -> io::Result<()> {
+        let budget = &mut *self.budget;
+        self.trash.throw_all_but(directory, wanted, &mut || budget.check().map_err(io::Error::other))
+    }
+
+    /// Reads what a file or a link is to hold, where that is not too much.
+    fn blob(&mut self, entry: Entry, path: &[u8]) -> Result<git2::Blob<'w>, GitError> {
+        let size = budget::blob_size(self.store, self.repository, entry.id)?;
+        self.budget.take_bytes(size).map_err(|reason| self.refuse(path, &reason))?;
+        self.repository.find_blob(entry.id).map_err(|error| self.store.damage(&error))
+    }
+
     fn file(&mut self, parent: BorrowedFd<'_>, name: &[u8], entry: Entry, path: &[u8]) -> Result<(), GitError> {
         if name == b".gitattributes" {
-            let blob = self.repository.find_blob(entry.id).map_err(|error| self.store.damage(&error))?;
+            let blob = self.blob(entry, path)?;
             self.note_attributes(path, blob.content());
         }
         let executable = entry.kind == Kind::Executable;
@@ -134,10 +150,12 @@ impl Walk<'_> {
         let regular = stat.filter(|stat| files::kind(stat) == FileType::RegularFile);
         let trust = regular.map_or(Trust::Touched, |stat| self.written.trust(path, entry.id, mode, &stat));
         if trust == Trust::Untouched {
+            let size = regular.map_or(0, |stat| stat.st_size.cast_unsigned());
+            self.budget.take_bytes(size).map_err(|reason| self.refuse(path, &reason))?;
             self.written.note(path, entry.id, mode, regular.as_ref(), trust);
             return Ok(());
         }
-        let blob = self.repository.find_blob(entry.id).map_err(|error| self.store.damage(&error))?;
+        let blob = self.blob(entry, path)?;
         let bits = if executable { 0o100 } else { 0 };
         let usual = regular.filter(|stat| trust == Trust::Doubtful && stat.st_mode & 0o7102 == bits);
         let kept = usual.filter(|_| files::holds(parent, name, blob.content()).unwrap_or(false));
@@ -155,7 +173,7 @@ impl Walk<'_> {
     }
 
     fn link(&mut self, parent: BorrowedFd<'_>, name: &[u8], entry: Entry, path: &[u8]) -> Result<(), GitError> {
-        let blob = self.repository.find_blob(entry.id).map_err(|error| self.store.damage(&error))?;
+        let blob = self.blob(entry, path)?;
         let there =
             rustix::fs::readlinkat(parent, name, Vec::new()).is_ok_and(|target| target.as_bytes() == blob.content());
         if !there {
@@ -208,7 +226,7 @@ impl Walk<'_> {
 
     /// Says which conversions a project asks for: none is done, for a filter is a program.
     fn note_attributes(&mut self, path: &[u8], content: &[u8]) {
-        let text = String::from_utf8_lossy(content);
+        let text = String::from_utf8_lossy(&content[..content.len().min(MAX_ATTRIBUTES)]);
         let converts = |word: &str| {
             word.starts_with("filter=")
                 || word == "eol=crlf"
@@ -219,7 +237,8 @@ impl Walk<'_> {
         let mut asked: Vec<_> = words.filter(|word| converts(word)).map(str::to_owned).collect();
         asked.sort();
         asked.dedup();
-        if !asked.is_empty() {
+        asked.truncate(MAX_NOTES);
+        if !asked.is_empty() && self.found.notes.len() < MAX_NOTES {
             self.found.notes.push(Note::Unconverted { file: self.shown(path), attributes: asked });
         }
     }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use git2::{Index, IndexEntry, IndexTime, Oid};
 use rustix::fs::Stat;
 
+use super::budget::Budget;
 use super::error::GitError;
 
 /// Such an index.
@@ -76,7 +77,7 @@ impl Written {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub(super) fn save(self) -> Result<(), GitError> {
+    pub(super) fn save(self, budget: &mut Budget<'_>) -> Result<(), GitError> {
         if !self.changed && self.new.len() == self.old.len() {
             return Ok(());
         }
@@ -88,6 +89,7 @@ impl Written {
         }
         let mut index = Index::open(&fresh).map_err(|error| failed(&error))?;
         for entry in &self.new {
+            budget.check()?;
             index.add(entry).map_err(|error| failed(&error))?;
         }
         index.write().map_err(|error| failed(&error))?;

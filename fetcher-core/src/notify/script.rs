@@ -75,6 +75,9 @@ fn ended(program: &OsStr, exit: Exit, said: &[u8], timeout: Duration) -> Result<
             format!("took longer than its timeout of {timeout:?}"),
             "see what it waits for, or raise the notifier's `timeout`",
         ),
+        Exit::NoSpace { .. } => {
+            failed(Fault::Unreachable, "was stopped, for there is too little space".to_owned(), "make space")
+        }
         Exit::Cancelled => failed(Fault::Unreachable, "was stopped with the run".to_owned(), "the next run tells it"),
     }
 }

@@ -22,17 +22,52 @@ pub(super) struct Changed {
     pub(super) new: Option<String>,
 }
 
+/// The most files and directories of a checkout that is looked through: those of a commit (`git` has a limit of its own),
+/// and as many more that bst may have left.
+const MAX_ENTRIES: usize = 2_000_000;
+/// The most changed files, and bytes of them, that are looked into.
+const MAX_CHANGED: usize = 100_000;
+const MAX_CHANGED_BYTES: usize = 512 << 20;
+/// The most repositories inside each other.
+const MAX_DEPTH: usize = 10;
+
 /// The files in which a project's refs may be, and which differ from the commit: changed ones of any name, and new
 /// elements and ref files.
 pub(super) fn changed(project: &Path) -> Result<Vec<Changed>, git2::Error> {
     let repository = Repository::open_ext(project, git2::RepositoryOpenFlags::empty(), [] as [&Path; 0])?;
+    let top = repository.workdir().unwrap_or(project);
+    if !has_at_most(top, MAX_ENTRIES) {
+        return Err(git2::Error::from_str(&format!("the checkout has more than {MAX_ENTRIES} files")));
+    }
     let mut files = Vec::new();
-    collect(&repository, project, &mut files)?;
+    collect(&repository, project, &mut files, 0)?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
 
-fn collect(repository: &Repository, project: &Path, files: &mut Vec<Changed>) -> Result<(), git2::Error> {
+/// Whether there are not more files and directories in a directory, at any depth. No link is followed.
+fn has_at_most(directory: &Path, most: usize) -> bool {
+    let (mut open, mut left) = (vec![directory.to_owned()], most);
+    while let Some(directory) = open.pop() {
+        // What cannot be read is none of git's either.
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            if left == 0 {
+                return false;
+            }
+            left -= 1;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                open.push(entry.path());
+            }
+        }
+    }
+    true
+}
+
+fn collect(repository: &Repository, project: &Path, files: &mut Vec<Changed>, depth: usize) -> Result<(), git2::Error> {
+    if depth > MAX_DEPTH {
+        return Err(git2::Error::from_str(&format!("there are more than {MAX_DEPTH} repositories inside each other")));
+    }
+    let mut bytes = 0;
     let Some(top) = repository.workdir() else { return Ok(()) };
     let top = top.canonicalize().unwrap_or_else(|_| top.to_owned());
     let project = project.canonicalize().unwrap_or_else(|_| project.to_owned());
@@ -54,7 +89,7 @@ fn collect(repository: &Repository, project: &Path, files: &mut Vec<Changed>) ->
             // A submodule in which tracking wrote.
             if let Ok(submodule) = Repository::open(&full) {
                 let mut inner = Vec::new();
-                collect(&submodule, &full, &mut inner)?;
+                collect(&submodule, &full, &mut inner, depth + 1)?;
                 files.extend(inner.into_iter().map(|file| Changed { path: path.join(&file.path), ..file }));
             }
             continue;
@@ -62,7 +97,14 @@ fn collect(repository: &Repository, project: &Path, files: &mut Vec<Changed>) ->
         let old = head.get_path(relative).ok().filter(|entry| entry.kind() == Some(ObjectType::Blob));
         let old = old.and_then(|entry| repository.find_blob(entry.id()).ok());
         let old = old.map(|blob| String::from_utf8_lossy(blob.content()).into_owned());
-        files.push(Changed { path: path.to_owned(), old, new: read(&full).ok() });
+        let new = read(&full).ok();
+        bytes += old.as_ref().map_or(0, String::len) + new.as_ref().map_or(0, String::len);
+        files.push(Changed { path: path.to_owned(), old, new });
+        if files.len() > MAX_CHANGED || bytes > MAX_CHANGED_BYTES {
+            let most = MAX_CHANGED_BYTES >> 20;
+            let text = format!("more than {MAX_CHANGED} files, or {most} MiB, differ from the commit");
+            return Err(git2::Error::from_str(&text));
+        }
     }
     Ok(())
 }
@@ -95,9 +137,15 @@ pub(super) fn all_elements(project: &Path) -> Vec<String> {
     let top = project.join(refs::top_level(&conf, "element-path").unwrap_or_default());
     let mut elements = Vec::new();
     let mut open = vec![top.clone()];
+    let mut left = MAX_ENTRIES;
     while let Some(directory) = open.pop() {
         let Ok(entries) = fs::read_dir(&directory) else { continue };
         for entry in entries.flatten() {
+            // More than this no commit has: it is what somebody left there.
+            left -= 1;
+            if left == 0 {
+                return elements;
+            }
             let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
             if kind.is_dir() && !entry.file_name().to_string_lossy().starts_with('.') {
                 open.push(path);
@@ -118,4 +166,18 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_counted_at_any_depth_and_no_further_than_wanted() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join("a/b")).unwrap();
+        fs::write(directory.path().join("a/b/c"), "").unwrap();
+        std::os::unix::fs::symlink("/", directory.path().join("root")).unwrap();
+        assert!(has_at_most(directory.path(), 4) && !has_at_most(directory.path(), 3));
+    }
 }

@@ -364,6 +364,7 @@ fn unexplained(exit: Exit) -> Diagnosis {
         Exit::Signal(signal) => format!("was killed by signal {signal}"),
         Exit::TimedOut => "was stopped because its time was over".to_owned(),
         Exit::Cancelled => "was stopped".to_owned(),
+        Exit::NoSpace { .. } => "was stopped for lack of space".to_owned(),
     };
     let message = format!("bst {end} before it was done, and does not say why");
     Diagnosis::new(Kind::Unknown, message, Retry::Once, Actor::Host, "read the end of the log")

@@ -9,6 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,13 @@ const TERMINATE_GRACE: Duration = Duration::from_secs(5);
 const KILL_GRACE: Duration = Duration::from_secs(10);
 /// A time in which no machine goes round all process ids.
 const MOMENT: Duration = Duration::from_millis(100);
+
+/// How many looks in a row have to find nothing before nothing is believed to be there.
+const EMPTY_LOOKS: usize = 3;
+/// The time between two of those. The kernel takes a few microseconds to put one program in another's place.
+const LOOK_PAUSE: Duration = Duration::from_millis(1);
+/// How many looks are taken at most, for a program that was started without any environment has none for ever.
+const MAX_LOOKS: usize = 50;
 
 /// SIGTERM, then SIGKILL: the way in which everything ends that did not end by itself.
 pub(super) const GENTLY: [(Signal, Duration); 2] = [(Signal::TERM, TERMINATE_GRACE), (Signal::KILL, KILL_GRACE)];
@@ -56,6 +64,28 @@ pub fn clear_leftovers(owner: &OsStr) -> io::Result<usize> {
     }
 }
 
+/// Whether a process other than this one and its ancestors names a path, or one below it, among its arguments, or works
+/// in it.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub(crate) fn any_names(path: &Path) -> io::Result<bool> {
+    let all = all_processes(0)?;
+    let spared = ancestors(&all);
+    let needle = path.as_os_str().as_bytes();
+    let names = |id: &i32| {
+        let arguments = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        arguments.windows(needle.len()).any(|window| window == needle)
+            || fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|directory| directory.starts_with(path))
+    };
+    Ok(all
+        .values()
+        .filter(|process| !process.ended)
+        .map(|process| process.id)
+        .filter(|id| !spared.contains(id))
+        .any(|id| names(&id)))
+}
+
 /// Passes the time between two looks where there is no output to take.
 #[expect(clippy::unnecessary_wraps, reason = "one of the two ways to pass the time can fail")]
 pub(super) fn sleep(pause: Duration) -> io::Result<()> {
@@ -77,6 +107,8 @@ pub(super) struct Tree {
     origin: Origin,
     /// Every process that was ever seen in it: its start time by its id.
     known: BTreeMap<i32, u64>,
+    /// Whether there was a process at the last look that may be one of it, and did not show its environment.
+    unclear: bool,
 }
 
 /// What makes a process part of a tree, apart from being a member's child.
@@ -93,13 +125,17 @@ impl Tree {
     pub(super) fn of_child(cookie: OsString, child: Pid) -> Self {
         let root = child.as_raw_pid();
         let since = Process::read(root).map_or(0, |process| process.started);
-        Self { origin: Origin::Child { cookie, root, since, start: Instant::now() }, known: BTreeMap::new() }
+        Self {
+            origin: Origin::Child { cookie, root, since, start: Instant::now() },
+            known: BTreeMap::new(),
+            unclear: false,
+        }
     }
 
     fn of_owner(owner: &OsStr) -> Self {
         let mut prefix = owner.to_owned();
         prefix.push("|");
-        Self { origin: Origin::Owner(prefix), known: BTreeMap::new() }
+        Self { origin: Origin::Owner(prefix), known: BTreeMap::new(), unclear: false }
     }
 
     /// Sends each signal in turn to all that is alive, until nothing is, and gives each its time. `wait` passes the
@@ -109,7 +145,7 @@ impl Tree {
         steps: &[(Signal, Duration)],
         wait: &mut dyn FnMut(Duration) -> io::Result<()>,
     ) -> io::Result<Cleared> {
-        let mut alive = self.members()?;
+        let mut alive = self.sure_members(wait)?;
         for &(signal, grace) in steps {
             let until = Instant::now() + grace;
             let mut told = BTreeSet::new();
@@ -122,19 +158,45 @@ impl Tree {
                 }
                 wait(pause)?;
                 pause = (pause * 2).min(Duration::from_millis(50));
-                alive = self.members()?;
+                alive = self.sure_members(wait)?;
             }
         }
         Ok(if alive.is_empty() { Cleared::All } else { Cleared::Not(alive.iter().map(|process| process.id).collect()) })
+    }
+
+    /// Looks for all that is alive until several looks in a row find nothing. One is not enough: while a process
+    /// becomes another program its environment is empty, and one that is born during a look may be missing from it.
+    fn sure_members(&mut self, wait: &mut dyn FnMut(Duration) -> io::Result<()>) -> io::Result<Vec<Process>> {
+        let mut empty = 0;
+        for look in 0..MAX_LOOKS {
+            if look > 0 {
+                wait(LOOK_PAUSE)?;
+            }
+            let members = self.members()?;
+            if !members.is_empty() {
+                return Ok(members);
+            }
+            empty = if self.unclear { 0 } else { empty + 1 };
+            if empty == EMPTY_LOOKS {
+                break;
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Looks now for all that is alive, and remembers it.
     pub(super) fn members(&mut self) -> io::Result<Vec<Process>> {
         let all = all_processes(self.lowest_id())?;
         let spared = ancestors(&all);
-        let mut members: BTreeSet<i32> =
-            all.values().filter(|process| self.has_by_itself(process)).map(|process| process.id).collect();
-        members.retain(|id| !spared.contains(id));
+        let mut members = BTreeSet::new();
+        self.unclear = false;
+        for process in all.values().filter(|process| !spared.contains(&process.id)) {
+            match self.has_by_itself(process) {
+                Some(true) => drop(members.insert(process.id)),
+                Some(false) => {}
+                None => self.unclear = true,
+            }
+        }
         loop {
             let children: Vec<i32> = all
                 .values()
@@ -162,18 +224,16 @@ impl Tree {
         if start.elapsed() < MOMENT && last().is_some_and(|last: i32| last >= *root) { *root } else { 0 }
     }
 
-    fn has_by_itself(&self, process: &Process) -> bool {
+    /// Whether a process belongs to it whatever its parent is; none where that does not show now.
+    fn has_by_itself(&self, process: &Process) -> Option<bool> {
         if self.known.get(&process.id) == Some(&process.started) {
-            return true;
+            return Some(true);
         }
         match &self.origin {
-            Origin::Child { cookie, root, since, .. } => {
-                process.started >= *since
-                    && (process.group == *root
-                        || process.session == *root
-                        || process.cookie().is_some_and(|found| found == cookie.as_bytes()))
-            }
-            Origin::Owner(prefix) => process.cookie().is_some_and(|found| found.starts_with(prefix.as_bytes())),
+            Origin::Child { since, .. } if process.started < *since => Some(false),
+            Origin::Child { root, .. } if process.group == *root || process.session == *root => Some(true),
+            Origin::Child { cookie, .. } => process.has_cookie(|found| found == cookie.as_bytes()),
+            Origin::Owner(prefix) => process.has_cookie(|found| found.starts_with(prefix.as_bytes())),
         }
     }
 }
@@ -248,13 +308,21 @@ impl Process {
         self.session == self.id
     }
 
-    /// The cookie in its environment, where this user may read that.
-    fn cookie(&self) -> Option<Vec<u8>> {
-        let environment = fs::read(format!("/proc/{}/environ", self.id)).ok()?;
-        environment
-            .split(|&byte| byte == 0)
-            .find_map(|variable| variable.strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"="))
-            .map(<[u8]>::to_vec)
+    /// Whether the cookie in its environment, where this user may read that, is such a one. A process that becomes
+    /// another program has no environment for a moment, so that of an empty one nothing is known.
+    fn has_cookie(&self, is_it: impl FnOnce(&[u8]) -> bool) -> Option<bool> {
+        let Ok(environment) = fs::read(format!("/proc/{}/environ", self.id)) else { return Some(false) };
+        if environment.is_empty() {
+            return if self.ended || self.is_of_kernel() { Some(false) } else { None };
+        }
+        let mut variables = environment.split(|&byte| byte == 0);
+        let cookie = variables.find_map(|variable| variable.strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"="));
+        Some(cookie.is_some_and(is_it))
+    }
+
+    /// Whether it is one of the kernel's own, whose parent is `kthreadd`.
+    fn is_of_kernel(&self) -> bool {
+        self.id == 2 || self.parent == 2
     }
 
     /// Sends it a signal. That it has ended since is no error, and that it is another user's cannot be helped.

@@ -134,6 +134,7 @@ impl Program<'_> {
             Ok(Exit::Status(status)) => Err(format!("exit status {status}\n{end}")),
             Ok(Exit::Signal(signal)) => Err(format!("killed by signal {signal}\n{end}")),
             Ok(Exit::TimedOut) => Err(format!("no end after {:?}\n{end}", invocation.timeout)),
+            Ok(Exit::NoSpace { .. }) => Err("there is too little free space".to_owned()),
             Ok(Exit::Cancelled) => Err("stopped before the end".to_owned()),
             Err(error) => Err(error.to_string()),
         }

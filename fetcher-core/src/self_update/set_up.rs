@@ -90,7 +90,13 @@ impl SelfUpdate<'_> {
         let temporary = temporary.map_err(failed(home.directory()))?;
         let place = temporary.path().join("clone");
         let runner = LocalRunner::new(temporary.path());
-        let git = Git { runner: &runner, environment: self.environment, cancel: self.cancel, timeout: self.timeout };
+        let git = Git {
+            runner: &runner,
+            environment: self.environment,
+            cancel: self.cancel,
+            timeout: self.timeout,
+            space: None,
+        };
         git.clone_to(&remote, &place, branch)?;
         keep_credentials(&place, &repository, &remote)?;
         let clone = Clone::open(place.clone(), PathBuf::new())?;

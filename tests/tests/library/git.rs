@@ -2,8 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use fetcher_core::git::{Failure, select};
@@ -295,27 +294,11 @@ fn a_fetch_that_hangs_ends_at_its_deadline_or_when_it_is_cancelled() {
     assert_eq!(fixture.mirror(&url).remote_refs().unwrap_err().failure(), Failure::Cancelled);
 }
 
-/// Makes the code under test run a script for `git`; in it, `$GIT` is the real one.
-fn instead_of_git(fixture: &mut Fixture, script: &str) {
-    let path = fixture.path("bin/git");
-    let (bin, real) = (fixture.path("bin"), which("git"));
-    fs::create_dir(&bin).unwrap();
-    fs::write(&path, format!("#!/bin/sh\nGIT={}\n{script}\n", real.display())).unwrap();
-    fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-    let rest = fixture.environment.get("PATH").unwrap().to_string_lossy().into_owned();
-    fixture.environment.set("PATH", format!("{}:{rest}", bin.display()));
-}
-
-fn which(program: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap();
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.exists()).unwrap()
-}
-
 #[test]
 fn a_repository_of_somebody_else_is_explained() {
     let mut fixture = Fixture::new();
     let repo = fixture.repo("remote");
-    instead_of_git(&mut fixture, "export GIT_TEST_ASSUME_DIFFERENT_OWNER=1; exec \"$GIT\" \"$@\"");
+    fixture.instead_of_git("export GIT_TEST_ASSUME_DIFFERENT_OWNER=1; exec \"$GIT\" \"$@\"");
     let error = fixture.mirror(repo.url()).remote_refs().unwrap_err();
     assert_eq!(error.failure(), Failure::Ownership, "{error}");
 }
@@ -339,7 +322,7 @@ fn a_disk_that_is_full_is_told_so_and_the_mirror_is_kept() {
     fetch(&fixture.mirror(repo.url()), &["main"]);
     repo.commit("next");
     let full = "case \"$1\" in fetch) echo 'fatal: write error: No space left on device' >&2; exit 128; esac; exec \"$GIT\" \"$@\"";
-    instead_of_git(&mut fixture, full);
+    fixture.instead_of_git(full);
     let mirror = fixture.mirror(repo.url());
     let listed = chosen(&mirror, &["main"]);
     assert_eq!(mirror.fetch(&listed.tips).unwrap_err().failure(), Failure::DiskFull);

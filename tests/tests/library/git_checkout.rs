@@ -276,7 +276,7 @@ fn a_checkout_that_was_killed_half_way_is_made_right() {
     for delay in [0, 5, 20, 80] {
         let _ = fs::remove_dir_all(fixture.path("slot"));
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "checkout_for_the_kill_test", "--ignored"])
+            .args(["--exact", "git_checkout::checkout_for_the_kill_test", "--ignored"])
             .env("CHECKOUT_FIXTURE", fixture.path(""))
             .env("CHECKOUT_URL", repo.url())
             .env("CHECKOUT_COMMIT", commit.as_str())
@@ -284,6 +284,7 @@ fn a_checkout_that_was_killed_half_way_is_made_right() {
             .spawn()
             .unwrap();
         while !slot.tree().join("d0").exists() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended, and wrote nothing");
             std::thread::yield_now();
         }
         std::thread::sleep(std::time::Duration::from_millis(delay));

@@ -223,6 +223,21 @@ fn descendants_without_the_cookie_are_found_by_descent_or_group() {
 }
 
 #[test]
+fn one_that_always_becomes_another_program_is_found() {
+    // Most of the time it is in the middle of an exec, where its environment does not show.
+    let directory = tempfile::tempdir().unwrap();
+    let mark = mark(12);
+    let program = directory.path().join("again");
+    fs::write(&program, "#!/bin/sh\nexec \"$0\" \"$@\"\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = format!("(setsid '{}' {mark} </dev/null >/dev/null 2>&1 &); sleep 0.05", program.display());
+    for _ in 0..30 {
+        assert_eq!(run(&shell(&script)).0, Exit::Status(0));
+        assert_eq!(alive(&mark), 0);
+    }
+}
+
+#[test]
 fn two_hundred_grandchildren_that_go_on_forking() {
     let mark = mark(8);
     let script = format!(

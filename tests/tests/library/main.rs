@@ -3,6 +3,7 @@
 mod embedded;
 mod git;
 mod git_checkout;
+mod git_limits;
 mod git_submodules;
 mod git_transports;
 mod layers;

@@ -212,7 +212,7 @@ fn killed_at_any_instant_it_is_there_whole_or_not_at_all() {
     let start = Instant::now();
     let make = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "make_one_to_be_killed"]);
+        command.args(["--exact", "managed_environment::make_one_to_be_killed"]);
         command.env("TEST_KILLED_PLACE", &place).env("PIP_NO_INDEX", "1").stdout(Stdio::null()).spawn().unwrap()
     };
     assert!(make().wait().unwrap().success());

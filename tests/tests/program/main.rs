@@ -7,6 +7,7 @@ mod fake_bst_host;
 mod fake_bst_kill;
 mod fake_bst_memory;
 mod harmless;
+mod fake_bst_space;
 mod notify_configuration;
 mod notify_email;
 mod notify_irc;

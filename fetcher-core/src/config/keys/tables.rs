@@ -93,9 +93,11 @@ static FETCHER: Table = Table {
             Kind::Size,
             Value("\"1G\""),
             "\"10G\"",
-            "The free space that the file systems of `state-dir` and `cache-dir` have to have. Below it old \
-             things are removed first, and if that is not enough the run fails before anything is half-fetched. \
-             Set it to what your projects' sources need.",
+            "The free space that the file systems of `state-dir` and `cache-dir` have to have. Below it things \
+             are removed until there is enough: what killed programs left, what is old, then checkouts and \
+             mirrors, which are made anew (the run tells it). If that is not enough the run fails before anything \
+             is half-fetched. `git` and `bst` are stopped before they use it up. Set it to what your projects' \
+             sources need.",
         ),
         key(
             "keep-runs",

@@ -38,6 +38,7 @@ impl Look<'_> {
             environment: &self.fetcher.environment,
             cancel: &self.fetcher.cancel,
             timeout: project.timeout.min(TIMEOUT),
+            space: None,
         };
         let remote = Remote::new(&project.url, &project.git)?;
         let refs = Mirror::new(git, &place(self.temporary, "mirrors", &project.name), remote).remote_refs()?;
