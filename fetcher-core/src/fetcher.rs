@@ -28,7 +28,7 @@ use crate::names::RunId;
 use crate::notify::Notifier;
 use crate::report::{BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, processes};
-use crate::secret::Redactor;
+use crate::secret::{Redact as _, Redactor, Secret};
 use crate::state::{Current, Lock, LockError, StateError, Store};
 
 pub use host::HostCheck;
@@ -123,7 +123,7 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher for a configuration. Children get a little of `environment`, by an allow-list.
     pub fn new(config: Config, environment: Environment) -> Self {
-        let redactor = Redactor::new(config.secrets());
+        let redactor = Redactor::watching(config.secrets(&environment));
         let clock = Box::new(SystemClock);
         Self {
             config,
@@ -166,6 +166,20 @@ impl Fetcher {
         self
     }
 
+    /// Masks these secrets too, beside those of the configuration ([`Config::secrets`]): what an embedding program's own
+    /// runner or notifier uses, say. Everything that a run writes or sends is masked: logs, reports, events, pages,
+    /// messages.
+    #[must_use]
+    pub fn secrets(mut self, secrets: impl IntoIterator<Item = Secret>) -> Self {
+        self.redactor = self.redactor.with(secrets);
+        self
+    }
+
+    /// What masks the secrets, for what the caller itself writes.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
     /// Says where the configuration came from, and what went wrong on the way: every report has the commit, and the
     /// failures among its own.
     #[must_use]
@@ -198,18 +212,18 @@ impl Fetcher {
         let temporary = self.temporary()?;
         store.set_current(&Current { run: run.clone(), process, temporary: temporary.path().to_owned() })?;
         let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
-        report.failures.extend(self.failures.iter().chain(&killed).cloned());
+        report.failures.extend(self.failures.iter().chain(&killed).cloned().map(|failure| self.masked(failure)));
         let directory = store.begin(&report)?;
         events(Event::RunStarted { run: report.run.clone(), directory });
         let mut telling = Vec::new();
         if !selection.dry_run {
             let failures;
             (telling, failures) = self.tell_start(&report.run, killed.as_ref());
-            report.failures.extend(failures);
+            report.failures.extend(failures.into_iter().map(|failure| self.masked(failure)));
         }
         let mut unknown = None;
         match self.space(&store) {
-            Err(full) => report.failures.push(full),
+            Err(full) => report.failures.push(self.masked(full)),
             Ok(()) => {
                 unknown = self.work(selection, &store, temporary.path(), state_dir.as_os_str(), &mut report, events);
             }
@@ -252,7 +266,7 @@ impl Fetcher {
         if failures.is_empty() {
             return Ok(());
         }
-        for failure in failures {
+        for failure in failures.into_iter().map(|failure| self.masked(failure)) {
             // The notifier that could not tell at the start may be the one that cannot at the end.
             if !report.failures.contains(&failure) {
                 report.failures.push(failure);
@@ -260,6 +274,11 @@ impl Fetcher {
         }
         report.outcome = outcome(report, self.cancel.is_cancelled());
         store.save_report(report)
+    }
+
+    /// A failure as the report has it.
+    fn masked(&self, failure: Diagnosis) -> Diagnosis {
+        failure.redacted(&self.redactor)
     }
 
     fn check(&self, selection: &Selection) -> Result<(), FetcherError> {
@@ -295,13 +314,14 @@ impl Fetcher {
             run: &report.run.clone(),
         };
         let order = all.run(&mut |message| match message {
-            workers::Message::Event(event) => events(*event),
+            workers::Message::Event(event) => events(event.redacted(&self.redactor)),
             workers::Message::Branch(branch) => {
+                let branch = branch.redacted(&self.redactor);
                 self.remember(store, &report.run, &branch);
-                report.branches.push((*branch).clone());
+                report.branches.push(branch.clone());
                 // A failure to write here will be told when the report is written for the last time.
                 let _ = store.save_report(report);
-                events(Event::BranchFinished(*branch));
+                events(Event::BranchFinished(branch));
             }
         });
         let place = |branch: &BranchReport| {

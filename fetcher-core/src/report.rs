@@ -1,5 +1,7 @@
 //! What happens and what happened, as data: events while a run goes on, reports when it is over.
 
+mod redact;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -179,7 +179,7 @@ impl<'f> Workers<'f> {
         let mut listed = match listed {
             Ok(listed) => listed,
             Err(error) => {
-                let failure = self.redacted(explain::git(&error, Stage::Checkout));
+                let failure = explain::git(&error, Stage::Checkout);
                 return (Vec::new(), vec![self.failed(place, None, report, failure)]);
             }
         };
@@ -293,10 +293,5 @@ impl<'f> Workers<'f> {
             bst_version: None,
             stages,
         }
-    }
-
-    pub(super) fn redacted(&self, mut failure: Diagnosis) -> Diagnosis {
-        failure.message = self.fetcher.redactor.redact(&failure.message).into_owned();
-        failure
     }
 }

@@ -423,14 +423,7 @@ impl<'w, 'p> Work<'w, 'p> {
             }
             Err(error) => (Exit::Status(-1), vec![crate::diagnosis::of_runner(&error, stage)], Vec::new()),
         };
-        let failures = failures.into_iter().map(|failure| self.redacted(failure)).collect();
         Attempt { exit, failures, notes, seconds: began.elapsed().as_secs_f64(), ..seen.into_attempt() }
-    }
-
-    fn redacted(&self, failure: Diagnosis) -> Diagnosis {
-        let redact = |text: &str| self.pipeline.redactor.redact(text).into_owned();
-        let place = Place { url: failure.place.url.as_deref().map(redact), ..failure.place };
-        Diagnosis { message: redact(&failure.message), hint: redact(&failure.hint), place, ..failure }
     }
 
     /// Runs a `bst` whose messages matter to nobody else.
