@@ -172,13 +172,6 @@ impl Redactor {
     }
 }
 
-impl Redactor {
-    /// The beginning of a secret with fewer blanks and escapes in it.
-    fn shortened(&self, text: &[u8], most: usize) -> Vec<u8> {
-        Values::shortened(text, most)
-    }
-}
-
 impl Tables {
     /// The values as they are at this moment.
     fn values(&self) -> Arc<Values> {

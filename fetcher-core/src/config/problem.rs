@@ -28,7 +28,7 @@ pub struct Problem {
 impl Redact for Problem {
     fn redacted(self, redactor: &Redactor) -> Self {
         let Self { file, line, column, key, message, advice } = self;
-        let [message, advice] = [message, advice].map(|text| text.redacted(redactor));
+        let [key, message, advice] = [key, message, advice].map(|text| text.redacted(redactor));
         Self { file, line, column, key, message, advice }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::environment::Environment;
 use crate::git::Access;
-use crate::secret::{SecretSet, names_a_secret};
+use crate::secret::{Secret, SecretSet, names_a_secret};
 
 use super::{
     BuildStreamConfig, Config, NotifierConfig, NotifyTarget, ProjectConfig, SelfUpdateConfig, ServeConfig, ServeTls,
@@ -44,19 +44,29 @@ impl Config {
             effective: _,
             secret_variables,
         } = self;
-        let mut all = Gathered { set: SecretSet::default(), environment };
-        secret_variables.iter().for_each(|secret| all.set.value(secret.clone()));
-        PROXIES.iter().for_each(|name| all.variable(name));
+        let mut all = Gathered { set: SecretSet::default(), environment, variables: secret_variables };
+        for secret in secret_variables {
+            all.set.value(secret.clone());
+        }
+        for name in PROXIES {
+            all.variable(name);
+        }
         if let Some(url) = base_url {
             all.set.text(url);
             // Where people are sent to is no secret, though pages may be uploaded to the same address.
-            all.set.public(without_credentials(url));
+            all.public(&without_credentials(url));
         }
         let SelfUpdateConfig { enabled: _, branch: _, allowed_signers: _, required_version: _, binary } = self_update;
         all.texts(binary);
-        projects.iter().for_each(|project| all.project(project));
-        notify.iter().for_each(|notifier| all.notifier(notifier));
-        upload.iter().for_each(|upload| all.upload(upload));
+        for project in projects {
+            all.project(project);
+        }
+        for notifier in notify {
+            all.notifier(notifier);
+        }
+        if let Some(upload) = upload {
+            all.upload(upload);
+        }
         all.serve(serve);
         all.set
     }
@@ -65,15 +75,28 @@ impl Config {
 struct Gathered<'e> {
     set: SecretSet,
     environment: &'e Environment,
+    /// The secrets that variables put into the configuration.
+    variables: &'e [Secret],
 }
 
 impl Gathered<'_> {
+    /// Says that a text is no secret, unless somebody has put one into it.
+    fn public(&mut self, text: &str) {
+        if !self.variables.iter().any(|secret| text.contains(secret.expose())) {
+            self.set.public(text);
+        }
+    }
+
     fn texts(&mut self, texts: &[String]) {
-        texts.iter().for_each(|text| self.set.text(text));
+        for text in texts {
+            self.set.text(text);
+        }
     }
 
     fn file(&mut self, path: Option<&Path>) {
-        path.into_iter().for_each(|path| self.set.file(path));
+        if let Some(path) = path {
+            self.set.file(path);
+        }
     }
 
     fn variable(&mut self, name: &str) {
@@ -107,10 +130,12 @@ impl Gathered<'_> {
             source_caches,
             buildstream,
         } = project;
-        self.set.public(name.as_str());
+        self.public(name.as_str());
         self.set.text(url);
         // They are in bst's arguments, where everybody on this host sees them: only credentials can be meant as secret.
-        options.values().for_each(|value| self.set.text(value));
+        for value in options.values() {
+            self.set.text(value);
+        }
         variants.iter().flat_map(|variant| variant.options.values()).for_each(|value| self.set.text(value));
         let Access { ssh_key, known_hosts: _, token_file, username: _ } = git;
         self.file(ssh_key.as_deref());
@@ -126,12 +151,16 @@ impl Gathered<'_> {
             Tool::Command(command) => self.texts(command),
             Tool::Requirements { requirements, python: _, directory: _ } => self.set.text(requirements),
         }
-        pass_environment.iter().for_each(|name| self.variable(name));
+        for name in pass_environment {
+            self.variable(name);
+        }
         self.table(config);
     }
 
     fn table(&mut self, table: &Map<String, Value>) {
-        table.iter().for_each(|(key, value)| self.json(key, value));
+        for (key, value) in table {
+            self.json(key, value);
+        }
     }
 
     /// A value of BuildStream's own configuration: a secret where its key says so, or the file that holds it.
@@ -154,11 +183,8 @@ impl Gathered<'_> {
     fn notifier(&mut self, notifier: &NotifierConfig) {
         let NotifierConfig { name: _, on: _, projects: _, branches: _, remind_after: _, timeout: _, target } = notifier;
         match target {
-            NotifyTarget::Email { server, username: _, password_file, ca_file: _, from: _, to: _ } => {
-                self.set.text(server);
-                self.file(password_file.as_deref());
-            }
-            NotifyTarget::Irc {
+            NotifyTarget::Email { server, username: _, password_file, ca_file: _, from: _, to: _ }
+            | NotifyTarget::Irc {
                 server,
                 nick: _,
                 channels: _,
@@ -172,7 +198,9 @@ impl Gathered<'_> {
             }
             NotifyTarget::Webhook { url, format: _, headers, secret_file, template: _, ca_file: _ } => {
                 self.address(url);
-                headers.iter().for_each(|(name, value)| self.set.header(name, value));
+                for (name, value) in headers {
+                    self.set.header(name, value);
+                }
                 self.file(secret_file.as_deref());
             }
             NotifyTarget::Command { command } => self.texts(command),
@@ -192,7 +220,9 @@ impl Gathered<'_> {
         match target {
             UploadTarget::Put { url, headers, token_file, ca_file: _ } => {
                 self.set.address(url);
-                headers.iter().for_each(|(name, value)| self.set.header(name, value));
+                for (name, value) in headers {
+                    self.set.header(name, value);
+                }
                 self.file(token_file.as_deref());
             }
             UploadTarget::Command(command) => self.texts(command),

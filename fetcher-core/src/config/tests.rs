@@ -209,7 +209,9 @@ fn defaults_lie_under_each_project_and_buildstream_under_both() {
 fn paths_are_relative_to_where_the_file_really_is() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("real")).unwrap();
-    fs::write(dir.path().join("real/token"), "hunter2\n").unwrap();
+    let token = dir.path().join("real/token");
+    fs::write(&token, "hunter2\n").unwrap();
+    fs::set_permissions(token, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     fs::write(dir.path().join("real/c.toml"), "[[project]]\nurl = 'x'\ngit.token-file = 'token'\n").unwrap();
     std::os::unix::fs::symlink("real/c.toml", dir.path().join("link.toml")).unwrap();
     let config = Config::load(dir.path().join("link.toml"), &environment()).unwrap();

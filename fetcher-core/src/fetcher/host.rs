@@ -137,7 +137,9 @@ impl Fetcher {
             temporary: temporary.path(),
         };
         let mut add = |found: Vec<HostCheck>| {
-            found.into_iter().for_each(|check| tell(check.redacted(&self.redactor)));
+            for check in found {
+                tell(check.redacted(&self.redactor));
+            }
         };
         add(look.places());
         add(look.git_programs());

@@ -126,8 +126,13 @@ pub(super) fn of_address(address: &str) -> Vec<Secret> {
     let mut found = vec![address, address.trim_end_matches('/')];
     let Some((_, rest)) = address.split_once("://") else { return secrets(found) };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    found.extend(credential(&rest[..end]));
     let behind = rest[end..].trim_matches('/');
+    let credential = credential(&rest[..end]);
+    if behind.is_empty() && credential.is_none() {
+        // A host's name alone is no secret.
+        return Vec::new();
+    }
+    found.extend(credential);
     let path = behind.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     let parts =
         behind.split(['/', '?', '#', '&', ';']).map(|part| part.split_once('=').map_or(part, |(_, value)| value));
@@ -206,7 +211,7 @@ pub(super) fn of_variable(name: &str, value: &str) -> Vec<Secret> {
         return secrets(vec![value]);
     }
     let harmless = |known: &&str| known.strip_suffix('*').map_or(*known == name, |start| name.starts_with(start));
-    if HARMLESS_VARIABLES.iter().any(|known| harmless(&known)) || value.contains("://") {
+    if HARMLESS_VARIABLES.iter().any(harmless) || value.contains("://") {
         return credentials(value);
     }
     if upper.ends_with("_PROXY") {
@@ -241,6 +246,7 @@ mod tests {
             assert!(!exposed(&found).contains(&part), "{part}");
         }
         assert_eq!(exposed(&of_address("https://h/fetcher/")), ["https://h/fetcher/", "https://h/fetcher"]);
+        assert_eq!(exposed(&of_address("https://hooks.example.org:8443/")), [""; 0]);
         assert!(exposed(&of_address("https://h/hooks/Ab3/x9Z")).contains(&"hooks/Ab3/x9Z"));
     }
 
@@ -262,6 +268,8 @@ mod tests {
 
     #[test]
     fn of_variables_that_are_handed_on_only_what_is_harmless_is_not_secret() {
+        let directory = tempfile::tempdir().unwrap();
+        let there = directory.path().display().to_string();
         for (name, value) in [
             ("DEBUG", "1"),
             ("VERBOSE", "true"),
@@ -271,8 +279,8 @@ mod tests {
             ("HOME", "/home/nobody-in-particular"),
             ("LC_MESSAGES", "en_US.UTF-8"),
             ("SOURCE_DATE_EPOCH", "1700000000"),
-            ("SSH_AUTH_SOCK", "/dev/null"),
-            ("GOPATH", "/usr:/tmp"),
+            ("SSH_AUTH_SOCK", &there),
+            ("GOPATH", &format!("{there}:/")),
         ] {
             assert_eq!(exposed(&of_variable(name, value)), [""; 0], "{name}");
         }

@@ -16,7 +16,7 @@ const PIECE: usize = 256;
 const LONGEST: usize = 64 * 1024;
 
 /// Tables up to this many bytes of patterns are made for speed, larger ones for size.
-const FAST: usize = 32 * 1024;
+const FAST: usize = 4 * 1024;
 
 /// The values that are masked, and the tables that find them.
 #[derive(Default)]
@@ -132,35 +132,35 @@ impl Values {
         }
     }
 
-    /// The same text with fewer blanks and escapes, for what could be the beginning of a value and has so many of them
-    /// that it cannot be held back as it is.
-    pub(super) fn shortened(text: &[u8], most: usize) -> Vec<u8> {
-        let mut short: Vec<u8> = Vec::with_capacity(most);
-        let mut rest = text;
-        while let [byte, ..] = rest {
-            let (part, behind) = rest.split_at(escape_sequence(rest).max(1));
-            match short.last_mut() {
-                // One that is not whole yet stays.
-                _ if part.len() > 1 && behind.is_empty() => short.extend_from_slice(&part[..part.len().min(most)]),
-                _ if part.len() > 1 => {}
-                // A line's end among blanks stays one.
-                Some(last) if !is_solid(*byte) && !is_solid(*last) => {
-                    if *byte == b'\n' {
-                        *last = *byte;
-                    }
-                }
-                _ => short.push(*byte),
-            }
-            rest = behind;
-        }
-        if short.len() > most { Plain::new(&short, View { decode: true, sequences: false }).bytes } else { short }
-    }
-
     /// Whether some pattern begins with these bytes and goes on.
     fn is_beginning(&self, bytes: &[u8]) -> bool {
         let after = self.patterns.partition_point(|pattern| pattern.bytes.as_slice() <= bytes);
         self.patterns.get(after).is_some_and(|pattern| pattern.bytes.starts_with(bytes))
     }
+}
+
+/// The same text with fewer blanks and escapes, for what could be the beginning of a value and has so many of them
+/// that it cannot be held back as it is.
+pub(super) fn shortened(text: &[u8], most: usize) -> Vec<u8> {
+    let mut short: Vec<u8> = Vec::with_capacity(most);
+    let mut rest = text;
+    while let [byte, ..] = rest {
+        let (part, behind) = rest.split_at(escape_sequence(rest).max(1));
+        match short.last_mut() {
+            // One that is not whole yet stays.
+            _ if part.len() > 1 && behind.is_empty() => short.extend_from_slice(&part[..part.len().min(most)]),
+            _ if part.len() > 1 => {}
+            // A line's end among blanks stays one.
+            Some(last) if !is_solid(*byte) && !is_solid(*last) => {
+                if *byte == b'\n' {
+                    *last = *byte;
+                }
+            }
+            _ => short.push(*byte),
+        }
+        rest = behind;
+    }
+    if short.len() > most { Plain::new(&short, View { decode: true, sequences: false }).bytes } else { short }
 }
 
 /// How text is looked at.
@@ -332,7 +332,7 @@ fn patterns(value: &str) -> Vec<Pattern> {
     patterns
 }
 
-/// The value as it is, and as programs write it into JSON, forms, and HTML (Python's `html.escape` and MarkupSafe).
+/// The value as it is, and as programs write it into JSON, forms, and HTML (Python's `html.escape` and `MarkupSafe`).
 fn guises(value: &str) -> BTreeSet<String> {
     let json = serde_json::Value::from(value).to_string();
     let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
@@ -350,7 +350,7 @@ fn guises(value: &str) -> BTreeSet<String> {
 fn pieces(value: &[u8]) -> Vec<&[u8]> {
     let last = &value[value.len().saturating_sub(PIECE)..];
     let whole = value.chunks_exact(PIECE).map(<[u8]>::as_ref);
-    if value.len() % PIECE == 0 && !value.is_empty() { whole.collect() } else { whole.chain([last]).collect() }
+    if value.len().is_multiple_of(PIECE) && !value.is_empty() { whole.collect() } else { whole.chain([last]).collect() }
 }
 
 /// The characters of base64 that the value alone decides, where `offset` bytes (of three) come before it.

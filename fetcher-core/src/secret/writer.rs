@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::values::shortened;
 use super::{Redactor, mask};
 
 /// How much is looked at together at most, as a rule: a secret of a known form that is longer is masked to the end of
@@ -103,7 +104,7 @@ impl<W: Write> RedactingWriter<W> {
     fn shorten(&mut self) {
         let from = self.redactor.unfinished(&self.held, self.held.len());
         if self.held.len() - from > OVERLAP {
-            let short = self.redactor.shortened(&self.held[from..], OVERLAP);
+            let short = shortened(&self.held[from..], OVERLAP);
             self.held.truncate(from);
             self.held.extend_from_slice(&short);
         }

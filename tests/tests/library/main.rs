@@ -1,5 +1,7 @@
 //! The library on real repositories, processes, Pythons and browsers, without the program.
 
+mod fuzz;
+mod gate;
 mod git;
 mod git_checkout;
 mod git_submodules;

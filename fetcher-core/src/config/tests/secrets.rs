@@ -147,7 +147,7 @@ fn with(key: &str, value: &str) -> String {
             _ => "",
         };
         let required: String =
-            required.lines().filter(|line| !line.starts_with(name)).map(|line| format!("{line}\n")).collect();
+            required.lines().filter(|line| !line.starts_with(name)).flat_map(|line| [line, "\n"]).collect();
         return format!("{project}[[notify]]\nkind = '{kind}'\n{required}{more}{line}");
     }
     match table {
@@ -246,6 +246,9 @@ fn what_a_program_puts_into_a_configuration_is_masked_too() {
 fn what_is_refused_is_not_repeated_where_it_is_a_secret() {
     let error = project("on-error = '${HOOK_TOKEN}'").unwrap_err().to_string();
     assert!(error.contains("on-error") && !error.contains("hunter2"), "{error}");
+    // What a project is called by is made of its address.
+    let error = parse("[[project]]\nurl = 'https://h/a}${HOOK_TOKEN}'\n").unwrap_err().to_string();
+    assert!(error.contains("project") && !error.contains("hunter2"), "{error}");
 }
 
 #[test]
