@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use clap::CommandFactory as _;
 use fetcher_core::config::ConfigError;
 use fetcher_core::self_update::{self, Loaded};
-use fetcher_core::{Cancel, Config, Environment};
+use fetcher_core::{Cancel, Config, Environment, Redactor};
 
 use crate::cli::{Cli, Command};
 use crate::{output, say};
@@ -57,6 +57,12 @@ impl Context {
         self.discover().map_err(|error| told(&error))
     }
 
+    /// What masks the secrets of the configuration, where there is one that can be read; else what looks like a secret.
+    pub(crate) fn redactor(&self) -> Redactor {
+        let config = self.discover().ok().and_then(|path| Config::load(path, &self.environment).ok());
+        Redactor::watching(config.map(|config| config.secrets(&self.environment)).unwrap_or_default())
+    }
+
     /// The configuration file, or why there is none.
     pub(crate) fn discover(&self) -> Result<PathBuf, ConfigError> {
         Config::discover(self.config.as_deref(), &self.environment)
@@ -84,7 +90,7 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
         Command::Serve(args) => serve::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
         Command::Logs(args) => logs::run(&context, &args),
-        Command::Diagnose(args) => diagnose::run(&args, io::stdin().lock()),
+        Command::Diagnose(args) => diagnose::run(&context, &args, io::stdin().lock()),
         Command::Config { what } => config::run(&context, &what),
         Command::Notify { what } => notify::run(&context, &what),
         Command::Gc => gc::run(&context),

@@ -12,6 +12,7 @@ mod http;
 mod load;
 mod phrases;
 mod place;
+mod redact;
 mod render;
 mod specificity;
 mod tools;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::{ElementName, Stage};
 
 pub use diagnoser::{Diagnoser, Diagnoses, Facts, diagnose, of_runner};
+pub(crate) use redact::redacted_element;
 pub use render::render_text;
 pub use specificity::Specificity;
 

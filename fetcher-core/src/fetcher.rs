@@ -31,7 +31,7 @@ use crate::notify::Notifier;
 use crate::own_directory::OwnDirectory;
 use crate::report::{BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, SpaceGuard, processes};
-use crate::secret::Redactor;
+use crate::secret::{Redact as _, Redactor, Secret};
 use crate::state::{Current, Lock, LockError, StateError, Store};
 
 use callbacks::{GuardedClock, GuardedSink};
@@ -128,7 +128,7 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher for a configuration. Children get a little of `environment`, by an allow-list.
     pub fn new(config: Config, environment: Environment) -> Self {
-        let redactor = Redactor::new(config.secrets());
+        let redactor = Redactor::watching(config.secrets(&environment));
         let clock = GuardedClock::new(SystemClock);
         Self {
             config,
@@ -171,6 +171,20 @@ impl Fetcher {
         self
     }
 
+    /// Masks these secrets too, beside those of the configuration ([`Config::secrets`]): what an embedding program's own
+    /// runner or notifier uses, say. Everything that a run writes or sends is masked: logs, reports, events, pages,
+    /// messages.
+    #[must_use]
+    pub fn secrets(mut self, secrets: impl IntoIterator<Item = Secret>) -> Self {
+        self.redactor = self.redactor.with(secrets);
+        self
+    }
+
+    /// What masks the secrets, for what the caller itself writes.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
     /// Says where the configuration came from, and what went wrong on the way: every report has the commit, and the
     /// failures among its own.
     #[must_use]
@@ -207,20 +221,20 @@ impl Fetcher {
         let temporary = self.temporary()?;
         store.set_current(&Current { run: run.clone(), process, temporary: temporary.path().to_owned() })?;
         let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
-        report.failures.extend(self.failures.iter().chain(&killed).cloned());
+        report.failures.extend(self.failures.iter().chain(&killed).cloned().map(|failure| self.masked(failure)));
         let directory = store.begin(&report)?;
         report.failures.extend(events.send(Event::RunStarted { run: report.run.clone(), directory }).err());
         let mut telling = Vec::new();
         if !selection.dry_run {
             let failures;
             (telling, failures) = self.tell_start(&report.run, killed.as_ref());
-            report.failures.extend(failures);
+            report.failures.extend(failures.into_iter().map(|failure| self.masked(failure)));
         }
         let mut unknown = None;
         match self.space(&store) {
-            Err(full) => report.failures.push(full),
+            Err(full) => report.failures.push(self.masked(full)),
             Ok(made) => {
-                report.failures.extend(made);
+                report.failures.extend(made.map(|made| self.masked(made)));
                 unknown =
                     self.work(selection, &store, temporary.path(), state_dir.as_os_str(), &mut report, &mut events);
             }
@@ -267,7 +281,7 @@ impl Fetcher {
         if failures.is_empty() {
             return Ok(());
         }
-        for failure in failures {
+        for failure in failures.into_iter().map(|failure| self.masked(failure)) {
             // The notifier that could not tell at the start may be the one that cannot at the end.
             if !report.failures.contains(&failure) {
                 report.failures.push(failure);
@@ -275,6 +289,11 @@ impl Fetcher {
         }
         report.outcome = outcome(report, self.cancel.is_cancelled());
         store.save_report(report)
+    }
+
+    /// A failure as the report has it.
+    fn masked(&self, failure: Diagnosis) -> Diagnosis {
+        failure.redacted(&self.redactor)
     }
 
     fn check(&self, selection: &Selection) -> Result<(), FetcherError> {
@@ -313,14 +332,15 @@ impl Fetcher {
             run: &report.run.clone(),
         };
         let order = all.run(&mut |message| match message {
-            workers::Message::Event(event) => events.send_of_branch(*event),
-            workers::Message::Branch(mut branch) => {
+            workers::Message::Event(event) => events.send_of_branch(event.redacted(&self.redactor)),
+            workers::Message::Branch(branch) => {
+                let mut branch = branch.redacted(&self.redactor);
                 events.settle(&mut branch);
                 self.remember(store, &report.run, &branch);
-                report.branches.push((*branch).clone());
+                report.branches.push(branch.clone());
                 // A failure to write here will be told when the report is written for the last time.
                 let _ = store.save_report(report);
-                events.send_of_branch(Event::BranchFinished(*branch));
+                events.send_of_branch(Event::BranchFinished(branch));
                 if let Some(branch) = report.branches.last_mut() {
                     events.settle(branch);
                 }

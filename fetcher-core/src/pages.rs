@@ -6,7 +6,6 @@
 //! looks while it is made finds half a page or a link to nothing.
 
 mod branch;
-mod clean;
 mod excerpt;
 mod feed;
 mod index;

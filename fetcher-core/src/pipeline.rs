@@ -28,7 +28,7 @@ use crate::environment::Environment;
 use crate::names::{BranchName, CommitId, ElementName, Stage};
 use crate::report::{Event, Outcome, StageReport};
 use crate::runner::Runner;
-use crate::secret::Redactor;
+use crate::secret::{Redact as _, Redactor};
 use crate::state::Done;
 
 use results::ElementResults;
@@ -100,6 +100,12 @@ impl Pipeline<'_> {
     ///
     /// A stage that fails is data in the result. What `events` gets names the pipeline's project and branch.
     pub fn run(&self, variant: Option<&VariantConfig>, cancel: &Cancel, events: &mut dyn FnMut(Event)) -> PipelineRun {
+        let masked = &mut |event: Event| events(event.redacted(self.redactor));
+        let run = self.unmasked(variant, cancel, masked);
+        PipelineRun { stages: run.stages.redacted(self.redactor), ..run }
+    }
+
+    fn unmasked(&self, variant: Option<&VariantConfig>, cancel: &Cancel, events: &mut dyn FnMut(Event)) -> PipelineRun {
         let mut work = match StageRunner::new(self, variant, cancel, events) {
             Ok(work) => work,
             Err(failure) => return self.not_begun(variant, failure),

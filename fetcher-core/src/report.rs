@@ -1,5 +1,8 @@
 //! What happens and what happened, as data: events while a run goes on, reports when it is over.
 
+mod redact;
+pub(crate) use redact::redacted_change;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -1,16 +1,24 @@
 //! Secrets: values that reach no log, no report, no argument vector and no page.
 
 mod forms;
+mod gate;
+mod parts;
+mod set;
 mod values;
+mod watch;
 mod writer;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+pub use gate::Redact;
+pub(crate) use parts::names_a_secret;
+pub use set::SecretSet;
 use values::Values;
+use watch::WatchedFile;
 pub use writer::RedactingWriter;
 
 /// What stands where a secret stood.
@@ -54,9 +62,9 @@ impl fmt::Debug for Secret {
 /// Masked as `***` is what was given to it by value, and what it knows by form:
 ///
 /// - *Values*, also where white space or line ends stand between their characters, percent-encoded in whole or in
-///   part (either case, several times over), with JSON's escapes, and inside base64 (`user:secret` of a Basic
-///   header). A value shorter than [`Redactor::SHORTEST`] bytes is not masked: it would turn text into stars, and it
-///   guards nothing.
+///   part (either case, several times over), with the escapes of JSON and HTML, and inside base64 (`user:secret` of a
+///   Basic header). A value shorter than [`Redactor::SHORTEST`] bytes is not masked: it would turn text into stars, and
+///   it guards nothing. Values may come from files, which are read again when they change ([`Redactor::watching`]).
 /// - *Forms*: the user and password of an address (the user alone of an `ssh://` one is left), `Authorization`,
 ///   `Bearer`, `Basic`, cookies and `…-TOKEN` headers, `password=`, `access_token=` and their like in queries,
 ///   configuration and JSON, tokens with a well-known beginning (GitHub, GitLab, AWS, Slack, npm, PyPI, …), web
@@ -68,7 +76,18 @@ impl fmt::Debug for Secret {
 /// assert_eq!(redactor.redact("GET https://me:pw@host/?a=s3cr3t%20value"), "GET https://***@host/?a=***");
 /// ```
 #[derive(Clone, Default)]
-pub struct Redactor(Arc<Values>);
+pub struct Redactor(Arc<Tables>);
+
+/// What all clones of a redactor share.
+#[derive(Default)]
+struct Tables {
+    values: RwLock<Arc<Values>>,
+    files: Mutex<Vec<WatchedFile>>,
+    /// Text that is no secret, whatever it is part of.
+    public: Vec<String>,
+    /// Whether there are files to look at.
+    watches: bool,
+}
 
 impl Redactor {
     /// The fewest bytes of a value that is masked.
@@ -76,13 +95,27 @@ impl Redactor {
 
     /// A redactor that masks the given values beside what it knows by form.
     pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self(Arc::new(Values::new(secrets.into_iter().collect())))
+        Self::watching(SecretSet { values: secrets.into_iter().collect(), ..SecretSet::default() })
+    }
+
+    /// A redactor that masks a set of secrets. Its files are read now, and again whenever they have changed: what they
+    /// held before is masked too, for as long as the redactor lives. One that cannot be read is left out: whoever needs
+    /// it will say so.
+    pub fn watching(secrets: SecretSet) -> Self {
+        let SecretSet { values, files, public } = secrets;
+        let files: Vec<WatchedFile> = files.into_iter().map(WatchedFile::new).collect();
+        let tables = Tables { watches: !files.is_empty(), files: Mutex::new(files), public, ..Tables::default() };
+        tables.learn(values);
+        tables.refresh();
+        Self(Arc::new(tables))
     }
 
     /// A redactor that masks these values too.
     #[must_use]
     pub fn with(&self, secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self::new(self.0.secrets().iter().cloned().chain(secrets))
+        let values = self.0.values().secrets().iter().cloned().chain(secrets).collect();
+        let files = self.0.files.lock().unwrap_or_else(PoisonError::into_inner).iter().map(WatchedFile::path).collect();
+        Self::watching(SecretSet { values, files, public: self.0.public.clone() })
     }
 
     /// The text with every secret masked.
@@ -91,6 +124,15 @@ impl Redactor {
             Cow::Borrowed(_) => Cow::Borrowed(text),
             Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         }
+    }
+
+    /// The text with every known value masked, and whatever only looks like a secret left as it is.
+    pub(crate) fn redact_values(&self, text: &str) -> String {
+        let mut found = Vec::new();
+        self.0.values().find(text.as_bytes(), &mut found);
+        let mut redacted = Vec::with_capacity(text.len());
+        mask(text.as_bytes(), &joined(found), &mut redacted);
+        String::from_utf8_lossy(&redacted).into_owned()
     }
 
     /// The bytes, whatever their encoding, with every secret masked.
@@ -119,30 +161,66 @@ impl Redactor {
     /// Where secrets are in the text: in order, apart from each other.
     fn find(&self, text: &[u8]) -> Vec<Found> {
         let mut found = forms::find(text);
-        self.0.find(text, &mut found);
-        found.sort_unstable_by_key(|found| found.part.start);
-        found.dedup_by(|next, found| {
-            let joins = next.part.start <= found.part.end;
-            if joins {
-                found.from = found.from.min(next.from);
-                found.part.end = found.part.end.max(next.part.end);
-            }
-            joins
-        });
-        found
+        self.0.values().find(text, &mut found);
+        joined(found)
     }
 
     /// Where something begins that could be the beginning of a secret and go on in what follows the text, of which
     /// the first `lines` bytes are whole lines.
     fn unfinished(&self, text: &[u8], lines: usize) -> usize {
-        forms::unfinished(&text[..lines]).min(self.0.unfinished(text))
+        forms::unfinished(&text[..lines]).min(self.0.values().unfinished(text))
+    }
+}
+
+impl Tables {
+    /// The values as they are at this moment.
+    fn values(&self) -> Arc<Values> {
+        self.refresh();
+        Arc::clone(&self.values.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the files again that have changed.
+    fn refresh(&self) {
+        if !self.watches {
+            return;
+        }
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let read: Vec<Secret> = files.iter_mut().flat_map(WatchedFile::changed).collect();
+        // With the files still locked: nobody goes on with the old values once a file was seen to have changed.
+        self.learn(read);
+    }
+
+    fn learn(&self, secrets: Vec<Secret>) {
+        let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
+        let is_public = |secret: &Secret| self.public.iter().any(|text| text.contains(secret.expose()));
+        let fresh = secrets.into_iter().filter(|secret| !is_public(secret) && !values.secrets().contains(secret));
+        let fresh: Vec<Secret> = fresh.collect();
+        if !fresh.is_empty() {
+            let all = values.secrets().iter().cloned().chain(fresh).collect();
+            *values = Arc::new(Values::new(all));
+        }
     }
 }
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} secrets)", self.0.secrets().len())
+        let values = self.0.values.read().unwrap_or_else(PoisonError::into_inner);
+        write!(f, "Redactor({} secrets)", values.secrets().len())
     }
+}
+
+/// In order, apart from each other.
+fn joined(mut found: Vec<Found>) -> Vec<Found> {
+    found.sort_unstable_by_key(|found| found.part.start);
+    found.dedup_by(|next, found| {
+        let joins = next.part.start <= found.part.end;
+        if joins {
+            found.from = found.from.min(next.from);
+            found.part.end = found.part.end.max(next.part.end);
+        }
+        joins
+    });
+    found
 }
 
 /// Appends the text to `to` with what was found masked.

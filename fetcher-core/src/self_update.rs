@@ -51,7 +51,7 @@ use crate::diagnosis::{Diagnosis, Kind, Retry};
 use crate::environment::Environment;
 use crate::git::Git;
 use crate::runner::{LocalRunner, processes};
-use crate::secret::Redactor;
+use crate::secret::{Redact as _, Redactor};
 
 use clone::{Clone, Upstream};
 use current::Current;
@@ -212,7 +212,10 @@ impl<'a> SelfUpdate<'a> {
         account.failures.extend(updated.err().map(|error| error.diagnosis()));
         let loaded = load(path, self.environment, self.cancel);
         let renewed = loaded.as_ref().is_ok_and(|loaded| self.renew(&loaded.config, &mut account));
-        Followed { loaded, failures: account.failures, notes: account.notes, renewed }
+        let secrets = loaded.as_ref().map(|loaded| loaded.config.secrets(self.environment)).unwrap_or_default();
+        let redactor = Redactor::watching(secrets);
+        let (failures, notes) = (account.failures.redacted(&redactor), account.notes.redacted(&redactor));
+        Followed { loaded, failures, notes, renewed }
     }
 
     /// Whether a configuration whose repository cannot be opened is to follow it, or once did.
@@ -340,8 +343,7 @@ impl<'a> SelfUpdate<'a> {
         let _lock = clone.and_then(|clone| clone.desk.update(self.wait.max(MOMENT), self.cancel).ok().flatten());
         match program.renew(wanted, &config.self_update, directory) {
             Ok(()) => true,
-            Err(mut failure) => {
-                failure.message = Redactor::new(config.secrets()).redact(&failure.message).into_owned();
+            Err(failure) => {
                 account.failures.push(failure);
                 false
             }

@@ -21,7 +21,7 @@ use crate::diagnosis::{Actor, Diagnosis, Kind, Retry};
 use crate::environment::Environment;
 use crate::names::RunId;
 use crate::runner::{Exit, Invocation, Runner, RunnerError};
-use crate::secret::Redactor;
+use crate::secret::{Redact, Redactor};
 use crate::state::Store;
 
 /// How much of what a command says is kept, in bytes: its end.
@@ -131,11 +131,32 @@ impl UploadError {
     }
 }
 
+impl Redact for UploadError {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        match self {
+            UploadError::File { path, source } => UploadError::File { path: path.redacted(redactor), source },
+            UploadError::Setup(what) => UploadError::Setup(what.redacted(redactor)),
+            UploadError::Unreachable { host, reason } => {
+                UploadError::Unreachable { host: host.redacted(redactor), reason: reason.redacted(redactor) }
+            }
+            UploadError::Refused { host, path, status } => {
+                UploadError::Refused { host: host.redacted(redactor), path: path.redacted(redactor), status }
+            }
+            UploadError::Command { exit, output } => UploadError::Command { exit, output: output.redacted(redactor) },
+            UploadError::TimedOut { .. } | UploadError::Runner(_) | UploadError::Unsupported => self,
+        }
+    }
+}
+
 /// Sends what was not sent yet.
 ///
 /// # Errors
 /// When not everything was sent: with the first thing that went wrong.
 pub fn upload(upload: &Upload<'_>) -> Result<Uploaded, UploadError> {
+    send(upload).map_err(|error| error.redacted(upload.redactor))
+}
+
+fn send(upload: &Upload<'_>) -> Result<Uploaded, UploadError> {
     match &upload.config.target {
         UploadTarget::Command(command) => by_command(upload, command).map(|()| Uploaded::default()),
         #[cfg(feature = "webhook")]
@@ -161,6 +182,6 @@ fn by_command(upload: &Upload<'_>, command: &[String]) -> Result<(), UploadError
     if exit.is_success() {
         return Ok(());
     }
-    let output = upload.redactor.redact(&String::from_utf8_lossy(&output)).trim().to_owned();
+    let output = String::from_utf8_lossy(&output).trim().to_owned();
     Err(UploadError::Command { exit, output })
 }

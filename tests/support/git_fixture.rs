@@ -36,7 +36,7 @@ impl Default for Fixture {
 impl Fixture {
     /// An empty one.
     pub fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        let directory = crate::host::temporary("g-");
         fs::create_dir(directory.path().join("home")).expect("a home");
         let environment = hermetic(directory.path()).into_iter().collect();
         let (runner, cancel) = (PlainRunner::default(), Cancel::new());

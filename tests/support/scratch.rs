@@ -28,7 +28,7 @@ impl Scratch {
     /// An empty one.
     pub fn new() -> Self {
         // A short path: bst makes sockets below, whose paths may have 107 bytes (unix(7)).
-        let directory = tempfile::Builder::new().prefix("t-").tempdir().expect("a temporary directory");
+        let directory = crate::host::temporary("t-");
         fs::create_dir(directory.path().join("home")).expect("a home");
         Self(directory)
     }

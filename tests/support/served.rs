@@ -78,6 +78,11 @@ impl Served {
         panic!("no such event of kind {kind} came: {:#?}", self.events());
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         address(&self.wait_for("listening"))

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use fetcher_core::config::ConfigError;
 use fetcher_core::report::Outcome;
+use fetcher_core::secret::Redact as _;
 use fetcher_core::self_update::{self, Loaded};
 use fetcher_core::state::{LockError, Store};
 use fetcher_core::{
@@ -48,9 +49,10 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
     let bars = output::is_watched() && !context.quiet && !context.json_log;
     let mut progress = Progress::new(bars, context.json_log, if args.dry_run { 1 } else { context.verbose });
     for note in notes {
-        progress.take(Event::Note(note));
+        progress.take(Event::Note(note.redacted(fetcher.redactor())));
     }
-    let ended = panics::caught(|| fetcher.run(&selection, &mut |event| progress.take(event)));
+    let failures = failures.redacted(fetcher.redactor());
+    let ended = panics::caught(fetcher.redactor(), || fetcher.run(&selection, &mut |event| progress.take(event)));
     progress.clear();
     let report = match ended {
         Ok(Ok(report)) => report,

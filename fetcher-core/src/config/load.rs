@@ -8,6 +8,7 @@ use toml::de::DeTable;
 
 use crate::environment::Environment;
 use crate::names::digest;
+use crate::secret::{Redact as _, Redactor};
 
 use super::files::{Disk, Files, LARGEST};
 use super::keys::{Fallback, Kind, TOP, Table};
@@ -76,8 +77,10 @@ pub(super) fn parse(
     projects::layer(&mut reader, &mut top);
     checks::projects(&mut reader, &top);
     checks::notifiers(&mut reader, &mut top);
-    if !reader.problems.is_empty() {
-        return Err(ConfigError { problems: in_order(reader.problems) });
+    let redactor = Redactor::new(reader.secrets.iter().cloned());
+    let problems = in_order(std::mem::take(&mut reader.problems)).redacted(&redactor);
+    if !problems.is_empty() {
+        return Err(ConfigError { problems });
     }
     fill(&reader, &TOP, &mut top);
     projects::give_buildstream(&mut top);
@@ -86,7 +89,7 @@ pub(super) fn parse(
     })?;
     config.digest = digest(text.as_bytes());
     config.secret_variables = reader.secrets;
-    config.warnings = in_order(reader.warnings);
+    config.warnings = in_order(reader.warnings).redacted(&redactor);
     Ok(config)
 }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::secret::{Redact, Redactor};
+
 /// One thing that is wrong with a configuration, or worth a remark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -20,6 +22,15 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub advice: String,
+}
+
+/// A value that is refused may be repeated, and have come from a variable with a secret.
+impl Redact for Problem {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { file, line, column, key, message, advice } = self;
+        let [key, message, advice] = [key, message, advice].map(|text| text.redacted(redactor));
+        Self { file, line, column, key, message, advice }
+    }
 }
 
 impl fmt::Display for Problem {

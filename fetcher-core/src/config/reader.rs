@@ -20,8 +20,6 @@ pub(super) mod suggest;
 pub(super) mod text;
 mod values;
 
-pub(super) use paths::is_secret;
-
 /// The state of reading one file.
 pub(super) struct Reader<'a> {
     /// The file, as the caller named it.

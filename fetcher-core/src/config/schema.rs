@@ -7,7 +7,8 @@ use super::keys::{Choice, Fallback, Key, Kind, Least, Required, TOP, Table};
 /// The JSON Schema (draft 2020-12) of a configuration file, for editors that complete and check TOML by one.
 ///
 /// It knows what a form can tell: keys, types, words, ranges. What depends on other files, the environment or several
-/// tables together is seen by [`Config::load`](super::Config::load) alone.
+/// tables together is seen by [`Config::load`](super::Config::load) alone. Keys whose values, or the files that they
+/// name, are secret are `writeOnly`.
 ///
 /// ```
 /// let schema = fetcher_core::config::schema();
@@ -82,6 +83,9 @@ fn item(of: &Table) -> Value {
 
 fn property(key: &Key) -> Value {
     let mut schema = value(&key.kind);
+    if let Kind::SecretFile | Kind::SecretUrl(_) = key.kind {
+        schema["writeOnly"] = json!(true);
+    }
     let mut description = key.meaning.to_owned();
     match key.fallback {
         Fallback::Value(text) => {
@@ -119,7 +123,7 @@ fn value(kind: &Kind) -> Value {
         Kind::Name => pattern("[A-Za-z0-9][A-Za-z0-9._-]*"),
         Kind::Variable => pattern("[A-Za-z_][A-Za-z0-9_]*"),
         Kind::Version => pattern("[0-9]+\\.[0-9]+\\.[0-9]+.*"),
-        Kind::Header => json!({ "type": "string" }),
+        Kind::Header => json!({ "type": "string", "writeOnly": true }),
         Kind::OptionValue => {
             json!({ "type": ["string", "boolean", "integer", "array"], "items": { "type": "string" } })
         }

@@ -1,50 +1,256 @@
-//! Every secret that a configuration holds or names.
+//! Every secret that a configuration holds or names, from what it means: whoever built it, a file or a program.
 
-use crate::secret::Secret;
+use std::path::Path;
 
-use super::files::Files as _;
-use super::value::{Node, Value};
-use super::{Config, Disk};
+use serde_json::{Map, Value};
+
+use crate::environment::Environment;
+use crate::git::Access;
+use crate::secret::{Secret, SecretSet, names_a_secret};
+
+use super::{
+    BuildStreamConfig, Config, NotifierConfig, NotifyTarget, ProjectConfig, SelfUpdateConfig, ServeConfig, ServeTls,
+    SourceCacheConfig, Tool, UploadConfig, UploadTarget, UrlSource,
+};
+
+/// Where this library finds proxies, whose addresses may hold a password; git and HTTP get them in any case.
+const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 impl Config {
-    /// The values of every secret, for a [`Redactor`](crate::Redactor): what the files hold that are named for tokens
-    /// and passwords, addresses and headers that may be secrets, and the environment variables that were put into the
-    /// configuration and whose names say so.
-    ///
-    /// The files are read now. One that cannot be read is left out: whoever needs it will say so.
-    pub fn secrets(&self) -> Vec<Secret> {
-        let mut secrets = self.secret_variables.clone();
-        self.effective.values().for_each(|node| collect(node, &mut secrets));
-        secrets
+    /// Every secret, for a [`Redactor`](crate::Redactor): the files that are named for tokens, passwords and keys,
+    /// addresses and headers that may be secrets, the credentials in any other address, what keys and options of
+    /// BuildStream's hold whose names say so, the variables of `environment` that `pass-environment` hands on, and those
+    /// that were put into the configuration and whose names say so.
+    pub fn secrets(&self, environment: &Environment) -> SecretSet {
+        let Self {
+            path: _,
+            warnings: _,
+            digest: _,
+            state_dir: _,
+            cache_dir: _,
+            jobs: _,
+            min_free_space: _,
+            keep_runs: _,
+            lock_alarm_after: _,
+            publish_dir: _,
+            base_url,
+            metrics_file: _,
+            refresh_after: _,
+            self_update,
+            projects,
+            notify,
+            upload,
+            serve,
+            effective: _,
+            secret_variables,
+        } = self;
+        let mut all = Gathered { set: SecretSet::default(), environment, variables: secret_variables };
+        for secret in secret_variables {
+            all.set.value(secret.clone());
+        }
+        for name in PROXIES {
+            all.variable(name);
+        }
+        if let Some(url) = base_url {
+            all.set.text(url);
+            // Where people are sent to is no secret, though pages may be uploaded to the same address.
+            all.public(&without_credentials(url));
+        }
+        let SelfUpdateConfig { enabled: _, branch: _, allowed_signers: _, required_version: _, binary } = self_update;
+        all.texts(binary);
+        for project in projects {
+            all.project(project);
+        }
+        for notifier in notify {
+            all.notifier(notifier);
+        }
+        if let Some(upload) = upload {
+            all.upload(upload);
+        }
+        all.serve(serve);
+        all.set
     }
 }
 
-fn collect(node: &Node, secrets: &mut Vec<Secret>) {
-    /// A shorter value of a header is a word such as `default`, and masking it would garble every log.
-    const SHORTEST: usize = 8;
-    match &node.value {
-        Value::SecretFile(path) => {
-            let text = Disk.read(path).unwrap_or_default();
-            // Of a private key no part is ever printed, and its lines are too many to look for.
-            if !text.contains("-----BEGIN ") {
-                secrets.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Secret::new));
-            }
+struct Gathered<'e> {
+    set: SecretSet,
+    environment: &'e Environment,
+    /// The secrets that variables put into the configuration.
+    variables: &'e [Secret],
+}
+
+impl Gathered<'_> {
+    /// Says that a text is no secret, unless somebody has put one into it.
+    fn public(&mut self, text: &str) {
+        if !self.variables.iter().any(|secret| text.contains(secret.expose())) {
+            self.set.public(text);
         }
-        Value::Secret(secret) => {
-            let text = secret.expose();
-            let bare = text.rsplit(' ').next().unwrap_or(text);
-            secrets.extend([text, bare].into_iter().filter(|text| text.len() >= SHORTEST).map(Secret::new));
-        }
-        Value::List(nodes) => nodes.iter().for_each(|node| collect(node, secrets)),
-        Value::Table(fields) => fields.values().for_each(|node| collect(node, secrets)),
-        Value::Bad
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::Json(_)
-        | Value::Text(_)
-        | Value::Time(..)
-        | Value::Size(..)
-        | Value::Path(_)
-        | Value::Requirements(..) => {}
     }
+
+    fn texts(&mut self, texts: &[String]) {
+        for text in texts {
+            self.set.text(text);
+        }
+    }
+
+    fn file(&mut self, path: Option<&Path>) {
+        if let Some(path) = path {
+            self.set.file(path);
+        }
+    }
+
+    fn variable(&mut self, name: &str) {
+        if let Some(value) = self.environment.get(name) {
+            self.set.variable(name, &value.to_string_lossy());
+        }
+    }
+
+    fn project(&mut self, project: &ProjectConfig) {
+        let ProjectConfig {
+            name,
+            url,
+            branches: _,
+            exclude_branches: _,
+            directory: _,
+            targets: _,
+            deps: _,
+            except: _,
+            cross_junctions: _,
+            options,
+            variants,
+            submodules: _,
+            track: _,
+            fetch: _,
+            push: _,
+            timeout: _,
+            retries: _,
+            retry_delay: _,
+            on_error: _,
+            git,
+            source_caches,
+            buildstream,
+        } = project;
+        self.public(name.as_str());
+        self.set.text(url);
+        // They are in bst's arguments, where everybody on this host sees them: only credentials can be meant as secret.
+        for value in options.values() {
+            self.set.text(value);
+        }
+        variants.iter().flat_map(|variant| variant.options.values()).for_each(|value| self.set.text(value));
+        let Access { ssh_key, known_hosts: _, token_file, username: _ } = git;
+        self.file(ssh_key.as_deref());
+        self.file(token_file.as_deref());
+        for cache in source_caches {
+            let SourceCacheConfig { url, push: _, kind: _, instance_name: _, auth, connection_config } = cache;
+            self.set.text(url);
+            auth.iter().chain(connection_config).for_each(|(key, value)| self.json(key, value));
+        }
+        let BuildStreamConfig { tool, pass_environment, config } = buildstream;
+        match tool {
+            Tool::Default { python: _ } => {}
+            Tool::Command(command) => self.texts(command),
+            Tool::Requirements { requirements, python: _, directory: _ } => self.set.text(requirements),
+        }
+        for name in pass_environment {
+            self.variable(name);
+        }
+        self.table(config);
+    }
+
+    fn table(&mut self, table: &Map<String, Value>) {
+        for (key, value) in table {
+            self.json(key, value);
+        }
+    }
+
+    /// A value of BuildStream's own configuration: a secret where its key says so, or the file that holds it.
+    fn json(&mut self, key: &str, value: &Value) {
+        match value {
+            // Of tokens and keys BuildStream's configuration has the files' names.
+            Value::String(text) if text.starts_with('/') => {
+                if names_a_secret(key) || names_a_secret(&format!("{key}_")) {
+                    self.set.file(text);
+                }
+            }
+            Value::String(text) if names_a_secret(key) => self.set.variable(key, text),
+            Value::String(text) => self.set.text(text),
+            Value::Array(items) => items.iter().for_each(|item| self.json(key, item)),
+            Value::Object(table) => self.table(table),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn notifier(&mut self, notifier: &NotifierConfig) {
+        let NotifierConfig { name: _, on: _, projects: _, branches: _, remind_after: _, timeout: _, target } = notifier;
+        match target {
+            NotifyTarget::Email { server, username: _, password_file, ca_file: _, from: _, to: _ }
+            | NotifyTarget::Irc {
+                server,
+                nick: _,
+                channels: _,
+                join: _,
+                sasl_username: _,
+                password_file,
+                ca_file: _,
+            } => {
+                self.set.text(server);
+                self.file(password_file.as_deref());
+            }
+            NotifyTarget::Webhook { url, format: _, headers, secret_file, template: _, ca_file: _ } => {
+                self.address(url);
+                for (name, value) in headers {
+                    self.set.header(name, value);
+                }
+                self.file(secret_file.as_deref());
+            }
+            NotifyTarget::Command { command } => self.texts(command),
+            NotifyTarget::Healthcheck { url, ca_file: _ } => self.address(url),
+        }
+    }
+
+    fn address(&mut self, url: &UrlSource) {
+        match url {
+            UrlSource::Url(url) => self.set.address(url),
+            UrlSource::File(path) => self.set.file(path),
+        }
+    }
+
+    fn upload(&mut self, upload: &UploadConfig) {
+        let UploadConfig { target, timeout: _ } = upload;
+        match target {
+            UploadTarget::Put { url, headers, token_file, ca_file: _ } => {
+                self.set.address(url);
+                for (name, value) in headers {
+                    self.set.header(name, value);
+                }
+                self.file(token_file.as_deref());
+            }
+            UploadTarget::Command(command) => self.texts(command),
+        }
+    }
+
+    fn serve(&mut self, serve: &ServeConfig) {
+        let ServeConfig {
+            listen: _,
+            cachedir: _,
+            tls,
+            access_tokens,
+            metrics_listen: _,
+            instance_names: _,
+            max_connections: _,
+            max_streams: _,
+            max_requests_per_second: _,
+        } = serve;
+        self.file(access_tokens.as_deref());
+        if let Some(ServeTls { cert: _, key, client_ca: _ }) = tls {
+            self.set.file(key);
+        }
+    }
+}
+
+fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let host = rest[..end].rsplit_once('@').map_or(0, |(user, _)| user.len() + 1);
+    format!("{scheme}://{}", &rest[host..])
 }

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use super::Config;
 use super::keys::{Key, Kind, TOP, Table};
-use super::reader::is_secret;
 use super::value::{Fields, Node, Origin, Value};
+use crate::environment::Environment;
+use crate::secret::{Redactor, names_a_secret};
 
 impl Config {
     /// The effective configuration in TOML: every default filled in, `[defaults]` and `[buildstream]` merged into each
@@ -23,7 +24,8 @@ impl Config {
                 _ => {}
             }
         }
-        text
+        // What is a secret elsewhere, or stands in the middle of an address or argument, is none here either.
+        Redactor::watching(self.secrets(&Environment::empty())).redact_values(&text)
     }
 }
 
@@ -91,7 +93,7 @@ fn plain(text: &mut String, name: &str, node: &Node) {
 
 /// A value in TOML.
 fn written(node: &Node) -> String {
-    if node.origin.variables.iter().any(|name| is_secret(name)) {
+    if node.origin.variables.iter().any(|name| names_a_secret(name)) {
         return "\"***\"".to_owned();
     }
     match &node.value {
@@ -99,7 +101,8 @@ fn written(node: &Node) -> String {
         Value::Bool(flag) => flag.to_string(),
         Value::Number(number) => number.to_string(),
         Value::Json(json) => json.to_string(),
-        Value::Text(text) | Value::Time(_, text) | Value::Size(_, text) => quoted(text),
+        Value::Text(text) => quoted(&Redactor::default().redact(text)),
+        Value::Time(_, text) | Value::Size(_, text) => quoted(text),
         Value::Path(path) | Value::SecretFile(path) | Value::Requirements(path, _) => quoted(&path.to_string_lossy()),
         Value::List(nodes) => format!("[{}]", nodes.iter().map(written).collect::<Vec<_>>().join(", ")),
         Value::Table(fields) => {

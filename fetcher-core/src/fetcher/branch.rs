@@ -40,14 +40,14 @@ impl<'f> Workers<'f> {
             Err(failure) => {
                 let interrupted = failure.kind == crate::diagnosis::Kind::Interrupted;
                 checkout.outcome = if interrupted { Outcome::Interrupted } else { Outcome::Failed };
-                checkout.failures.push(self.redacted(failure));
+                checkout.failures.push(failure);
                 vec![checkout]
             }
             Ok((directory, (bst, failure))) => {
                 bst_version = Some(bst.version.to_string());
                 if let Some(failure) = failure {
                     checkout.outcome = Outcome::Partial;
-                    checkout.failures.push(self.redacted(failure));
+                    checkout.failures.push(failure);
                 }
                 let mut stages = vec![checkout];
                 stages.extend(self.pipelines(slot, branch, &bst, directory, one_at_a_time, events));

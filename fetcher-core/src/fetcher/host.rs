@@ -13,6 +13,7 @@ use crate::config::{ProjectConfig, Tool};
 use crate::diagnosis::Diagnosis;
 use crate::names::ProjectName;
 use crate::runner::{LocalRunner, Runner};
+use crate::secret::{Redact, Redactor};
 
 mod places;
 mod programs;
@@ -77,6 +78,14 @@ impl HostCheck {
     }
 }
 
+impl Redact for HostCheck {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { name, level, found, hint } = self;
+        let [name, found, hint] = [name, found, hint].map(|text| text.redacted(redactor));
+        Self { name, level, found, hint }
+    }
+}
+
 /// A line for people, and below what is not well what to do about it.
 ///
 /// ```
@@ -128,9 +137,8 @@ impl Fetcher {
             temporary: temporary.path(),
         };
         let mut add = |found: Vec<HostCheck>| {
-            for mut check in found {
-                check.found = self.redactor.redact(&check.found).into_owned();
-                tell(check);
+            for check in found {
+                tell(check.redacted(&self.redactor));
             }
         };
         add(look.places());

@@ -195,7 +195,7 @@ impl<'f> Workers<'f> {
 
     /// The report of a task that ended in a panic.
     fn panicked(&self, task: &Task<'_>, words: &str) -> BranchReport {
-        let failure = self.redacted(explain::work_panicked(words));
+        let failure = explain::work_panicked(words);
         match task {
             Task::List(place) => self.failed(place, None, self.report(), failure),
             Task::Branch(place, branch) => BranchReport {
@@ -217,7 +217,7 @@ impl<'f> Workers<'f> {
         let mut listed = match listed {
             Ok(listed) => listed,
             Err(error) => {
-                let failure = self.redacted(explain::git(&error, Stage::Checkout));
+                let failure = explain::git(&error, Stage::Checkout);
                 return (Vec::new(), vec![self.failed(place, None, report, failure)]);
             }
         };
@@ -332,10 +332,5 @@ impl<'f> Workers<'f> {
             bst_version: None,
             stages,
         }
-    }
-
-    pub(super) fn redacted(&self, mut failure: Diagnosis) -> Diagnosis {
-        failure.message = self.fetcher.redactor.redact(&failure.message).into_owned();
-        failure
     }
 }

@@ -18,7 +18,7 @@ use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
 use crate::names::RunId;
 use crate::report::{Outcome, RunReport};
 use crate::runner::processes;
-use crate::secret::Redactor;
+use crate::secret::{Redact as _, Redactor};
 use crate::state::{BranchState, Lock, Store};
 
 /// How long one waits for another that tells: one run may be at its end while another finds its lock held.
@@ -115,7 +115,7 @@ impl<'f> Desk<'f> {
 
     fn clean(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
         for finding in &mut findings {
-            finding.topic = std::mem::replace(&mut finding.topic, Topic::host()).clean(self.redactor);
+            finding.topic = std::mem::replace(&mut finding.topic, Topic::host()).redacted(self.redactor);
         }
         findings
     }
@@ -172,7 +172,7 @@ impl<'f> Desk<'f> {
     }
 
     fn pulse(&mut self, run: &RunId, beat: Beat, text: &str) {
-        let text = self.redactor.redact(&crate::plain::plain(text)).into_owned();
+        let text = text.to_owned().redacted(self.redactor);
         let pulse = Pulse { run: run.clone(), host: self.frame.host.clone(), beat, text };
         let taking = self.seats.iter_mut().filter(|seat| seat.notifier.takes_pulse());
         let deliveries: Vec<_> = taking.map(|seat| (deliver::pulse(&seat.notifier, pulse.clone()), seat)).collect();
@@ -295,11 +295,7 @@ pub(crate) fn tried(
     let end = |(name, delivery): (String, Delivery)| {
         let nothing = || NotifyError::new(Fault::Bug, "it said nothing", "report this to the authors of the notifier");
         let result = delivery.wait().pop().flatten().unwrap_or_else(|| Err(nothing()));
-        let masked = result.map_err(|mut error| {
-            error.message = redactor.redact(&crate::plain::plain(&error.message)).into_owned();
-            error
-        });
-        (name, masked)
+        (name, result.map_err(|error| error.redacted(redactor)))
     };
     under_way.into_iter().map(end).collect()
 }

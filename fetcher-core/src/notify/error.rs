@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
-use crate::secret::Redactor;
+use crate::secret::{Redact, Redactor};
 
 /// What sort of failure it is that a message was not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +41,11 @@ impl NotifyError {
 
     /// The failure as reports have it, secrets masked.
     pub fn diagnosis(&self, notifier: &str, redactor: &Redactor) -> Diagnosis {
-        let message = format!("the notifier {notifier} could not tell: {}", self.message);
-        Diagnosis {
+        let failure = Diagnosis {
             kind: Kind::Notifier,
             element: None,
             stage: None,
-            message: redactor.redact(&crate::plain::plain(&message)).into_owned(),
+            message: format!("the notifier {notifier} could not tell: {}", self.message),
             retry: match self.fault {
                 Fault::Unreachable => Retry::Yes,
                 Fault::Denied | Fault::Refused | Fault::InPart | Fault::Setup | Fault::Bug => Retry::No,
@@ -54,7 +53,15 @@ impl NotifyError {
             actor: Actor::Host,
             hint: self.hint.clone(),
             place: Place::default(),
-        }
+        };
+        failure.redacted(redactor)
+    }
+}
+
+impl Redact for NotifyError {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { fault, message, hint } = self;
+        Self { fault, message: message.redacted(redactor), hint: hint.redacted(redactor) }
     }
 }
 

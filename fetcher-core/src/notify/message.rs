@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, CommitId, ProjectName, RunId};
-use crate::plain::plain;
-use crate::report::{Outcome, RefChange};
-use crate::secret::Redactor;
+use crate::report::{Outcome, RefChange, redacted_change};
+use crate::secret::{Redact, Redactor};
 
 /// One thing to tell.
 ///
@@ -173,26 +172,53 @@ impl Topic {
         self.more_failures = all.len().saturating_sub(Self::MOST);
         self.failures = all.into_iter().take(Self::MOST).cloned().collect();
     }
+}
 
-    /// The same, fit to leave this host: secrets masked, nothing in it that moves a terminal.
-    #[must_use]
-    pub(super) fn clean(mut self, redactor: &Redactor) -> Self {
-        let clean = |text: &mut String| {
-            // Escape sequences go first: one in the middle of a secret would hide it.
-            let fit = plain(text);
-            *text = shortened(&redactor.redact(&fit), Self::LONGEST).into_owned();
+/// Fit to leave this host; and of what failed no more words than a message holds.
+impl Redact for Topic {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self {
+            project,
+            branch,
+            commit,
+            outcome,
+            since,
+            failures,
+            more_failures,
+            was,
+            changes,
+            more_changes,
+            url,
+            log,
+            log_end,
+        } = self;
+        let short = |text: String| shortened(&text.redacted(redactor), Self::LONGEST).into_owned();
+        let failure = |failure: Diagnosis| {
+            let failure = failure.redacted(redactor);
+            Diagnosis { message: short(failure.message), hint: short(failure.hint), ..failure }
         };
-        for failure in &mut self.failures {
-            clean(&mut failure.message);
-            clean(&mut failure.hint);
-            failure.place.url.iter_mut().for_each(clean);
+        let change = |change: RefChange| {
+            let change = redacted_change(change, redactor)?;
+            let [old, new, condition, file, kind, url] =
+                [change.old, change.new, change.condition, change.file, change.kind, change.url]
+                    .map(|text| text.map(short));
+            Some(RefChange { old, new, condition, file, kind, url, ..change })
+        };
+        Self {
+            project,
+            branch,
+            commit,
+            outcome,
+            since,
+            failures: failures.into_iter().map(failure).collect(),
+            more_failures,
+            was: was.map(short),
+            changes: changes.into_iter().filter_map(change).collect(),
+            more_changes,
+            url: url.redacted(redactor),
+            log: log.redacted(redactor),
+            log_end: log_end.redacted(redactor),
         }
-        for change in &mut self.changes {
-            change.old.iter_mut().chain(&mut change.new).for_each(clean);
-        }
-        self.was.iter_mut().for_each(clean);
-        self.log_end = redactor.redact(&plain(&self.log_end)).into_owned();
-        self
     }
 }
 

@@ -10,11 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::excerpt::Excerpt;
 use super::site::{Failure, LogEntry, PageEntry, RunEntry, RunLogs, RunSummary, Site, Stamp, text_beside};
 use super::view::{Branch, View, full_name};
-use super::{Publish, PublishError, Published, branch, clean, feed, index, log, run, status, text};
+use super::{Publish, PublishError, Published, branch, feed, index, log, run, status, text};
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
 use crate::links::{Address, LogForm};
 use crate::names::{RunId, digest};
 use crate::report::{BranchReport, RunReport, StageReport};
+use crate::secret::Redact as _;
 use crate::state::{BranchState, StateError};
 use crate::whole::write_whole_with;
 
@@ -93,7 +94,7 @@ impl Work<'_> {
         let stamp = self.stamp(run);
         let running = self.publish.running == Some(run);
         let report = match self.publish.store.report(run) {
-            Ok(Some(report)) => clean::run(report, self.publish.redactor),
+            Ok(Some(report)) => report.redacted(self.publish.redactor),
             Ok(None) => return Ok(None),
             Err(error) => {
                 self.failures.push(unreadable(&error, self.publish.store.report_path(run)));
@@ -250,7 +251,7 @@ impl Work<'_> {
     fn report(&mut self, run: &RunId) -> Option<&RunReport> {
         if !self.reports.contains_key(run) {
             let report = self.publish.store.report(run).ok()??;
-            self.reports.insert(run.clone(), clean::run(report, self.publish.redactor));
+            self.reports.insert(run.clone(), report.redacted(self.publish.redactor));
         }
         self.reports.get(run)
     }

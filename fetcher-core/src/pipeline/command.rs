@@ -11,7 +11,7 @@ use super::stage_runner::StageRunner;
 use crate::bst::dialect::{Action, Elements, Global};
 use crate::bst::messages::{ElementState, Parser};
 use crate::bst::refs;
-use crate::diagnosis::{Actor, Diagnoser, Diagnosis, Kind, Place, Retry, of_runner};
+use crate::diagnosis::{Actor, Diagnoser, Diagnosis, Kind, Retry, of_runner};
 use crate::names::{ElementName, Stage};
 use crate::panics;
 use crate::report::Event;
@@ -78,7 +78,6 @@ impl<'w> StageRunner<'w, '_> {
             }
             Err(failure) => (Exit::Status(-1), vec![failure]),
         };
-        let failures = failures.into_iter().map(|failure| self.redacted(failure)).collect();
         StageAttempt { notes, seconds: began.elapsed().as_secs_f64(), ..tracker.into_attempt(exit, failures) }
     }
 
@@ -114,12 +113,6 @@ impl<'w> StageRunner<'w, '_> {
     fn global<'g>(&'g self, conf: &'g str) -> Global<'g> {
         let options = self.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         Global { config: conf, on_error: self.pipeline.project.on_error, options }
-    }
-
-    fn redacted(&self, failure: Diagnosis) -> Diagnosis {
-        let redact = |text: &str| self.pipeline.redactor.redact(text).into_owned();
-        let place = Place { url: failure.place.url.as_deref().map(redact), ..failure.place };
-        Diagnosis { message: redact(&failure.message), hint: redact(&failure.hint), place, ..failure }
     }
 
     fn invocation(&self, arguments: Vec<String>, until: Instant) -> (Option<MutexGuard<'w, ()>>, Invocation) {

@@ -96,6 +96,8 @@ pub(super) fn find(text: &[u8]) -> Vec<Found> {
 
 /// Where the end of the text begins that could be the beginning of a form that reaches over a line's end.
 pub(super) fn unfinished(text: &[u8]) -> usize {
-    let from = text.len().saturating_sub(TAIL);
+    // However many blanks there are at the end.
+    let written = text.iter().rposition(|byte| !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
+    let from = written.saturating_sub(TAIL);
     BEGINNING.find(&text[from..]).map_or(text.len(), |found| from + found.start())
 }

@@ -3,6 +3,7 @@ use std::io::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
+use super::writer::WINDOW;
 use super::*;
 
 const VALUE: &str = "s3cr3t/Väl ue+%41\"x";
@@ -187,4 +188,86 @@ fn a_long_value_is_masked_whole() {
 fn nothing_shows_a_secret_by_debugging() {
     assert_eq!(format!("{:?}", redactor()), "Redactor(4 secrets)");
     assert_eq!(format!("{:?}", Secret::new("x")), "Secret(…)");
+}
+
+#[test]
+fn a_value_with_any_number_of_blanks_in_it_is_masked_in_a_stream_too() {
+    let blanks = [" ".repeat(5_000), "\n".repeat(140_000), " %20\t\r\n".repeat(20_000)];
+    for blank in &blanks {
+        for secret in [format!("first half{blank}second half"), "firsthalfsecondhalf".to_owned()] {
+            let redactor = Redactor::new([Secret::new(secret)]);
+            let printed = format!(
+                "before\nfirst{}half{blank}second{0}half\nafter\n",
+                if blank.contains('\n') { "\n" } else { " " }
+            );
+            for size in [4_096, 1 << 20] {
+                let shown = String::from_utf8(streamed(&redactor, printed.as_bytes(), size)).unwrap();
+                let masked = !shown.contains("first") && !shown.contains("half") && shown.contains("***");
+                // Without a line's end among them, blanks part words.
+                let parted = !blank.contains('\n') && redactor.redact("first half second half").contains("half");
+                assert!(masked || parted, "{} in pieces of {size}: {:?}", blank.len(), &shown[..shown.len().min(99)]);
+                assert!(shown.starts_with("before\n") && shown.ends_with("after\n"), "in pieces of {size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn endless_blanks_and_escapes_take_bounded_memory() {
+    let redactor = Redactor::new([Secret::new("deadbeef-cafe")]);
+    for filling in [" ", "\n", "\u{1b}[1m", "%25", "Bearer abcdefgh\n ", "\r"] {
+        let mut writer = redactor.writer(Vec::new());
+        writer.write_all(b"dead").unwrap();
+        for _ in 0..5 {
+            writer.write_all(filling.repeat(100_000 / filling.len()).as_bytes()).unwrap();
+            writer.inner.clear();
+            assert!(writer.held.len() <= 4 * WINDOW, "{filling:?}: {}", writer.held.len());
+        }
+    }
+}
+
+#[test]
+fn a_terminals_sequences_hide_no_value() {
+    let redactor = Redactor::new([Secret::new("deadbeef-cafe"), Secret::new("12345678")]);
+    for text in [
+        "dead\u{1b}[31;1mbeef\u{1b}[0m-cafe",
+        "\u{1b}[12345678",
+        "\u{1b}[1m12345678\u{1b}[0m",
+        "de%61d\u{1b}[Kbeef-cafe",
+    ] {
+        let masked = redactor.redact(text);
+        assert!(masked.contains("***") && !masked.contains("beef") && !masked.contains("345"), "{masked:?}");
+        for size in 1..text.len() {
+            assert_eq!(streamed(&redactor, text.as_bytes(), size), masked.as_bytes(), "pieces of {size}");
+        }
+    }
+}
+
+#[test]
+fn what_a_file_held_and_holds_is_masked_for_as_long_as_the_redactor_lives() {
+    let directory = tempfile::tempdir().unwrap();
+    let (token, address) = (directory.path().join("token"), directory.path().join("hook.url"));
+    std::fs::write(&token, "first-token\n").unwrap();
+    std::fs::write(&address, "https://u:p4ssword@hooks.example.org/in/path-of-it?key=query-of-it\n").unwrap();
+    let mut secrets = SecretSet::default();
+    secrets.file(&token);
+    secrets.file(&address);
+    secrets.public("a text with public-token in it");
+    let redactor = Redactor::watching(secrets);
+    let clone = redactor.with([Secret::new("one more")]);
+    let mut stream = redactor.writer(Vec::new());
+    for value in ["second-token", "third-token", "public-token"] {
+        std::fs::write(&token, value).unwrap();
+        writeln!(stream, "{value} first-token").unwrap();
+        let expected = if value == "public-token" { "public-token ***" } else { "*** ***" };
+        assert_eq!(redactor.redact(&format!("{value} first-token")), expected);
+        assert_eq!(clone.redact(&format!("{value} first-token one more")), format!("{expected} ***"));
+    }
+    let stream = String::from_utf8(stream.finish().unwrap()).unwrap();
+    assert_eq!(stream, "*** ***\n*** ***\npublic-token ***\n");
+    assert_eq!(redactor.redact("second-token third-token"), "*** ***", "what it held before");
+    for part in ["p4ssword", "path-of-it", "query-of-it", "in/path-of-it"] {
+        assert_eq!(redactor.redact(&format!("<{part}>")), "<***>");
+    }
+    assert_eq!(redactor.redact("hooks.example.org"), "hooks.example.org");
 }

@@ -1,5 +1,6 @@
 //! Finding secrets by their values, in the guises that programs put them in.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
@@ -15,10 +16,7 @@ const PIECE: usize = 256;
 const LONGEST: usize = 64 * 1024;
 
 /// Tables up to this many bytes of patterns are made for speed, larger ones for size.
-const FAST: usize = 32 * 1024;
-
-/// How far back the beginning of a value is looked for: a piece, percent-encoded, and many line ends.
-const TAIL: usize = 4 * 1024;
+const FAST: usize = 4 * 1024;
 
 /// The values that are masked, and the tables that find them.
 #[derive(Default)]
@@ -67,16 +65,14 @@ impl Values {
     /// Adds where values are in the text.
     pub(super) fn find(&self, text: &[u8], found: &mut Vec<Found>) {
         let Some(automaton) = &self.automaton else { return };
-        let solid = solid(text);
-        for decode in [false, true] {
-            if decode && !has_escapes(&solid) {
-                continue;
-            }
+        for view in View::of(text) {
+            let solid = solid(text, view.sequences);
             // Where each byte came from is worked out only where there is something to find.
-            if !decode && !automaton.is_match(&solid) {
+            let something = if view.decode { has_escapes(&solid) } else { automaton.is_match(&solid) };
+            if !something {
                 continue;
             }
-            let plain = Plain::new(text, decode);
+            let plain = Plain::new(text, view);
             for hit in automaton.find_overlapping_iter(&plain.bytes) {
                 found.extend(self.found(&plain, hit.pattern().as_usize(), hit.range(), text));
             }
@@ -97,30 +93,94 @@ impl Values {
 
     /// Where the end of the text begins that could be the beginning of a value.
     pub(super) fn unfinished(&self, text: &[u8]) -> usize {
-        let tail = text.len().saturating_sub(TAIL.min(8 * self.longest));
-        let longest = self.longest;
-        let mut from = text.len() - tail;
-        for decode in [false, true] {
-            let plain = Plain::new(&text[tail..], decode);
+        let mut from = text.len();
+        if self.automaton.is_none() {
+            return from;
+        }
+        for view in View::of(text) {
+            let (tail, plain) = self.end(text, view);
             // An escape that is cut in two may stand for any byte.
             let whole = plain.bytes.len() - cut_escape(&plain.bytes);
             for end in [whole, plain.bytes.len()] {
-                for start in end.saturating_sub(longest)..end {
+                for start in end.saturating_sub(self.longest)..end {
                     let starts = self.starts.contains(&plain.bytes[start]);
-                    if starts && plain.at[start] < from && self.is_beginning(&plain.bytes[start..end]) {
-                        from = plain.at[start];
+                    if starts && tail + plain.at[start] < from && self.is_beginning(&plain.bytes[start..end]) {
+                        from = tail + plain.at[start];
                         break;
                     }
                 }
             }
         }
-        tail + from
+        from
+    }
+
+    /// The end of the text that a beginning of a value may reach back to, however many blanks and escapes it has; and
+    /// where it begins.
+    fn end(&self, text: &[u8], view: View) -> (usize, Plain) {
+        let mut solid = self.longest + 3;
+        loop {
+            let is_solid = |(_, byte): &(usize, &u8)| is_solid(**byte);
+            let at = text.iter().enumerate().rev().filter(is_solid).nth(solid).map_or(0, |(at, _)| at);
+            // Not in the middle of an escape, which may be one of an escape.
+            let escape = |byte: &&u8| **byte == b'%' || byte.is_ascii_hexdigit() || !self::is_solid(**byte);
+            let from = if view.decode { at - text[..at].iter().rev().take_while(escape).count() } else { at };
+            let plain = Plain::new(&text[from..], view);
+            if from == 0 || plain.bytes.len() >= self.longest + 3 {
+                return (from, plain);
+            }
+            solid *= 2;
+        }
     }
 
     /// Whether some pattern begins with these bytes and goes on.
     fn is_beginning(&self, bytes: &[u8]) -> bool {
         let after = self.patterns.partition_point(|pattern| pattern.bytes.as_slice() <= bytes);
         self.patterns.get(after).is_some_and(|pattern| pattern.bytes.starts_with(bytes))
+    }
+}
+
+/// The same text with fewer blanks and escapes, for what could be the beginning of a value and has so many of them
+/// that it cannot be held back as it is.
+pub(super) fn shortened(text: &[u8], most: usize) -> Vec<u8> {
+    let mut short: Vec<u8> = Vec::with_capacity(most);
+    let mut rest = text;
+    while let [byte, ..] = rest {
+        let (part, behind) = rest.split_at(escape_sequence(rest).max(1));
+        match short.last_mut() {
+            // One that is not whole yet stays.
+            _ if part.len() > 1 && behind.is_empty() => short.extend_from_slice(&part[..part.len().min(most)]),
+            _ if part.len() > 1 => {}
+            // A line's end among blanks stays one.
+            Some(last) if !is_solid(*byte) && !is_solid(*last) => {
+                if *byte == b'\n' {
+                    *last = *byte;
+                }
+            }
+            _ => short.push(*byte),
+        }
+        rest = behind;
+    }
+    if short.len() > most { Plain::new(&short, View { decode: true, sequences: false }).bytes } else { short }
+}
+
+/// How text is looked at.
+#[derive(Clone, Copy)]
+struct View {
+    /// With percent-encoding undone.
+    decode: bool,
+    /// Without a terminal's control sequences.
+    sequences: bool,
+}
+
+impl View {
+    /// The ways that make a difference.
+    fn of(text: &[u8]) -> impl Iterator<Item = Self> {
+        let escapes = text.contains(&ESCAPE);
+        let views = [(false, false), (true, false), (false, true), (true, true)];
+        views
+            .into_iter()
+            .map(|(decode, sequences)| Self { decode, sequences })
+            .filter(move |view| escapes || !view.sequences)
     }
 }
 
@@ -133,15 +193,19 @@ struct Plain {
 }
 
 impl Plain {
-    /// The text as it is, or with percent-encoding undone.
-    fn new(text: &[u8], decode: bool) -> Self {
+    fn new(text: &[u8], view: View) -> Self {
         let mut plain = Self { bytes: Vec::with_capacity(text.len()), at: Vec::with_capacity(text.len()) };
-        for (at, &byte) in text.iter().enumerate().filter(|(_, byte)| is_solid(**byte)) {
-            plain.bytes.push(byte);
-            plain.at.push(at);
-            if decode {
-                plain.decode_end();
+        let mut at = 0;
+        while let Some(&byte) = text.get(at) {
+            let escape = if view.sequences { escape_sequence(&text[at..]) } else { 0 };
+            if escape == 0 && is_solid(byte) {
+                plain.bytes.push(byte);
+                plain.at.push(at);
+                if view.decode {
+                    plain.decode_end();
+                }
             }
+            at += escape.max(1);
         }
         plain
     }
@@ -173,15 +237,41 @@ impl Plain {
 }
 
 /// The bytes of [`Plain`] alone, which is much faster.
-fn solid(text: &[u8]) -> Vec<u8> {
+fn solid(text: &[u8], sequences: bool) -> Vec<u8> {
     let mut bytes = vec![0; text.len()];
     let mut length = 0;
-    for &byte in text {
-        bytes[length] = byte;
-        length += usize::from(is_solid(byte));
+    for mut piece in text.split_inclusive(|byte| *byte == ESCAPE) {
+        // Each piece but the first stands behind an ESC.
+        if sequences && piece.as_ptr() != text.as_ptr() {
+            piece = &piece[behind_escape(piece)..];
+        }
+        for &byte in piece {
+            bytes[length] = byte;
+            length += usize::from(is_solid(byte));
+        }
     }
     bytes.truncate(length);
     bytes
+}
+
+const ESCAPE: u8 = 0x1b;
+
+/// The length of the terminal's control sequence (ECMA-48, 5.4) that the text begins with; 0 where it begins with none.
+fn escape_sequence(text: &[u8]) -> usize {
+    match text {
+        [ESCAPE, behind @ ..] => 1 + behind_escape(behind),
+        _ => 0,
+    }
+}
+
+/// How much of what stands behind an ESC belongs to it.
+fn behind_escape(text: &[u8]) -> usize {
+    if text.first() != Some(&b'[') {
+        return 0;
+    }
+    let inside = text[1..].iter().take_while(|byte| (0x20..0x40).contains(*byte)).count();
+    let last = text.get(1 + inside).is_some_and(|byte| (0x40..0x7f).contains(byte));
+    1 + inside + usize::from(last)
 }
 
 fn has_escapes(text: &[u8]) -> bool {
@@ -223,18 +313,17 @@ fn patterns(value: &str) -> Vec<Pattern> {
     if value.len() < Redactor::SHORTEST {
         return Vec::new();
     }
-    let value = &value[..boundary(value, LONGEST)];
-    let escaped = serde_json::Value::from(value).to_string();
     let spaced = !value.bytes().all(is_solid);
     let mut patterns = Vec::new();
-    for form in [value, &escaped[1..escaped.len() - 1], &value.replace(' ', "+")] {
-        for piece in pieces(form) {
-            for plain in [Plain::new(piece, false), Plain::new(piece, true)] {
-                patterns.push(Pattern { bytes: plain.bytes, base64: false, spaced });
-            }
+    for guise in guises(value) {
+        for decode in [false, true] {
+            let mut plain = Plain::new(guise.as_bytes(), View { decode, sequences: false });
+            plain.bytes.truncate(LONGEST);
+            let pieces = pieces(&plain.bytes).into_iter();
+            patterns.extend(pieces.map(|piece| Pattern { bytes: piece.to_vec(), base64: false, spaced }));
         }
     }
-    for piece in pieces(value) {
+    for piece in pieces(&value.as_bytes()[..value.len().min(LONGEST)]) {
         for offset in 0..3 {
             patterns.extend(inside_base64(piece, offset).map(|bytes| Pattern { bytes, base64: true, spaced: false }));
         }
@@ -243,23 +332,25 @@ fn patterns(value: &str) -> Vec<Pattern> {
     patterns
 }
 
-/// The last place at or before `at` where the text may be cut.
-fn boundary(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default()
+/// The value as it is, and as programs write it into JSON, forms, and HTML (Python's `html.escape` and `MarkupSafe`).
+fn guises(value: &str) -> BTreeSet<String> {
+    let json = serde_json::Value::from(value).to_string();
+    let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    BTreeSet::from([
+        value.to_owned(),
+        json[1..json.len() - 1].to_owned(),
+        value.replace(' ', "+"),
+        html.replace('"', "&quot;").replace('\'', "&#x27;"),
+        html.replace('"', "&#34;").replace('\'', "&#39;"),
+        html,
+    ])
 }
 
 /// The value in pieces that are not too long; the last reaches back into the one before, so that none is short.
-fn pieces(value: &str) -> Vec<&[u8]> {
-    let mut pieces = Vec::new();
-    let mut from = 0;
-    while value.len() - from > PIECE {
-        let to = boundary(value, from + PIECE);
-        pieces.push(&value.as_bytes()[from..to]);
-        from = to;
-    }
-    let from = from.min(boundary(value, value.len().saturating_sub(PIECE)));
-    pieces.push(&value.as_bytes()[from..]);
-    pieces
+fn pieces(value: &[u8]) -> Vec<&[u8]> {
+    let last = &value[value.len().saturating_sub(PIECE)..];
+    let whole = value.chunks_exact(PIECE).map(<[u8]>::as_ref);
+    if value.len().is_multiple_of(PIECE) && !value.is_empty() { whole.collect() } else { whole.chain([last]).collect() }
 }
 
 /// The characters of base64 that the value alone decides, where `offset` bytes (of three) come before it.

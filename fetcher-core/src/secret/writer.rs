@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::values::shortened;
 use super::{Redactor, mask};
 
 /// How much is looked at together at most, as a rule: a secret of a known form that is longer is masked to the end of
@@ -63,6 +64,9 @@ impl<W: Write> RedactingWriter<W> {
 
     /// Passes on what can be judged.
     fn pass_on(&mut self) -> io::Result<()> {
+        if self.held.len() > 2 * WINDOW {
+            self.shorten();
+        }
         let length = self.held.len();
         let lines = self.held.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let want = if length > WINDOW { lines.max(length - OVERLAP) } else { lines };
@@ -70,6 +74,7 @@ impl<W: Write> RedactingWriter<W> {
         let mut found = self.redactor.find(&self.held);
         let mut cut = want;
         if forced {
+            cut = cut.min(self.redactor.unfinished(&self.held, cut));
             if let Some(crossing) = found.iter().find(|found| found.from < cut && cut < found.part.end) {
                 cut = crossing.part.end;
                 self.inside = cut == length;
@@ -90,6 +95,19 @@ impl<W: Write> RedactingWriter<W> {
         self.held.drain(..cut);
         self.look_at = if cut < want { self.held.len() + self.held.len() / 4 } else { 0 };
         self.inner.write_all(&self.masked)
+    }
+}
+
+impl<W: Write> RedactingWriter<W> {
+    /// Takes blanks and escapes out of what could be the beginning of a secret, where there are so many of them that it
+    /// would have to be passed on before it is known whether it is one.
+    fn shorten(&mut self) {
+        let from = self.redactor.unfinished(&self.held, self.held.len());
+        if self.held.len() - from > OVERLAP {
+            let short = shortened(&self.held[from..], OVERLAP);
+            self.held.truncate(from);
+            self.held.extend_from_slice(&short);
+        }
     }
 }
 

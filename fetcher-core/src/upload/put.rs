@@ -12,7 +12,7 @@ use super::{Upload, UploadError, Uploaded};
 use crate::file_state::FileState;
 use crate::http;
 use crate::links::encoded;
-use crate::secret::{Redactor, Secret};
+use crate::secret::Secret;
 
 /// How many files may be refused before no more are tried.
 const MOST_REFUSED: usize = 5;
@@ -30,7 +30,6 @@ pub(super) struct Server<'a> {
     agent: Agent,
     url: &'a Secret,
     headers: Vec<(String, Secret)>,
-    redactor: &'a Redactor,
 }
 
 impl<'a> Server<'a> {
@@ -50,7 +49,7 @@ impl<'a> Server<'a> {
             let token = token.lines().next().unwrap_or_default().trim().to_owned();
             headers.push(("Authorization".to_owned(), Secret::new(format!("Bearer {token}"))));
         }
-        Ok(Self { agent, url, headers, redactor: upload.redactor })
+        Ok(Self { agent, url, headers })
     }
 
     /// Sends every file that the server does not have yet.
@@ -107,10 +106,7 @@ impl<'a> Server<'a> {
             Ok(response) => {
                 Err(UploadError::Refused { host: host(), path: page.name.clone(), status: response.status().as_u16() })
             }
-            Err(error) => {
-                let reason = self.redactor.redact(&error.to_string()).into_owned();
-                Err(UploadError::Unreachable { host: host(), reason })
-            }
+            Err(error) => Err(UploadError::Unreachable { host: host(), reason: error.to_string() }),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The library on real repositories, processes, Pythons and browsers, without the program.
 
 mod embedded;
+mod fuzz;
+mod gate;
 mod git;
 mod git_checkout;
 mod git_limits;

@@ -47,7 +47,7 @@ struct Host {
 
 impl Host {
     fn new() -> Self {
-        let place = tempfile::tempdir().expect("a temporary directory");
+        let place = fetcher_tests::host::temporary("m-");
         for version in ["2.8.1", "2.8.0"] {
             wheel(place.path(), version, &format!("print('{version}')"));
         }
@@ -249,7 +249,7 @@ fn the_default_requirements_work_without_bubblewrap() {
     let installed = environments.ensure(recipe, &mut |_| {}).unwrap();
     assert_eq!(installed.version.to_string(), "2.8.1");
 
-    let place = tempfile::tempdir().unwrap();
+    let place = fetcher_tests::host::temporary("m-");
     let file = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
     file("project.conf", "name: tiny\nmin-version: 2.0\n");
     file("a.txt", "content\n");

@@ -211,10 +211,13 @@ fn hostile_repositories_do_not_leave_their_directory() {
     std::os::unix::fs::symlink(outside.parent().expect("a parent"), repo.path.join("elsewhere")).expect("a link");
     // Filters and hooks of a repository are programs that nobody here asked for.
     repo.write(".gitattributes", "* filter=evil\n");
-    repo.write(".githooks/post-checkout", "#!/bin/sh\ntouch /tmp/evil\n");
+    let evil = scratch.path("evil");
+    repo.write(".githooks/post-checkout", &format!("#!/bin/sh\ntouch '{}'\n", evil.display()));
+    repo.git(&["update-index", "--add", "--chmod=+x", ".githooks/post-checkout"]);
     repo.commit("Evil");
     let fake = FakeBst::new(&scratch, "");
     let fetcher = fetcher(&scratch, &fake, "directory = \"elsewhere\"");
     fetcher.run(&["run"]).expect(4);
     assert_eq!(fake.calls(), []);
+    assert!(!evil.exists(), "a hook of the repository was run");
 }

@@ -1,13 +1,15 @@
 //! The program with a fake `bst`, and with real servers of mail, IRC, HTTP and git.
 
+mod canaries;
 mod fake_bst_commands;
 mod fake_bst_failures;
 mod fake_bst_fates;
 mod fake_bst_host;
 mod fake_bst_kill;
 mod fake_bst_memory;
-mod harmless;
 mod fake_bst_space;
+mod harmless;
+mod kill_points;
 mod notify_configuration;
 mod notify_email;
 mod notify_irc;

@@ -1,7 +1,6 @@
 //! What is told over sequences of runs, and that nothing of it is lost.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use fetcher_core::notify::{Happening, Message, Notifier, NotifyError, render};
 use fetcher_core::{Cancel, Config, Environment, Exit, Fetcher, Invocation, Runner, Selection};
+use fetcher_tests::host::DeadPort;
 use fetcher_tests::http::{Answer, Http};
 use fetcher_tests::notified::{FAILS, Notified};
 use rustix::process::{Pid, Signal, kill_process};
@@ -69,8 +69,8 @@ fn a_failure_is_told_once_with_a_link_that_leads_somewhere() {
 #[test]
 fn what_a_broken_notifier_could_not_tell_is_told_later_and_the_others_say_that_it_is_broken() {
     let (mut world, good) = (Notified::new(&[], ""), Http::start([]));
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
-    let dead = format!("http://{free}");
+    let nobody = DeadPort::new();
+    let dead = nobody.url();
     world.notifiers(&(hook("good", &good.url, "") + &hook("dead", &dead, "").replace("5s", "1s")));
     world.fails().expect(1);
     let report = world.fetcher().report();

@@ -175,7 +175,8 @@ fn with_crontabs(site: &Site) -> Fetcher<'_> {
 fn the_crontab_gets_and_loses_our_lines_alone() {
     installed::program("crontab");
     let site = Site::new().set_up();
-    let user = if rustix::process::geteuid().is_root() { "root".to_owned() } else { std::env::var("USER").unwrap() };
+    let user = Command::new("id").arg("-un").output().unwrap();
+    let user = String::from_utf8(user.stdout).unwrap().trim().to_owned();
     let crontab = site.scratch.path("crontabs").join(user);
     fs::create_dir_all(crontab.parent().unwrap()).unwrap();
     let run = |arguments: &[&str]| with_crontabs(&site).run(&[&["schedule", "cron"], arguments].concat()).expect(0);

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use fetcher_tests::fake::FakeBst;
 use fetcher_tests::fetcher::Fetcher;
+use fetcher_tests::host::DeadPort;
 use fetcher_tests::project::Project;
 use fetcher_tests::scratch::Scratch;
 use fetcher_tests::{bst, casd};
@@ -74,13 +75,14 @@ fn caches_that_take_no_pushes() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", silent.local_addr().unwrap());
     let impatient = "connection-config = { retry-limit = 1, retry-delay = 100, request-timeout = 3 }\n";
-    let caches = cache("http://127.0.0.1:1", impatient) + &cache(&silent, impatient);
+    let dead = DeadPort::new();
+    let caches = cache(&dead.url(), impatient) + &cache(&silent, impatient);
     let fetcher = Fetcher::new(&scratch).config(config(&project, &caches));
     let ended = fetcher.run(&["check", "--host", "--quiet"]).expect(1);
     let table = ended.stdout();
     assert_eq!(table.matches("FAIL").count(), 2, "{ended}");
     assert_eq!(table.matches("→ ").count(), 2, "{ended}");
-    assert!(table.contains("push of example to http://127.0.0.1:1: ") && table.contains(&silent), "{ended}");
+    assert!(table.contains(&format!("push of example to {}: ", dead.url())) && table.contains(&silent), "{ended}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use fetcher_tests::cachedir::incompressible;
 use fetcher_tests::fetcher::Fetcher;
+use fetcher_tests::host::{DeadPort, path_without};
 use fetcher_tests::project::Project;
 use fetcher_tests::scratch::Scratch;
 use fetcher_tests::{bst, casd};
@@ -75,7 +76,9 @@ fn each_branch_fails_in_its_own_way_and_the_good_one_is_fetched() {
     branch(&project, "branch-gone", git, &[]);
     let names = ["main", "host-tool", "python-module", "not-found", "branch-gone"];
     let more = format!("targets = [\"all.bst\"]\nbranches = {names:?}");
-    let fetcher = Fetcher::new(&scratch).config(config(&project, &more));
+    // Whether or not this machine has the tool.
+    let path = path_without(&scratch, &["lzip"]);
+    let fetcher = Fetcher::new(&scratch).config(config(&project, &more)).env("PATH", path.display());
     let ended = fetcher.run(&["run"]).expect(1);
     let report = fetcher.report();
 
@@ -126,7 +129,8 @@ fn a_source_cache_that_is_dead_or_full_is_told_and_the_sources_are_kept_here() {
             "branches = [\"big\"]\ntargets = [\"all.bst\"]\n[[project.source-caches]]\nurl = \"{url}\"\npush = true\n{quick}"
         )
     };
-    let fetcher = Fetcher::new(&scratch).config(config(&project, &more("http://127.0.0.1:9")));
+    let dead = DeadPort::new();
+    let fetcher = Fetcher::new(&scratch).config(config(&project, &more(&dead.url())));
     fetcher.run(&["run"]).expect(1);
     let report = fetcher.report();
     let stages = report["branches"][0]["stages"].as_array().expect("stages");

@@ -24,7 +24,7 @@ struct Hanging {
 impl Hanging {
     fn new() -> Self {
         // bst makes a socket below it, whose path may have 107 bytes.
-        let place = tempfile::Builder::new().prefix("t-").tempdir().expect("a temporary directory");
+        let place = fetcher_tests::host::temporary("t-");
         let server = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = server.local_addr().expect("its number").port();
         let file = |name: &str, text: &str| fs::write(place.path().join(name), text).expect("write it");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeArray;
 
-use crate::secret::Secret;
+use crate::secret::{Secret, names_a_secret};
 
 use super::super::value::Value;
 use super::{Reader, Refusal, Spot, text};
@@ -26,7 +26,7 @@ impl Reader<'_> {
                 let (name, value) = self.accept(spot, value)?;
                 expanded.push_str(&value);
                 rest = &after[name.len() + 1..];
-                if is_secret(&name) {
+                if names_a_secret(&name) {
                     self.secrets.push(Secret::new(value));
                 }
                 self.variables.push(name);
@@ -133,14 +133,6 @@ impl Reader<'_> {
         }
         Some(Value::List(arguments))
     }
-}
-
-/// Whether a variable's name says that its value is a secret.
-pub(in super::super) fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let place = ["_FILE", "_DIR", "_DIRECTORY", "_PATH"].iter().any(|end| name.ends_with(end));
-    !place
-        && ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASS", "KEY", "CREDENTIAL"].iter().any(|word| name.contains(word))
 }
 
 /// Why a file that is named cannot be used.

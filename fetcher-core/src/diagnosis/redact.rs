@@ -1,0 +1,27 @@
+//! Diagnoses on their way out: their words are those of programs and servers.
+
+use super::{Diagnosis, Place};
+use crate::names::ElementName;
+use crate::secret::{Redact, Redactor};
+
+impl Redact for Diagnosis {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { kind, element, stage, message, retry, actor, hint, place } = self;
+        let Place { file, line, column, url } = place;
+        Self {
+            kind,
+            element: element.and_then(|name| redacted_element(&name, redactor)),
+            stage,
+            message: message.redacted(redactor),
+            retry,
+            actor,
+            hint: hint.redacted(redactor),
+            place: Place { file: file.redacted(redactor), line, column, url: url.redacted(redactor) },
+        }
+    }
+}
+
+/// A masked element's name; none in the case that what is left is no name.
+pub(crate) fn redacted_element(name: &ElementName, redactor: &Redactor) -> Option<ElementName> {
+    name.to_string().redacted(redactor).parse().ok()
+}

@@ -1,0 +1,110 @@
+//! Reports and events on their way out. Every field is taken apart by name, so that one which is added later cannot be
+//! forgotten.
+
+use super::{BranchReport, Event, RefChange, RunReport, StageReport};
+use crate::diagnosis::redacted_element;
+use crate::secret::{Redact, Redactor};
+
+impl Redact for RunReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { version, run, fetcher_version, host, started, finished, outcome, configuration, failures, branches } =
+            self;
+        Self {
+            version,
+            run,
+            fetcher_version: fetcher_version.redacted(redactor),
+            host: host.redacted(redactor),
+            started,
+            finished,
+            outcome,
+            configuration: configuration.redacted(redactor),
+            failures: failures.redacted(redactor),
+            branches: branches.redacted(redactor),
+        }
+    }
+}
+
+impl Redact for BranchReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages } = self;
+        let (bst_version, stages) = (bst_version.redacted(redactor), stages.redacted(redactor));
+        Self { project, branch, commit, started, seconds, outcome, bst_version, stages }
+    }
+}
+
+impl Redact for StageReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self {
+            stage,
+            variant,
+            outcome,
+            skipped,
+            attempts,
+            started,
+            seconds,
+            bst_seconds,
+            elements,
+            changes,
+            failures,
+            notes,
+            log,
+        } = self;
+        Self {
+            stage,
+            variant,
+            outcome,
+            skipped: skipped.redacted(redactor),
+            attempts,
+            started,
+            seconds,
+            bst_seconds,
+            elements,
+            changes: changes.into_iter().filter_map(|moved| redacted_change(moved, redactor)).collect(),
+            failures: failures.redacted(redactor),
+            notes: notes.redacted(redactor),
+            log,
+        }
+    }
+}
+
+/// None in the case that what is left of the element's name is no name.
+pub(crate) fn redacted_change(change: RefChange, redactor: &Redactor) -> Option<RefChange> {
+    let RefChange { element, source, old, new, condition, file, kind, url, shared_with } = change;
+    let element = redacted_element(&element, redactor)?;
+    Some(RefChange {
+        element,
+        source,
+        old: old.redacted(redactor),
+        new: new.redacted(redactor),
+        condition: condition.redacted(redactor),
+        file: file.redacted(redactor),
+        kind: kind.redacted(redactor),
+        url: url.redacted(redactor),
+        shared_with: shared_with.iter().filter_map(|name| redacted_element(name, redactor)).collect(),
+    })
+}
+
+impl Redact for Event {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        match self {
+            Event::Note(note) => Event::Note(note.redacted(redactor)),
+            Event::Progress { project, branch, stage, done, total, element } => Event::Progress {
+                project,
+                branch,
+                stage,
+                done,
+                total,
+                element: element.and_then(|name| redacted_element(&name, redactor)),
+            },
+            Event::StageFinished { project, branch, report } => {
+                Event::StageFinished { project, branch, report: report.redacted(redactor) }
+            }
+            Event::BranchFinished(report) => Event::BranchFinished(report.redacted(redactor)),
+            Event::RunFinished(report) => Event::RunFinished(report.redacted(redactor)),
+            Event::RunStarted { .. }
+            | Event::Branches { .. }
+            | Event::BranchStarted { .. }
+            | Event::StageStarted { .. } => self,
+        }
+    }
+}
