@@ -4,17 +4,17 @@ mod branch;
 mod explain;
 pub mod host;
 mod housekeeping;
+mod leftovers;
 mod show;
 mod tell;
 mod tools;
 mod workers;
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -29,7 +29,7 @@ use crate::notify::Notifier;
 use crate::report::{BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, processes};
 use crate::secret::Redactor;
-use crate::state::{Current, Lock, LockError, StateError, Store};
+use crate::state::{BranchState, Current, Lock, LockError, StateError, Store, Usage};
 
 pub use host::HostCheck;
 pub use housekeeping::Removed;
@@ -180,6 +180,17 @@ impl Fetcher {
         &self.config
     }
 
+    /// What is known of every branch that the last run of any configuration on the same directories named, those of this
+    /// configuration's projects first, in its order; and every file of the memory that cannot be read. It needs no lock.
+    pub fn states(&self) -> (Vec<BranchState>, Vec<StateError>) {
+        let directories = [&*self.config.state_dir, &*self.config.cache_dir];
+        let (config, now) = (&self.config, self.clock.now());
+        let (usage, mut failures) = Usage::open(&directories, &config.path, config.keep_runs, now, false);
+        let (states, unread) = Store::new(&config.state_dir).read_branches();
+        failures.extend(unread);
+        (self.current(states, &usage), failures)
+    }
+
     /// Does one run: every selected branch of every selected project. `events` is called on this thread.
     ///
     /// # Errors
@@ -192,39 +203,46 @@ impl Fetcher {
         let state_dir = made(&self.config.state_dir)?;
         made(&self.config.cache_dir)?;
         let holder = format!("process {process}, since {}", started.strftime("%Y-%m-%d %H:%M:%S UTC"));
-        let _lock = Lock::acquire(&state_dir, &holder, selection.lock_wait, &self.cancel)?;
+        let (_locks, unended) = self.lock(&holder, selection.lock_wait)?;
         let store = Store::new(&self.config.state_dir);
-        let killed = clear_killed(&store, state_dir.as_os_str());
+        let (killed, failures) = leftovers::clear_killed(&store, state_dir.as_os_str());
+        let mut at_start: Vec<_> = killed.into_iter().chain(unended).chain(failures).collect();
         let temporary = self.temporary()?;
-        store.set_current(&Current { run: run.clone(), process, temporary: temporary.path().to_owned() })?;
+        store.set_current(&Current::new(run.clone(), process, temporary.path().to_owned()))?;
         let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
-        report.failures.extend(self.failures.iter().chain(&killed).cloned());
+        let (usage, mut failures) = self.usage(started, !selection.dry_run);
+        let usage = Mutex::new(usage);
+        if !selection.dry_run {
+            failures.extend(usage.lock().unwrap_or_else(PoisonError::into_inner).save());
+            at_start.extend(store.recover(started).iter().chain(&failures).map(StateError::diagnosis));
+        }
+        report.failures.extend(self.failures.iter().chain(&at_start).cloned());
         let directory = store.begin(&report)?;
         events(Event::RunStarted { run: report.run.clone(), directory });
         let mut telling = Vec::new();
         if !selection.dry_run {
             let failures;
-            (telling, failures) = self.tell_start(&report.run, killed.as_ref());
+            (telling, failures) = self.tell_start(&report.run, &at_start);
             report.failures.extend(failures);
         }
         let mut unknown = None;
-        match self.space(&store) {
-            Err(full) => report.failures.push(full),
-            Ok(()) => {
-                unknown = self.work(selection, &store, temporary.path(), state_dir.as_os_str(), &mut report, events);
-            }
+        if let Err(full) = self.space(&store, &report.run, &usage) {
+            report.failures.push(full);
+        } else {
+            let place = Place { store: &store, temporary: temporary.path(), owner: &state_dir, usage: &usage };
+            unknown = self.work(selection, place, &mut report, events);
         }
         if !selection.dry_run && !self.cancel.is_cancelled() {
-            self.gc(&store, Some(&report.run));
+            report.failures.extend(self.gc(&store, Some(&report.run), &usage).failures);
         }
         report.finished = Some(self.clock.now());
         report.outcome = outcome(&report, self.cancel.is_cancelled());
         if selection.dry_run {
-            let _ = store.forget_run(&report.run);
+            store.forget_run(&report.run).map_err(StateError::io("remove", &store.run_directory(&report.run)))?;
         } else {
             store.save_report(&report)?;
             let local = LocalRunner::new(state_dir.as_os_str());
-            let failures = self.show(&store, &report, Some(&local));
+            let failures = self.show(&store, &usage, &report, Some(&local));
             // A server that does not answer now is not waited for twice.
             let local = failures.iter().all(|failure| failure.kind != Kind::Upload).then_some(&local);
             self.add(&store, &mut report, failures)?;
@@ -235,11 +253,12 @@ impl Fetcher {
             };
             if !failures.is_empty() {
                 self.add(&store, &mut report, failures)?;
-                self.show(&store, &report, local);
+                self.show(&store, &usage, &report, local);
             }
         }
         drop(temporary);
-        store.clear_current();
+        // Else the next run would say that this one was killed.
+        store.clear_current()?;
         if let Some(name) = unknown {
             return Err(FetcherError::NoSuchBranch { name });
         }
@@ -276,19 +295,19 @@ impl Fetcher {
     fn work(
         &self,
         selection: &Selection,
-        store: &Store,
-        temporary: &Path,
-        owner: &OsStr,
+        place: Place<'_>,
         report: &mut RunReport,
         events: &mut dyn FnMut(Event),
     ) -> Option<String> {
-        let local = LocalRunner::new(owner);
+        let Place { store, temporary, owner, usage } = place;
+        let local = LocalRunner::new(owner.as_os_str());
         let runner: &dyn Runner = self.runner.as_deref().unwrap_or(&local);
         let all = workers::Workers {
             fetcher: self,
             selection,
             store,
             temporary,
+            usage,
             local: &local,
             tools: tools::Tools::new(self, runner, &store.run_directory(&report.run)),
             runner,
@@ -297,7 +316,8 @@ impl Fetcher {
         let order = all.run(&mut |message| match message {
             workers::Message::Event(event) => events(*event),
             workers::Message::Branch(branch) => {
-                self.remember(store, &report.run, &branch);
+                let forgotten = self.remember(store, &report.run, &branch).err();
+                report.failures.extend(forgotten.map(|error| error.diagnosis()));
                 report.branches.push((*branch).clone());
                 // A failure to write here will be told when the report is written for the last time.
                 let _ = store.save_report(report);
@@ -316,41 +336,54 @@ impl Fetcher {
     }
 
     /// Enters what a run did into the memory of the branch.
-    fn remember(&self, store: &Store, run: &RunId, branch: &BranchReport) {
+    fn remember(&self, store: &Store, run: &RunId, branch: &BranchReport) -> Result<(), StateError> {
         if branch.outcome == Outcome::Skipped && branch.stages.is_empty() {
-            return;
+            return Ok(());
         }
-        let known = store.branch(&branch.project, branch.branch.as_ref()).ok().flatten();
-        let mut state =
-            known.unwrap_or_else(|| crate::state::BranchState::new(branch.project.clone(), branch.branch.clone()));
+        let known = store.branch(&branch.project, branch.branch.as_ref())?;
+        let mut state = known.unwrap_or_else(|| BranchState::new(branch.project.clone(), branch.branch.clone()));
         state.record(run, branch, self.clock.now());
-        let _ = store.save(&state);
+        store.save(&state)
     }
 
-    /// A directory with a short path: bst makes a socket in it, whose path may have 107 bytes (unix(7)).
-    fn temporary(&self) -> Result<tempfile::TempDir, FetcherError> {
-        let wanted = self.environment.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-        let parent = if wanted.as_os_str().len() > 40 { PathBuf::from("/tmp") } else { wanted };
-        let made = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(&parent);
-        made.map_err(|source| FetcherError::Directory { path: parent.join(TEMPORARY), source })
+    /// Has the directories alone: two configurations may share either of them. A server on the cache is let be. What a
+    /// killed run of another configuration left at work in the cache is ended; gives what went wrong with that.
+    fn lock(&self, holder: &str, wait: Duration) -> Result<([Option<Lock>; 2], Option<Diagnosis>), FetcherError> {
+        let began = Instant::now();
+        let state = Lock::acquire(&self.config.state_dir, holder, wait, &self.cancel)?;
+        let (owner, cache_dir) = (made(&self.config.state_dir)?, made(&self.config.cache_dir)?);
+        if owner == cache_dir {
+            return Ok(([Some(state), None], None));
+        }
+        let left = wait.saturating_sub(began.elapsed());
+        let cache = Lock::acquire_for(&cache_dir, holder, Some(&owner), left, &self.cancel)?;
+        // What the last run on this state directory left is ended with the rest of it.
+        let other = cache.abandoned().filter(|abandoned| *abandoned != owner);
+        let ended = other.map_or(Ok(0), |other| processes::clear_leftovers(other.as_os_str()));
+        let unended = ended.err().map(|error| {
+            let message = format!("cannot end what a killed run left at work in {}: {error}", cache_dir.display());
+            explain::of_io(&error, message)
+        });
+        Ok(([Some(state), Some(cache)], unended))
+    }
+
+    /// What is known of who uses the directories.
+    fn usage(&self, now: Timestamp, may_mend: bool) -> (Usage, Vec<StateError>) {
+        let directories = [&*self.config.state_dir, &*self.config.cache_dir];
+        let (mut usage, failures) = Usage::open(&directories, &self.config.path, self.config.keep_runs, now, may_mend);
+        usage.begin(self.config.projects.iter().map(|project| &project.name), self.config.jobs.get());
+        (usage, failures)
     }
 }
 
-const TEMPORARY: &str = "bst-fetcher-";
-
-/// Clears away what a killed run left, and tells of it.
-fn clear_killed(store: &Store, owner: &OsStr) -> Option<Diagnosis> {
-    let current = store.current()?;
-    let left = processes::clear_leftovers(owner);
-    if current.temporary.is_absolute() && is_ours(&current.temporary) {
-        let _ = fs::remove_dir_all(&current.temporary);
-    }
-    store.clear_current();
-    if let Ok(Some(mut report)) = store.report(&current.run) {
-        report.outcome = Outcome::Interrupted;
-        let _ = store.save_report(&report);
-    }
-    Some(explain::killed(&current.run, current.process, left))
+/// Where a run works.
+#[derive(Clone, Copy)]
+struct Place<'r> {
+    store: &'r Store,
+    temporary: &'r Path,
+    /// To whom what it starts belongs.
+    owner: &'r Path,
+    usage: &'r Mutex<Usage>,
 }
 
 fn empty_report(run: RunId, started: Timestamp) -> RunReport {
@@ -366,10 +399,6 @@ fn empty_report(run: RunId, started: Timestamp) -> RunReport {
         failures: Vec::new(),
         branches: Vec::new(),
     }
-}
-
-fn is_ours(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes()))
 }
 
 fn made(path: &Path) -> Result<PathBuf, FetcherError> {

@@ -16,6 +16,7 @@ pub mod fetcher;
 pub mod git;
 #[cfg(feature = "webhook")]
 mod http;
+mod json_file;
 pub mod links;
 pub mod metrics;
 pub mod names;

@@ -19,6 +19,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -121,13 +122,23 @@ impl<'a> Project<'a> {
     }
 
     /// Removes the working trees of all branches but these.
-    pub fn remove_checkouts_but<'b>(&self, branches: impl IntoIterator<Item = &'b BranchName>) {
+    ///
+    /// # Errors
+    /// When one cannot be removed: then the others are.
+    pub fn remove_checkouts_but<'b>(&self, branches: impl IntoIterator<Item = &'b BranchName>) -> io::Result<()> {
         let kept: BTreeSet<_> = branches.into_iter().map(BranchName::slug).collect();
-        for entry in fs::read_dir(self.checkouts()).into_iter().flatten().flatten() {
+        let entries = match fs::read_dir(self.checkouts()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        let mut removed = Ok(());
+        for entry in entries {
+            let entry = entry?;
             if !kept.contains(&*entry.file_name().to_string_lossy()) {
-                let _ = fs::remove_dir_all(entry.path());
+                removed = removed.and(fs::remove_dir_all(entry.path()));
             }
         }
+        removed
     }
 
     fn checkouts(&self) -> PathBuf {
@@ -162,7 +173,7 @@ impl<'p> Branch<'p> {
         let place = self.project.checkouts().join(self.name().slug());
         let checked = mirror.checkout(&place, self.commit(), submodules.as_deref())?;
         let directory = checked.path.join(&config.directory);
-        // A link in the repository may lead out of it.
+        // A link in the repository may lead out of it, or to nothing: then there is no project, which is told.
         let real = directory.canonicalize().ok().zip(checked.path.canonicalize().ok());
         let inside = real.filter(|(directory, tree)| directory.starts_with(tree));
         match inside.filter(|(directory, _)| directory.join("project.conf").is_file()) {

