@@ -5,6 +5,7 @@ mod explain;
 pub mod host;
 mod housekeeping;
 mod leftovers;
+mod shared;
 mod show;
 mod tell;
 mod tools;
@@ -14,7 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -27,9 +28,9 @@ use crate::environment::Environment;
 use crate::names::RunId;
 use crate::notify::Notifier;
 use crate::report::{BranchReport, Event, Outcome, RunReport};
-use crate::runner::{LocalRunner, Runner, processes};
+use crate::runner::{LocalRunner, Runner};
 use crate::secret::Redactor;
-use crate::state::{BranchState, Current, Lock, LockError, StateError, Store, Usage};
+use crate::state::{BranchState, Current, LockError, StateError, Store, Usage};
 
 pub use host::HostCheck;
 pub use housekeeping::Removed;
@@ -344,35 +345,6 @@ impl Fetcher {
         let mut state = known.unwrap_or_else(|| BranchState::new(branch.project.clone(), branch.branch.clone()));
         state.record(run, branch, self.clock.now());
         store.save(&state)
-    }
-
-    /// Has the directories alone: two configurations may share either of them. A server on the cache is let be. What a
-    /// killed run of another configuration left at work in the cache is ended; gives what went wrong with that.
-    fn lock(&self, holder: &str, wait: Duration) -> Result<([Option<Lock>; 2], Option<Diagnosis>), FetcherError> {
-        let began = Instant::now();
-        let state = Lock::acquire(&self.config.state_dir, holder, wait, &self.cancel)?;
-        let (owner, cache_dir) = (made(&self.config.state_dir)?, made(&self.config.cache_dir)?);
-        if owner == cache_dir {
-            return Ok(([Some(state), None], None));
-        }
-        let left = wait.saturating_sub(began.elapsed());
-        let cache = Lock::acquire_for(&cache_dir, holder, Some(&owner), left, &self.cancel)?;
-        // What the last run on this state directory left is ended with the rest of it.
-        let other = cache.abandoned().filter(|abandoned| *abandoned != owner);
-        let ended = other.map_or(Ok(0), |other| processes::clear_leftovers(other.as_os_str()));
-        let unended = ended.err().map(|error| {
-            let message = format!("cannot end what a killed run left at work in {}: {error}", cache_dir.display());
-            explain::of_io(&error, message)
-        });
-        Ok(([Some(state), Some(cache)], unended))
-    }
-
-    /// What is known of who uses the directories.
-    fn usage(&self, now: Timestamp, may_mend: bool) -> (Usage, Vec<StateError>) {
-        let directories = [&*self.config.state_dir, &*self.config.cache_dir];
-        let (mut usage, failures) = Usage::open(&directories, &self.config.path, self.config.keep_runs, now, may_mend);
-        usage.begin(self.config.projects.iter().map(|project| &project.name), self.config.jobs.get());
-        (usage, failures)
     }
 }
 
