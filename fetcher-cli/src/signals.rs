@@ -30,6 +30,7 @@ pub(crate) fn listen(cancel: Cancel) -> io::Result<Caught> {
     thread::spawn(move || {
         for signal in signals.forever() {
             if told.0.swap(signal, Ordering::SeqCst) != 0 {
+                // Else the first signal's end comes.
                 let _ = emulate_default_handler(signal);
             }
             cancel.cancel();

@@ -65,6 +65,8 @@ pub struct Config {
     pub min_free_space: u64,
     /// `fetcher.keep-runs`: how long run directories are kept.
     pub keep_runs: Duration,
+    /// `fetcher.keep-logs`, in bytes: how much all runs' logs may take; and again as much the pages' copies of them.
+    pub keep_logs: u64,
     /// `fetcher.lock-alarm-after`: for how long another run may hold the lock before that is told.
     pub lock_alarm_after: Duration,
     /// `fetcher.publish-dir`: where status pages and logs are written.

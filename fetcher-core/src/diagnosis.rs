@@ -219,6 +219,8 @@ pub enum Kind {
     SelfUpdate,
     /// Status pages and logs could not be sent to where they are to be seen.
     Upload,
+    /// A file of the fetcher's own memory is broken, from a newer release, or cannot be read or written.
+    State,
     /// A notifier could not deliver its message.
     Notifier,
     /// A plugin or BuildStream itself has a bug.

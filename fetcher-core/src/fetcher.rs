@@ -5,17 +5,18 @@ mod callbacks;
 mod explain;
 pub mod host;
 mod housekeeping;
+mod leftovers;
+mod shared;
 mod show;
 mod space;
 mod tell;
 mod tools;
 mod workers;
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -28,11 +29,10 @@ use crate::diagnosis::{Diagnosis, Kind};
 use crate::environment::Environment;
 use crate::names::RunId;
 use crate::notify::Notifier;
-use crate::own_directory::OwnDirectory;
 use crate::report::{BranchReport, Event, Outcome, RunReport};
-use crate::runner::{LocalRunner, Runner, SpaceGuard, processes};
+use crate::runner::{LocalRunner, Runner, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
-use crate::state::{Current, Lock, LockError, StateError, Store};
+use crate::state::{BranchState, Current, LockError, StateError, Store, Usage};
 
 use callbacks::{GuardedClock, GuardedSink};
 
@@ -199,6 +199,17 @@ impl Fetcher {
         &self.config
     }
 
+    /// What is known of every branch that the last run of any configuration on the same directories named, those of this
+    /// configuration's projects first, in its order; and every file of the memory that cannot be read. It needs no lock.
+    pub fn states(&self) -> (Vec<BranchState>, Vec<StateError>) {
+        let directories = [&*self.config.state_dir, &*self.config.cache_dir];
+        let (config, now) = (&self.config, self.clock.now());
+        let (usage, mut failures) = Usage::open(&directories, &config.path, config.keep_runs, now, false);
+        let (states, unread) = Store::new(&config.state_dir).read_branches();
+        failures.extend(unread);
+        (self.current(states, &usage), failures)
+    }
+
     /// Does one run: every selected branch of every selected project. `events` is called on this thread.
     ///
     /// A panic of what was lent to it (the runner, the clock, `events`) is a failure of the branch that was at work, and
@@ -215,42 +226,49 @@ impl Fetcher {
         let state_dir = made(&self.config.state_dir)?;
         made(&self.config.cache_dir)?;
         let holder = format!("process {process}, since {}", started.strftime("%Y-%m-%d %H:%M:%S UTC"));
-        let _lock = Lock::acquire(&state_dir, &holder, selection.lock_wait, &self.cancel)?;
+        let (_locks, unended) = self.lock(&holder, selection.lock_wait)?;
         let store = Store::new(&self.config.state_dir);
-        let killed = self.clear_killed(&store, state_dir.as_os_str());
+        let (killed, failures) = self.clear_killed(&store, state_dir.as_os_str());
+        let mut at_start: Vec<_> = killed.into_iter().chain(unended).chain(failures).collect();
         let temporary = self.temporary()?;
-        store.set_current(&Current { run: run.clone(), process, temporary: temporary.path().to_owned() })?;
+        store.set_current(&Current::new(run.clone(), process, temporary.path().to_owned()))?;
         let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
-        report.failures.extend(self.failures.iter().chain(&killed).cloned().map(|failure| self.masked(failure)));
+        let (usage, mut failures) = self.usage(started, !selection.dry_run);
+        let usage = Mutex::new(usage);
+        if !selection.dry_run {
+            failures.extend(usage.lock().unwrap_or_else(PoisonError::into_inner).save());
+            at_start.extend(store.recover(started).iter().chain(&failures).map(StateError::diagnosis));
+        }
+        report.failures.extend(self.failures.iter().chain(&at_start).cloned().map(|failure| self.masked(failure)));
         let directory = store.begin(&report)?;
         report.failures.extend(events.send(Event::RunStarted { run: report.run.clone(), directory }).err());
         let mut telling = Vec::new();
         if !selection.dry_run {
             let failures;
-            (telling, failures) = self.tell_start(&report.run, killed.as_ref());
+            (telling, failures) = self.tell_start(&report.run, &at_start);
             report.failures.extend(failures.into_iter().map(|failure| self.masked(failure)));
         }
         let mut unknown = None;
-        match self.space(&store) {
+        match self.space(&store, &report.run, &usage) {
             Err(full) => report.failures.push(self.masked(full)),
             Ok(made) => {
                 report.failures.extend(made.map(|made| self.masked(made)));
-                unknown =
-                    self.work(selection, &store, temporary.path(), state_dir.as_os_str(), &mut report, &mut events);
+                let place = Place { store: &store, temporary: temporary.path(), owner: &state_dir, usage: &usage };
+                unknown = self.work(selection, place, &mut report, &mut events);
             }
         }
         if !selection.dry_run && !self.cancel.is_cancelled() {
-            self.gc(&store, Some(&report.run));
+            report.failures.extend(self.gc(&store, Some(&report.run), &usage).failures);
         }
         report.finished = Some(self.clock.now());
         report.failures.extend(self.clock.take_failures());
         report.outcome = outcome(&report, self.cancel.is_cancelled());
         if selection.dry_run {
-            let _ = store.forget_run(&report.run);
+            store.forget_run(&report.run).map_err(StateError::io("remove", &store.run_directory(&report.run)))?;
         } else {
             store.save_report(&report)?;
             let local = LocalRunner::new(state_dir.as_os_str());
-            let failures = self.show(&store, &report, Some(&local));
+            let failures = self.show(&store, &usage, &report, Some(&local));
             // A server that does not answer now is not waited for twice.
             let local = failures.iter().all(|failure| failure.kind != Kind::Upload).then_some(&local);
             self.add(&store, &mut report, failures)?;
@@ -262,11 +280,12 @@ impl Fetcher {
             failures.extend(self.clock.take_failures());
             if !failures.is_empty() {
                 self.add(&store, &mut report, failures)?;
-                self.show(&store, &report, local);
+                self.show(&store, &usage, &report, local);
             }
         }
         drop(temporary);
-        store.clear_current();
+        // Else the next run would say that this one was killed.
+        store.clear_current()?;
         if let Some(name) = unknown {
             return Err(FetcherError::NoSuchBranch { name });
         }
@@ -310,13 +329,12 @@ impl Fetcher {
     fn work(
         &self,
         selection: &Selection,
-        store: &Store,
-        temporary: &Path,
-        owner: &OsStr,
+        place: Place<'_>,
         report: &mut RunReport,
         events: &mut GuardedSink<'_>,
     ) -> Option<String> {
-        let local = LocalRunner::new(owner);
+        let Place { store, temporary, owner, usage } = place;
+        let local = LocalRunner::new(owner.as_os_str());
         let space = self.free_space();
         let guard = SpaceGuard::new(self.runner.as_deref().unwrap_or(&local), &space);
         let runner: &dyn Runner = &guard;
@@ -325,6 +343,7 @@ impl Fetcher {
             selection,
             store,
             temporary,
+            usage,
             local: &local,
             space: &space,
             tools: tools::Tools::new(self, runner, &store.run_directory(&report.run)),
@@ -336,7 +355,8 @@ impl Fetcher {
             workers::Message::Branch(branch) => {
                 let mut branch = branch.redacted(&self.redactor);
                 events.settle(&mut branch);
-                self.remember(store, &report.run, &branch);
+                let forgotten = self.remember(store, &report.run, &branch).err();
+                report.failures.extend(forgotten.map(|error| self.masked(error.diagnosis())));
                 report.branches.push(branch.clone());
                 // A failure to write here will be told when the report is written for the last time.
                 let _ = store.save_report(report);
@@ -359,49 +379,26 @@ impl Fetcher {
     }
 
     /// Enters what a run did into the memory of the branch.
-    fn remember(&self, store: &Store, run: &RunId, branch: &BranchReport) {
+    fn remember(&self, store: &Store, run: &RunId, branch: &BranchReport) -> Result<(), StateError> {
         if branch.outcome == Outcome::Skipped && branch.stages.is_empty() {
-            return;
+            return Ok(());
         }
-        let known = store.branch(&branch.project, branch.branch.as_ref()).ok().flatten();
-        let mut state =
-            known.unwrap_or_else(|| crate::state::BranchState::new(branch.project.clone(), branch.branch.clone()));
+        let known = store.branch(&branch.project, branch.branch.as_ref())?;
+        let mut state = known.unwrap_or_else(|| BranchState::new(branch.project.clone(), branch.branch.clone()));
         state.record(run, branch, self.clock.now());
-        let _ = store.save(&state);
-    }
-
-    /// Clears away what an earlier run left, and tells of it: a killed one, above all.
-    fn clear_killed(&self, store: &Store, owner: &OsStr) -> Option<Diagnosis> {
-        // What it started has ended with it, unless it was too quick for who looked.
-        let left = processes::clear_leftovers(owner);
-        let Some(current) = store.current() else { return explain::left_running(left) };
-        // Only the name is taken from the file, for more than this program may write it.
-        let name = current.temporary.file_name().filter(|_| is_ours(&current.temporary));
-        if let (Some(name), Ok(Some(parent))) = (name, OwnDirectory::open(&self.temporary_parent())) {
-            let _ = parent.remove(name);
-        }
-        store.clear_current();
-        if let Ok(Some(mut report)) = store.report(&current.run) {
-            report.outcome = Outcome::Interrupted;
-            let _ = store.save_report(&report);
-        }
-        Some(explain::killed(&current.run, current.process, left))
-    }
-
-    fn temporary_parent(&self) -> PathBuf {
-        let wanted = self.environment.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-        if wanted.as_os_str().len() > 40 { PathBuf::from("/tmp") } else { wanted }
-    }
-
-    /// A directory with a short path: bst makes a socket in it, whose path may have 107 bytes (unix(7)).
-    fn temporary(&self) -> Result<tempfile::TempDir, FetcherError> {
-        let parent = self.temporary_parent();
-        let made = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(&parent);
-        made.map_err(|source| FetcherError::Directory { path: parent.join(TEMPORARY), source })
+        store.save(&state)
     }
 }
 
-const TEMPORARY: &str = "bst-fetcher-";
+/// Where a run works.
+#[derive(Clone, Copy)]
+struct Place<'r> {
+    store: &'r Store,
+    temporary: &'r Path,
+    /// To whom what it starts belongs.
+    owner: &'r Path,
+    usage: &'r Mutex<Usage>,
+}
 
 fn empty_report(run: RunId, started: Timestamp) -> RunReport {
     RunReport {
@@ -416,10 +413,6 @@ fn empty_report(run: RunId, started: Timestamp) -> RunReport {
         failures: Vec::new(),
         branches: Vec::new(),
     }
-}
-
-fn is_ours(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes()))
 }
 
 fn made(path: &Path) -> Result<PathBuf, FetcherError> {

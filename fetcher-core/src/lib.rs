@@ -20,6 +20,7 @@ pub mod free_space;
 pub mod git;
 #[cfg(feature = "webhook")]
 mod http;
+mod json_file;
 pub mod links;
 pub mod metrics;
 pub mod names;

@@ -7,15 +7,15 @@
 mod memory;
 mod render;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::json_file::JsonFile;
 use crate::report::RunReport;
-use crate::state::{BranchState, Store};
+use crate::state::{BranchState, StateError, Store};
 use crate::whole::write_whole;
 use memory::Memory;
 
@@ -33,18 +33,29 @@ pub struct Metrics<'a> {
     pub report: &'a RunReport,
 }
 
-/// The metrics could not be written.
+/// The metrics could not be written, or not everything is in them.
 #[derive(Debug, Error)]
-#[error("cannot write the metrics to {path:?}: {source}")]
-pub struct MetricsError {
-    path: PathBuf,
-    source: io::Error,
+#[error(transparent)]
+pub struct MetricsError(#[from] Cause);
+
+#[derive(Debug, Error)]
+enum Cause {
+    /// The textfile cannot be written.
+    #[error("cannot write the metrics to {path:?}: {source}")]
+    Write { path: PathBuf, source: io::Error },
+    /// What was counted before, or a report that is to be counted, cannot be used.
+    #[error("the metrics are not complete: {0}")]
+    Memory(StateError),
 }
 
 impl MetricsError {
     /// The failure, explained: it is a matter of the fetching host, and of no branch.
     pub fn diagnosis(&self) -> Diagnosis {
-        let (kind, hint) = match self.source.kind() {
+        let (path, source) = match &self.0 {
+            Cause::Memory(error) => return Diagnosis { message: self.to_string(), ..error.diagnosis() },
+            Cause::Write { path, source } => (path, source),
+        };
+        let (kind, hint) = match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 (Kind::DiskFull, "Make room on the file's file system.")
             }
@@ -55,7 +66,7 @@ impl MetricsError {
             ),
             _ => (Kind::Permission, "Make the directory writable for the user that runs bst-fetcher."),
         };
-        let place = Place { file: Some(self.path.clone()), ..Place::default() };
+        let place = Place { file: Some(path.clone()), ..Place::default() };
         Diagnosis { place, ..Diagnosis::new(kind, self.to_string(), Retry::Yes, Actor::Host, hint) }
     }
 }
@@ -63,18 +74,19 @@ impl MetricsError {
 /// Writes the metrics, whole and renamed, readable for everybody.
 ///
 /// # Errors
-/// When the file or the memory of the counters cannot be written; nothing that was not counted yet is lost then.
+/// When the file or the memory of the counters cannot be written: nothing that was not counted yet is lost then. Also when
+/// something that was to be counted could not be read, which is set aside or left out; then they are written none the less.
 pub fn write(metrics: &Metrics) -> Result<(), MetricsError> {
-    let error = |path: &Path| {
-        let path = path.to_owned();
-        |source| MetricsError { path, source }
-    };
-    let kept = metrics.store.directory().join("metrics.json");
+    let kept = JsonFile::<Memory>::at(metrics.store.directory().join("metrics.json"));
     // Counters that are lost begin again at zero, which Prometheus knows how to take.
-    let mut memory: Memory = serde_json::from_slice(&fs::read(&kept).unwrap_or_default()).unwrap_or_default();
-    memory.take_in(metrics.states, metrics.report, metrics.store);
-    let json = serde_json::to_vec(&memory).map_err(io::Error::from).map_err(error(&kept))?;
-    write_whole(&kept, &json).map_err(error(&kept))?;
+    let (memory, broken) = kept.load();
+    let mut memory = memory.unwrap_or_default();
+    let unread = memory.take_in(metrics.states, metrics.report, metrics.store);
+    if let Err(error) = kept.save(&memory) {
+        return Err(Cause::Memory(broken.unwrap_or(error)).into());
+    }
     let text = render::render(&memory, metrics.states);
-    write_whole(metrics.file, text.as_bytes()).map_err(error(metrics.file))
+    let path = metrics.file.to_owned();
+    write_whole(metrics.file, text.as_bytes()).map_err(|source| Cause::Write { path, source })?;
+    broken.or(unread).map_or(Ok(()), |error| Err(Cause::Memory(error).into()))
 }

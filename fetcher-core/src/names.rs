@@ -146,6 +146,14 @@ impl RunId {
     pub fn new(started: Timestamp, process: u32) -> Self {
         Self(format!("{}-{process}", started.strftime("%Y%m%dT%H%M%S.%3fZ")))
     }
+
+    /// Whether its name says that the run began after a moment: of one in the past, that the clock was ahead then.
+    pub(crate) fn is_after(&self, moment: Timestamp) -> bool {
+        let latest = Self::new(moment, 0);
+        // Names that an embedding program chose say no time.
+        let time = |run: &Self| run.0.get(..20).filter(|time| time.ends_with('Z')).map(str::to_owned);
+        time(self).is_some_and(|time_of_run| Some(time_of_run) > time(&latest))
+    }
 }
 
 /// The parts of the work on a branch, in their order.

@@ -40,6 +40,7 @@ mod healthcheck;
 mod http;
 #[cfg(feature = "irc")]
 mod irc;
+mod letters;
 mod memory;
 mod message;
 pub mod render;

@@ -47,6 +47,7 @@ use crate::state::{BranchState, Store};
 ///     running: None,
 ///     base_url: Some("https://fetcher.example.org/"),
 ///     keep_runs: Duration::from_secs(30 * 24 * 3600),
+///     keep_logs: 2 << 30,
 ///     redactor: &Redactor::default(),
 ///     clock: &SystemClock,
 /// })?;
@@ -68,6 +69,9 @@ pub struct Publish<'a> {
     pub base_url: Option<&'a str>,
     /// `keep-runs`: the pages of runs that started longer ago are removed.
     pub keep_runs: Duration,
+    /// `keep-logs`, in bytes: the pages of the oldest runs whose logs would take more together are removed; those of the
+    /// newest run stay.
+    pub keep_logs: u64,
     /// Masks the secrets in everything that is shown.
     pub redactor: &'a Redactor,
     /// Where the present time comes from.
@@ -83,7 +87,7 @@ pub struct Published {
     pub unchanged: usize,
     /// How many files were removed.
     pub removed: usize,
-    /// What could not be shown, each told once: reports that cannot be read.
+    /// What could not be shown, read or removed, each told once.
     pub failures: Vec<Diagnosis>,
 }
 
@@ -93,6 +97,14 @@ pub enum PublishError {
     /// There is something in the folder that is not ours and that pages would overwrite.
     #[error("{0:?} is not a page of ours: give publish-dir a folder of its own, or empty it")]
     Foreign(PathBuf),
+    /// A file of ours could not be removed.
+    #[error("cannot remove the status page {path:?}, which nothing links to any more: {source}")]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
     /// A file or directory could not be written.
     #[error("cannot write the status page {path:?}: {source}")]
     Write {
@@ -110,7 +122,7 @@ impl PublishError {
             PublishError::Foreign(path) => {
                 (Kind::Configuration, path, "Set fetcher.publish-dir to a folder that nothing else writes to.")
             }
-            PublishError::Write { path, source } => match source.kind() {
+            PublishError::Write { path, source } | PublishError::Remove { path, source } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     (Kind::DiskFull, path, "Make room on the file system of fetcher.publish-dir, or shorten keep-runs.")
                 }

@@ -125,15 +125,19 @@ impl<'a> Project<'a> {
     }
 
     /// Removes the working trees of all branches but these.
-    pub fn remove_checkouts_but<'b>(&self, branches: impl IntoIterator<Item = &'b BranchName>) {
+    ///
+    /// # Errors
+    /// When one cannot be removed: then the others are.
+    pub fn remove_checkouts_but<'b>(&self, branches: impl IntoIterator<Item = &'b BranchName>) -> io::Result<()> {
         let kept: BTreeSet<_> = branches.into_iter().map(BranchName::slug).collect();
-        let Ok(checkouts) = self.own_directory(&["checkouts", self.config.name.as_str()]) else { return };
-        for name in checkouts.names().unwrap_or_default() {
+        let checkouts = self.own_directory(&["checkouts", self.config.name.as_str()]).map_err(io::Error::other)?;
+        let mut removed = Ok(());
+        for name in checkouts.names()? {
             if !kept.contains(&*name.to_string_lossy()) {
-                // What cannot be removed now is tried again by the next run.
-                let _ = checkouts.remove(&name);
+                removed = removed.and(checkouts.remove(&name).map(drop));
             }
         }
+        removed
     }
 
     /// A directory below the cache directory, made where it is missing. A link in its place is none of ours: it is
@@ -179,7 +183,7 @@ impl<'p> Branch<'p> {
         let place = self.project.own_directory(&["checkouts", config.name.as_str(), &self.name().slug()])?;
         let checked = mirror.checkout(place.path(), self.commit(), submodules.as_deref())?;
         let directory = checked.path.join(&config.directory);
-        // A link in the repository may lead out of it.
+        // A link in the repository may lead out of it, or to nothing: then there is no project, which is told.
         let real = directory.canonicalize().ok().zip(checked.path.canonicalize().ok());
         let inside = real.filter(|(directory, tree)| directory.starts_with(tree));
         match inside.filter(|(directory, _)| directory.join("project.conf").is_file()) {

@@ -1,7 +1,9 @@
 //! The memory between runs: what is known of each branch, one file a branch, written whole and renamed.
 
+mod explain;
 mod lock;
 mod store;
+mod usage;
 
 use std::collections::BTreeMap;
 
@@ -13,7 +15,10 @@ use crate::report::{BranchReport, Outcome};
 
 pub use lock::{Lock, LockError};
 pub(crate) use store::Current;
-pub use store::{StateError, Store};
+pub use store::Store;
+pub(crate) use usage::{Standing, Usage, slot_key};
+
+pub use crate::json_file::StateError;
 
 /// What is known of one branch between runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +72,21 @@ impl BranchState {
             done: BTreeMap::new(),
             history: Vec::new(),
         }
+    }
+
+    /// Brings every time in it that is later than `now` back to it, for a clock was ahead when it was noted; what was
+    /// fetched and pushed then is of an unknown age, and done again. Says whether there was any.
+    pub(crate) fn clamp(&mut self, now: Timestamp) -> bool {
+        let mut clamped = false;
+        let times = [&mut self.last_run, &mut self.last_success, &mut self.last_failure, &mut self.failing_since];
+        let history = self.history.iter_mut().map(|past| &mut past.at);
+        for at in times.into_iter().flatten().chain(history).filter(|at| **at > now) {
+            *at = now;
+            clamped = true;
+        }
+        let before = self.done.len();
+        self.done.retain(|_, done| done.at <= now);
+        clamped || self.done.len() < before
     }
 
     /// Takes in what a run did. An interrupted run says nothing about the branch, so that it counts neither way.

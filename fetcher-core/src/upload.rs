@@ -22,7 +22,7 @@ use crate::environment::Environment;
 use crate::names::RunId;
 use crate::runner::{Exit, Invocation, Runner, RunnerError};
 use crate::secret::{Redact, Redactor};
-use crate::state::Store;
+use crate::state::{StateError, Store};
 
 /// How much of what a command says is kept, in bytes: its end.
 const KEPT: usize = 4096;
@@ -60,7 +60,7 @@ pub struct Uploaded {
 /// Why not everything was sent. What was sent is remembered, and the next run goes on from there.
 #[derive(Debug, Error)]
 pub enum UploadError {
-    /// A page could not be read, or the memory of what was sent not be written.
+    /// A page could not be read.
     #[error("cannot read or write {path:?} to send the pages elsewhere: {source}")]
     File {
         /// The file.
@@ -68,6 +68,9 @@ pub enum UploadError {
         /// The system's word.
         source: io::Error,
     },
+    /// The memory of what was sent cannot be used: what was sent may be sent again.
+    #[error("what was sent cannot be remembered: {0}")]
+    State(StateError),
     /// A file with a token or with certificates, or the address, is of no use.
     #[error("the pages cannot be sent: {0}")]
     Setup(String),
@@ -115,6 +118,7 @@ impl UploadError {
     /// The failure, explained: it is a matter of the fetching host, and of no branch.
     pub fn diagnosis(&self) -> Diagnosis {
         let hint = match self {
+            UploadError::State(error) => return Diagnosis { message: self.to_string(), ..error.diagnosis() },
             UploadError::File { .. } => "make the state directory and fetcher.publish-dir readable and writable here",
             UploadError::Setup(_) => "correct `url`, `headers`, `token-file` or `ca-file` of [upload]",
             UploadError::Unreachable { .. } => "the next run tries again; see whether the server is up",
@@ -143,7 +147,10 @@ impl Redact for UploadError {
                 UploadError::Refused { host: host.redacted(redactor), path: path.redacted(redactor), status }
             }
             UploadError::Command { exit, output } => UploadError::Command { exit, output: output.redacted(redactor) },
-            UploadError::TimedOut { .. } | UploadError::Runner(_) | UploadError::Unsupported => self,
+            UploadError::State(_)
+            | UploadError::TimedOut { .. }
+            | UploadError::Runner(_)
+            | UploadError::Unsupported => self,
         }
     }
 }

@@ -23,12 +23,25 @@ pub(crate) fn write_whole_with<T>(path: &Path, fill: impl FnOnce(&mut File) -> i
     write(path, 0o644, fill)
 }
 
-/// As [`write_whole`], for what nobody else may read.
+/// As [`write_whole`], and on the disk when this returns, so that a machine that stops right after has the old file or
+/// the new one. `mode` is who may read it.
 ///
 /// # Errors
 /// When it cannot be written; the file is then what it was.
-pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    write(path, 0o600, |file| file.write_all(content))
+pub(crate) fn write_durable(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    write(path, mode, |file| {
+        file.write_all(content)?;
+        file.sync_all()
+    })?;
+    sync_directory(path)
+}
+
+/// Brings the name of a file to the disk.
+///
+/// # Errors
+/// When its directory cannot be opened or synced.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
 fn write<T>(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
@@ -47,6 +60,7 @@ fn write<T>(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<T
         Ok(outcome)
     })();
     if written.is_err() {
+        // What failed is told by the error; a rest is overwritten the next time.
         let _ = fs::remove_file(&fresh);
     }
     written

@@ -92,6 +92,7 @@ impl Sample {
             states: &self.states,
             running: self.running.as_ref(),
             base_url: self.base_url.as_deref(),
+            keep_logs: u64::MAX,
             keep_runs: Duration::from_secs(48 * 3600),
             redactor: &Redactor::new([Secret::new(SECRET)]),
             clock: &self.clock,

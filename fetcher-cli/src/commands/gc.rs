@@ -6,7 +6,7 @@ use fetcher_core::state::LockError;
 use fetcher_core::{Fetcher, FetcherError};
 
 use super::{Context, LOCKED, OK, SOME_FAILED};
-use crate::{output, say};
+use crate::{output, say, summary};
 
 pub(crate) fn run(context: &Context) -> io::Result<u8> {
     let config = match context.config() {
@@ -19,7 +19,8 @@ pub(crate) fn run(context: &Context) -> io::Result<u8> {
             for path in removed.paths.iter().filter(|_| !context.quiet) {
                 writeln!(out, "removed {}", path.display())?;
             }
-            Ok(OK)
+            say(summary::failures(&removed.failures).trim_end());
+            Ok(if removed.failures.is_empty() { OK } else { SOME_FAILED })
         }
         Err(error) => {
             say(&format!("bst-fetcher: {error}"));

@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use fetcher_core::report::{BranchReport, StageReport};
 use fetcher_core::state::Store;
 use fetcher_core::{RunReport, Stage};
+use jiff::Timestamp;
 
 use super::{Context, OK, USAGE};
 use crate::cli::LogsArgs;
@@ -29,10 +30,20 @@ pub(crate) fn run(context: &Context, args: &LogsArgs) -> io::Result<u8> {
     let wanted = |report: &BranchReport| {
         report.project.as_str() == project && (branch.is_none() || report.branch.as_ref().map(AsRef::as_ref) == branch)
     };
-    let reports =
-        store.runs().into_iter().rev().filter(|run| args.run.as_deref().is_none_or(|name| name == run.as_str()));
-    let found =
-        reports.filter_map(|run| store.report(&run).ok().flatten()).find(|report| report.branches.iter().any(wanted));
+    let mut unread = Vec::new();
+    let runs = store.runs_as_of(Timestamp::now()).into_iter().rev();
+    let runs = runs.filter(|run| args.run.as_deref().is_none_or(|name| name == run.as_str()));
+    let found = runs
+        .filter_map(|run| {
+            store.report(&run).unwrap_or_else(|error| {
+                unread.push(error);
+                None
+            })
+        })
+        .find(|report| report.branches.iter().any(wanted));
+    for error in unread {
+        say(&format!("bst-fetcher: {error}"));
+    }
     let Some(report) = found else {
         say(&format!("bst-fetcher: no run has anything of {}; `bst-fetcher status` lists the branches", args.subject));
         return Ok(USAGE);

@@ -67,7 +67,7 @@ fn settings(context: &Context, args: &ServeArgs) -> Result<(ServeConfig, Option<
         && !args.print_client_config
         && let Some(own) = &own
     {
-        // The server may be started before the first run.
+        // The server may be started before the first run; and says itself what is wrong with its directory.
         let _ = fs::create_dir_all(own);
     }
     Ok((serve, named.or(own)))
@@ -90,6 +90,7 @@ fn start(context: &Context, config: &ServeConfig, cachedir: &Path) -> Result<fet
 /// Each stream has a file open; the soft limit is 1024, as a rule, for programs that use select(2).
 fn raise_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // With less the server works too, for fewer streams at once.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 

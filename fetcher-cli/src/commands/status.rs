@@ -2,32 +2,40 @@
 
 use std::io::{self, Write as _};
 
+use fetcher_core::Fetcher;
 use fetcher_core::state::Store;
+use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Context, OK};
+use super::{Context, OK, SOME_FAILED};
 use crate::cli::StatusArgs;
-use crate::output;
 use crate::status::table;
+use crate::{output, say};
 
 pub(crate) fn run(context: &Context, args: &StatusArgs) -> io::Result<u8> {
     let config = match context.config() {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
-    let store = Store::new(&config.state_dir);
-    let branches = store.branches();
-    let last = store.runs().pop().and_then(|run| store.report(&run).ok().flatten());
+    let (store, now) = (Store::new(&config.state_dir), Timestamp::now());
+    let (branches, mut failures) = Fetcher::new(config, context.environment.clone()).states();
+    let last = store.runs_as_of(now).pop().map_or(Ok(None), |run| store.report(&run)).unwrap_or_else(|error| {
+        failures.push(error);
+        None
+    });
     if args.json {
         let last = last.map(|report| {
             json!({ "run": report.run, "started": report.started, "finished": report.finished, "outcome": report.outcome })
         });
         let status = json!({ "version": 1, "last-run": last, "branches": branches });
         output::json(&format!("{status:#}"))?;
-    } else if branches.is_empty() {
+    } else if branches.is_empty() && failures.is_empty() {
         writeln!(output::text(), "nothing was done yet: `bst-fetcher run` begins")?;
     } else {
-        output::text().write_all(table(&branches, jiff::Timestamp::now()).as_bytes())?;
+        output::text().write_all(table(&branches, now).as_bytes())?;
     }
-    Ok(OK)
+    for failure in &failures {
+        say(&format!("bst-fetcher: {failure}"));
+    }
+    Ok(if failures.is_empty() { OK } else { SOME_FAILED })
 }

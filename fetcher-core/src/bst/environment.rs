@@ -19,7 +19,7 @@ use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::OFlags;
 use thiserror::Error;
@@ -200,6 +200,7 @@ impl<'a> Environments<'a> {
 
     /// A usable environment to which a link points, held.
     fn open(&self, link: &Path) -> Option<Installed> {
+        // What is not there or cannot be used is made, and what is then in the way is told.
         let target = fs::canonicalize(link).ok()?;
         let in_use = hold(&target).ok()?;
         // It may have been removed before it was held.
@@ -327,11 +328,12 @@ impl<'a> Environments<'a> {
 }
 
 /// Removes from `directory` what killed processes left and every environment but those that served one of `projects`
-/// last and those in use; gives what was removed. Nothing happens while somebody makes an environment.
+/// last, those that served anybody within `unused_for`, and those in use; gives what was removed. Nothing happens while
+/// somebody makes an environment.
 ///
 /// # Errors
-/// When the directory cannot be locked or read. What cannot be removed stays for the next time.
-pub fn prune(directory: &Path, projects: &BTreeSet<ProjectName>) -> io::Result<Vec<PathBuf>> {
+/// When the directory cannot be locked or read, or something cannot be removed.
+pub fn prune(directory: &Path, projects: &BTreeSet<ProjectName>, unused_for: Duration) -> io::Result<Vec<PathBuf>> {
     // Whatever else runs as this user may have put a link anywhere here: none is followed.
     let Some(own) = OwnDirectory::open_own(directory)? else { return Ok(Vec::new()) };
     let lock = lock_file(directory)?;
@@ -342,8 +344,14 @@ pub fn prune(directory: &Path, projects: &BTreeSet<ProjectName>) -> io::Result<V
     }
     let known = |name: &OsStr| projects.iter().any(|project| project.as_str() == name);
     let mut wanted = BTreeSet::new();
+    for environment in own.names()? {
+        if served_within(&directory.join(&environment), unused_for)? {
+            wanted.insert(environment);
+        }
+    }
     if let Some(links) = own.below(BY_PROJECT)? {
         for name in links.names()? {
+            // What is no link is none of ours.
             let target = fs::read_link(links.path().join(&name)).ok();
             let target = target.and_then(|target| target.file_name().map(OsStr::to_owned));
             match target.filter(|_| known(&name)) {
@@ -364,7 +372,7 @@ pub fn prune(directory: &Path, projects: &BTreeSet<ProjectName>) -> io::Result<V
     let mut removed = Vec::new();
     for name in own.names()? {
         let path = directory.join(&name);
-        if !ours.contains(&&*name) && !wanted.contains(&name) && !is_held(&path) && own.remove(&name).is_ok_and(|r| r) {
+        if !ours.contains(&&*name) && !wanted.contains(&name) && !is_held(&path) && own.remove(&name)? {
             removed.push(path);
         }
     }
@@ -377,14 +385,31 @@ fn lock_file(directory: &Path) -> io::Result<File> {
     File::options().create(true).truncate(false).write(true).custom_flags(no_link).open(directory.join(LOCK))
 }
 
-fn entries(directory: &Path) -> Vec<PathBuf> {
-    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+/// Whether an environment served somebody within a time. One that claims to have done so after now, for a clock was
+/// ahead, did so now.
+fn served_within(environment: &Path, time: Duration) -> io::Result<bool> {
+    let file = environment.join(IN_USE);
+    let served = match fs::metadata(&file).and_then(|found| found.modified()) {
+        Ok(served) => served,
+        // One that a killed process began may lack the file; and beside environments there are links and the lock.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
+    let now = SystemTime::now();
+    match now.duration_since(served) {
+        Ok(age) => Ok(age < time),
+        Err(_) => File::options().write(true).open(file)?.set_modified(now).map(|()| !time.is_zero()),
+    }
 }
 
 /// Holds an environment as one of its users.
 fn hold(environment: &Path) -> io::Result<File> {
     let file = File::options().read(true).write(true).open(environment.join(IN_USE))?;
     file.try_lock_shared()?;
+    // When it served last.
+    file.set_modified(SystemTime::now())?;
     Ok(file)
 }
 
@@ -415,8 +440,12 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> EnvironmentError {
 /// namespaces, BuildStream does not even start; where there is no `buildbox-run` at all, BuildStream makes do with a
 /// dummy sandbox (`_platform/platform.py`), which is enough for a host that never builds.
 fn without_sandbox(environment: &Path) -> io::Result<()> {
-    for library in entries(&environment.join("lib")) {
-        let program = library.join("site-packages/buildstream/subprojects/buildbox/buildbox-run");
+    let libraries = match fs::read_dir(environment.join("lib")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        libraries => libraries?,
+    };
+    for library in libraries {
+        let program = library?.path().join("site-packages/buildstream/subprojects/buildbox/buildbox-run");
         if program.is_file() {
             fs::set_permissions(&program, Permissions::from_mode(0o644))?;
         }

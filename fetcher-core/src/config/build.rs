@@ -30,6 +30,7 @@ pub(super) fn config(place: &Path, top: Fields) -> Option<Config> {
         jobs: NonZeroUsize::new(usize::try_from(number(fetcher, "jobs")?).ok()?)?,
         min_free_space: bytes("min-free-space")?,
         keep_runs: time(fetcher, "keep-runs")?,
+        keep_logs: bytes("keep-logs")?,
         lock_alarm_after: time(fetcher, "lock-alarm-after")?,
         publish_dir: path(fetcher, "publish-dir"),
         base_url: text(fetcher, "base-url").map(|url| with_slash(&url)),

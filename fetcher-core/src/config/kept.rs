@@ -1,6 +1,5 @@
 //! A copy of each configuration that could be used, so that somebody is told when it no longer can be.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,19 +9,22 @@ use super::files::{Disk, Files, Seen};
 use super::place::Places;
 use super::{Config, load};
 use crate::environment::Environment;
+use crate::json_file::{JsonFile, Stored};
 use crate::names::digest;
-use crate::whole::write_private;
-
-/// The version of the copies' format.
-const VERSION: u32 = 1;
 
 /// A configuration as it was.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
     version: u32,
     /// Where the file really was.
     place: PathBuf,
     text: String,
+}
+
+impl Stored for Kept {
+    const VERSION: u32 = 1;
+    const WHAT: &'static str = "copy of a configuration";
+    const MODE: u32 = 0o600;
 }
 
 impl Config {
@@ -31,19 +33,20 @@ impl Config {
     /// configuration names is not known. Nobody else may read it, for it may hold secrets.
     ///
     /// # Errors
-    /// When it cannot be read again, was changed since, or the copy cannot be written.
+    /// When it cannot be read again, was changed since, or the copy cannot be written; also when the last copy was
+    /// broken, and had to be set aside before this one was written.
     pub fn keep(&self, path: &Path, environment: &Environment) -> io::Result<()> {
         let text = Disk.read(&self.path)?;
         if digest(text.as_bytes()) != self.digest {
             return Err(io::Error::other("it was changed meanwhile"));
         }
         let Some(copy) = copy_of(path, environment) else { return Ok(()) };
-        let kept = serde_json::to_vec(&Kept { version: VERSION, place: self.path.clone(), text })?;
-        if fs::read(&copy).is_ok_and(|there| there == kept) {
-            return Ok(());
+        let kept = Kept { version: Kept::VERSION, place: self.path.clone(), text };
+        let (there, broken) = copy.load();
+        if there.as_ref() != Some(&kept) {
+            copy.save(&kept).map_err(io::Error::other)?;
         }
-        copy.parent().map_or(Ok(()), fs::create_dir_all)?;
-        write_private(&copy, &kept)
+        broken.map_or(Ok(()), |broken| Err(io::Error::other(broken)))
     }
 
     /// The last configuration that was [kept](Config::keep), if any was, of the file that [`Config::discover`] is about:
@@ -55,17 +58,18 @@ impl Config {
             Places::Usual(all) => all,
         };
         places.iter().find_map(|path| {
-            let kept: Kept = serde_json::from_slice(&fs::read(copy_of(path, environment)?).ok()?).ok()?;
+            // A copy that cannot be used is none: then it is only the caller who says what is wrong.
+            let kept = copy_of(path, environment)?.read().ok()??;
             load::parse(&kept.text, path, &kept.place, &Lenient, environment).ok()
         })
     }
 }
 
-fn copy_of(path: &Path, environment: &Environment) -> Option<PathBuf> {
+fn copy_of(path: &Path, environment: &Environment) -> Option<JsonFile<Kept>> {
     let path = std::path::absolute(path).ok()?;
     let name = &digest(path.as_os_str().as_encoded_bytes())[..16];
     let (state, _) = load::directory(environment, "STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state")?;
-    Some(state.join("configurations").join(format!("{name}.json")))
+    Some(JsonFile::at(state.join("configurations").join(format!("{name}.json"))))
 }
 
 /// The disk, on which every file seems to be there.
@@ -83,6 +87,7 @@ impl Files for Lenient {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;

@@ -150,7 +150,7 @@ pub fn choose_file(clone: &Path, named: Option<&Path>, host: &str) -> Result<Pat
     }
 }
 
-/// The `*.toml` files at the top of a directory, sorted.
+/// The `*.toml` files at the top of a directory, sorted. Of one that cannot be read it is told that there are none.
 fn top_level(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path()).filter(|path| path.is_file());

@@ -31,6 +31,7 @@ impl Config {
             jobs: _,
             min_free_space: _,
             keep_runs: _,
+            keep_logs: _,
             lock_alarm_after: _,
             publish_dir: _,
             base_url,

@@ -66,6 +66,7 @@ impl Diagnosis {
             | Kind::CacheFull
             | Kind::MirrorCorrupt
             | Kind::LockHeld
+            | Kind::State
             | Kind::SelfUpdate
             | Kind::Upload
             | Kind::Notifier => Specificity::Cause,

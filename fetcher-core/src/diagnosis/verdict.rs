@@ -52,6 +52,7 @@ fn usual(kind: Kind) -> (Retry, Actor, &'static str) {
         | Kind::LockHeld
         | Kind::SelfUpdate
         | Kind::Upload
+        | Kind::State
         | Kind::Notifier => usual_of_host(kind),
         Kind::PluginUndeclared
         | Kind::ProjectInvalid

@@ -76,7 +76,8 @@ impl<'f> Workers<'f> {
         let run = self.store.run_directory(self.run);
         let project_config = branch.project().config();
         let name = &project_config.name;
-        let known = self.store.branch(name, Some(branch.name())).ok().flatten();
+        // What cannot be read is not written over either; entering how the branch ended tells why.
+        let known = self.store.branch(name, Some(branch.name())).unwrap_or_default();
         let mut state = known.unwrap_or_else(|| BranchState::new(name.clone(), Some(branch.name().clone())));
         let directories = Directories {
             project,
@@ -113,7 +114,8 @@ impl<'f> Workers<'f> {
                 None => drop(state.done.remove(&key)),
             }
             stages.extend(run.stages);
-            // What one option set got is kept, whatever becomes of the next.
+            // What one option set got is kept, whatever becomes of the next. Where it cannot be, it is only got again;
+            // entering how the branch ended tells why.
             let _ = self.store.save(&state);
         }
         stages

@@ -16,7 +16,7 @@ use crate::git::{Failure, GitError, MissingBranch};
 use crate::names::{BranchName, RunId, Stage};
 use crate::project::CheckoutError;
 use crate::runner::Exit;
-use crate::state::{LockError, StateError};
+use crate::state::LockError;
 
 /// A failure of git's.
 pub(super) fn git(error: &GitError, stage: Stage) -> Diagnosis {
@@ -289,20 +289,20 @@ pub(super) fn left_running(left: io::Result<usize>) -> Option<Diagnosis> {
 pub(super) fn no_run(error: &FetcherError, now: Timestamp, alarm_after: Duration) -> Option<Diagnosis> {
     let (source, path) = match error {
         FetcherError::Lock(LockError::Held { since, .. }) => {
+            // Where a clock was ahead it is told too early, rather than never.
             let long = since.is_some_and(|since| now.duration_since(since).unsigned_abs() >= alarm_after);
             return long.then(|| lock_held(error));
         }
         FetcherError::NoSuchBranch { .. } | FetcherError::NoSuchProject { .. } => return None,
-        FetcherError::State(StateError::Format { path, .. }) => {
-            let place = Place { file: Some(path.clone()), ..Place::default() };
-            let hint = "move the file away: the next run begins without it";
-            let found = Diagnosis::new(Kind::Configuration, error.to_string(), Retry::No, Actor::Host, hint);
-            return Some(Diagnosis { place, ..found });
-        }
-        FetcherError::Lock(LockError::Io { path, source })
-        | FetcherError::State(StateError::Io { path, source, .. })
-        | FetcherError::Directory { path, source } => (source, path),
+        FetcherError::State(error) => return Some(error.diagnosis()),
+        FetcherError::Lock(LockError::Io { path, source }) | FetcherError::Directory { path, source } => (source, path),
     };
+    let place = Place { file: Some(path.clone()), ..Place::default() };
+    Some(Diagnosis { place, ..of_io(source, error.to_string()) })
+}
+
+/// A file or directory of ours that cannot be written, read or removed.
+pub(super) fn of_io(source: &io::Error, message: String) -> Diagnosis {
     let (kind, hint) = match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             (Kind::DiskFull, "make space on the file system, or give the user a larger quota")
@@ -312,8 +312,7 @@ pub(super) fn no_run(error: &FetcherError, now: Timestamp, alarm_after: Duration
         }
         _ => (Kind::Permission, "make the directory writable for the user that runs this"),
     };
-    let place = Place { file: Some(path.clone()), ..Place::default() };
-    Some(Diagnosis { place, ..Diagnosis::new(kind, error.to_string(), Retry::No, Actor::Host, hint) })
+    Diagnosis::new(kind, message, Retry::No, Actor::Host, hint)
 }
 
 fn lock_held(error: &FetcherError) -> Diagnosis {

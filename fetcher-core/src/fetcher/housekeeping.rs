@@ -1,76 +1,159 @@
 //! Removing what is no longer of use.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
-use super::tools::{environments_directory, with_environment};
-use super::{Fetcher, FetcherError};
+use jiff::Timestamp;
+
+use super::tools::environments_directory;
+use super::{Fetcher, FetcherError, explain};
 use crate::bst::environment::prune;
-use crate::cancel::Cancel;
+use crate::diagnosis::Diagnosis;
 use crate::names::RunId;
 use crate::own_directory::OwnDirectory;
-use crate::state::{Lock, Store};
+use crate::state::{Standing, StateError, Store, Usage, slot_key};
+
+mod logs;
 
 /// What housekeeping removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removed {
     /// Files and directories.
     pub paths: Vec<PathBuf>,
+    /// What could not be removed or looked at, and why.
+    pub failures: Vec<Diagnosis>,
+}
+
+impl Removed {
+    /// Notes what came of removing something.
+    fn note(&mut self, path: &Path, gone: io::Result<()>) {
+        match gone {
+            Ok(()) => self.paths.push(path.to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let message = format!("cannot remove {}, which is no longer needed: {error}", path.display());
+                self.failures.push(explain::of_io(&error, message));
+            }
+        }
+    }
+
+    /// Notes that something cannot be looked at.
+    fn unread(&mut self, path: &Path, error: &io::Error) {
+        let message = format!("cannot look for what is no longer needed in {}: {error}", path.display());
+        self.failures.push(explain::of_io(error, message));
+    }
 }
 
 impl Fetcher {
-    /// Removes runs older than `keep-runs`, environments that nothing in the configuration names, and mirrors,
-    /// checkouts and memories of projects that are no longer configured. Every run does so at its end.
+    /// Removes runs older than `keep-runs`, the logs of the oldest runs beyond `keep-logs`, and mirrors, checkouts,
+    /// environments and memories that no run of any configuration has named for as long as its `keep-runs`. Every run
+    /// does so at its end.
     ///
     /// # Errors
     /// When a run is under way.
     pub fn housekeeping(&self) -> Result<Removed, FetcherError> {
         let holder = format!("housekeeping, process {}", std::process::id());
-        let _lock = Lock::acquire(&self.config.state_dir, &holder, std::time::Duration::ZERO, &Cancel::new())?;
-        Ok(self.gc(&Store::new(&self.config.state_dir), None))
+        let (_locks, unended) = self.lock(&holder, Duration::ZERO)?;
+        let (usage, failures) = self.usage(self.clock.now(), true);
+        let mut removed = self.gc(&Store::new(&self.config.state_dir), None, &Mutex::new(usage));
+        removed.failures.extend(failures.iter().map(StateError::diagnosis).chain(unended));
+        Ok(removed)
     }
 
-    pub(super) fn gc(&self, store: &Store, under_way: Option<&RunId>) -> Removed {
+    pub(super) fn gc(&self, store: &Store, under_way: Option<&RunId>, usage: &Mutex<Usage>) -> Removed {
         let mut removed = Removed::default();
         self.old_runs(store, under_way, &mut removed);
+        self.old_logs(store, under_way, &mut removed);
+        let mut usage = usage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut there = BTreeSet::new();
         let cache = &self.config.cache_dir;
-        let projects: BTreeSet<_> = self.config.projects.iter().map(|project| project.name.to_string()).collect();
-        for kind in ["mirrors", "checkouts"] {
-            remove_but(cache, kind, |name| projects.contains(name.strip_suffix(".lock").unwrap_or(name)), &mut removed);
+        for (parent, name, key) in [
+            (&**cache, "mirrors", project_key as fn(&str) -> String),
+            (cache, "checkouts", project_key),
+            // What is no number was put there by somebody else.
+            (cache, "sources", |name| name.parse().map_or_else(|_| format!("?{name}"), slot_key)),
+            (store.directory(), "branches", project_key),
+        ] {
+            let own = OwnDirectory::open(parent).and_then(|parent| parent.map_or(Ok(None), |own| own.below(name)));
+            match own {
+                Ok(None) => {}
+                Ok(Some(directory)) => remove_expired(&directory, key, &mut usage, &mut there, &mut removed),
+                Err(error) => removed.unread(&parent.join(name), &error),
+            }
         }
-        let slots: BTreeSet<_> = (0..self.config.jobs.get()).map(|slot| slot.to_string()).collect();
-        remove_but(cache, "sources", |name| slots.contains(name), &mut removed);
-        remove_but(store.directory(), "branches", |name| projects.contains(name), &mut removed);
-        // What cannot be locked or read now is removed another time.
-        let unused = prune(&environments_directory(&self.config), &with_environment(&self.config));
-        removed.paths.extend(unused.unwrap_or_default());
+        let environments = environments_directory(&self.config);
+        match prune(&environments, &usage.needed(), self.config.keep_runs) {
+            Ok(unused) => removed.paths.extend(unused),
+            Err(error) => removed.unread(&environments, &error),
+        }
+        usage.forget_expired(&there);
+        removed.failures.extend(usage.save().iter().map(StateError::diagnosis));
         removed
     }
 
-    /// The newest run is kept however old it is: `status` and `logs` tell of it.
+    /// The newest run is kept however old it is: `status` and `logs` tell of it. One that claims to have begun after now
+    /// did so while the clock was ahead: its time begins when that is seen.
     fn old_runs(&self, store: &Store, under_way: Option<&RunId>, removed: &mut Removed) {
-        let runs = store.runs();
-        let Some(oldest) = self.clock.now().checked_sub(self.config.keep_runs).ok().map(|at| RunId::new(at, 0)) else {
-            return;
-        };
-        for run in runs.iter().rev().skip(1).filter(|run| **run < oldest && Some(*run) != under_way) {
-            if store.forget_run(run).is_ok() {
-                removed.paths.push(store.run_directory(run));
+        let now = self.clock.now();
+        let runs = store.runs_as_of(now);
+        let oldest = now.checked_sub(self.config.keep_runs).ok().map(|at| RunId::new(at, 0));
+        for run in runs.iter().rev().skip(1).filter(|run| Some(*run) != under_way) {
+            let path = store.run_directory(run);
+            let old = if run.is_after(now) {
+                is_unchanged_for(&path, self.config.keep_runs, now)
+            } else {
+                Ok(oldest.as_ref().is_some_and(|oldest| run < oldest))
+            };
+            match old {
+                Ok(true) => removed.note(&path, store.forget_run(run)),
+                Ok(false) => {}
+                Err(error) => removed.unread(&path, &error),
             }
         }
     }
 }
 
-/// Removes from a directory of ours what is not to be kept. A link in its place is followed nowhere.
-fn remove_but(parent: &Path, directory: &str, keep: impl Fn(&str) -> bool, removed: &mut Removed) {
-    let Ok(Some(directory)) =
-        OwnDirectory::open(parent).and_then(|parent| parent.map_or(Ok(None), |p| p.below(directory)))
-    else {
-        return;
+fn project_key(name: &str) -> String {
+    name.strip_suffix(".lock").unwrap_or(name).to_owned()
+}
+
+/// Whether a directory has not changed for so long. Of one that claims to have changed after now, it is now that counts
+/// from then on.
+fn is_unchanged_for(directory: &Path, time: Duration, now: Timestamp) -> io::Result<bool> {
+    let changed = Timestamp::try_from(fs::symlink_metadata(directory)?.modified()?).map_err(io::Error::other)?;
+    if changed > now {
+        let now = UNIX_EPOCH + Duration::try_from(now.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default();
+        return fs::File::open(directory)?.set_modified(now).map(|()| false);
+    }
+    Ok(now.duration_since(changed).unsigned_abs() > time)
+}
+
+/// Removes what is in a directory and that no configuration has named for its time. What nobody knows is noted, and has
+/// that time too. No link is followed.
+fn remove_expired(
+    directory: &OwnDirectory,
+    key: fn(&str) -> String,
+    usage: &mut Usage,
+    there: &mut BTreeSet<String>,
+    removed: &mut Removed,
+) {
+    let names = match directory.names() {
+        Ok(names) => names,
+        Err(error) => return removed.unread(directory.path(), &error),
     };
-    for name in directory.names().unwrap_or_default() {
-        if !keep(&name.to_string_lossy()) && directory.remove(&name).is_ok_and(|removed| removed) {
-            removed.paths.push(directory.path().join(name));
+    for name in names {
+        let (path, key) = (directory.path().join(&name), key(&name.to_string_lossy()));
+        match usage.standing(&key) {
+            Standing::Needed => {}
+            Standing::Unknown => usage.adopt(&key),
+            Standing::Expired => removed.note(&path, directory.remove(&name).map(drop)),
+        }
+        if path.symlink_metadata().is_ok() {
+            there.insert(key);
         }
     }
 }

@@ -1,18 +1,27 @@
 //! What is shown to those who look: the status pages, here and elsewhere, and the metrics.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::Fetcher;
 use crate::diagnosis::Diagnosis;
 use crate::metrics::{self, Metrics};
 use crate::pages::{self, Publish};
 use crate::report::RunReport;
 use crate::runner::LocalRunner;
-use crate::state::{BranchState, Store};
+use crate::state::{BranchState, Store, Usage};
 use crate::upload::{Upload, upload};
 
 impl Fetcher {
     /// Writes the pages and the metrics that are configured; gives what failed of it, which stops nothing.
-    pub(super) fn show(&self, store: &Store, report: &RunReport, local: Option<&LocalRunner>) -> Vec<Diagnosis> {
-        let states = self.in_order(store.branches());
+    pub(super) fn show(
+        &self,
+        store: &Store,
+        usage: &Mutex<Usage>,
+        report: &RunReport,
+        local: Option<&LocalRunner>,
+    ) -> Vec<Diagnosis> {
+        // What of them cannot be read was told when the run began.
+        let states = self.current(store.branches(), &usage.lock().unwrap_or_else(PoisonError::into_inner));
         let mut failures = Vec::new();
         // What is only sent elsewhere is made in a directory of our own.
         let own = self.config.upload.as_ref().map(|_| store.directory().join("site"));
@@ -25,6 +34,7 @@ impl Fetcher {
                 running: report.finished.is_none().then_some(&report.run),
                 base_url: self.config.base_url.as_deref(),
                 keep_runs: self.config.keep_runs,
+                keep_logs: self.config.keep_logs,
                 redactor: &self.redactor,
                 clock: &self.clock,
             });
@@ -54,9 +64,12 @@ impl Fetcher {
         failures
     }
 
-    /// The projects in the order of the configuration.
-    fn in_order(&self, mut states: Vec<BranchState>) -> Vec<BranchState> {
-        states.sort_by_key(|state| self.config.projects.iter().position(|project| project.name == state.project));
+    /// The branches that somebody's last run named, in the order of the configuration.
+    pub(super) fn current(&self, mut states: Vec<BranchState>, usage: &Usage) -> Vec<BranchState> {
+        states.retain(|state| usage.is_current(&state.project, state.branch.as_ref()));
+        let place = |state: &BranchState| self.config.projects.iter().position(|project| project.name == state.project);
+        // Those of other configurations come after one's own.
+        states.sort_by_key(|state| place(state).unwrap_or(usize::MAX));
         states
     }
 }

@@ -7,15 +7,17 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Mutex;
 
 use super::{Fetcher, explain};
 use crate::cancel::Cancel;
 use crate::diagnosis::Diagnosis;
 use crate::free_space::{FreeSpace, SpaceShortage};
 use crate::git;
+use crate::names::RunId;
 use crate::own_directory::OwnDirectory;
 use crate::runner::processes;
-use crate::state::Store;
+use crate::state::{Store, Usage};
 
 /// How many files are counted at most to know what their removal would give.
 const MAX_COUNTED: usize = 5_000_000;
@@ -39,14 +41,20 @@ impl Fetcher {
     ///
     /// # Errors
     /// When there still is too little.
-    pub(super) fn space(&self, store: &Store) -> Result<Option<Diagnosis>, Diagnosis> {
+    pub(super) fn space(
+        &self,
+        store: &Store,
+        run: &RunId,
+        usage: &Mutex<Usage>,
+    ) -> Result<Option<Diagnosis>, Diagnosis> {
         // What cannot be removed is told where it stands in the way: by the shortage, or by git.
         let left = self.remove_leftovers();
         let told = |shortage: &SpaceShortage| explain::space(shortage, left.as_ref().err());
         if self.free_space().shortage().is_none() {
             return Ok(None);
         }
-        self.gc(store, None);
+        // What cannot be removed now is told at the end of the run.
+        self.gc(store, Some(run), usage);
         let Some(shortage) = self.free_space().shortage() else { return Ok(None) };
         let given_up = self.give_up(&shortage).map_err(|error| explain::space(&shortage, Some(&error)))?;
         match self.free_space().shortage() {

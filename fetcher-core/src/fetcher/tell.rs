@@ -53,12 +53,12 @@ impl Fetcher {
         notify::tried(&notifiers, &run, &self.frame(None), &self.redactor)
     }
 
-    /// Tells that a run starts, and of the one before it, if that was killed: were it told at the end, a host that kills
-    /// every run would never be told of.
-    pub(super) fn tell_start(&self, run: &RunId, killed: Option<&Diagnosis>) -> (Vec<Delivery>, Vec<Diagnosis>) {
+    /// Tells that a run starts, and what it found: that the one before it was killed, what of the memory is broken. Were
+    /// it told at the end, a host that kills every run would never be told of.
+    pub(super) fn tell_start(&self, run: &RunId, found: &[Diagnosis]) -> (Vec<Delivery>, Vec<Diagnosis>) {
         let started = notify::started(&self.all_notifiers(), run, &host_name());
-        let failures = killed.map(|killed| self.desk(Some(run)).failures(std::slice::from_ref(killed)));
-        (started, failures.unwrap_or_default())
+        let failures = if found.is_empty() { Vec::new() } else { self.desk(Some(run)).failures(found) };
+        (started, failures)
     }
 
     /// Tells what a run found out; gives what failed of it, which is part of the report.
@@ -73,6 +73,7 @@ impl Fetcher {
         if notifiers.is_empty() {
             return Vec::new();
         }
+        // What of them cannot be read was told when the run began.
         let states = store.branches();
         let links = Links { base: self.config.base_url.as_deref() };
         let run = notify::Report { of: report, states: &states, store, links, whole };
@@ -99,6 +100,7 @@ impl Fetcher {
         let host = Host {
             environment: self.environment.clone(),
             owner: self.desk_directories()[0].clone().into_os_string(),
+            memory: self.desk_directories().to_vec(),
             directory,
             cancel: self.cancel.clone(),
         };

@@ -1,6 +1,6 @@
 //! Which `bst` a project gets: each is looked for, or made, once a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,6 @@ use crate::bst::version::{ProbeError, Version};
 use crate::bst::{Bst, child_environment, probe};
 use crate::config::{BuildStreamConfig, Config, ProjectConfig, Tool};
 use crate::diagnosis::{Diagnosis, Kind};
-use crate::names::ProjectName;
 use crate::pipeline::log::Log;
 use crate::runner::Runner;
 
@@ -115,6 +114,7 @@ impl<'f> Tools<'f> {
                 (DEFAULT_REQUIREMENTS, python, &self.fetcher.config.cache_dir)
             }
         };
+        // Without a log it is made all the same; what matters of pip's words is in the failure.
         let mut log = Log::open(&self.log, &self.fetcher.redactor).unwrap_or_else(|_| Log::none());
         let installed = environments.ensure(Recipe { requirements, directory, python }, &mut |bytes| log.write(bytes));
         installed.map(Found::installed).map_err(|error| explain::environment(&error))
@@ -132,6 +132,7 @@ impl<'f> Tools<'f> {
         if path.is_some_and(|path| std::env::split_paths(path).any(|directory| directory.join("bwrap").is_file())) {
             return true;
         }
+        // What cannot be tried is not relied on: then an environment is made, and what is wrong with that is told.
         let Ok(place) = self.fetcher.temporary() else { return false };
         probe::starts(bst, place.path(), environment, self.runner, &self.fetcher.cancel).unwrap_or(false)
     }
@@ -140,10 +141,4 @@ impl<'f> Tools<'f> {
 /// Where managed environments are.
 pub(super) fn environments_directory(config: &Config) -> PathBuf {
     config.cache_dir.join("environments")
-}
-
-/// The projects that may have a managed environment.
-pub(super) fn with_environment(config: &Config) -> BTreeSet<ProjectName> {
-    let managed = |project: &&ProjectConfig| !matches!(project.buildstream.tool, Tool::Command(_));
-    config.projects.iter().filter(managed).map(|project| project.name.clone()).collect()
 }

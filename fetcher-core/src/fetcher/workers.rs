@@ -19,7 +19,7 @@ use crate::panics;
 use crate::project::{Branch, Project};
 use crate::report::{BranchReport, Event, Outcome, StageReport};
 use crate::runner::{LocalRunner, Runner};
-use crate::state::Store;
+use crate::state::{Standing, Store, Usage};
 
 /// What the threads tell the one that waits for them.
 pub(super) enum Message {
@@ -33,6 +33,7 @@ pub(super) struct Workers<'f> {
     pub(super) selection: &'f Selection,
     pub(super) store: &'f Store,
     pub(super) temporary: &'f Path,
+    pub(super) usage: &'f Mutex<Usage>,
     /// What runs git and what else is no business of bst's.
     pub(super) local: &'f LocalRunner,
     pub(super) space: &'f FreeSpace,
@@ -83,6 +84,8 @@ struct Listed<'p> {
     branches: Vec<Branch<'p>>,
     /// Those that are configured or were listed, and are not there.
     missing: Vec<(BranchName, Diagnosis)>,
+    /// Those that are there and not meant.
+    others: Vec<BranchName>,
 }
 
 /// The branches in the order of the configuration; none where a project's could not be found out.
@@ -163,6 +166,7 @@ impl<'f> Workers<'f> {
                 }
             }
             for report in reports {
+                // It is received until the last thread ends.
                 let _ = sender.send(Message::Branch(Box::new(report)));
             }
             queue.lock().unwrap_or_else(PoisonError::into_inner).tasks.extend(found);
@@ -222,8 +226,11 @@ impl<'f> Workers<'f> {
             }
         };
         place.branches.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&listed.names);
+        if !self.selection.dry_run {
+            self.note_branches(place, &listed);
+        }
         if self.selection.is_all() && !self.selection.dry_run {
-            self.forget_others(place, &listed);
+            report.notes.extend(self.forget_others(place, &listed));
         }
         events(Event::Branches { project: place.config.name.clone(), branches: listed.names });
         let mut reports: Vec<_> = listed
@@ -231,12 +238,9 @@ impl<'f> Workers<'f> {
             .drain(..)
             .map(|(branch, failure)| self.failed(place, Some(branch), self.report(), failure))
             .collect();
-        let was_broken = self
-            .store
-            .branch(&place.config.name, None)
-            .ok()
-            .flatten()
-            .is_some_and(|state| state.failing_since.is_some());
+        // Where that cannot be read, entering that it is well tells why.
+        let known = self.store.branch(&place.config.name, None);
+        let was_broken = known.map_or(true, |state| state.is_some_and(|state| state.failing_since.is_some()));
         if was_broken || !report.notes.is_empty() {
             reports.push(self.branch_report(place, None, vec![report], Outcome::Ok));
         }
@@ -268,7 +272,7 @@ impl<'f> Workers<'f> {
         notes.extend(chosen.notes.iter().map(ToString::to_string));
         if self.selection.dry_run || chosen.tips.is_empty() {
             let names = chosen.tips.into_iter().map(|tip| tip.branch).collect();
-            return Ok(Listed { names, branches: Vec::new(), missing });
+            return Ok(Listed { names, branches: Vec::new(), missing, others: chosen.others });
         }
         // The mirror keeps what it is asked for alone, so that a run over some branches would cost the next a fetch.
         let fetched = project.fetch(&chosen.tips)?;
@@ -279,21 +283,38 @@ impl<'f> Workers<'f> {
         });
         missing.extend(vanished);
         let names = fetched.branches.iter().map(|branch| branch.name().clone()).collect();
-        Ok(Listed { names, branches: fetched.branches, missing })
+        Ok(Listed { names, branches: fetched.branches, missing, others: chosen.others })
     }
 
-    /// Forgets branches that are no longer there or no longer configured.
-    fn forget_others(&self, place: &Place<'_>, listed: &Listed<'_>) {
-        let kept: BTreeSet<_> = listed.names.iter().chain(listed.missing.iter().map(|(branch, _)| branch)).collect();
+    /// Notes what the configuration means of a project.
+    fn note_branches(&self, place: &Place<'_>, listed: &Listed<'_>) {
+        let branches = listed.names.iter().chain(listed.missing.iter().map(|(branch, _)| branch));
+        let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        usage.list(&place.config.name, branches, self.selection.branches.is_empty());
+    }
+
+    /// Forgets branches that are no longer there, and those that no run of any configuration has named for long; gives
+    /// what went wrong.
+    fn forget_others(&self, place: &Place<'_>, listed: &Listed<'_>) -> Vec<String> {
+        let project = &place.config.name;
+        let usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        let needed = |branch: &&BranchName| usage.branch_standing(project, branch) == Standing::Needed;
+        let missing = listed.missing.iter().map(|(branch, _)| branch);
+        let kept: BTreeSet<_> = listed.names.iter().chain(missing).chain(listed.others.iter().filter(needed)).collect();
+        let mut notes = Vec::new();
         for state in self.store.branches() {
             let other = state.branch.as_ref().is_some_and(|branch| !kept.contains(branch));
-            if state.project == place.config.name && other {
-                self.store.forget(&state.project, state.branch.as_ref());
+            if state.project == *project && other {
+                let forgotten = self.store.forget(&state.project, state.branch.as_ref());
+                notes.extend(forgotten.err().map(|error| error.to_string()));
             }
         }
         if let Some(project) = place.project.get() {
-            project.remove_checkouts_but(&listed.names);
+            let others = kept.iter().filter(|branch| listed.others.contains(branch)).copied();
+            let removed = project.remove_checkouts_but(listed.names.iter().chain(others));
+            notes.extend(removed.err().map(|error| format!("working trees that are no longer needed stay: {error}")));
         }
+        notes
     }
 
     /// A report of getting a branch or a project's list of branches, which begins now.

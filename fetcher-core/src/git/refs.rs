@@ -43,6 +43,8 @@ pub struct Selection {
     pub tips: Vec<Tip>,
     /// The names, without a glob, of which the repository has no branch.
     pub missing: Vec<MissingBranch>,
+    /// The branches that are there and not chosen.
+    pub others: Vec<BranchName>,
     /// What else is worth saying: a glob that matches nothing.
     pub notes: Vec<Note>,
 }
@@ -139,6 +141,7 @@ pub fn select(patterns: &[String], excludes: &[String], refs: &RemoteRefs) -> Re
         let reason = format!("{} branches match, more than {MAX_BRANCHES}", selection.tips.len());
         return Err(GitError::Pattern { pattern, reason });
     }
+    selection.others = refs.branches.keys().filter(|branch| !chosen.contains(*branch)).cloned().collect();
     Ok(selection)
 }
 
@@ -197,7 +200,9 @@ mod tests {
     #[test]
     fn globs_cross_slashes_and_excludes_win() {
         let refs = refs(&["main", "release/1", "release/2", "release/old/3", "wip"]);
-        assert_eq!(names(&selected(&["release/*"], &["release/1*"], &refs)), ["release/2", "release/old/3"]);
+        let selection = selected(&["release/*"], &["release/1*"], &refs);
+        assert_eq!(names(&selection), ["release/2", "release/old/3"]);
+        assert_eq!(selection.others.iter().map(BranchName::as_str).collect::<Vec<_>>(), ["main", "release/1", "wip"]);
         assert_eq!(names(&selected(&["wip", "*", "main"], &[], &refs))[..2], ["wip", "main"]);
         assert_eq!(names(&selected(&["{wip,main}"], &["main"], &refs)), ["wip"]);
         assert_eq!(names(&selected(&[], &[], &refs)), ["main"]);

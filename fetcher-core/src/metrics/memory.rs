@@ -6,20 +6,35 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::{Actor, Diagnosis, Kind};
+use crate::json_file::Stored;
 use crate::names::{BranchName, ProjectName, RunId, Stage, VariantName};
 use crate::report::{BranchReport, Outcome, RunReport, StageReport};
-use crate::state::{BranchState, Past, Store};
+use crate::state::{BranchState, Past, StateError, Store};
 
 /// Everything that is counted or remembered.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Memory {
+    /// The first releases wrote none.
+    #[serde(default)]
+    version: u32,
     /// The last run that ended.
     pub(super) run: Option<LastRun>,
     /// When a run last ended in which nothing failed.
     pub(super) last_success: Option<Timestamp>,
     /// The branches, in no order.
     pub(super) branches: Vec<BranchMemory>,
+}
+
+impl Stored for Memory {
+    const VERSION: u32 = 1;
+    const WHAT: &'static str = "memory of the metrics";
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { version: Self::VERSION, run: None, last_success: None, branches: Vec::new() }
+    }
 }
 
 /// The last run that ended.
@@ -65,28 +80,46 @@ pub(super) struct StageCount {
 }
 
 impl Memory {
-    /// Counts what is not counted yet, and forgets branches that are no more.
-    pub(super) fn take_in(&mut self, states: &[BranchState], report: &RunReport, store: &Store) {
+    /// Counts what is not counted yet, and forgets branches that are no more. Gives the first report of a run that could
+    /// not be read: of that run only its outcome for each branch is counted.
+    pub(super) fn take_in(&mut self, states: &[BranchState], report: &RunReport, store: &Store) -> Option<StateError> {
+        self.version = Self::VERSION;
         if let Some(finished) = report.finished {
             let last = LastRun::new(report, finished);
             if last.outcome.is_good() && last.failures.is_empty() {
                 self.last_success = Some(finished);
             }
+            // A clock that was ahead would keep an alert quiet.
+            self.last_success = self.last_success.map(|success| success.min(finished));
             self.run = Some(last);
         }
         self.branches.retain(|known| states.iter().any(|state| known.is_of(&state.project, state.branch.as_ref())));
+        let uncounted = |state| (state, self.uncounted(state, report));
+        let uncounted: Vec<(&BranchState, &[Past])> = states.iter().map(uncounted).collect();
         // Run by run, so that no more than one report is in memory.
         let fresh: BTreeSet<&RunId> =
-            states.iter().flat_map(|state| self.uncounted(state).map(|past| &past.run)).collect();
+            uncounted.iter().flat_map(|(_, pasts)| pasts.iter().map(|past| &past.run)).collect();
+        let mut failure = None;
         for run in fresh {
-            let read = if *run == report.run { None } else { store.report(run).ok().flatten() };
+            let read = if *run == report.run { Ok(None) } else { store.report(run) };
+            let read = read.unwrap_or_else(|error| {
+                failure.get_or_insert(error);
+                None
+            });
             let report = read.as_ref().or(Some(report)).filter(|report| report.run == *run);
-            for state in states {
-                if let Some(past) = self.uncounted(state).find(|past| past.run == *run) {
+            for (state, pasts) in &uncounted {
+                if let Some(past) = pasts.iter().find(|past| past.run == *run) {
                     self.count(state, past, report);
                 }
             }
         }
+        for known in &mut self.branches {
+            let state = states.iter().find(|state| known.is_of(&state.project, state.branch.as_ref()));
+            if let Some(last) = state.and_then(|state| state.history.last()) {
+                known.counted.clone_from(&last.run);
+            }
+        }
+        failure
     }
 
     /// What is known of a branch.
@@ -94,9 +127,16 @@ impl Memory {
         self.branches.iter().find(|known| known.is_of(&state.project, state.branch.as_ref()))
     }
 
-    fn uncounted<'s>(&self, state: &'s BranchState) -> impl Iterator<Item = &'s Past> + use<'s> {
-        let counted = self.branch(state).map(|known| known.counted.clone());
-        state.history.iter().filter(move |past| counted.as_ref().is_none_or(|counted| past.run > *counted))
+    /// The runs of a branch that are not counted yet. The history has them in their order, whatever the clock said.
+    fn uncounted<'s>(&self, state: &'s BranchState, now: &RunReport) -> &'s [Past] {
+        let Some(known) = self.branch(state) else { return &state.history };
+        if let Some(last) = state.history.iter().rposition(|past| past.run == known.counted) {
+            return &state.history[last + 1..];
+        }
+        // It is too long ago, or was while the clock was ahead; or the history began anew.
+        let ahead = known.counted > now.run;
+        let first = state.history.iter().position(|past| ahead || past.run > known.counted);
+        &state.history[first.unwrap_or(state.history.len())..]
     }
 
     fn count(&mut self, state: &BranchState, past: &Past, report: Option<&RunReport>) {
@@ -106,7 +146,6 @@ impl Memory {
             self.branches.len() - 1
         });
         let known = &mut self.branches[known];
-        known.counted = past.run.clone();
         *known.runs.entry(past.outcome).or_default() += 1;
         let reports = report.map(|report| report.branches.iter()).into_iter().flatten();
         for report in reports {

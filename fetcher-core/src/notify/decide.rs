@@ -76,6 +76,7 @@ impl Frame {
             event,
             at: self.at,
             delayed: false,
+            again: false,
             host: self.host.clone(),
             fetcher_version: env!("CARGO_PKG_VERSION").to_owned(),
             run: self.run.clone(),
@@ -119,7 +120,7 @@ pub(super) fn decide(notifier: &str, wants: &Wants, memory: &Memory, findings: &
     }
     let mut steps = Vec::new();
     if !silent.is_empty() {
-        steps.push(Step { at: frame.at, message: None, after: silent });
+        steps.push(Step { at: frame.at, message: None, begun: false, after: silent });
     }
     steps.extend(folded(groups).into_iter().map(|(event, items)| step(notifier, event, items, frame)));
     steps
@@ -235,7 +236,7 @@ fn step(notifier: &str, event: Happening, items: Vec<Item>, frame: &Frame) -> St
     }
     // The end of one log is enough where the cause is the same.
     message.topics.iter_mut().skip(1).for_each(|topic| topic.log_end.clear());
-    Step { at: frame.at, message: Some(message), after }
+    Step { at: frame.at, message: Some(message), begun: false, after }
 }
 
 #[cfg(test)]

@@ -17,6 +17,39 @@ const GRACE: Duration = Duration::from_secs(3);
 /// What became of a message; the first field is its place.
 type Told = (usize, Result<(), NotifyError>);
 
+/// What is known of a message on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It was told.
+    Told,
+    /// It was not.
+    Failed(NotifyError),
+    /// It may have been told or not: the notifier did not say so in its time, or panicked.
+    Uncertain(NotifyError),
+    /// It was not tried.
+    Untried,
+}
+
+impl Fate {
+    /// Why it was not told, as far as is known.
+    pub(super) fn error(self) -> Option<NotifyError> {
+        match self {
+            Fate::Failed(error) | Fate::Uncertain(error) => Some(error),
+            Fate::Told | Fate::Untried => None,
+        }
+    }
+}
+
+impl From<Result<(), NotifyError>> for Fate {
+    fn from(result: Result<(), NotifyError>) -> Self {
+        match result {
+            Ok(()) => Fate::Told,
+            Err(error) if error.fault == Fault::Bug => Fate::Uncertain(error),
+            Err(error) => Fate::Failed(error),
+        }
+    }
+}
+
 /// Messages on their way.
 pub(crate) struct Delivery {
     receiver: Receiver<(Instant, Told)>,
@@ -49,6 +82,7 @@ fn start(
         let done = catch_unwind(AssertUnwindSafe(|| {
             work(notifier.as_ref(), &mut |at, result| {
                 next = at + 1;
+                // Where nobody waits any more, that is what was remembered of it.
                 let _ = sender.send((Instant::now(), (at, result)));
             });
         }));
@@ -62,6 +96,7 @@ fn start(
         let (sender, receiver) = channel();
         let hint = "the host has no room for another thread: look at its limits";
         let failed = NotifyError::new(Fault::Unreachable, format!("cannot start a thread: {error}"), hint);
+        // It is received below.
         let _ = sender.send((Instant::now(), (0, Err(failed))));
         return Delivery { receiver, ..delivery };
     }
@@ -75,19 +110,18 @@ fn panicked(panic: &(dyn Any + Send)) -> NotifyError {
 }
 
 impl Delivery {
-    /// Waits until every message is told, the notifier has given up, or its time is over. What a message is left
-    /// without a result was not tried.
-    pub(super) fn wait(self) -> Vec<Option<Result<(), NotifyError>>> {
-        let mut results: Vec<_> = (0..self.count).map(|_| None).collect();
+    /// Waits until every message is told, the notifier has given up, or its time is over.
+    pub(super) fn wait(self) -> Vec<Fate> {
+        let mut fates = vec![Fate::Untried; self.count];
         let patience = self.timeout.saturating_add(GRACE);
         let mut progress = self.started;
-        while results.iter().any(Option::is_none) {
+        while fates.contains(&Fate::Untried) {
             let left = patience.saturating_sub(progress.elapsed());
             match self.receiver.recv_timeout(left) {
                 Ok((when, (at, result))) => {
                     progress = when;
-                    if let Some(slot) = results.get_mut(at) {
-                        *slot = Some(result);
+                    if let Some(fate) = fates.get_mut(at) {
+                        *fate = result.into();
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -97,13 +131,13 @@ impl Delivery {
                         format!("it said nothing for {:?}", self.timeout),
                         "see what it waits for, or raise its `timeout`",
                     );
-                    if let Some(slot) = results.iter_mut().find(|slot| slot.is_none()) {
-                        *slot = Some(Err(late));
+                    if let Some(fate) = fates.iter_mut().find(|fate| **fate == Fate::Untried) {
+                        *fate = Fate::Uncertain(late);
                     }
                     break;
                 }
             }
         }
-        results
+        fates
     }
 }

@@ -1,25 +1,26 @@
 //! Where everything that is to be told comes together: deciding, delivering, remembering.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::decide::{Finding, Frame, decide};
-use super::deliver::{self, Delivery};
+use super::deliver::{self, Delivery, Fate};
 use super::error::{Fault, NotifyError};
 use super::findings::{self, Links};
+use super::letters;
 use super::memory::{Key, Memory, Step};
 use super::message::{Happening, Topic};
 use super::{Beat, Notifier, Pulse};
 use crate::cancel::Cancel;
-use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::diagnosis::Diagnosis;
+use crate::json_file::JsonFile;
 use crate::names::RunId;
 use crate::report::{Outcome, RunReport};
 use crate::runner::processes;
 use crate::secret::{Redact as _, Redactor};
-use crate::state::{BranchState, Lock, Store};
+use crate::state::{BranchState, Lock, StateError, Store};
 
 /// How long one waits for another that tells: one run may be at its end while another finds its lock held.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,6 +30,8 @@ pub(crate) struct Desk<'f> {
     seats: Vec<Seat>,
     redactor: &'f Redactor,
     frame: Frame,
+    /// What went wrong when it was opened.
+    problems: Vec<StateError>,
     /// Held until all is told.
     _lock: Option<Lock>,
 }
@@ -37,8 +40,10 @@ pub(crate) struct Desk<'f> {
 struct Seat {
     notifier: Arc<dyn Notifier>,
     /// The file of its memory; none where nothing can be remembered.
-    path: Option<PathBuf>,
+    file: Option<JsonFile<Memory>>,
     memory: Memory,
+    /// What is wrong with the file.
+    forgotten: Option<StateError>,
     /// Whether it had anything to do.
     tried: bool,
     failed: Option<NotifyError>,
@@ -64,27 +69,34 @@ impl<'f> Desk<'f> {
         frame: Frame,
     ) -> Self {
         let holder = format!("notifiers, process {}", std::process::id());
-        let mut opened = None;
+        let (mut opened, mut problems) = (None, Vec::new());
         for directory in directories {
+            // Why one cannot be had is told by whoever wants to write the state or the cache in it.
             if let Ok(lock) = Lock::acquire(directory, &holder, PATIENCE, &Cancel::new()) {
                 // What a killed run's notifiers left running is ended before they are started again.
-                let _ = processes::clear_leftovers(directory.as_os_str());
+                if let Err(error) = processes::clear_leftovers(directory.as_os_str()) {
+                    problems.push(StateError::io("end what ran on in", directory)(error));
+                }
+                problems.extend(letters::clear(directory).err().map(StateError::io("clear", directory)));
                 opened = Some((directory, lock));
                 break;
             }
         }
         let (directory, lock) = opened.unzip();
         let seat = |notifier: &Arc<dyn Notifier>| {
-            let path = directory.map(|directory| Memory::path(directory, notifier.name()));
-            let memory = path.as_deref().map(Memory::load).unwrap_or_default();
-            Seat { notifier: Arc::clone(notifier), path, memory, tried: false, failed: None }
+            let file = directory.map(|directory| Memory::file(directory, notifier.name()));
+            // Where it cannot be read everything is told anew, which is better than not at all.
+            let (memory, forgotten) = file.as_ref().map(JsonFile::load).unwrap_or_default();
+            let memory = memory.unwrap_or_default().clamped(frame.at);
+            Seat { notifier: Arc::clone(notifier), file, memory, forgotten, tried: false, failed: None }
         };
-        Self { seats: notifiers.iter().map(seat).collect(), redactor, frame, _lock: lock }
+        Self { seats: notifiers.iter().map(seat).collect(), redactor, frame, problems, _lock: lock }
     }
 
     /// Tells of failures of no project; the rest is left as it was.
     pub(crate) fn failures(mut self, failures: &[Diagnosis]) -> Vec<Diagnosis> {
-        let findings = self.clean(findings::of_host(failures, self.frame.url.as_deref()));
+        let own = self.unremembered();
+        let findings = self.clean(findings::of_host(failures.iter().chain(&own), self.frame.url.as_deref()));
         self.round(&|_, _| findings.clone());
         self.end()
     }
@@ -93,7 +105,7 @@ impl<'f> Desk<'f> {
     pub(crate) fn run(mut self, run: &Report<'_>, started: Vec<Delivery>) -> Vec<Diagnosis> {
         let mut beat = Beat::Stopped;
         if run.of.outcome != Outcome::Interrupted {
-            let findings = self.clean(findings::of_run(run));
+            let findings = self.clean(findings::of_run(run, &self.unremembered()));
             if run.whole {
                 let there = run.states.iter().map(|state| findings::key(&state.project, state.branch.as_ref()));
                 let there: BTreeSet<Key> = there.collect();
@@ -149,10 +161,15 @@ impl<'f> Desk<'f> {
             others.filter_map(finding).collect()
         });
         let mut failures: Vec<_> = self.failed().map(|(name, error)| error.diagnosis(name, self.redactor)).collect();
-        for seat in &mut self.seats {
-            failures.extend(seat.save().err());
-        }
+        self.seats.iter_mut().for_each(Seat::save);
+        failures.extend(self.unremembered());
         failures
+    }
+
+    /// What is wrong with what is remembered.
+    fn unremembered(&self) -> Vec<Diagnosis> {
+        let forgotten = self.seats.iter().filter_map(|seat| seat.forgotten.as_ref()).map(unremembered);
+        self.problems.iter().map(StateError::diagnosis).chain(forgotten).collect()
     }
 
     /// Decides for each notifier, lets all of them tell at once, and remembers what they told.
@@ -178,8 +195,8 @@ impl<'f> Desk<'f> {
         let deliveries: Vec<_> = taking.map(|seat| (deliver::pulse(&seat.notifier, pulse.clone()), seat)).collect();
         for (delivery, seat) in deliveries {
             seat.tried = true;
-            let result = delivery.wait().pop().flatten();
-            seat.failed = seat.failed.take().or(result.and_then(Result::err));
+            let failed = delivery.wait().pop().and_then(Fate::error);
+            seat.failed = seat.failed.take().or(failed);
         }
     }
 }
@@ -187,7 +204,12 @@ impl<'f> Desk<'f> {
 impl Seat {
     /// Puts what was decided behind what waits, and begins to tell all of it.
     fn start(&mut self, decided: Vec<Step>, frame: &Frame) -> Option<Delivery> {
-        let waits = |step: &mut Step| step.message.iter_mut().for_each(|message| message.delayed = true);
+        let waits = |step: &mut Step| {
+            let begun = std::mem::take(&mut step.begun);
+            if let Some(message) = &mut step.message {
+                (message.delayed, message.again) = (true, message.again || begun);
+            }
+        };
         if !self.tried {
             self.memory.outbox.iter_mut().for_each(waits);
         }
@@ -198,9 +220,14 @@ impl Seat {
             self.take_in(Vec::new());
             return None;
         }
-        // Whatever happens from here on, what is to be told is not lost.
-        let _ = self.save();
-        if self.failed.is_some() {
+        let sends = self.failed.is_none();
+        if sends {
+            self.memory.outbox.iter_mut().for_each(|step| step.begun = step.message.is_some());
+        }
+        // Whatever happens from here on, what is to be told is not lost; if nobody learns what came of it, it is told
+        // again and says so.
+        self.save();
+        if !sends {
             return None;
         }
         self.tried = true;
@@ -212,20 +239,26 @@ impl Seat {
     }
 
     /// Remembers what was told; the rest waits.
-    fn take_in(&mut self, results: Vec<Option<Result<(), NotifyError>>>) {
-        let mut results = results.into_iter();
+    fn take_in(&mut self, fates: Vec<Fate>) {
+        let mut fates = fates.into_iter();
         let mut kept: Vec<Step> = Vec::new();
-        for step in std::mem::take(&mut self.memory.outbox) {
+        for mut step in std::mem::take(&mut self.memory.outbox) {
+            step.begun = false;
             let told = match step.message {
                 None => kept.is_empty(),
-                Some(_) => match results.next().flatten() {
-                    Some(Ok(())) => true,
-                    Some(Err(error)) => {
+                Some(_) => match fates.next().unwrap_or(Fate::Untried) {
+                    Fate::Told => true,
+                    Fate::Failed(error) => {
                         let told = error.fault == Fault::InPart;
                         self.failed.get_or_insert(error);
                         told
                     }
-                    None => false,
+                    Fate::Uncertain(error) => {
+                        step.begun = true;
+                        self.failed.get_or_insert(error);
+                        false
+                    }
+                    Fate::Untried => false,
                 },
             };
             if told {
@@ -239,32 +272,22 @@ impl Seat {
             }
         }
         self.memory.outbox = kept;
-        let _ = self.save();
+        self.save();
     }
 
-    fn save(&mut self) -> Result<(), Diagnosis> {
-        let Some(path) = &self.path else { return Ok(()) };
-        self.memory.save(path).map_err(|error| unsaved(path, &error))
+    /// Writes what it knows; why that is not possible is told at the end.
+    fn save(&mut self) {
+        let failed = self.file.as_ref().and_then(|file| file.save(&self.memory).err());
+        // Why it could not be read is why it cannot be written, as a rule.
+        self.forgotten = self.forgotten.take().or(failed);
     }
 }
 
-fn unsaved(path: &Path, error: &io::Error) -> Diagnosis {
-    let (kind, hint) = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            (Kind::DiskFull, "make space on the state directory's file system")
-        }
-        _ => (Kind::Permission, "make the state directory writable for the user that runs this"),
-    };
-    Diagnosis {
-        kind,
-        element: None,
-        stage: None,
-        message: format!("cannot remember what was told in {}: {error}; it will be told again", path.display()),
-        retry: Retry::Yes,
-        actor: Actor::Host,
-        hint: hint.to_owned(),
-        place: Place { file: Some(path.to_owned()), ..Place::default() },
-    }
+/// What is wrong with the memory of a notifier.
+fn unremembered(error: &StateError) -> Diagnosis {
+    let found = error.diagnosis();
+    let message = format!("what was told is not all remembered, and may be told again: {}", found.message);
+    Diagnosis { message, ..found }
 }
 
 /// Lets those who take pulses know that a run starts. They are not waited for here.
@@ -294,7 +317,11 @@ pub(crate) fn tried(
     let under_way: Vec<_> = notifiers.iter().map(begin).collect();
     let end = |(name, delivery): (String, Delivery)| {
         let nothing = || NotifyError::new(Fault::Bug, "it said nothing", "report this to the authors of the notifier");
-        let result = delivery.wait().pop().flatten().unwrap_or_else(|| Err(nothing()));
+        let result = match delivery.wait().pop() {
+            Some(Fate::Told) => Ok(()),
+            Some(Fate::Failed(error) | Fate::Uncertain(error)) => Err(error),
+            Some(Fate::Untried) | None => Err(nothing()),
+        };
         (name, result.map_err(|error| error.redacted(redactor)))
     };
     under_way.into_iter().map(end).collect()

@@ -53,11 +53,11 @@ pub(super) fn key(project: &ProjectName, branch: Option<&BranchName>) -> Key {
     branch.map_or_else(|| project.to_string(), |branch| format!("{project}/{branch}"))
 }
 
-/// Everything that the report says. What was interrupted says nothing.
-pub(super) fn of_run(run: &Report<'_>) -> Vec<Finding> {
+/// Everything that the report says, and further failures of the host. What was interrupted says nothing.
+pub(super) fn of_run(run: &Report<'_>, further: &[Diagnosis]) -> Vec<Finding> {
     let told = run.of.failures.iter().filter(|failure| !matches!(failure.kind, Kind::Killed | Kind::Notifier));
     let url = run.links.run(&run.of.run);
-    let mut findings = of_host(told, url.as_deref());
+    let mut findings = of_host(told.chain(further), url.as_deref());
     let branches = run.of.branches.iter().filter(|branch| branch.outcome != Outcome::Interrupted);
     findings.extend(branches.map(|branch| of_branch(run, branch)));
     findings

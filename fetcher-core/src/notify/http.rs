@@ -68,6 +68,7 @@ impl Request<'_> {
                 let (after, location) =
                     (header("retry-after").map(str::to_owned), header("location").map(str::to_owned));
                 let mut body = Vec::new();
+                // As much of it as comes: it only explains the status.
                 let _ = response.body_mut().as_reader().take(2048).read_to_end(&mut body);
                 let body = String::from_utf8_lossy(&body).into_owned();
                 Ok(self.answer(response.status().as_u16(), after.as_deref(), location.as_deref(), &body))

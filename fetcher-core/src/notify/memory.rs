@@ -1,16 +1,14 @@
 //! What one notifier was told, and what it is still to be told: one file a notifier.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::message::Message;
+use crate::json_file::{JsonFile, Stored};
 use crate::names::{ProjectName, digest};
-use crate::whole::write_whole;
 
 /// The most messages that wait for a notifier that cannot be reached.
 const MOST: usize = 100;
@@ -21,7 +19,7 @@ const OLDEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub(super) type Key = String;
 
 /// Everything that is remembered of one notifier.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Memory {
     version: u32,
@@ -30,6 +28,17 @@ pub(super) struct Memory {
     /// What it is to be told, in this order.
     #[serde(default)]
     pub(super) outbox: Vec<Step>,
+}
+
+impl Stored for Memory {
+    const VERSION: u32 = 1;
+    const WHAT: &'static str = "memory of a notifier";
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { version: Self::VERSION, topics: BTreeMap::new(), outbox: Vec::new() }
+    }
 }
 
 /// What a notifier knows of a topic.
@@ -69,34 +78,33 @@ pub(super) struct Step {
     pub(super) at: Timestamp,
     /// What to tell; none where the notifier does not want to hear of it.
     pub(super) message: Option<Message>,
+    /// Whether sending it was begun and nobody knows what came of it: whoever sent it was killed, or gave up waiting.
+    #[serde(default)]
+    pub(super) begun: bool,
     /// What is known then.
     pub(super) after: BTreeMap<Key, Known>,
 }
 
 impl Memory {
-    const VERSION: u32 = 1;
-
-    /// What is in the file. Where it cannot be read everything is told anew, which is better than not at all.
-    pub(super) fn load(path: &Path) -> Self {
-        fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
-    }
-
-    /// Writes the file, whole.
-    pub(super) fn save(&mut self, path: &Path) -> io::Result<()> {
-        self.version = Self::VERSION;
-        let mut text = serde_json::to_vec_pretty(self)?;
-        text.push(b'\n');
-        write_whole(path, &text)
+    /// The same at this time: what a clock that was ahead noted was noted now.
+    pub(super) fn clamped(mut self, now: Timestamp) -> Self {
+        let known = self.topics.values_mut().chain(self.outbox.iter_mut().flat_map(|step| step.after.values_mut()));
+        for trouble in known.filter_map(|known| known.trouble.as_mut()) {
+            trouble.since = trouble.since.min(now);
+            trouble.told = trouble.told.min(now);
+        }
+        self.outbox.iter_mut().for_each(|step| step.at = step.at.min(now));
+        self
     }
 
     /// The file of a notifier of this name.
-    pub(super) fn path(directory: &Path, name: &str) -> PathBuf {
+    pub(super) fn file(directory: &Path, name: &str) -> JsonFile<Self> {
         // Names from the configuration are names of files; one that a program chose may be anything.
         let file = match name.parse::<ProjectName>() {
             Ok(name) => name.to_string(),
             Err(_) => format!("~{}", &digest(name.as_bytes())[..16]),
         };
-        directory.join(file + ".json")
+        JsonFile::at(directory.join(file + ".json"))
     }
 
     /// What will be known of a topic once all that waits has been told.

@@ -30,6 +30,9 @@ pub struct Message {
     /// Whether it could not be sent when it happened.
     #[serde(default)]
     pub delayed: bool,
+    /// Whether it may have been sent before: whoever sent it was killed before that was certain.
+    #[serde(default)]
+    pub again: bool,
     /// The host's name.
     pub host: String,
     /// The version of the program or library that tells.

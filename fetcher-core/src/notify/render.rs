@@ -45,9 +45,12 @@ pub fn title(message: &Message) -> String {
         Happening::Success => "all is well".to_owned(),
         Happening::Test => "this is a test, and it arrived".to_owned(),
     };
-    let delayed = if message.delayed { format!(" (of {})", time(message.at)) } else { String::new() };
+    let mut behind = if message.delayed { format!(" (of {})", time(message.at)) } else { String::new() };
+    if message.again {
+        behind.push_str(" (again)");
+    }
     let title = format!("[{}] {happened}", subject(message));
-    one_line(&format!("{}{delayed}", shortened(&one_line(&title), LONGEST - delayed.len())))
+    one_line(&format!("{}{behind}", shortened(&one_line(&title), LONGEST - behind.len())))
 }
 
 /// The title and where to look: `[project (branch)] what happened: URL of the log`.
@@ -163,6 +166,17 @@ fn span(since: Timestamp, until: Timestamp) -> String {
         2..120 => format!("{minutes} minutes"),
         120..2880 => format!("{} hours", minutes / 60),
         _ => format!("{} days", minutes / (24 * 60)),
+    }
+}
+
+/// Why a message comes late, or again; nothing where it does neither.
+fn lateness(message: &Message) -> Option<String> {
+    let (at, again) =
+        (time(message.at), "it may have been sent before, for whoever sent it was stopped before that was certain");
+    match (message.delayed, message.again) {
+        (_, true) => Some(format!("This happened at {at}; {again}.")),
+        (true, false) => Some(format!("This happened at {at}, and could not be sent before.")),
+        (false, false) => None,
     }
 }
 

@@ -144,7 +144,8 @@ pub(crate) fn all() -> Vec<(&'static str, Message)> {
     let (_, first) = &all[0];
     let delayed = Message { delayed: true, ..first.clone() };
     let thread = vec!["20260101T000000.000Z-7.abc".to_owned()];
-    all.push(("delayed", Message { thread, ..delayed }));
+    all.push(("delayed", Message { thread, ..delayed.clone() }));
+    all.push(("again", Message { again: true, ..delayed }));
     let mut unlinked = first_without_links(&all[0].1);
     unlinked.run = None;
     all.push(("without-pages", unlinked));

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::configured::Host;
 use super::error::{Fault, NotifyError};
+use super::letters;
 use crate::bst::child_environment;
 use crate::plain::plain;
 use crate::runner::{Exit, Invocation, LocalRunner, Runner as _};
@@ -24,9 +24,8 @@ pub(super) fn run(
     timeout: Duration,
 ) -> Result<(), NotifyError> {
     let program = command.first().cloned().unwrap_or_default();
-    let directory = host.environment.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    let file = tempfile::NamedTempFile::new_in(&directory).and_then(|mut file| file.write_all(input).map(|()| file));
-    let file = file.map_err(|error| {
+    let elsewhere = host.environment.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    let file = letters::write(&host.memory, &elsewhere, input).map_err(|(directory, error)| {
         let hint = "make space there, or name another directory with TMPDIR";
         NotifyError::new(Fault::Setup, format!("cannot write a file in {}: {error}", directory.display()), hint)
     })?;

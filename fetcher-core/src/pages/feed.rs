@@ -40,12 +40,12 @@ pub(super) fn changes<'a>(view: &'a View) -> Vec<Change<'a>> {
         // Of a full history the first run need not be the first that failed.
         changes_in(runs, history.len() < BranchState::HISTORY, Some(branch), &mut changes);
     }
-    let runs = view.runs.iter().filter_map(|(run, entry)| {
-        let summary = entry.summary.as_ref()?;
-        Some((run, summary.finished.unwrap_or(summary.started), summary.failures > 0))
-    });
+    let runs = view.summaries().rev();
+    let runs = runs.map(|(run, summary)| (run, summary.finished.unwrap_or(summary.started), summary.failures > 0));
     changes_in(runs, true, None, &mut changes);
-    changes.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.id("").cmp(&b.id(""))));
+    // What a clock that was ahead gave is not the newest for ever.
+    let ahead = |change: &Change| change.at > view.now;
+    changes.sort_by(|a, b| ahead(a).cmp(&ahead(b)).then(b.at.cmp(&a.at)).then_with(|| a.id("").cmp(&b.id(""))));
     changes.truncate(ENTRIES);
     changes
 }

@@ -21,13 +21,13 @@ use crate::whole::write_whole_with;
 
 /// See [`super::publish`].
 pub(super) fn publish(publish: &Publish) -> Result<Published, PublishError> {
-    let mut work = Work {
-        publish,
-        now: publish.clock.now(),
-        site: Site::open(publish.directory)?,
-        reports: BTreeMap::new(),
-        failures: Vec::new(),
-    };
+    let (site, broken) = Site::open(publish.directory)?;
+    let failures = broken.iter().map(StateError::diagnosis).collect();
+    let mut work = Work { publish, now: publish.clock.now(), site, reports: BTreeMap::new(), failures };
+    for gone in work.site.manifest.pages.values_mut().filter_map(|page| page.gone.as_mut()) {
+        // A clock was ahead.
+        *gone = (*gone).min(work.now);
+    }
     let stale = work.stale_runs();
     work.claim(&stale)?;
     let mut rewritten = Vec::new();
@@ -37,8 +37,9 @@ pub(super) fn publish(publish: &Publish) -> Result<Published, PublishError> {
     work.publish_pages(rewritten)?;
     work.remove_old();
     work.site.save()?;
-    let Site { written, unchanged, removed, .. } = work.site;
-    Ok(Published { written, unchanged, removed, failures: work.failures })
+    let Site { written, unchanged, removed, unremoved, .. } = work.site;
+    let unremoved = unremoved.into_iter().map(|(path, source)| PublishError::Remove { path, source }.diagnosis());
+    Ok(Published { written, unchanged, removed, failures: work.failures.into_iter().chain(unremoved).collect() })
 }
 
 /// A page that is there and reachable, and may be written only when all that it links to is there.
@@ -98,13 +99,13 @@ impl Work<'_> {
             Ok(None) => return Ok(None),
             Err(error) => {
                 self.failures.push(unreadable(&error, self.publish.store.report_path(run)));
-                self.site.manifest.runs.insert(run.clone(), RunEntry { report: stamp, running, summary: None });
+                self.site.manifest.runs.insert(run.clone(), RunEntry { report: stamp, running, ..RunEntry::default() });
                 return Ok(None);
             }
         };
         let summary = Some(RunSummary::from(&report));
-        if self.is_old(report.started) {
-            self.site.manifest.runs.insert(run.clone(), RunEntry { report: stamp, running, summary: None });
+        if self.is_old_run(run, report.started) {
+            self.site.manifest.runs.insert(run.clone(), RunEntry { report: stamp, running, ..RunEntry::default() });
             return Ok(None);
         }
         for branch in &report.branches {
@@ -115,7 +116,8 @@ impl Work<'_> {
         }
         let logs = self.publish_logs(&report)?;
         let page = (Address::run(run), run::page(&report, &logs, self.publish.running));
-        self.site.manifest.runs.insert(run.clone(), RunEntry { report: stamp, running, summary });
+        let bytes = self.site.size(&logs);
+        self.site.manifest.runs.insert(run.clone(), RunEntry { report: stamp, running, summary, bytes });
         if self.site.has(&page.0) {
             return Ok(Some(page));
         }
@@ -144,7 +146,12 @@ impl Work<'_> {
         for (branch, stage, path, source, page) in fresh {
             let entry = match File::open(&path) {
                 Ok(mut file) => Some(self.publish_log(&report.run, branch, stage, &mut file, source, &page)?),
-                Err(_) => None,
+                Err(error) => {
+                    let message = format!("the status pages lack a log: cannot read {}: {error}", path.display());
+                    let hint = "make the file readable for the user that runs bst-fetcher";
+                    self.failures.push(Diagnosis::new(Kind::Permission, message, Retry::No, Actor::Host, hint));
+                    None
+                }
             };
             logs.insert(page, entry);
         }
@@ -184,8 +191,8 @@ impl Work<'_> {
     /// Writes everything that is not a run's own: what is not there yet first, for no page links to it yet; then what
     /// changes, and at last what leads to it all.
     fn publish_pages(&mut self, rewritten: Vec<Page>) -> Result<(), PublishError> {
-        let newest = self.site.manifest.runs.iter().rev().find(|(_, entry)| entry.summary.is_some());
-        let newest = newest.map(|(run, _)| run.clone()).and_then(|run| self.report(&run).cloned());
+        let newest = self.newest_first().into_iter().find(|run| self.site.manifest.runs[run].summary.is_some());
+        let newest = newest.and_then(|run| self.report(&run).cloned());
         let branches: Vec<Branch> = self.publish.states.iter().map(|state| self.branch(state)).collect();
         let runs = self.kept_runs();
         let view = View {
@@ -250,6 +257,7 @@ impl Work<'_> {
     /// A run's report, masked, where it can be read.
     fn report(&mut self, run: &RunId) -> Option<&RunReport> {
         if !self.reports.contains_key(run) {
+            // Why one cannot be read was told when it was to be published.
             let report = self.publish.store.report(run).ok()??;
             self.reports.insert(run.clone(), report.redacted(self.publish.redactor));
         }
@@ -258,9 +266,31 @@ impl Work<'_> {
 
     /// The runs whose pages stay.
     fn kept_runs(&self) -> BTreeMap<RunId, RunEntry> {
-        let runs = self.site.manifest.runs.iter();
-        let kept = runs.filter(|(_, entry)| entry.summary.as_ref().is_some_and(|it| !self.is_old(it.started)));
-        kept.map(|(run, entry)| (run.clone(), entry.clone())).collect()
+        let (mut kept, mut bytes) = (BTreeMap::new(), 0_u64);
+        for run in self.newest_first() {
+            let entry = &self.site.manifest.runs[&run];
+            let Some(summary) = entry.summary.as_ref().filter(|it| !self.is_old_run(&run, it.started)) else {
+                continue;
+            };
+            bytes = bytes.saturating_add(entry.bytes);
+            let going_on = summary.finished.is_none() && self.publish.running == Some(&run);
+            if kept.is_empty() || going_on || bytes <= self.publish.keep_logs {
+                kept.insert(run, entry.clone());
+            }
+        }
+        kept
+    }
+
+    /// The runs that are known, those last that claim to have begun after now: the clock was ahead then.
+    fn newest_first(&self) -> Vec<RunId> {
+        let mut runs: Vec<RunId> = self.site.manifest.runs.keys().rev().cloned().collect();
+        runs.sort_by_key(|run| run.is_after(self.now));
+        runs
+    }
+
+    /// Whether a run's pages are no longer kept; those of one from the future go with its directory.
+    fn is_old_run(&self, run: &RunId, started: Timestamp) -> bool {
+        if run.is_after(self.now) { self.stamp(run).is_none() } else { self.is_old(started) }
     }
 
     /// Removes what no page links to any more.

@@ -14,6 +14,7 @@ use std::time::UNIX_EPOCH;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::json_file::{JsonFile, StateError, Stored};
 use crate::links::Address;
 use crate::names::RunId;
 use crate::report::{Outcome, RunReport};
@@ -23,9 +24,10 @@ use crate::whole::{aside, write_whole};
 const MANIFEST: &str = ".bst-fetcher.json";
 
 /// What the site's manifest holds.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(super) struct Manifest {
+    version: u32,
     /// The name that the feed is known by, for ever.
     pub(super) site: String,
     /// The pages of branches, by address.
@@ -34,6 +36,11 @@ pub(super) struct Manifest {
     pub(super) runs: BTreeMap<RunId, RunEntry>,
     /// The digest of what the feed was made from.
     pub(super) feed: String,
+}
+
+impl Stored for Manifest {
+    const VERSION: u32 = 1;
+    const WHAT: &'static str = "manifest of the status pages";
 }
 
 /// A branch that has a page.
@@ -56,6 +63,9 @@ pub(super) struct RunEntry {
     pub(super) running: bool,
     /// What the other pages say of it; none where the report could not be read.
     pub(super) summary: Option<RunSummary>,
+    /// How much its published logs take.
+    #[serde(default)]
+    pub(super) bytes: u64,
 }
 
 /// What the list of runs says of one.
@@ -98,7 +108,7 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp of a file; none where there is no such file.
+    /// The stamp of a file; none where there is no such file, or it cannot be looked at: then it is not shown.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         let changed = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos().try_into().ok()?;
@@ -127,13 +137,15 @@ pub(super) struct Site<'a> {
     directory: &'a Path,
     pub(super) manifest: Manifest,
     /// The manifest as it is on the disk; none where there is none.
-    on_disk: Option<Vec<u8>>,
+    on_disk: Option<Manifest>,
     /// The pages that were written, in their order.
     pub(super) written: Vec<String>,
     /// How many pages were already what they should be.
     pub(super) unchanged: usize,
     /// How many files were removed.
     pub(super) removed: usize,
+    /// What could not be removed.
+    pub(super) unremoved: Vec<Failure>,
 }
 
 /// A file or directory that could not be written, read or removed.
@@ -141,24 +153,26 @@ pub(super) type Failure = (PathBuf, io::Error);
 
 impl<'a> Site<'a> {
     /// Opens the folder, making it where it is not there. Where it has no manifest, but something else that pages
-    /// would overwrite, that is an `AlreadyExists`.
-    pub(super) fn open(directory: &'a Path) -> Result<Self, Failure> {
+    /// would overwrite, that is an `AlreadyExists`. A broken manifest was ours: it is set aside, which is given too, and
+    /// pages are made again.
+    pub(super) fn open(directory: &'a Path) -> Result<(Self, Option<StateError>), Failure> {
         make_directory(directory)?;
-        let path = directory.join(MANIFEST);
-        let on_disk = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            read => Some(read.map_err(|error| (path, error))?),
-        };
-        if on_disk.is_none() {
+        let (on_disk, broken) = JsonFile::<Manifest>::at(directory.join(MANIFEST)).load();
+        if on_disk.is_none() && broken.is_none() {
             let ours = [Address::index(), Address::feed(), Address::status()];
             let names = ours.iter().map(Address::path).chain(["runs", "branches", "projects"]);
             if let Some(foreign) = names.map(|name| directory.join(name)).find(|path| path.symlink_metadata().is_ok()) {
                 return Err((foreign, io::ErrorKind::AlreadyExists.into()));
             }
         }
-        // A manifest that cannot be read was ours: pages are made again, and what it named is left alone.
-        let manifest = on_disk.as_ref().and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_default();
-        Ok(Self { directory, manifest, on_disk, written: Vec::new(), unchanged: 0, removed: 0 })
+        let mut manifest = on_disk.clone().unwrap_or_default();
+        manifest.version = Manifest::VERSION;
+        if broken.is_some() {
+            manifest.runs = found_runs(&directory.join("runs"))?;
+        }
+        let (written, unremoved) = (Vec::new(), Vec::new());
+        let site = Self { directory, manifest, on_disk, written, unchanged: 0, removed: 0, unremoved };
+        Ok((site, broken))
     }
 
     /// Where a page's file is.
@@ -194,17 +208,17 @@ impl<'a> Site<'a> {
 
     /// Writes the site's manifest, if it changed.
     pub(super) fn save(&mut self) -> Result<(), Failure> {
-        let json = serde_json::to_vec(&self.manifest).map_err(|error| (self.file(MANIFEST), error.into()))?;
-        if self.on_disk.as_ref() != Some(&json) {
-            let path = self.file(MANIFEST);
-            write_whole(&path, &json).map_err(|error| (path, error))?;
-            self.on_disk = Some(json);
+        if self.on_disk.as_ref() != Some(&self.manifest) {
+            let file = JsonFile::at(self.file(MANIFEST));
+            file.save(&self.manifest).map_err(|error| (file.path().to_owned(), io::Error::other(error)))?;
+            self.on_disk = Some(self.manifest.clone());
         }
         Ok(())
     }
 
     /// The logs of a run that are published, or were about to be.
     pub(super) fn logs(&self, run: &RunId) -> RunLogs {
+        // Where that cannot be read they are published again, under the same names.
         let json = fs::read(self.file(&run_manifest(run))).unwrap_or_default();
         serde_json::from_slice(&json).unwrap_or_default()
     }
@@ -216,6 +230,12 @@ impl<'a> Site<'a> {
         let path = self.file(&name);
         let json = serde_json::to_vec(logs).map_err(|error| (path.clone(), error.into()))?;
         write_whole(&path, &json).map_err(|error| (path, error))
+    }
+
+    /// How much the published logs of a run take.
+    pub(super) fn size(&self, logs: &RunLogs) -> u64 {
+        let size = |name: &str| self.file(name).metadata().map_or(0, |file| file.len());
+        logs.keys().map(|page| size(page.path()).saturating_add(size(&text_beside(page)))).fold(0, u64::saturating_add)
     }
 
     /// Removes the pages of a run.
@@ -236,11 +256,15 @@ impl<'a> Site<'a> {
         if !inside {
             return;
         }
-        let _ = fs::remove_file(aside(&path));
-        if fs::remove_file(&path).is_ok() {
-            self.removed += 1;
+        for path in [aside(&path), path] {
+            match fs::remove_file(&path) {
+                Ok(()) => self.removed += 1,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.unremoved.push((path, error)),
+            }
         }
         for (slash, _) in page.rmatch_indices('/') {
+            // One that is not empty holds something that stays.
             if fs::remove_dir(self.directory.join(&page[..slash])).is_err() {
                 break;
             }
@@ -255,6 +279,24 @@ pub(super) fn text_beside(page: &Address) -> String {
 
 fn run_manifest(run: &RunId) -> String {
     format!("runs/{run}/{MANIFEST}")
+}
+
+/// The runs that have pages, by their own manifests.
+fn found_runs(directory: &Path) -> Result<BTreeMap<RunId, RunEntry>, Failure> {
+    let failed = |error| (directory.to_owned(), error);
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut runs = BTreeMap::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let run: Option<RunId> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(run) = run.filter(|_| entry.path().join(MANIFEST).is_file()) {
+            runs.insert(run, RunEntry::default());
+        }
+    }
+    Ok(runs)
 }
 
 /// Makes a directory that a web server can read, whatever the umask; one that is there stays as it is.

@@ -35,9 +35,13 @@ pub(super) struct Branch<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The runs that have pages, the newest first.
-    pub(super) fn summaries(&self) -> impl Iterator<Item = (&'a RunId, &'a RunSummary)> {
-        self.runs.iter().rev().filter_map(|(run, entry)| Some((run, entry.summary.as_ref()?)))
+    /// The runs that have pages, the newest first; one that claims to have begun after now, for the clock was ahead then,
+    /// is none of the newest.
+    pub(super) fn summaries(&self) -> impl DoubleEndedIterator<Item = (&'a RunId, &'a RunSummary)> {
+        let runs = self.runs.iter().rev().filter_map(|(run, entry)| Some((run, entry.summary.as_ref()?)));
+        let mut runs: Vec<_> = runs.collect();
+        runs.sort_by_key(|(run, _)| run.is_after(self.now));
+        runs.into_iter()
     }
 
     /// The address of a run's page; none where it has none, or has none any more.

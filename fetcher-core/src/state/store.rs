@@ -13,51 +13,48 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use super::BranchState;
+use crate::json_file::{JsonFile, StateError, Stored};
 use crate::names::{BranchName, ProjectName, RunId};
 use crate::report::RunReport;
-use crate::whole::write_whole;
 
 /// The report in a run's directory.
 const REPORT: &str = "report.json";
 
-/// A file of the memory that cannot be read or written.
-#[derive(Debug, Error)]
-pub enum StateError {
-    /// It cannot be written or read.
-    #[error("cannot {action} {path:?}: {source}")]
-    Io {
-        /// "write" or "read".
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's word.
-        source: io::Error,
-    },
-    /// It holds something else.
-    #[error("{path:?} is no {what} of this program: {source}; move it away")]
-    Format {
-        /// What it should be.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
+impl Stored for BranchState {
+    const VERSION: u32 = BranchState::VERSION;
+    const WHAT: &'static str = "state of a branch";
+}
+
+impl Stored for RunReport {
+    const VERSION: u32 = RunReport::VERSION;
+    const WHAT: &'static str = "report of a run";
+}
+
+impl Stored for Current {
+    const VERSION: u32 = 1;
+    const WHAT: &'static str = "note of the run under way";
 }
 
 /// The run under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Current {
+    #[serde(default)]
+    version: u32,
     pub(crate) run: RunId,
     pub(crate) process: u32,
     /// What has to be removed once nothing of that run is left.
     pub(crate) temporary: PathBuf,
+}
+
+impl Current {
+    pub(crate) fn new(run: RunId, process: u32, temporary: PathBuf) -> Self {
+        Self { version: Self::VERSION, run, process, temporary }
+    }
 }
 
 /// A state directory.
@@ -91,36 +88,85 @@ impl Store {
         project: &ProjectName,
         branch: Option<&BranchName>,
     ) -> Result<Option<BranchState>, StateError> {
-        read(&self.branch_path(project, branch), "state of a branch")
+        self.branch_file(project, branch).read()
     }
 
-    /// Writes what is known of a branch, whole.
+    /// Writes what is known of a branch, whole and to the disk.
     ///
     /// # Errors
-    /// When it cannot be written; the file is then what it was.
+    /// When it cannot be written, or what is there is broken or from a newer release; the file is then what it was.
     pub fn save(&self, state: &BranchState) -> Result<(), StateError> {
-        write(&self.branch_path(&state.project, state.branch.as_ref()), state)
+        self.branch_file(&state.project, state.branch.as_ref()).save(state)
     }
 
     /// Forgets a branch.
-    pub fn forget(&self, project: &ProjectName, branch: Option<&BranchName>) {
-        let _ = fs::remove_file(self.branch_path(project, branch));
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn forget(&self, project: &ProjectName, branch: Option<&BranchName>) -> Result<(), StateError> {
+        remove_file(self.branch_file(project, branch).path())
     }
 
-    /// Every branch of which something is known, by project and name; files that cannot be read are passed over.
+    /// Every branch of which something is known, by project and name. What cannot be read is left out: see
+    /// [`read_branches`](Self::read_branches).
     pub fn branches(&self) -> Vec<BranchState> {
-        let files = entries(&self.directory.join("branches")).into_iter().flat_map(|project| entries(&project));
-        let mut states: Vec<BranchState> =
-            files.filter_map(|path| read(&path, "state of a branch").ok().flatten()).collect();
-        states.sort_by(|a, b| (&a.project, &a.branch).cmp(&(&b.project, &b.branch)));
-        states
+        self.read_branches().0
     }
 
-    /// The runs whose directories are there, oldest first.
+    /// The same, with every file that cannot be read.
+    pub fn read_branches(&self) -> (Vec<BranchState>, Vec<StateError>) {
+        let (files, mut failures) = self.branch_files();
+        let mut states = Vec::new();
+        for file in files {
+            match file.read() {
+                Ok(state) => states.extend(state),
+                Err(error) => failures.push(error),
+            }
+        }
+        states.sort_by(|a, b| (&a.project, &a.branch).cmp(&(&b.project, &b.branch)));
+        (states, failures)
+    }
+
+    /// Sets aside what is broken of the memory of branches, and brings times that a clock gave which was ahead back to
+    /// `now`; gives all that is to be told. Only for who holds the [`Lock`](super::Lock).
+    pub(crate) fn recover(&self, now: Timestamp) -> Vec<StateError> {
+        let (files, mut failures) = self.branch_files();
+        for file in files {
+            let (state, failure) = file.load();
+            failures.extend(failure);
+            let Some(mut state) = state else { continue };
+            if state.clamp(now) {
+                failures.extend(file.save(&state).err());
+            }
+        }
+        failures
+    }
+
+    fn branch_files(&self) -> (Vec<JsonFile<BranchState>>, Vec<StateError>) {
+        let (mut files, mut failures) = (Vec::new(), Vec::new());
+        let mut listed = |directory: &Path| entries(directory).unwrap_or_else(|error| drop_into(&mut failures, error));
+        for project in listed(&self.directory.join("branches")) {
+            // What was set aside, or put there by somebody, does not end in this.
+            let states = listed(&project).into_iter().filter(|path| path.extension().is_some_and(|end| end == "json"));
+            files.extend(states.map(JsonFile::at));
+        }
+        (files, failures)
+    }
+
+    /// The runs whose directories are there, by name: oldest first, as long as no clock was ahead.
     pub fn runs(&self) -> Vec<RunId> {
-        let names = entries(&self.directory.join("runs")).into_iter();
+        // Where the directory cannot be read, no run can begin in it either, and that is told.
+        let names = entries(&self.directory.join("runs")).unwrap_or_default().into_iter();
         let mut runs: Vec<RunId> = names.filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect();
         runs.sort();
+        runs
+    }
+
+    /// The same, oldest first as far as can be known `now`: a run that began later than that did so while the clock was
+    /// ahead, so that any other is taken for newer.
+    pub fn runs_as_of(&self, now: Timestamp) -> Vec<RunId> {
+        let mut runs = self.runs();
+        runs.sort_by_cached_key(|run| (!run.is_after(now), run.clone()));
         runs
     }
 
@@ -129,15 +175,15 @@ impl Store {
     /// # Errors
     /// When the file cannot be read, or is not one.
     pub fn report(&self, run: &RunId) -> Result<Option<RunReport>, StateError> {
-        read(&self.report_path(run), "report of a run")
+        JsonFile::at(self.report_path(run)).read()
     }
 
-    /// Writes a run's report, whole.
+    /// Writes a run's report, whole and to the disk.
     ///
     /// # Errors
-    /// When it cannot be written; the file is then what it was.
+    /// When it cannot be written, or what is there is no such report; the file is then what it was.
     pub fn save_report(&self, report: &RunReport) -> Result<(), StateError> {
-        write(&self.report_path(&report.run), report)
+        JsonFile::at(self.report_path(&report.run)).save(report)
     }
 
     /// Makes a run's directory, which has its report in it from its first moment on; gives the directory. Only for who
@@ -151,7 +197,7 @@ impl Store {
         let failed = |source| StateError::Io { action: "write", path: directory.clone(), source };
         // What a killed run left half made.
         gone(&fresh).map_err(failed)?;
-        write(&fresh.join(REPORT), report)?;
+        JsonFile::at(fresh.join(REPORT)).save(report)?;
         let runs = directory.parent().map_or(Ok(()), fs::create_dir_all);
         runs.and_then(|()| fs::rename(&fresh, &directory)).and_then(|()| directory.canonicalize()).map_err(failed)
     }
@@ -172,29 +218,60 @@ impl Store {
         self.run_directory(run).join(REPORT)
     }
 
-    pub(crate) fn current(&self) -> Option<Current> {
-        read(&self.directory.join("current.json"), "run").ok().flatten()
+    /// The run under way, or the one that was killed. Only for who holds the [`Lock`](super::Lock).
+    pub(crate) fn current(&self) -> (Option<Current>, Option<StateError>) {
+        let file = self.current_file();
+        match file.load() {
+            // Nobody runs now, so that it is of no use to the newer release either; and no run could begin.
+            (None, Some(newer @ StateError::Newer { .. })) => (None, Some(file.set_aside(&newer))),
+            loaded => loaded,
+        }
     }
 
     pub(crate) fn set_current(&self, current: &Current) -> Result<(), StateError> {
-        write(&self.directory.join("current.json"), current)
+        self.current_file().save(current)
     }
 
-    pub(crate) fn clear_current(&self) {
-        let _ = fs::remove_file(self.directory.join("current.json"));
+    pub(crate) fn clear_current(&self) -> Result<(), StateError> {
+        remove_file(self.current_file().path())
     }
 
-    fn branch_path(&self, project: &ProjectName, branch: Option<&BranchName>) -> PathBuf {
+    fn current_file(&self) -> JsonFile<Current> {
+        JsonFile::at(self.directory.join("current.json"))
+    }
+
+    fn branch_file(&self, project: &ProjectName, branch: Option<&BranchName>) -> JsonFile<BranchState> {
         // No branch's slug is `~` alone, for no branch is called `/`.
         let name = branch.map_or_else(|| "~".to_owned(), BranchName::slug);
-        self.directory.join("branches").join(project.as_str()).join(name + ".json")
+        JsonFile::at(self.directory.join("branches").join(project.as_str()).join(name + ".json"))
     }
 }
 
-fn entries(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+/// What is in a directory, which need not be there, hidden files left out.
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, StateError> {
+    let failed = |source| StateError::Io { action: "read", path: directory.to_owned(), source };
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     let visible = |path: &PathBuf| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."));
-    entries.flatten().map(|entry| entry.path()).filter(visible).collect()
+    Ok(paths.into_iter().filter(visible).collect())
+}
+
+/// Notes what cannot be listed; nothing is in it then.
+fn drop_into(failures: &mut Vec<StateError>, error: StateError) -> Vec<PathBuf> {
+    failures.push(error);
+    Vec::new()
+}
+
+/// Removes a file that need not be there.
+fn remove_file(path: &Path) -> Result<(), StateError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StateError::io("remove", path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Removes a directory that need not be there.
@@ -203,25 +280,6 @@ fn gone(directory: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-fn read<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<Option<T>, StateError> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(StateError::Io { action: "read", path: path.to_owned(), source }),
-    };
-    let parsed = serde_json::from_slice(&text);
-    parsed.map(Some).map_err(|source| StateError::Format { what, path: path.to_owned(), source })
-}
-
-fn write(path: &Path, value: &impl Serialize) -> Result<(), StateError> {
-    let written = serde_json::to_vec_pretty(value).map_err(io::Error::from).and_then(|mut text| {
-        text.push(b'\n');
-        path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        write_whole(path, &text)
-    });
-    written.map_err(|source| StateError::Io { action: "write", path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -241,8 +299,19 @@ mod tests {
         assert_eq!(store.branch(&project, Some(&branch)).unwrap(), Some(state));
         fs::write(directory.path().join("branches/p/a~b.json"), b"{").unwrap();
         let error = store.branch(&project, Some(&branch)).unwrap_err().to_string();
-        assert!(error.contains("a~b.json") && error.contains("move it away"), "{error}");
+        assert!(error.contains("a~b.json") && error.contains("not a valid state of a branch"), "{error}");
         assert_eq!(store.branches().len(), 1);
+        fs::write(directory.path().join("branches/file"), b"not a project's directory").unwrap();
+        assert_eq!(store.read_branches().1.len(), 2);
+        let told = store.recover(Timestamp::now());
+        assert!(
+            matches!(told[..], [StateError::SetAside { .. }, StateError::Io { .. }] | [_, StateError::SetAside { .. }]),
+            "{told:?}"
+        );
+        assert_eq!(store.branch(&project, Some(&branch)).unwrap(), None);
+        assert_eq!(fs::read(directory.path().join("branches/p/a~b.json.broken")).unwrap(), b"{");
+        store.save(&BranchState::new(project, Some(branch))).unwrap();
+        assert_eq!(store.branches().len(), 2);
     }
 
     #[test]
@@ -251,5 +320,30 @@ mod tests {
             "last-failure": null, "failing-since": null, "consecutive-failures": 0 }"#;
         let state: BranchState = serde_json::from_str(text).unwrap();
         assert_eq!(state, BranchState::new("p".parse().unwrap(), Some("main".parse().unwrap())));
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_wrote_is_neither_newest_nor_later_than_now() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path());
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (ahead, now) = (at("2031-05-06T00:00:00Z"), at("2026-01-02T03:04:05Z"));
+        for run in [ahead, at("2026-01-01T00:00:00Z"), at("2026-01-02T00:00:00Z")] {
+            fs::create_dir_all(store.run_directory(&RunId::new(run, 1))).unwrap();
+        }
+        assert_eq!(store.runs().pop(), Some(RunId::new(ahead, 1)));
+        assert_eq!(store.runs_as_of(now).pop(), Some(RunId::new(at("2026-01-02T00:00:00Z"), 1)));
+        assert_eq!(store.runs_as_of(now).remove(0), RunId::new(ahead, 1));
+        assert_eq!(store.runs_as_of(ahead), store.runs());
+        let mut state = BranchState::new("p".parse().unwrap(), None);
+        let old = at("2025-12-31T00:00:00Z");
+        (state.failing_since, state.last_failure, state.last_success) = (Some(ahead), Some(ahead), Some(old));
+        let done = |at| super::super::Done { inputs: "x".to_owned(), at };
+        state.done = [("old".to_owned(), done(old)), ("ahead".to_owned(), done(ahead))].into();
+        store.save(&state).unwrap();
+        assert!(store.recover(now).is_empty());
+        let known = store.branch(&state.project, None).unwrap().unwrap();
+        assert_eq!((known.failing_since, known.last_failure, known.last_success), (Some(now), Some(now), Some(old)));
+        assert_eq!(known.done.keys().collect::<Vec<_>>(), ["old"], "what is known to be fetched is known since when");
     }
 }

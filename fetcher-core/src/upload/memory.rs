@@ -1,35 +1,62 @@
 //! What was sent where.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::UploadError;
 use crate::file_state::FileState;
+use crate::json_file::{JsonFile, Stored};
 use crate::names::digest;
-use crate::whole::write_whole;
+use crate::state::StateError;
 
-/// The version of the format.
-const VERSION: u32 = 2;
+/// For how long it is known what a server has to which nothing is sent any more.
+const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// The files that a server has from here.
+type Files = BTreeMap<String, FileState>;
+
+/// The files that servers have from here. Two configurations with one state directory may send to different ones.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Memory {
+struct UploadManifest {
     version: u32,
-    /// The digest of the server's address, which may be a secret.
+    /// By the digest of the server's address, which may be a secret.
+    #[serde(default)]
+    servers: BTreeMap<String, ServerFiles>,
+}
+
+impl Stored for UploadManifest {
+    const VERSION: u32 = 2;
+    const WHAT: &'static str = "manifest of what was sent";
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ServerFiles {
+    /// When something was last sent there.
+    at: Timestamp,
+    files: Files,
+}
+
+/// The files that one server has from here.
+#[derive(Debug)]
+pub(super) struct Memory {
+    file: JsonFile<UploadManifest>,
+    manifest: UploadManifest,
     server: String,
-    files: BTreeMap<String, FileState>,
+    files: Files,
 }
 
 impl Memory {
-    /// What is known of an address; nothing where another one was served before.
-    pub(super) fn read(state_dir: &Path, url: &str) -> Self {
-        let server = digest(url.as_bytes());
-        let known: Option<Memory> = fs::read(file(state_dir)).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let known = known.filter(|memory| memory.version == VERSION && memory.server == server);
-        known.unwrap_or(Self { version: VERSION, server, files: BTreeMap::new() })
+    /// What is known of an address, and what went wrong: where that is no more than that a broken file was set aside,
+    /// everything is sent again.
+    pub(super) fn read(state_dir: &Path, url: &str) -> (Self, Option<StateError>) {
+        let (file, server) = (JsonFile::at(state_dir.join("uploaded.json")), digest(url.as_bytes()));
+        let (manifest, failure) = file.load();
+        // What version 1 knew of files is not enough to know them again: they are sent once more.
+        let mut manifest =
+            manifest.unwrap_or(UploadManifest { version: UploadManifest::VERSION, servers: BTreeMap::new() });
+        let files = manifest.servers.remove(&server).map(|known| known.files).unwrap_or_default();
+        (Self { file, manifest, server, files }, failure)
     }
 
     pub(super) fn has(&self, name: &str, state: FileState) -> bool {
@@ -46,13 +73,44 @@ impl Memory {
         self.files.retain(|name, _| names.contains(name.as_str()));
     }
 
-    pub(super) fn write(&self, state_dir: &Path) -> Result<(), UploadError> {
-        let path = file(state_dir);
-        let written = serde_json::to_vec(self).map_err(Into::into).and_then(|text| write_whole(&path, &text));
-        written.map_err(|source| UploadError::File { path, source })
+    pub(super) fn write(mut self) -> Result<(), StateError> {
+        let now = Timestamp::now();
+        for known in self.manifest.servers.values_mut() {
+            // A clock was ahead.
+            known.at = known.at.min(now);
+        }
+        self.manifest.servers.retain(|_, known| now.duration_since(known.at) <= KEPT);
+        self.manifest.servers.insert(self.server, ServerFiles { at: now, files: self.files });
+        self.manifest.version = UploadManifest::VERSION;
+        self.file.save(&self.manifest)
     }
 }
 
-fn file(state_dir: &Path) -> std::path::PathBuf {
-    state_dir.join("uploaded.json")
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn two_servers_are_remembered_beside_each_other_and_the_first_format_is_nothing_to_go_by() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = FileState::of(&directory.path().metadata().unwrap());
+        let known = |url: &str| Memory::read(directory.path(), url).0.has("a.html", state);
+        let stamp = serde_json::json!({ "size": 1, "seconds": 2, "nanoseconds": 3 });
+        let first = serde_json::json!({ "version": 1, "server": digest(b"https://a/"), "files": { "a.html": stamp } });
+        fs::write(directory.path().join("uploaded.json"), first.to_string()).unwrap();
+        for url in ["https://a/", "https://b/"] {
+            assert!(!known(url));
+            let (mut memory, failure) = Memory::read(directory.path(), url);
+            assert!(failure.is_none(), "{failure:?}");
+            memory.note("a.html", state);
+            memory.write().unwrap();
+        }
+        assert!(known("https://a/") && known("https://b/") && !known("https://c/"));
+        fs::write(directory.path().join("uploaded.json"), "{").unwrap();
+        let (anew, failure) = Memory::read(directory.path(), "https://a/");
+        assert!(matches!(failure, Some(StateError::SetAside { .. })) && !anew.has("a.html", state));
+        anew.write().unwrap();
+    }
 }

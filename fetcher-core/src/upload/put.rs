@@ -55,7 +55,7 @@ impl<'a> Server<'a> {
     /// Sends every file that the server does not have yet.
     pub(super) fn put_all(&self, upload: &Upload<'_>) -> Result<Uploaded, UploadError> {
         let until = Instant::now() + upload.config.timeout;
-        let mut memory = Memory::read(upload.store.directory(), self.url.expose());
+        let (mut memory, mut forgotten) = Memory::read(upload.store.directory(), self.url.expose());
         let mut pages = pages(upload.directory)?;
         memory.forget_but(pages.iter().map(|page| page.name.as_str()));
         pages.retain(|page| !memory.has(&page.name, page.state));
@@ -80,8 +80,9 @@ impl<'a> Server<'a> {
                 }
             }
         }
-        memory.write(upload.store.directory())?;
-        match refused.into_iter().next().or(stopped) {
+        // Why it could not be read is why it cannot be written, as a rule.
+        forgotten = forgotten.or(memory.write().err());
+        match refused.into_iter().next().or(stopped).or(forgotten.map(UploadError::State)) {
             Some(error) => Err(error),
             None => Ok(uploaded),
         }
@@ -120,6 +121,7 @@ fn pages(site: &Path) -> Result<Vec<Page>, UploadError> {
             let entry = entry.map_err(failed)?;
             let path = entry.path();
             let kind = entry.file_type().map_err(failed)?;
+            // Every name of ours is UTF-8.
             let Some(name) = path.strip_prefix(site).ok().and_then(Path::to_str).map(str::to_owned) else { continue };
             // What begins with a dot is for publishing itself, or half written.
             if entry.file_name().as_encoded_bytes().starts_with(b".") {

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fetcher_core::bst::environment::{
     DEFAULT_REQUIREMENTS, EnvironmentError, Environments, Installed, Recipe, Trouble, prune,
@@ -149,15 +149,15 @@ fn what_nobody_needs_is_removed_and_nothing_else() {
     fs::create_dir_all(killed.join("lib")).unwrap();
     let projects = BTreeSet::from([keep[0].clone()]);
 
-    assert_eq!(prune(&host.directory(), &projects).unwrap(), [killed], "one is in use");
+    assert_eq!(prune(&host.directory(), &projects, Duration::ZERO).unwrap(), [killed], "one is in use");
     let path = gone.bst.clone();
     drop((mine, gone));
-    let removed = prune(&host.directory(), &projects).unwrap();
+    let removed = prune(&host.directory(), &projects, Duration::ZERO).unwrap();
     assert!(removed.len() == 1 && path.starts_with(&removed[0]), "{removed:?}");
-    assert_eq!(prune(&host.directory(), &projects).unwrap(), Vec::<PathBuf>::new());
+    assert_eq!(prune(&host.directory(), &projects, Duration::ZERO).unwrap(), Vec::<PathBuf>::new());
     assert!(host.with(|environments| environments.last_good(&keep[0])).is_some());
     assert!(host.with(|environments| environments.last_good(&keep[1])).is_none());
-    assert_eq!(prune(&host.place.path().join("nothing"), &projects).unwrap(), Vec::<PathBuf>::new());
+    assert_eq!(prune(&host.place.path().join("nothing"), &projects, Duration::ZERO).unwrap(), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn killed_at_any_instant_it_is_there_whole_or_not_at_all() {
             let bst = link.path().join("bin/bst");
             assert_eq!(Command::new(bst).output().unwrap().stdout, b"2.8.1\n", "killed at {part}/6");
         }
-        prune(&host.directory(), &BTreeSet::new()).unwrap();
+        prune(&host.directory(), &BTreeSet::new(), Duration::ZERO).unwrap();
         let left: Vec<_> = fs::read_dir(host.directory()).into_iter().flatten().flatten().collect();
         assert!(left.iter().all(|entry| !entry.path().join("bin").exists()), "killed at {part}/6: {left:?}");
     }

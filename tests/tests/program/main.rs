@@ -1,6 +1,7 @@
 //! The program with a fake `bst`, and with real servers of mail, IRC, HTTP and git.
 
 mod canaries;
+mod clock_ahead;
 mod fake_bst_commands;
 mod fake_bst_failures;
 mod fake_bst_fates;
@@ -21,4 +22,7 @@ mod self_update_init;
 mod self_update_kill;
 mod self_update_program;
 mod self_update_trust;
+mod shared_directories;
+mod state_files;
+mod told_again;
 mod upload;

@@ -113,6 +113,7 @@ fn timer(args: &SystemdArgs) -> String {
 
 fn service(context: &Context, args: &SystemdArgs, config: &Path) -> String {
     let program = renewal::program(&context.environment);
+    // Where it cannot be read now, nothing is known of the variables that it names.
     let text = fs::read_to_string(config).unwrap_or_default();
     let mut unit = format!("{MARK}\n[Unit]\nDescription=Fetch the sources of BuildStream projects\n");
     if !args.user {

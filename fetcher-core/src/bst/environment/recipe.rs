@@ -104,7 +104,8 @@ fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
-/// Digests a file, or all files of a directory but what building a package leaves in it.
+/// Digests a file, or all files of a directory but what building a package leaves in it. What cannot be read is left out:
+/// pip cannot read it either, and says so.
 fn add_tree(path: &Path, parts: &mut Vec<String>) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if matches!(&*name, ".git" | "__pycache__" | "build") || name.ends_with(".egg-info") {

@@ -104,7 +104,16 @@ static FETCHER: Table = Table {
             Kind::Time(Least::Zero),
             Value("\"30d\""),
             "\"7d\"",
-            "How long the directories of past runs, with their logs, are kept.",
+            "How long the directories of past runs, with their logs, are kept; and how long what a configuration no \
+             longer names: mirrors, checkouts, environments, the memory of branches.",
+        ),
+        key(
+            "keep-logs",
+            Kind::Size,
+            Value("\"2G\""),
+            "\"500M\"",
+            "How much the logs of all runs may take in `state-dir`, and again in `publish-dir`. Beyond it those of the \
+             oldest runs go first; the newest run keeps its own.",
         ),
         key(
             "lock-alarm-after",

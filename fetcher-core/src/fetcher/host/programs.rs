@@ -126,7 +126,7 @@ impl Look<'_> {
     }
 }
 
-/// The Python in the first line of a script.
+/// The Python in the first line of a script; none where it cannot be read, for it may be no script.
 fn interpreter(script: &Path) -> Option<String> {
     let mut line = String::new();
     BufReader::new(File::open(script).ok()?.take(256)).read_line(&mut line).ok()?;

@@ -6,6 +6,7 @@ use std::thread;
 use super::super::sample::{failure, frame};
 use super::super::{Message, Wants};
 use super::*;
+use crate::diagnosis::Kind;
 
 /// A notifier that does what it is told to.
 #[derive(Default)]
@@ -27,7 +28,11 @@ impl Fake {
 
     fn take(&self) -> Vec<String> {
         let got = std::mem::take(&mut *self.got.lock().unwrap());
-        let delayed = |message: &Message| if message.delayed { " (delayed)" } else { "" };
+        let delayed = |message: &Message| match (message.delayed, message.again) {
+            (_, true) => " (again)",
+            (true, false) => " (delayed)",
+            (false, false) => "",
+        };
         let kind = |message: &Message| {
             message.topics[0].failures.first().map_or_else(String::new, |failure| format!(" {}", failure.kind))
         };
@@ -141,7 +146,7 @@ fn whoever_hangs_or_panics_neither_stalls_nor_silences_the_others() {
     assert_eq!(fine.take(), ["failure disk-full", "failure notifier", "failure notifier"]);
     assert_eq!(world.tell(&[Kind::DiskFull]), [Kind::Notifier]);
     assert_eq!(fine.take(), ["recovery"], "the one works again, the other hangs as before");
-    assert_eq!(panics.take(), ["failure disk-full (delayed)", "failure notifier (delayed)"]);
+    assert_eq!(panics.take(), ["failure disk-full (again)", "failure notifier (delayed)"]);
 }
 
 #[test]
@@ -159,11 +164,16 @@ fn what_waits_is_bounded_in_number_and_age_and_the_newest_is_kept() {
             break;
         }
     }
-    let memory = Memory::load(&Memory::path(&world.directory.path().join("notify"), "fake"));
+    let memory = Memory::file(&world.directory.path().join("notify"), "fake").read().unwrap().unwrap();
     assert!((1..=8).contains(&memory.outbox.len()), "{}", memory.outbox.len());
     assert_eq!(memory.outbox.last().unwrap().at, super::super::sample::at(world.hour - 24));
     let mut memory = Memory::default();
-    let step = || Step { at: super::super::sample::at(0), message: None, after: std::collections::BTreeMap::new() };
+    let step = || Step {
+        at: super::super::sample::at(0),
+        message: None,
+        begun: false,
+        after: std::collections::BTreeMap::new(),
+    };
     memory.outbox = (0..150).map(|_| step()).collect();
     memory.trim(super::super::sample::at(1));
     assert_eq!(memory.outbox.len(), 100);
@@ -183,9 +193,17 @@ fn without_a_directory_it_is_told_and_a_broken_memory_tells_anew() {
     let mut world = World::new(&[fake.clone() as Arc<dyn Notifier>]);
     world.tell(&[Kind::Tls]);
     fake.take();
-    std::fs::write(Memory::path(&world.directory.path().join("notify"), "fake"), "{").unwrap();
-    world.tell(&[Kind::Tls]);
-    assert_eq!(fake.take(), ["failure tls"]);
+    let file = Memory::file(&world.directory.path().join("notify"), "fake");
+    std::fs::write(file.path(), "{").unwrap();
+    assert_eq!(world.tell(&[Kind::Tls]), [Kind::State]);
+    assert_eq!(fake.take(), ["failure state", "failure tls"]);
+    assert_eq!(std::fs::read(file.path().with_file_name("fake.json.broken")).unwrap(), b"{");
+    assert_eq!((world.tell(&[Kind::Tls]), fake.take()), (Vec::new(), Vec::<String>::new()));
+    let newer = r#"{ "version": 99, "topics": [] }"#;
+    std::fs::write(file.path(), newer).unwrap();
+    assert_eq!(world.tell(&[Kind::Tls]), [Kind::State]);
+    assert_eq!(fake.take(), ["failure state", "failure tls"]);
+    assert_eq!(std::fs::read_to_string(file.path()).unwrap(), newer, "it is left as it is");
 }
 
 #[test]
@@ -195,4 +213,61 @@ fn a_memory_of_version_1_is_read() {
     let memory: Memory = serde_json::from_str(text).unwrap();
     assert!(memory.known("p/main").trouble.is_some() && memory.outbox.is_empty());
     assert_eq!(memory.troubled().len(), 1);
+}
+
+/// One that keeps what is remembered while it sends.
+struct Spy(Arc<Mutex<String>>, PathBuf);
+
+impl Notifier for Spy {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn send(&self, _: &Message) -> Result<(), NotifyError> {
+        *self.0.lock().unwrap() = std::fs::read_to_string(&self.1).unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn what_may_have_been_told_says_that_it_is_told_again_and_what_was_not_tried_does_not() {
+    // Killed between sending and remembering: the memory is what it was when sending began.
+    let fake = Fake::new("fake");
+    let mut world = World::new(&[fake.clone() as Arc<dyn Notifier>]);
+    let file = Memory::file(&world.directory.path().join("notify"), "fake");
+    let during = Arc::new(Mutex::new(String::new()));
+    let spy = Arc::new(Spy(Arc::clone(&during), file.path().to_owned()));
+    let notifiers = std::mem::replace(&mut world.notifiers, vec![spy as Arc<dyn Notifier>]);
+    assert_eq!(world.tell(&[Kind::DiskFull]), []);
+    world.notifiers = notifiers;
+    std::fs::write(file.path(), during.lock().unwrap().as_str()).unwrap();
+    assert_eq!(world.tell(&[Kind::DiskFull]), []);
+    assert_eq!(fake.take(), ["failure disk-full (again)"]);
+    assert_eq!((world.tell(&[Kind::DiskFull]), fake.take()), (Vec::new(), Vec::new()));
+    // What waits behind one that cannot be reached was not sent.
+    fake.next([Fault::Unreachable]);
+    world.tell(&[Kind::Dns, Kind::Tls]);
+    world.tell(&[Kind::Dns, Kind::Tls]);
+    assert!(fake.take().iter().all(|told| !told.contains("again")));
+}
+
+#[test]
+fn what_a_clock_that_was_ahead_noted_is_neither_kept_nor_quiet_for_ever() {
+    let fake = Fake::new("fake");
+    let mut world = World::new(&[fake.clone() as Arc<dyn Notifier>]);
+    world.hour = 24 * 3000;
+    world.tell(&[Kind::DiskFull]);
+    fake.next([Fault::Unreachable]);
+    world.tell(&[Kind::DiskFull, Kind::Tls]);
+    fake.take();
+    world.hour = 0;
+    fake.next([Fault::Unreachable]);
+    world.tell(&[Kind::DiskFull, Kind::Tls]);
+    let memory = Memory::file(&world.directory.path().join("notify"), "fake").read().unwrap().unwrap();
+    let now = super::super::sample::at(1);
+    assert!(memory.outbox.iter().all(|step| step.at <= now), "{memory:#?}");
+    assert!(memory.topics.values().filter_map(|known| known.trouble.as_ref()).all(|known| known.told <= now));
+    world.hour = 24;
+    world.tell(&[Kind::DiskFull, Kind::Tls]);
+    assert!(fake.take().contains(&"still-failing disk-full".to_owned()), "remind-after counts again");
 }

@@ -15,6 +15,7 @@ fn email(server: &str) -> Email {
         from: "fetcher@example.org".to_owned(),
         to: vec!["ops@example.org".to_owned()],
         host: Host {
+            memory: Vec::new(),
             environment: Environment::empty(),
             owner: OsString::new(),
             directory: PathBuf::from("/"),

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::super::message::{Message, Topic};
-use super::{changes, detail, name, one_line, same_failures, span, text, time, title};
+use super::{changes, detail, lateness, name, one_line, same_failures, span, text, time, title};
 
 /// A mail, but for sender and recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +50,7 @@ fn page(message: &Message) -> Markup {
             head { meta charset="utf-8"; title { (title(message)) } }
             body style="font:14px/1.5 sans-serif;color:#222" {
                 h2 style="font-size:16px" { (title(message)) }
-                @if message.delayed {
-                    p { "This happened at " (time(message.at)) ", and could not be sent before." }
-                }
+                @if let Some(late) = lateness(message) { p { (late) } }
                 @if let [topic] = &message.topics[..] { (about(message, topic)) } @else {
                     ul {
                         @for topic in &message.topics {

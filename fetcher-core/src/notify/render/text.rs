@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::message::{Message, Topic};
-use super::{changes, detail, name, one_line, same_failures, span, time, title};
+use super::{changes, detail, lateness, name, one_line, same_failures, span, time, title};
 use crate::diagnosis::render_text;
 
 /// The failures of each topic that are told at length, where topics fail for different reasons.
@@ -12,8 +12,8 @@ const EACH: usize = 3;
 /// The whole of it: what happened, to whom, what failed and who must act, and the log's end.
 pub fn text(message: &Message) -> String {
     let mut text = format!("{}\n", title(message));
-    if message.delayed {
-        let _ = writeln!(text, "\nThis happened at {}, and could not be sent before.", time(message.at));
+    if let Some(late) = lateness(message) {
+        let _ = writeln!(text, "\n{late}");
     }
     let same = same_failures(message);
     if let [topic] = &message.topics[..] {
