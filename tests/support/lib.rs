@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod fake;
 pub mod fetcher;
 pub mod git_fixture;
+pub mod hostile;
 pub mod http;
 pub mod http_git;
 pub mod installed;
