@@ -26,37 +26,48 @@
 
 mod checkout;
 mod clone;
+mod contents;
 mod current;
+mod differences;
 mod error;
 mod hold;
+mod index;
 mod judge;
+mod keep;
 mod place;
 mod program;
 mod set_up;
 mod sign;
+mod staging;
+mod trust;
 mod validate;
 mod view;
-mod write;
+mod words;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use git2::Oid;
+use jiff::Timestamp;
 
 use crate::cancel::Cancel;
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
-use crate::diagnosis::{Diagnosis, Kind, Retry};
+use crate::diagnosis::Diagnosis;
 use crate::environment::Environment;
 use crate::git::Git;
 use crate::runner::{LocalRunner, processes};
 use crate::secret::{Redact as _, Redactor};
 
+use checkout::Plan;
 use clone::{Clone, Upstream};
 use current::Current;
+use hold::Noted;
 use judge::Judged;
 use program::Program;
+use trust::Signed;
+use words::{kept_aside, of_file, unsigned};
 
 pub use error::{Told, UpdateError};
 pub use set_up::{SetUp, SetUpError};
@@ -123,39 +134,50 @@ pub fn load(path: &Path, environment: &Environment, cancel: &Cancel) -> Result<L
     let Ok(Some(clone)) = Clone::of(path) else {
         return Ok(Loaded { config: Config::load(path, environment)?, commit: None, held: Held(None) });
     };
-    let held = hold(&clone, cancel).map_err(|error| of_file(path, error.to_string()))?;
+    let failed = |error: UpdateError| of_file(path, error.to_string());
+    let held = hold(&clone, cancel).map_err(failed)?;
+    if let Some(signed) = Signed::of(&clone, environment).map_err(failed)? {
+        let changed = signed.changed(&clone, cancel).map_err(failed)?;
+        if !changed.is_empty() {
+            return Err(unsigned(path, &changed));
+        }
+    }
     let config = Config::load(path, environment)?;
     let commit = clone.head().filter(|head| clone.tracks(*head));
     let commit = commit.map(|commit| format!("{commit}{}", if clone.is_changed() { "-dirty" } else { "" }));
     Ok(Loaded { config, commit, held })
 }
 
-fn of_file(path: &Path, message: String) -> ConfigError {
-    let advice = "run `bst-fetcher check` as the user that runs the fetcher".to_owned();
-    let (file, key) = (path.to_owned(), String::new());
-    ConfigError { problems: vec![crate::config::Problem { file, line: 0, column: 0, key, message, advice }] }
-}
-
 /// Shares the work tree, once a checkout that was killed in the middle is brought to its end.
 fn hold(clone: &Clone, cancel: &Cancel) -> Result<Held, UpdateError> {
     for _ in 0..10 {
         let held = clone.desk.read(MOMENT, cancel).map_err(clone.failed("lock"))?;
-        if clone.desk.journal().map_err(clone.failed("read the journal of"))?.is_none() {
+        if let Noted::Nothing = clone.desk.journal().map_err(clone.failed("read the journal of"))? {
             return Ok(Held(held));
         }
         drop(held);
-        recover(clone, cancel)?;
+        recover(clone, SystemClock.now(), cancel)?;
     }
     Err(clone.busy(MOMENT))
 }
 
-fn recover(clone: &Clone, cancel: &Cancel) -> Result<(), UpdateError> {
+/// Brings the checkout to an end that is under way: forward, or back where that cannot be, which the next run tells
+/// if it meets the same again.
+fn recover(clone: &Clone, now: Timestamp, cancel: &Cancel) -> Result<(), UpdateError> {
     let Some(_alone) = clone.desk.write(MOMENT, cancel).map_err(clone.failed("lock"))? else {
         return Err(clone.busy(MOMENT));
     };
     match clone.desk.journal().map_err(clone.failed("read the journal of"))? {
-        Some(journal) => checkout::finish(clone, &journal),
-        None => Ok(()),
+        Noted::Nothing => Ok(()),
+        Noted::Checkout(journal) => {
+            let staging = checkout::staging(clone)?;
+            if staging.is_ready(&journal.commit) {
+                return checkout::finish(clone, &staging, &journal).map(drop);
+            }
+            checkout::amend(clone, Some(&journal), now, cancel)
+        }
+        Noted::Old(journal) => checkout::amend(clone, Some(&journal), now, cancel),
+        Noted::Unknown => checkout::amend(clone, None, now, cancel),
     }
 }
 
@@ -233,13 +255,15 @@ impl<'a> SelfUpdate<'a> {
         };
         // What a killed run left of its gits. Only who holds the lock may say so.
         let _ = processes::clear_leftovers(clone.desk.path().as_os_str());
-        if clone.desk.journal().map_err(clone.failed("read the journal of"))?.is_some() {
-            recover(clone, self.cancel)?;
+        if !matches!(clone.desk.journal().map_err(clone.failed("read the journal of"))?, Noted::Nothing) {
+            recover(clone, self.clock.now(), self.cancel)?;
         }
-        let current = Current::of(clone, head, self.environment)?;
+        let current = Current::of(clone, head, self.environment, self.cancel)?;
         if let Some(commit) = current.restore {
             clone.underway()?;
-            self.check_out(clone, commit, None, &current, account)?;
+            // Where that cannot be the next commit may still be a good one.
+            let restored = self.check_out(clone, commit, None, &current, account);
+            account.failures.extend(restored.err().map(|error| error.diagnosis()));
         }
         let runner = LocalRunner::new(clone.desk.path());
         let (environment, cancel) = (self.environment, self.cancel);
@@ -253,8 +277,12 @@ impl<'a> SelfUpdate<'a> {
     /// is none of ours.
     fn may_follow(&self, clone: &Clone) -> bool {
         let committed = [clone.head(), clone.last_taken()].into_iter().flatten().any(|commit| clone.tracks(commit));
+        // Where that has to be signed, what was changed here says nothing.
+        if !committed || !matches!(Signed::of(clone, self.environment), Ok(None)) {
+            return committed;
+        }
         let file = clone.top.join(&clone.entry);
-        committed && !Config::load(file, self.environment).is_ok_and(|config| config.self_update.enabled == Some(false))
+        !Config::load(file, self.environment).is_ok_and(|config| config.self_update.enabled == Some(false))
     }
 
     /// Takes the tip, if it is new and good.
@@ -287,10 +315,14 @@ impl<'a> SelfUpdate<'a> {
         }
         let Judged { text, config } = judge::here(clone, tip, self.environment)?;
         if let Err(problems) = config {
-            account.wanted = text.as_deref().and_then(judge::required_version);
-            return Err(judge::broken(clone, tip, taken, problems, self.environment));
+            account.wanted = text.as_deref().and_then(|text| judge::setting(text, "required-version"));
+            return Err(judge::broken(clone, tip, taken, problems, self.environment, self.cancel));
         }
-        self.check_out(clone, tip, Some(upstream), current, account)
+        let taken = self.check_out(clone, tip, Some(upstream), current, account);
+        if taken.as_ref().is_err_and(UpdateError::is_full) {
+            clone.make_room(git);
+        }
+        taken
     }
 
     /// Brings the work tree to a commit once nobody uses it.
@@ -307,12 +339,12 @@ impl<'a> SelfUpdate<'a> {
         let Some(_alone) = clone.desk.write(wait, self.cancel).map_err(clone.failed("lock"))? else {
             return Err(clone.busy(wait));
         };
-        let losses = checkout::losses(clone, commit, upstream)?;
+        let plan = Plan::of(clone, commit, upstream, self.cancel)?;
         // Somebody's own clone, in which they are at work, is not a host's.
-        if !losses.is_empty() && current.settings.enabled.is_none() && !clone.desk.is_hosts() {
+        if !plan.losses.is_empty() && current.settings.enabled.is_none() && !clone.desk.is_hosts() {
             return Err(UpdateError::Undecided { top: clone.top.clone() });
         }
-        let kept = checkout::checkout(clone, commit, upstream, losses, self.clock.now())?;
+        let kept = plan.carry_out(self.clock.now(), self.cancel)?;
         if let Some(upstream) = upstream {
             clone.take(commit, Some(upstream)).map_err(clone.failed("write in"))?;
         }
@@ -349,26 +381,4 @@ impl<'a> SelfUpdate<'a> {
             }
         }
     }
-}
-
-/// Tells of local changes, and how to get them back.
-fn kept_aside(clone: &Clone, kept: &checkout::Kept) -> Diagnosis {
-    const SHOWN: usize = 5;
-    let top = clone.top.display();
-    let mut what: Vec<String> = kept.paths.iter().take(SHOWN).map(|path| path.display().to_string()).collect();
-    if kept.paths.len() > SHOWN {
-        what.push(format!("{} more", kept.paths.len() - SHOWN));
-    }
-    if what.is_empty() {
-        what.push("commits that were made here".to_owned());
-    }
-    let name = &kept.name;
-    let message = format!(
-        "changes made on this host in {top} gave way to its repository's: {}; they are kept as {name}",
-        what.join(", ")
-    );
-    let hint = format!(
-        "look at them with `git -C {top} log -p -3 {name}`, and bring what is of use into the repository itself"
-    );
-    error::diagnosis(Kind::SelfUpdate, message, Retry::No, hint)
 }

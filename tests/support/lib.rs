@@ -14,6 +14,7 @@ pub mod fetcher;
 pub mod fuzz;
 pub mod git_fixture;
 pub mod host;
+pub mod hostile;
 pub mod http;
 pub mod http_git;
 pub mod installed;

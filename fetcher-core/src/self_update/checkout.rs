@@ -1,70 +1,255 @@
-//! Bringing the work tree to a commit: what was changed here is kept aside first, then a journal is written, and from
-//! then on whoever comes next brings the checkout to its end.
+//! Bringing the work tree to a commit: what is to come is written aside, what was changed here is kept aside, then a
+//! journal is written, and from then on whoever comes next brings the checkout to its end, or takes it back.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, Oid, Signature, StatusOptions, Time};
+use git2::Oid;
 use jiff::Timestamp;
 
-use super::clone::{Clone, Upstream};
-use super::error::UpdateError;
-use super::hold::Journal;
-use super::view::path_of;
-use super::write::{entries, there, write};
+use super::clone::{Clone, TAKEN, Upstream};
+use super::contents::Contents;
+use super::differences::differences;
+use super::error::{Obstacle, UpdateError};
+use super::hold::{Before, Journal, Noted};
+use super::index;
+use super::keep::{Kept, Losses, forget, keep, losses};
+use super::staging::{Move, Staging, clear_fresh};
+use crate::cancel::Cancel;
 
-/// What was changed here and is kept aside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Kept {
-    /// The reference that names it.
-    pub(super) name: String,
-    /// Paths that were changed; none where only commits were made.
-    pub(super) paths: Vec<PathBuf>,
-}
-
-/// Brings a clone to a commit, what it would lose kept aside. Only for who has the work tree alone, and no journal is left.
-pub(super) fn checkout(
-    clone: &Clone,
+/// What bringing a clone to a commit takes, looked at while nobody uses the work tree.
+pub(super) struct Plan<'c> {
+    clone: &'c Clone,
+    staging: Staging,
     commit: Oid,
-    upstream: Option<&Upstream>,
-    losses: Losses,
-    now: Timestamp,
-) -> Result<Option<Kept>, UpdateError> {
-    let kept = keep(clone, losses, now).map_err(clone.failed("keep local changes aside in"))?;
-    let checked_out = clone.branch().unwrap_or_else(|| "refs/heads/bst-fetcher".to_owned());
-    let branch = upstream.map_or(checked_out, |upstream| upstream.local.clone());
-    if let Some(upstream) = upstream {
-        follow(clone, upstream).map_err(clone.failed("set the upstream of"))?;
-    }
-    let taken = upstream.is_some();
-    let journal = Journal { version: Journal::VERSION, commit: commit.to_string(), branch, taken };
-    clone.desk.begin(&journal).map_err(clone.failed("write in"))?;
-    finish(clone, &journal)?;
-    Ok(kept)
+    upstream: Option<&'c Upstream>,
+    contents: Contents,
+    moves: Vec<Move>,
+    pub(super) losses: Losses,
 }
 
-/// Brings a checkout that was begun to its end; doing it twice does no harm.
-pub(super) fn finish(clone: &Clone, journal: &Journal) -> Result<(), UpdateError> {
-    let failed = clone.failed("check out a commit in");
-    let commit = Oid::from_str(&journal.commit).map_err(&failed)?;
+impl<'c> Plan<'c> {
+    /// Looks at what is to be done. No journal may be left.
+    ///
+    /// # Errors
+    /// When the commit is refused, or something cannot be read.
+    pub(super) fn of(
+        clone: &'c Clone,
+        commit: Oid,
+        upstream: Option<&'c Upstream>,
+        cancel: &Cancel,
+    ) -> Result<Self, UpdateError> {
+        let staging = staging(clone)?;
+        let look = || {
+            let contents = Contents::of(&clone.repository, commit, cancel)?;
+            let known = index::known(&clone.repository, cancel)?;
+            let moves = differences(&clone.repository, &contents, &clone.top, &known, cancel)?;
+            let losses = losses(clone, commit, upstream, &moves, &known.into_iter().collect())?;
+            Ok((contents, moves, losses))
+        };
+        let (contents, moves, losses) = look().map_err(|obstacle: Obstacle| obstacle.of(clone.told(commit)))?;
+        Ok(Self { clone, staging, commit, upstream, contents, moves, losses })
+    }
+
+    /// Brings the clone to the commit, what it would lose kept aside. Where that fails it is what it was.
+    pub(super) fn carry_out(self, now: Timestamp, cancel: &Cancel) -> Result<Option<Kept>, UpdateError> {
+        let Self { clone, staging, commit, upstream, contents, moves, losses } = self;
+        let hindered = |obstacle: Obstacle| obstacle.of(clone.told(commit));
+        staging.prepare(&clone.repository, commit, &contents, &moves, cancel).map_err(hindered)?;
+        let set = |kept| match upstream {
+            Some(upstream) => follow(clone, upstream).map(|()| kept).map_err(clone.failed("set the upstream of")),
+            None => Ok(kept),
+        };
+        let kept = keep(clone, losses, now).map_err(clone.failed("keep local changes aside in")).and_then(set);
+        let kept = kept.inspect_err(|_| {
+            // The next checkout removes it, or says why it cannot.
+            let _ = staging.clear();
+        })?;
+        let checked_out = clone.branch().unwrap_or_else(|| "refs/heads/bst-fetcher".to_owned());
+        let branch = upstream.map_or(checked_out, |upstream| upstream.local.clone());
+        match begin(clone, &staging, commit, branch, upstream.is_some())? {
+            End::There => Ok(kept),
+            End::Back(obstacle) => {
+                // What was changed here is where it was.
+                if let Some(kept) = &kept {
+                    forget(clone, kept);
+                }
+                Err(hindered(obstacle))
+            }
+        }
+    }
+
+    /// Brings a clone to its commit that nobody used yet, and that is thrown away where it fails.
+    pub(super) fn first(self, cancel: &Cancel) -> Result<(), UpdateError> {
+        let Self { clone, staging, commit, contents, moves, .. } = self;
+        let write = || {
+            staging.prepare(&clone.repository, commit, &contents, &moves, cancel)?;
+            staging.forward()?;
+            index::write(&clone.repository, &clone.top, &contents)?;
+            staging.clear().map_err(|error| Obstacle::io(&clone.top, error))
+        };
+        write().map_err(|obstacle| obstacle.of(clone.told(commit)))
+    }
+}
+
+/// How a checkout ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The work tree is at the commit.
+    There,
+    /// The work tree is what it was before, for this stood in the way.
+    Back(Obstacle),
+}
+
+pub(super) fn staging(clone: &Clone) -> Result<Staging, UpdateError> {
+    let failed = clone.failed("write in");
+    clone.desk.make().and_then(|()| Staging::of(&clone.top, clone.desk.path())).map_err(failed)
+}
+
+/// Says that a checkout of what lies ready is under way, and brings it to its end.
+fn begin(clone: &Clone, staging: &Staging, commit: Oid, branch: String, taken: bool) -> Result<End, UpdateError> {
+    let text = |id: Oid| id.to_string();
+    let before = Before {
+        head: clone.branch(),
+        commit: clone.head().map(text),
+        branch: clone.repository.refname_to_id(&branch).ok().map(text),
+        taken: clone.last_taken().map(text),
+    };
+    let commit = commit.to_string();
+    let journal = Journal { version: Journal::VERSION, commit, branch, taken, before: Some(before) };
+    if let Err(error) = clone.desk.begin(&journal) {
+        // Nothing is under way, unless only the last step of writing it failed.
+        if !matches!(clone.desk.journal(), Ok(Noted::Nothing)) {
+            return Err(clone.failed("write in")(error));
+        }
+        // The next checkout removes it, or says why it cannot.
+        let _ = staging.clear();
+        return Err(clone.failed("write in")(error));
+    }
+    finish(clone, staging, &journal)
+}
+
+/// Brings a checkout that was begun to its end, forward or, where that cannot be, back; doing it twice does no harm.
+pub(super) fn finish(clone: &Clone, staging: &Staging, journal: &Journal) -> Result<End, UpdateError> {
     // Nobody else is at work here but who was killed in the middle.
     for name in ["index", "HEAD", &journal.branch] {
         clone.unlock(name);
     }
-    write(&clone.repository, &clone.top, commit).map_err(&failed)?;
-    clone.repository.reference(&journal.branch, commit, true, "bst-fetcher: follow upstream").map_err(&failed)?;
+    let end = if staging.is_going_back() {
+        End::Back(Obstacle::Git("it was being taken back already".to_owned()))
+    } else {
+        forward(clone, staging, journal).map_or_else(End::Back, |()| End::There)
+    };
+    if let End::Back(obstacle) = &end {
+        back(clone, staging, journal).map_err(|error| {
+            let both = format!("{obstacle}; and it cannot be taken back either: {error}");
+            UpdateError::repository("check out a commit in", &clone.top, both)
+        })?;
+    }
+    settle(clone, staging)?;
+    Ok(end)
+}
+
+/// Forgets the journal once everything is on the disk, for the machine may lose its power.
+fn settle(clone: &Clone, staging: &Staging) -> Result<(), UpdateError> {
+    let sync = || rustix::fs::syncfs(fs::File::open(&clone.top)?).map_err(io::Error::from);
+    sync().and_then(|()| clone.desk.end()).map_err(clone.failed("write in"))?;
+    // Nobody needs what is left of it, and the next checkout removes it, or says why it cannot.
+    let _ = staging.clear();
+    Ok(())
+}
+
+fn forward(clone: &Clone, staging: &Staging, journal: &Journal) -> Result<(), Obstacle> {
+    let commit = Oid::from_str(&journal.commit)?;
+    // Nobody waits long for it, and nothing may stop it in the middle.
+    let contents = Contents::of(&clone.repository, commit, &Cancel::new())?;
+    staging.forward()?;
+    index::write(&clone.repository, &clone.top, &contents)?;
+    clone.repository.reference(&journal.branch, commit, true, "bst-fetcher: follow upstream")?;
     if clone.branch().as_ref() != Some(&journal.branch) {
-        clone.repository.set_head(&journal.branch).map_err(&failed)?;
+        clone.repository.set_head(&journal.branch)?;
     }
     if journal.taken {
-        clone.take(commit, None).map_err(&failed)?;
+        clone.take(commit, None)?;
     }
-    // Only what is on the disk may be forgotten, for the machine may lose its power.
-    let sync = || rustix::fs::syncfs(fs::File::open(&clone.top)?).map_err(io::Error::from);
-    sync().and_then(|()| clone.desk.end()).map_err(clone.failed("write in"))
+    Ok(())
+}
+
+/// Puts the files, the index and the references back to what they were.
+fn back(clone: &Clone, staging: &Staging, journal: &Journal) -> Result<(), Obstacle> {
+    staging.back(clone.repository.path())?;
+    let before = journal.before.clone().unwrap_or_default();
+    clone.restore(&journal.branch, before.branch.as_deref())?;
+    if journal.taken {
+        clone.restore(TAKEN, before.taken.as_deref())?;
+    }
+    match (before.head, before.commit) {
+        (Some(head), _) if clone.branch().as_ref() == Some(&head) => {}
+        (Some(head), _) => clone.repository.set_head(&head)?,
+        (None, Some(commit)) => clone.repository.set_head_detached(Oid::from_str(&commit)?)?,
+        (None, None) => {}
+    }
+    Ok(())
+}
+
+/// Brings a checkout to an end that an older version of this program began, of which nothing lies ready, or of which
+/// nothing can be made out: to its commit if that can be, else back to the one that is checked out.
+pub(super) fn amend(
+    clone: &Clone,
+    journal: Option<&Journal>,
+    now: Timestamp,
+    cancel: &Cancel,
+) -> Result<(), UpdateError> {
+    clear_fresh(&clone.top).map_err(clone.failed("tidy"))?;
+    let staging = staging(clone)?;
+    let begun = journal.and_then(|journal| Some((journal, Oid::from_str(&journal.commit).ok()?)));
+    if let Some((journal, commit)) = begun
+        && let Ok(plan) = Plan::of(clone, commit, None, cancel)
+        && staging.prepare(&clone.repository, commit, &plan.contents, &plan.moves, cancel).is_ok()
+        && let End::There = begin(clone, &staging, commit, journal.branch.clone(), journal.taken)?
+    {
+        return Ok(());
+    }
+    let Some(head) = clone.head() else { return settle(clone, &staging) };
+    match to_head(clone, &staging, head, begun.map(|(_, commit)| commit), now, cancel) {
+        Err(UpdateError::Refused { .. }) => settle(clone, &staging),
+        ended => ended,
+    }
+}
+
+/// Brings the work tree back to the commit that is checked out, and removes what came of another.
+fn to_head(
+    clone: &Clone,
+    staging: &Staging,
+    head: Oid,
+    begun: Option<Oid>,
+    now: Timestamp,
+    cancel: &Cancel,
+) -> Result<(), UpdateError> {
+    let hindered = |obstacle: Obstacle| obstacle.of(clone.told(head));
+    let repository = &clone.repository;
+    let mut plan = Plan::of(clone, head, None, cancel)?;
+    match begun.and_then(|begun| Contents::of(repository, begun, cancel).ok()) {
+        Some(contents) => {
+            let differing = differences(repository, &contents, &clone.top, &[], cancel).map_err(hindered)?;
+            let differing: BTreeSet<&Path> = differing.iter().map(Move::path).collect();
+            let came = contents.entries.into_keys().filter(|path| !differing.contains(path.as_path()));
+            let known: BTreeSet<PathBuf> =
+                index::known(repository, cancel).map_err(hindered)?.into_iter().chain(came).collect();
+            let known: Vec<PathBuf> = known.into_iter().collect();
+            plan.moves = differences(repository, &plan.contents, &clone.top, &known, cancel).map_err(hindered)?;
+        }
+        // Nobody knows whose the changes are.
+        None => drop(keep(clone, plan.losses, now).map_err(clone.failed("keep local changes aside in"))?),
+    }
+    staging.prepare(repository, head, &plan.contents, &plan.moves, cancel).map_err(hindered)?;
+    let branch = clone.branch().unwrap_or_else(|| "refs/heads/bst-fetcher".to_owned());
+    match begin(clone, staging, head, branch, false)? {
+        End::There => Ok(()),
+        End::Back(obstacle) => Err(hindered(obstacle)),
+    }
 }
 
 /// Lets the local branch have what is followed as its upstream, for git and for the next run.
@@ -80,158 +265,4 @@ fn follow(clone: &Clone, upstream: &Upstream) -> Result<(), git2::Error> {
         }
     }
     Ok(())
-}
-
-/// What a checkout would lose.
-#[derive(Debug, Default)]
-pub(super) struct Losses {
-    /// Files that were changed, in the index or beside it, and untracked ones that are in the way.
-    paths: Vec<PathBuf>,
-    /// Commits that were made here: at the one that is checked out, and at the branch that is followed.
-    commits: Vec<Oid>,
-}
-
-impl Losses {
-    pub(super) fn is_empty(&self) -> bool {
-        self.paths.is_empty() && self.commits.is_empty()
-    }
-}
-
-/// Looks at what bringing a clone to a commit would lose.
-pub(super) fn losses(clone: &Clone, commit: Oid, upstream: Option<&Upstream>) -> Result<Losses, UpdateError> {
-    let look = || {
-        let Some(head) = clone.head() else { return Ok(Losses::default()) };
-        let mut options = StatusOptions::new();
-        options.include_untracked(false).include_ignored(false).exclude_submodules(true).no_refresh(true);
-        let changes = clone.repository.statuses(Some(&mut options))?;
-        let mut paths: Vec<PathBuf> = changes.iter().map(|change| path_of(change.path_bytes())).collect();
-        paths.extend(in_the_way(clone, commit)?);
-        let branch = upstream.and_then(|upstream| clone.repository.refname_to_id(&upstream.local).ok());
-        let mut commits = Vec::new();
-        for tip in [Some(head), branch.filter(|branch| *branch != head)].into_iter().flatten() {
-            if is_own(clone, commit, tip, upstream)? {
-                commits.push(tip);
-            }
-        }
-        Ok(Losses { paths, commits })
-    };
-    look().map_err(|error: git2::Error| UpdateError::repository("look for local changes in", &clone.top, error))
-}
-
-/// Keeps aside what would be lost.
-fn keep(clone: &Clone, losses: Losses, now: Timestamp) -> Result<Option<Kept>, git2::Error> {
-    let repository = &clone.repository;
-    let Losses { paths, mut commits } = losses;
-    if let Some(head) = clone.head().filter(|_| !paths.is_empty()) {
-        commits.retain(|commit| *commit != head);
-        commits.insert(0, snapshot(clone, head, &paths, now)?);
-    }
-    let name = format!("refs/bst-fetcher/kept/{}", now.strftime("%Y%m%dT%H%M%S.%3fZ"));
-    for (number, commit) in commits.iter().enumerate() {
-        let name = if number == 0 { name.clone() } else { format!("{name}-{number}") };
-        repository.reference(&name, *commit, true, "bst-fetcher: local changes")?;
-    }
-    Ok((!commits.is_empty()).then_some(Kept { name, paths }))
-}
-
-/// Whether a commit neither came from upstream nor is in the new one.
-fn is_own(clone: &Clone, commit: Oid, head: Oid, upstream: Option<&Upstream>) -> Result<bool, git2::Error> {
-    let taken = upstream.map_or_else(|| clone.last_taken(), |upstream| clone.taken(upstream));
-    for known in [Some(commit), taken].into_iter().flatten() {
-        if known == head || clone.repository.graph_descendant_of(known, head)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// A commit of the files as they are, on top of the one that is checked out; the index, where it is something else
-/// again, is a second parent, as in git's own stash.
-fn snapshot(clone: &Clone, head: Oid, paths: &[PathBuf], now: Timestamp) -> Result<Oid, git2::Error> {
-    let repository = &clone.repository;
-    let head = repository.find_commit(head)?;
-    let who = Signature::new("bst-fetcher", "bst-fetcher@localhost", &Time::new(now.as_second(), 0))?;
-    let mut parents = vec![head.clone()];
-    let mut index = repository.index()?;
-    if !index.has_conflicts() {
-        let staged = index.write_tree()?;
-        if staged != head.tree_id() {
-            let tree = repository.find_tree(staged)?;
-            let message = "What was staged here, kept aside by bst-fetcher\n";
-            let commit = repository.commit(None, &who, &who, message, &tree, &[&head])?;
-            parents.push(repository.find_commit(commit)?);
-        }
-    }
-    let mut update = TreeUpdateBuilder::new();
-    let base = head.tree()?;
-    for path in paths {
-        match blob(clone, path)? {
-            Some((id, mode)) => {
-                update.upsert(path.as_path(), id, mode);
-            }
-            None if base.get_path(path).is_ok() => {
-                update.remove(path.as_path());
-            }
-            None => {}
-        }
-    }
-    let tree = repository.find_tree(update.create_updated(repository, &base)?)?;
-    let message = "Local changes, kept aside by bst-fetcher\n";
-    repository.commit(None, &who, &who, message, &tree, &parents.iter().collect::<Vec<_>>())
-}
-
-/// A file of the work tree as a blob; none where it is not there, or is nothing that git keeps.
-fn blob(clone: &Clone, path: &Path) -> Result<Option<(Oid, FileMode)>, git2::Error> {
-    let there = clone.top.join(path);
-    let Ok(metadata) = fs::symlink_metadata(&there) else { return Ok(None) };
-    let read = |result: io::Result<Vec<u8>>| result.map_err(|error| git2::Error::from_str(&error.to_string()));
-    let (bytes, mode) = if metadata.is_symlink() {
-        let target = fs::read_link(&there).map(|target| target.into_os_string().into_encoded_bytes());
-        (read(target)?, FileMode::Link)
-    } else if metadata.is_file() {
-        let executable = metadata.mode() & 0o100 != 0;
-        (read(fs::read(&there))?, if executable { FileMode::BlobExecutable } else { FileMode::Blob })
-    } else {
-        return Ok(None);
-    };
-    Ok(Some((clone.repository.blob(&bytes)?, mode)))
-}
-
-/// Files that git does not know here, and that a commit has something else for.
-fn in_the_way(clone: &Clone, commit: Oid) -> Result<Vec<PathBuf>, git2::Error> {
-    let index = clone.repository.index()?;
-    let known = |path: &Path| (0..4).any(|stage| index.get_path(path, stage).is_some());
-    let mut paths = Vec::new();
-    for (path, entry) in entries(&clone.repository, commit)? {
-        // A file where there is to be a directory, or the file itself, or a directory where there is to be a file.
-        for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
-            let Some(metadata) = there(&clone.top, part) else { continue };
-            if metadata.is_dir() {
-                if part == path && !entry.is_submodule() {
-                    paths.extend(inside(&clone.top, part).into_iter().filter(|path| !known(path)));
-                }
-            } else if !known(part) {
-                let same = part == path && blob(clone, part)?.is_some_and(|(id, _)| id == entry.id);
-                if !same {
-                    paths.push(part.to_owned());
-                }
-            }
-        }
-    }
-    paths.sort();
-    paths.dedup();
-    Ok(paths)
-}
-
-/// Every file and link below a directory, relative to the top.
-fn inside(top: &Path, directory: &Path) -> Vec<PathBuf> {
-    let mut open = vec![directory.to_owned()];
-    let mut found = Vec::new();
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(top.join(&directory)).into_iter().flatten().flatten() {
-            let path = directory.join(entry.file_name());
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) { open.push(path) } else { found.push(path) }
-        }
-    }
-    found
 }

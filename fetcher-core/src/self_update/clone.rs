@@ -3,17 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use git2::{ErrorCode, Oid, Repository, RepositoryOpenFlags, RepositoryState, StatusOptions};
+use git2::{
+    DiffDelta, ErrorCode, FileMode, ObjectType, Oid, Repository, RepositoryOpenFlags, RepositoryState, Status,
+    StatusEntry, StatusOptions,
+};
 
+use super::contents::small_tree;
 use super::error::{Told, UpdateError};
 use super::hold::Desk;
 use super::place::{self, Place};
 use super::view::{Elsewhere, View};
 use crate::config::SelfUpdateConfig;
-use crate::git::{Access, Git, GitError, Remote};
+use crate::git::{Access, Failure, Git, GitError, Remote};
 
 /// Names what was last taken from upstream.
-const TAKEN: &str = "refs/bst-fetcher/taken";
+pub(super) const TAKEN: &str = "refs/bst-fetcher/taken";
 
 /// A clone with a configuration in it.
 pub(super) struct Clone {
@@ -37,6 +41,12 @@ pub(super) struct Upstream {
 impl Clone {
     /// The clone that a configuration file is in, if it is in one.
     pub(super) fn of(path: &Path) -> Result<Option<Self>, UpdateError> {
+        // A link that took the place of a directory of the accepted commit leads to nothing of it.
+        let left = place::left(path).into_iter().filter_map(|Place { top, entry }| Self::open(top, entry).ok());
+        let is_its_own = |clone: &Self| clone.last_taken().is_some_and(|commit| clone.has_file(commit));
+        if let Some(clone) = left.into_iter().find(is_its_own) {
+            return Ok(Some(clone));
+        }
         let Some(Place { top, entry }) = place::find(path) else { return Ok(None) };
         Self::open(top, entry).map(Some)
     }
@@ -95,6 +105,19 @@ impl Clone {
         Ok(())
     }
 
+    /// Lets a reference name what it named before, if it named anything.
+    pub(super) fn restore(&self, name: &str, commit: Option<&str>) -> Result<(), git2::Error> {
+        let commit = commit.map(Oid::from_str).transpose()?;
+        if self.repository.refname_to_id(name).ok() == commit {
+            return Ok(());
+        }
+        self.unlock(name);
+        match commit {
+            Some(commit) => self.repository.reference(name, commit, true, "bst-fetcher: taken back").map(drop),
+            None => self.repository.find_reference(name)?.delete(),
+        }
+    }
+
     /// Removes the lock of a reference that a killed process of ours, or an interrupted git, left. Only for who holds
     /// the lock of all updates.
     pub(super) fn unlock(&self, name: &str) {
@@ -109,11 +132,20 @@ impl Clone {
         tree.is_ok_and(|tree| tree.get_path(&self.entry).is_ok())
     }
 
+    /// Whether the configuration file is in a commit, and no symbolic link there.
+    fn has_file(&self, commit: Oid) -> bool {
+        let tree = self.repository.find_commit(commit).and_then(|commit| commit.tree());
+        let entry = tree.and_then(|tree| tree.get_path(&self.entry));
+        entry.is_ok_and(|entry| entry.kind() == Some(ObjectType::Blob) && entry.filemode() != i32::from(FileMode::Link))
+    }
+
     /// Whether files of the commit that is checked out were changed here.
     pub(super) fn is_changed(&self) -> bool {
         let mut options = StatusOptions::new();
         options.include_untracked(false).include_ignored(false).exclude_submodules(true);
-        self.repository.statuses(Some(&mut options)).is_ok_and(|changes| !changes.is_empty())
+        self.repository
+            .statuses(Some(&mut options))
+            .is_ok_and(|changes| changes.iter().any(|change| is_change(&change)))
     }
 
     /// What is under way, where somebody is in the middle of something.
@@ -170,12 +202,62 @@ impl Clone {
             let listing = ask(&["ls-remote", "--quiet", "--refs", "--", url, &name])?;
             let line = listing.lines().find_map(|line| line.split_once('\t').filter(|(_, found)| *found == name));
             let tip = line.and_then(|(id, _)| Oid::from_str(id).ok()).ok_or_else(missing)?;
-            if self.repository.find_commit(tip).is_ok() {
+            if self.has(tip)? {
                 return Ok(tip);
             }
-            ask(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", "--", url, &name])?;
+            self.clear_leftovers();
+            let fetched =
+                ask(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", "--", url, &name]);
+            if let Err(error) = fetched {
+                if error.failure() == Failure::DiskFull {
+                    self.make_room(git);
+                }
+                return Err(error.into());
+            }
         }
         Err(missing().into())
+    }
+
+    /// Whether a commit is here. One with a message without end is none.
+    fn has(&self, commit: Oid) -> Result<bool, UpdateError> {
+        const LARGEST: usize = 1 << 20;
+        let odb = self.repository.odb().map_err(self.failed("read"))?;
+        match odb.read_header(commit) {
+            Ok((size, ObjectType::Commit)) if size <= LARGEST => Ok(self.repository.find_commit(commit).is_ok()),
+            Ok((_, kind)) => {
+                let (commit, what) =
+                    (commit.to_string(), if kind == ObjectType::Commit { "larger than 1 MiB" } else { "none" });
+                let commit = Told { commit, subject: String::new(), author: String::new() };
+                Err(UpdateError::Refused { commit, reason: format!("the commit at the branch's tip is {what}") })
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Removes what was fetched and is not used, so that there is room for what upstream has next. In a clone of their
+    /// own somebody may still want it.
+    pub(super) fn make_room(&self, git: &Git<'_>) {
+        self.clear_leftovers();
+        if self.desk.is_hosts() {
+            // That there was no room is told; where none can be made it is told again.
+            let _ = git.verify(self.repository.path(), self.desk.path(), None, &["gc", "--quiet", "--prune=now"]);
+        }
+    }
+
+    /// Removes what a git that was stopped, or had no room, left of the packs that it fetched. Only for who holds the
+    /// lock of all updates.
+    pub(super) fn clear_leftovers(&self) {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let pack = self.repository.commondir().join("objects/pack");
+        for entry in std::fs::read_dir(pack).into_iter().flatten().flatten() {
+            let is_left = entry.file_name().as_encoded_bytes().starts_with(b"tmp_");
+            // In a clone of their own somebody may be fetching just now.
+            let is_old = || entry.metadata().ok()?.modified().ok()?.elapsed().ok().map(|age| age > DAY);
+            if is_left && (self.desk.is_hosts() || is_old() == Some(true)) {
+                // Where it cannot be removed, the git that needs the room says so.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// A commit as people are told of it.
@@ -188,8 +270,9 @@ impl Clone {
 
     /// The files of a commit.
     pub(super) fn view<'c>(&'c self, commit: Oid, elsewhere: Elsewhere<'c>) -> Result<View<'c>, UpdateError> {
-        let tree = self.repository.find_commit(commit).and_then(|commit| commit.tree());
-        let tree = tree.map_err(self.failed("read a commit of"))?;
+        let tree =
+            || small_tree(&self.repository, &self.repository.odb()?, self.repository.find_commit(commit)?.tree_id());
+        let tree = tree().map_err(self.failed("read a commit of"))?;
         Ok(View { repository: &self.repository, tree, top: &self.top, elsewhere })
     }
 
@@ -202,4 +285,13 @@ impl Clone {
     pub(super) fn busy(&self, waited: Duration) -> UpdateError {
         UpdateError::Busy { top: self.top.clone(), waited }
     }
+}
+
+/// Whether what git sees was changed here. Old versions of git wrote a mode into commits that no index has.
+pub(super) fn is_change(seen: &StatusEntry<'_>) -> bool {
+    let is_mode_of_old = |delta: DiffDelta<'_>| {
+        let (old, new) = (delta.old_file(), delta.new_file());
+        old.id() == new.id() && (old.mode(), new.mode()) == (FileMode::BlobGroupWritable, FileMode::Blob)
+    };
+    seen.status() != Status::INDEX_MODIFIED || !seen.head_to_index().is_some_and(is_mode_of_old)
 }

@@ -7,6 +7,8 @@ use git2::Oid;
 use super::clone::{Clone, Upstream};
 use super::error::UpdateError;
 use super::judge::{self, Judged};
+use super::trust::Signed;
+use crate::cancel::Cancel;
 use crate::config::{Config, Disk, Files as _, SelfUpdateConfig};
 use crate::environment::Environment;
 
@@ -20,9 +22,20 @@ pub(super) struct Current {
 }
 
 impl Current {
-    /// The configuration that holds: the one in the work tree; where that is none, the one of the commit that is
-    /// checked out, or that was last taken.
-    pub(super) fn of(clone: &Clone, head: Oid, environment: &Environment) -> Result<Self, UpdateError> {
+    /// The configuration that holds: where signatures are asked for the one of the commit that was accepted last; else
+    /// the one in the work tree; where that is none, the one of the commit that is checked out, or that was last taken.
+    pub(super) fn of(
+        clone: &Clone,
+        head: Oid,
+        environment: &Environment,
+        cancel: &Cancel,
+    ) -> Result<Self, UpdateError> {
+        if let Some(signed) = Signed::of(clone, environment)? {
+            // Where they cannot be compared the next commit may still be a good one, and nobody reads this one.
+            let is_other = head != signed.commit || signed.changed(clone, cancel).is_ok_and(|paths| !paths.is_empty());
+            let restore = is_other.then_some(signed.commit);
+            return Ok(Self { settings: signed.settings, signers: Some(signed.signers), restore });
+        }
         if let Ok(config) = Config::load(clone.top.join(&clone.entry), environment) {
             let signers = signers(&config, |path| Disk.read(path).map_err(|error| error.to_string()));
             return Ok(Self { settings: config.self_update, signers, restore: None });

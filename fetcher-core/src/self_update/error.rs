@@ -23,10 +23,17 @@ pub struct Told {
     pub author: String,
 }
 
+/// Bytes of a subject or a name that are told.
+const LONGEST: usize = 200;
+
 impl Told {
     pub(super) fn of(commit: &git2::Commit<'_>) -> Self {
         let author = commit.author();
-        let text = |bytes: &[u8]| plain(&String::from_utf8_lossy(bytes)).replace('\n', " ");
+        // Of what somebody wrote without end, as much as people read.
+        let text = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]);
+            plain(&text).replace('\n', " ")
+        };
         Self {
             commit: commit.id().to_string(),
             subject: text(commit.summary_bytes().unwrap_or_default()),
@@ -38,6 +45,81 @@ impl Told {
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({:?}, by {})", &self.commit[..12.min(self.commit.len())], self.subject, self.author)
+    }
+}
+
+/// Why a commit cannot be brought into a work tree.
+#[derive(Debug, Error)]
+pub(super) enum Obstacle {
+    /// It is the commit's own fault, and the same on every host.
+    #[error("{0}")]
+    Refused(String),
+    /// A file cannot be written or moved.
+    #[error("{}: {source}", shown(path))]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// Git's objects, references or index cannot be read or written.
+    #[error("{0}")]
+    Git(String),
+    /// Somebody stopped it.
+    #[error("stopped before the end")]
+    Cancelled,
+}
+
+impl From<git2::Error> for Obstacle {
+    fn from(error: git2::Error) -> Self {
+        Self::Git(plain(error.message()))
+    }
+}
+
+impl Obstacle {
+    /// A path of the commit that cannot be; `why` goes on with "which …".
+    pub(super) fn refuse(path: &Path, why: &str) -> Self {
+        Self::Refused(format!("it holds {}, {why}", shown(path)))
+    }
+
+    /// What git says of a path's object.
+    pub(super) fn at(path: &Path, error: &git2::Error) -> Self {
+        Self::Git(format!("{}: {}", shown(path), plain(error.message())))
+    }
+
+    /// What the system says of writing a path. Some of it says that no file can be like that.
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput | io::ErrorKind::AlreadyExists => {
+                Self::refuse(path, &format!("which cannot be written: {source}"))
+            }
+            _ => Self::Io { path: path.to_owned(), source },
+        }
+    }
+
+    /// As the error about a commit.
+    pub(super) fn of(self, commit: Told) -> UpdateError {
+        match self {
+            Self::Refused(reason) => UpdateError::Refused { commit, reason },
+            Self::Cancelled => UpdateError::Git(GitError::Cancelled),
+            Self::Git(_) | Self::Io { .. } => UpdateError::Hindered { commit, source: Box::new(self) },
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let full = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        matches!(self, Self::Io { source, .. } if full(source.kind()))
+    }
+}
+
+/// A path in quotes, as long as people read.
+#[expect(clippy::unnecessary_debug_formatting, reason = "what is no text, or moves a cursor, is shown by its number")]
+fn shown(path: &Path) -> String {
+    const LONGEST: usize = 200;
+    let text = format!("{path:?}");
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…\"", &text[..at]),
+        None => text,
     }
 }
 
@@ -111,6 +193,22 @@ pub enum UpdateError {
         /// Why not.
         reason: String,
     },
+    /// The new commit holds what no work tree can or may have.
+    #[error("the new configuration is refused, and the last good one is used: commit {commit}: {reason}")]
+    Refused {
+        /// The commit.
+        commit: Told,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The new commit cannot be brought into the work tree on this host. The old one is there as it was.
+    #[error("the new configuration cannot be put into place, and the last good one is used: commit {commit}: {source}")]
+    Hindered {
+        /// The commit.
+        commit: Told,
+        /// What stands in the way.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The new configuration is wrong.
     #[error("the new configuration is broken, and the last good one is used: commit {commit}\n{problems}")]
     Broken {
@@ -130,6 +228,11 @@ impl UpdateError {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Repository { action, top: top.to_owned(), source: source.into() }
+    }
+
+    /// Whether there was no room for a new commit.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Hindered { source, .. } if source.downcast_ref().is_some_and(Obstacle::is_full))
     }
 
     /// The failure as a report has it.
@@ -152,7 +255,11 @@ impl UpdateError {
             | Self::Undecided { top }
             | Self::Busy { top, .. }
             | Self::Underway { top, .. } => Place { file: Some(top.clone()), ..Place::default() },
-            Self::Git(_) | Self::Unsigned { .. } | Self::Signers { .. } => Place::default(),
+            Self::Git(_)
+            | Self::Unsigned { .. }
+            | Self::Signers { .. }
+            | Self::Refused { .. }
+            | Self::Hindered { .. } => Place::default(),
         }
     }
 
@@ -206,6 +313,21 @@ impl UpdateError {
             ),
             Self::Signers { .. } => {
                 (Kind::SelfUpdate, Retry::No, "mend the file that self-update.allowed-signers names on this host")
+            }
+            Self::Refused { .. } => (
+                Kind::Configuration,
+                Retry::No,
+                "take it out of the configuration's repository: the next run takes the branch's tip",
+            ),
+            Self::Hindered { .. } => {
+                let hint = if self.is_full() {
+                    "make space on the file system of the configuration's clone, or take large files out of its \
+                     repository: the next run tries again"
+                } else {
+                    "the next run tries again; look at the clone with `git status` and `git fsck`, and at who may \
+                     write there"
+                };
+                (Kind::SelfUpdate, Retry::Once, hint)
             }
             Self::Broken { file, .. } => {
                 let hint = format!("mend {} in the configuration's repository: the next run takes it", file.display());

@@ -33,10 +33,40 @@ pub(super) struct Journal {
     pub(super) branch: String,
     /// The reference that says what was taken from upstream: it names the commit too, where it was taken from there.
     pub(super) taken: bool,
+    /// What the references were before; version 1 did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) before: Option<Before>,
+}
+
+/// What the references were before a checkout was begun.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Before {
+    /// The branch that was checked out, in full; none for a bare commit.
+    pub(super) head: Option<String>,
+    /// The commit that was checked out.
+    pub(super) commit: Option<String>,
+    /// The commit of the branch that is to be checked out.
+    pub(super) branch: Option<String>,
+    /// What was last taken.
+    pub(super) taken: Option<String>,
+}
+
+/// What a journal says.
+#[derive(Debug)]
+pub(super) enum Noted {
+    /// Nothing is under way.
+    Nothing,
+    /// A checkout of this version of the program's.
+    Checkout(Journal),
+    /// One of an older version's, of which nothing lies ready.
+    Old(Journal),
+    /// It cannot be made out.
+    Unknown,
 }
 
 impl Journal {
-    pub(super) const VERSION: u32 = 1;
+    pub(super) const VERSION: u32 = 2;
 }
 
 impl Desk {
@@ -92,15 +122,20 @@ impl Desk {
         File::options().create(true).truncate(false).write(true).open(self.0.join(name))
     }
 
-    pub(super) fn journal(&self) -> io::Result<Option<Journal>> {
-        match fs::read(self.0.join("journal")) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    pub(super) fn journal(&self) -> io::Result<Noted> {
+        let text = match fs::read(self.0.join("journal")) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Noted::Nothing),
+            Err(error) => return Err(error),
+        };
+        Ok(match serde_json::from_slice::<Journal>(&text) {
+            Ok(journal) if journal.version == Journal::VERSION => Noted::Checkout(journal),
+            Ok(journal) if journal.version < Journal::VERSION => Noted::Old(journal),
+            Ok(_) | Err(_) => Noted::Unknown,
+        })
     }
 
-    /// From here on the checkout is brought to its end, whatever happens.
+    /// From here on the checkout is brought to its end, or taken back, whatever happens.
     pub(super) fn begin(&self, journal: &Journal) -> io::Result<()> {
         write_whole_with(&self.0.join("journal"), |file| {
             serde_json::to_writer(&mut *file, journal)?;

@@ -10,6 +10,7 @@ use git2::Oid;
 use super::clone::Clone;
 use super::error::{Told, UpdateError};
 use super::view::{Elsewhere, Found, View};
+use crate::cancel::Cancel;
 use crate::config::{Config, ConfigError, Problem};
 use crate::environment::Environment;
 
@@ -80,11 +81,12 @@ pub(super) fn broken(
     known: Option<Oid>,
     problems: ConfigError,
     environment: &Environment,
+    cancel: &Cancel,
 ) -> UpdateError {
     let mut culprit = tip;
     let parents =
         std::iter::successors(Some(tip), |commit| clone.repository.find_commit(*commit).ok()?.parent_id(0).ok());
-    for commit in parents.skip(1).take(FAR).take_while(|commit| Some(*commit) != known) {
+    for commit in parents.skip(1).take(FAR).take_while(|commit| Some(*commit) != known && !cancel.is_cancelled()) {
         match here(clone, commit, environment) {
             Ok(Judged { config: Err(older), .. }) if same(&older, &problems) => culprit = commit,
             Ok(_) | Err(_) => break,
@@ -101,10 +103,10 @@ fn same(one: &ConfigError, other: &ConfigError) -> bool {
     what(one) == what(other)
 }
 
-/// The version of the program that a configuration wants, though it cannot be read by this one.
-pub(super) fn required_version(text: &str) -> Option<String> {
+/// What `[self-update]` of a configuration says, though the configuration cannot be read by this program.
+pub(super) fn setting(text: &str, key: &str) -> Option<String> {
     let table: toml::Table = text.parse().ok()?;
-    table.get("self-update")?.get("required-version")?.as_str().map(str::to_owned)
+    table.get("self-update")?.get(key)?.as_str().map(str::to_owned)
 }
 
 /// The configuration of a commit as far as it can be judged without the host that it is for: what the host has to have

@@ -20,6 +20,18 @@ pub(super) struct Place {
 
 /// The innermost work tree that a path leads into, symbolic links outside of it followed. The file need not be there.
 pub(super) fn find(path: &Path) -> Option<Place> {
+    follow(path, &mut |_| {})
+}
+
+/// Every place in a work tree that a path leads out of by a symbolic link of the work tree's own: where the file would
+/// be without that link.
+pub(super) fn left(path: &Path) -> Vec<Place> {
+    let mut places = Vec::new();
+    follow(path, &mut |place| places.push(place));
+    places
+}
+
+fn follow(path: &Path, leave: &mut dyn FnMut(Place)) -> Option<Place> {
     let mut todo: VecDeque<OsString> = parts(&std::path::absolute(path).ok()?);
     let (mut real, mut found) = (PathBuf::from("/"), None::<Place>);
     let mut links = 0;
@@ -34,6 +46,10 @@ pub(super) fn find(path: &Path) -> Option<Place> {
             links += 1;
             let inside = found.as_ref().zip(next.canonicalize().ok()).filter(|(place, to)| to.starts_with(&place.top));
             let Some((_, to)) = inside else {
+                if let Some(mut place) = found.take() {
+                    place.entry.extend([&part].into_iter().chain(&todo));
+                    leave(place);
+                }
                 // It begins anew from the root, for what it leads through may be work trees too.
                 todo = parts(&real.join(target)).into_iter().chain(todo).collect();
                 (real, found) = (PathBuf::from("/"), None);
@@ -91,6 +107,10 @@ mod tests {
         assert_eq!(find(&root.join("srv/conf/hosts/../gone/b.toml")), place("srv/conf", "gone/b.toml"));
         assert_eq!(find(&root.join("etc/other.toml")), place("etc", "other.toml"));
         assert_eq!(find(&root.join("srv/conf/../x.toml")), None);
+        symlink("../../etc", root.join("srv/conf/out")).unwrap();
+        assert_eq!(find(&root.join("srv/conf/out/x/a.toml")), place("etc", "x/a.toml"));
+        assert_eq!(left(&root.join("srv/conf/out/x/a.toml")), [place("srv/conf", "out/x/a.toml").unwrap()]);
+        assert_eq!(left(&root.join("srv/conf/hosts/a.toml")), []);
         symlink("loop", root.join("loop")).unwrap();
         assert_eq!(find(&root.join("loop")), None);
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::checkout::Plan;
 use super::clone::{Clone, Upstream};
-use super::write::write;
 use super::{SelfUpdate, UpdateError, judge};
 use crate::config::{Config, ConfigError, Home, choose_file};
 use crate::git::{Access, Git, GitError, Remote};
@@ -101,7 +101,7 @@ impl SelfUpdate<'_> {
         keep_credentials(&place, &repository, &remote)?;
         let clone = Clone::open(place.clone(), PathBuf::new())?;
         let upstream = clone.upstream(&crate::config::SelfUpdateConfig::default())?;
-        Self::first(&clone, upstream.as_ref())?;
+        self.first(&clone, upstream.as_ref())?;
         clone.desk.make_hosts().map_err(failed(clone.desk.path()))?;
         let file = choose_file(&place, path, host)?;
         let missing = self.check(&place, &file)?;
@@ -115,13 +115,18 @@ impl SelfUpdate<'_> {
     }
 
     /// The first checkout.
-    fn first(clone: &Clone, upstream: Option<&Upstream>) -> Result<(), UpdateError> {
+    fn first(&self, clone: &Clone, upstream: Option<&Upstream>) -> Result<(), UpdateError> {
         let Some(head) = clone.head() else {
             let source = io::Error::other("the repository is empty");
             return Err(UpdateError::repository("check out", &clone.top, source));
         };
-        let failed = clone.failed("check out a commit in");
-        write(&clone.repository, &clone.top, head).and_then(|()| clone.take(head, upstream)).map_err(failed)
+        let first = Plan::of(clone, head, None, self.cancel).and_then(|plan| plan.first(self.cancel));
+        first.map_err(|error| match error {
+            UpdateError::Refused { reason, .. } => UpdateError::repository("check out", &clone.top, reason),
+            UpdateError::Hindered { source, .. } => UpdateError::repository("check out", &clone.top, source),
+            error => error,
+        })?;
+        clone.take(head, upstream).map_err(clone.failed("check out a commit in"))
     }
 
     /// Sees what is wrong: an error where it is wrong anywhere, else what only this host lacks.

@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::clone::Clone;
-use super::error::UpdateError;
+use super::contents::Contents;
+use super::error::{Obstacle, UpdateError};
 use super::judge;
 use super::view::Elsewhere;
+use crate::cancel::Cancel;
 use crate::config::{Config, ConfigError, Problem, choose_file};
 use crate::environment::Environment;
 
@@ -65,6 +67,15 @@ fn judged(
     environment: &Environment,
 ) -> Result<Result<Validated, ConfigError>, UpdateError> {
     let noted = RefCell::default();
+    match Contents::of(&clone.repository, commit, &Cancel::new()) {
+        Ok(_) => {}
+        Err(Obstacle::Refused(message)) => {
+            let (file, key) = (clone.entry.clone(), String::new());
+            let advice = "take it out of the repository: no host takes this commit".to_owned();
+            return Ok(Err(ConfigError { problems: vec![Problem { file, line: 0, column: 0, key, message, advice }] }));
+        }
+        Err(obstacle) => return Err(UpdateError::repository("read a commit of", &clone.top, obstacle)),
+    }
     let view = clone.view(commit, Elsewhere::OnTheHost(&noted))?;
     let text = judge::judge(&view, &clone.entry, environment).text.unwrap_or_default();
     noted.borrow_mut().clear();

@@ -7,8 +7,9 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use git2::{ObjectType, Oid, Repository, Tree};
+use git2::{ObjectType, Oid, Repository, Tree, TreeEntry};
 
+use super::contents::small_tree;
 use super::place::parts;
 use crate::config::{Disk, Files, LARGEST, Seen};
 
@@ -66,7 +67,7 @@ impl View<'_> {
                 continue;
             }
             at.push(&part);
-            let Ok(entry) = self.tree.get_path(&at) else { return Ok(Found::Nothing) };
+            let Some(entry) = self.entry(&at)? else { return Ok(Found::Nothing) };
             match entry.kind() {
                 Some(ObjectType::Tree) => {}
                 Some(ObjectType::Commit) => return Ok(Found::Submodule(at)),
@@ -92,6 +93,27 @@ impl View<'_> {
             }
         }
         Ok(Found::Directory)
+    }
+
+    /// What the commit has at a path; the size of every directory on the way is looked at first.
+    fn entry(&self, path: &Path) -> io::Result<Option<TreeEntry<'static>>> {
+        let odb = self.repository.odb().map_err(io::Error::other)?;
+        let mut found: Option<TreeEntry<'static>> = None;
+        for name in path {
+            let name = name.as_bytes();
+            let inner = match &found {
+                Some(entry) if entry.kind() == Some(ObjectType::Tree) => {
+                    Some(small_tree(self.repository, &odb, entry.id()).map_err(io::Error::other)?)
+                }
+                Some(_) => return Ok(None),
+                None => None,
+            };
+            found = inner.as_ref().unwrap_or(&self.tree).get_name_bytes(name).map(|entry| entry.to_owned());
+            if found.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(found)
     }
 
     /// A blob's text, its size looked at first.

@@ -18,6 +18,7 @@ mod notify_run;
 mod notify_webhook;
 mod schedule;
 mod self_update;
+mod self_update_hostile;
 mod self_update_init;
 mod self_update_kill;
 mod self_update_program;

@@ -57,7 +57,9 @@ fn killed_at_any_moment_the_configuration_is_the_old_or_the_new_one_whole() {
         thread::sleep(time * (step % 16) / 16);
         child.kill().expect("kill");
         let _ = child.wait();
-        in_the_middle += usize::from(site.path(".git/bst-fetcher/journal").exists());
+        // The moves themselves are over in a moment; the next test meets them.
+        let middle = ["journal", "staging"].map(|name| site.path(".git/bst-fetcher").join(name).exists());
+        in_the_middle += usize::from(middle.contains(&true));
         let after = whole(&site);
         assert!(after == before || after == number, "{after} is neither {before} nor {number}");
     }
@@ -67,6 +69,58 @@ fn killed_at_any_moment_the_configuration_is_the_old_or_the_new_one_whole() {
     assert_eq!(whole(&site), number);
     assert_eq!(site.cloned().git(&["for-each-ref", "refs/bst-fetcher/kept"]), "");
     site.run().expect(0);
+}
+
+/// What a checkout comes by, in its order, inside the git directory.
+const LANDMARKS: [&str; 9] = [
+    "bst-fetcher/staging",
+    "bst-fetcher/staging/new/files/3",
+    "bst-fetcher/staging/new/only",
+    "bst-fetcher/staging/moves",
+    "bst-fetcher/journal",
+    "bst-fetcher/staging/old/1",
+    "bst-fetcher/staging/old/600",
+    "index.lock",
+    "refs/heads/main.lock",
+];
+
+#[test]
+fn killed_at_every_step_of_a_checkout_it_is_the_old_or_the_new_one_whole() {
+    let site = Site::new();
+    generation(&site, 0);
+    let site = site.set_up();
+    let (mut number, mut hit, mut in_the_middle) = (0, Vec::new(), 0);
+    for landmark in LANDMARKS {
+        // The last ones are there for so short a time that not every look sees them.
+        for _ in 0..3 {
+            let before = whole(&site);
+            number += 1;
+            generation(&site, number);
+            let landmark = site.path(".git").join(landmark.replace("only", &format!("only-{number}")));
+            let mut child = site.fetcher().command(&["run"]).stderr(Stdio::null()).spawn().expect("the program starts");
+            let mut is_there = false;
+            while !is_there && child.try_wait().expect("a look").is_none() {
+                is_there = landmark.symlink_metadata().is_ok();
+                thread::sleep(Duration::from_micros(100));
+            }
+            child.kill().expect("kill");
+            let _ = child.wait();
+            in_the_middle += usize::from(site.path(".git/bst-fetcher/journal").exists());
+            let after = whole(&site);
+            assert!(after == before || after == number, "{landmark:?}: {after} is neither {before} nor {number}");
+            if is_there {
+                hit.push(landmark);
+                break;
+            }
+        }
+    }
+    assert!(hit.len() >= LANDMARKS.len() - 2, "only these were met: {hit:?}");
+    assert!(in_the_middle > 0, "no kill hit a checkout");
+    let last = site.run();
+    assert!([0, 1].contains(&last.status()), "{last}");
+    assert_eq!(whole(&site), number);
+    assert!(!site.path(".git/bst-fetcher/staging").exists());
+    assert_eq!(site.cloned().git(&["for-each-ref", "refs/bst-fetcher/kept"]), "");
 }
 
 fn start(site: &Site, arguments: &[&str]) -> Child {

@@ -60,6 +60,7 @@ fn a_file_of_the_memory_is_read_or_refused_and_never_lost() {
         // Whoever shows it shows what can be shown.
         let site = directory.path().join("site");
         let published = publish(&Publish {
+            keep_logs: u64::MAX,
             directory: &site,
             store: &store,
             states: &states,
