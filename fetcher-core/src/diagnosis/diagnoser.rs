@@ -246,7 +246,7 @@ fn insert(names: &mut BTreeSet<ElementName>, name: &ElementName) {
 /// When the log cannot be read.
 pub fn diagnose(exit: Option<Exit>, stage: Option<Stage>, log: &mut impl Read) -> io::Result<Diagnoses> {
     let mut diagnoser = Diagnoser::new(stage);
-    let mut parser = Parser::default();
+    let mut parser = Parser::of_any_log();
     let mut bytes = vec![0; 64 * 1024];
     loop {
         match log.read(&mut bytes) {
