@@ -4,15 +4,22 @@
 //! failure is in one place. Nothing is guessed: what no rule knows is [`Kind::Unknown`], with the lines that matter.
 
 mod cache;
+mod closing;
 mod diagnoser;
 mod elements;
 mod ending;
+mod exception;
+mod exit;
 mod explain;
+mod grpc;
 mod http;
+mod installed;
 mod kind;
 mod load;
+mod name_mask;
 mod phrases;
 mod place;
+mod python;
 mod render;
 mod tools;
 mod verdict;

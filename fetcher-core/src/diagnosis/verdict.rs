@@ -20,6 +20,37 @@ impl Verdict {
         Self { kind, retry, actor, hint: Cow::Borrowed(hint) }
     }
 
+    /// This host's own cache has no room.
+    pub(super) fn local_cache_full() -> Self {
+        Self::of(Kind::DiskFull).hint(
+            "BuildStream's cache on this host has no room: make space on the cache directory's file system, or raise \
+             `cache: quota` in `buildstream.config`",
+        )
+    }
+
+    /// The proxy does not answer, or does not let it through.
+    pub(super) fn proxy() -> Self {
+        Self::of(Kind::Network).actor(Actor::Host).hint(
+            "the proxy does not answer, or does not let it through: see `https_proxy`, `http_proxy` and `no_proxy` of this host, and \
+             the proxy's own rules",
+        )
+    }
+
+    /// bst cannot write to what it was given as its standard error.
+    pub(super) fn blocking() -> Self {
+        Self::of(Kind::Configuration).hint(
+            "bst refuses a standard output or error that does not block (O_NONBLOCK), as some runners and `ssh -tt` leave it: run it \
+             with its output to a file or a pipe (`bst … 2>&1 | cat`)",
+        )
+    }
+
+    /// What answers is no such cache as it was taken for.
+    pub(super) fn wrong_endpoint() -> Self {
+        Self::of(Kind::CacheDenied)
+            .actor(Actor::Host)
+            .hint("what answers there does not offer this: see `url`, `instance-name` and `type` (index, storage) in `source-caches`")
+    }
+
     pub(super) fn hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
         Self { hint: hint.into(), ..self }
     }
