@@ -6,7 +6,7 @@ use crate::bst::messages::{Action, Excerpt, Level, Message, Task};
 use crate::names::{ElementName, Stage};
 use crate::runner::Exit;
 
-use super::explain::{of_message, own, short};
+use super::explain::{cut, of_message, own, short};
 use super::place::place;
 use super::{Diagnosis, Kind};
 
@@ -83,12 +83,6 @@ impl Heard {
         }
         found
     }
-}
-
-/// The line, or as much of it as any rule looks at.
-fn cut(line: &str) -> &str {
-    const LONGEST: usize = 700;
-    line.char_indices().nth(LONGEST).map_or(line, |(end, _)| &line[..end])
 }
 
 impl Elements {

@@ -4,7 +4,7 @@ use crate::bst::messages::{Excerpt, Level, Message};
 use crate::names::Stage;
 
 use super::closing::{self, Closing, StopReason};
-use super::explain::{element_in, of_error, of_message, of_traceback, own};
+use super::explain::{cut, element_in, is_known, of_error, of_message, of_traceback, own};
 use super::{Diagnosis, Kind, exception};
 
 /// How many sessions' failures are kept, and how many plain lines that tell of one in the middle.
@@ -79,7 +79,7 @@ impl Ending {
                     self.noticed.push(Diagnosis { element, ..found });
                 }
             }
-            None => self.text.push(without_marks(line)),
+            None => self.text.push(cut(without_marks(line))),
         }
     }
 
@@ -248,9 +248,8 @@ fn last_words(lines: &[&str]) -> Vec<Diagnosis> {
         return first;
     }
     // Where bst's words stand among those of whatever ran it, the last that is known counts.
-    let others = (1..lines.len()).rev().map(|at| of_final(&lines[at..]));
-    let known = others.into_iter().find(|found| found[0].kind != Kind::Unknown);
-    known.unwrap_or_else(|| {
+    let known = (1..lines.len()).rev().filter(|at| is_known(lines[*at])).map(|at| of_final(&lines[at..]));
+    known.take(FEW).find(|found| found[0].kind != Kind::Unknown).unwrap_or_else(|| {
         let at = lines.iter().rposition(|line| is_error_line(line)).unwrap_or_default();
         of_final(&lines[at..])
     })

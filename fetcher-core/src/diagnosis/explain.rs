@@ -145,6 +145,17 @@ pub(super) fn of_line(line: &str, detail: &str) -> Option<Verdict> {
         .or_else(|| phrases::of_line(&low))
 }
 
+/// Whether the line alone says what is the matter.
+pub(super) fn is_known(line: &str) -> bool {
+    of_line(line.trim_start(), "").is_some() || load::by_place(line).is_some()
+}
+
+/// The line, or as much of it as any rule looks at.
+pub(super) fn cut(line: &str) -> &str {
+    const LONGEST: usize = 700;
+    line.char_indices().nth(LONGEST).map_or(line, |(end, _)| &line[..end])
+}
+
 /// What a line says that does not tell its reason.
 fn of_vague_line(line: &str) -> Option<Verdict> {
     let low = without_names(line);

@@ -34,7 +34,7 @@ static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
         // Journald, syslog, ts(1).
         format!(
             "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-9][0-9] {time}(?: |$)\
-             (?:[a-zA-Z0-9._-]{{1,100}} [a-zA-Z0-9._@/-]{{1,100}}(?:\\[[0-9]+\\])?:(?: |$))?"
+             (?:[a-zA-Z0-9._-]{{1,100}} (?:[a-zA-Z0-9._@/-]{{1,100}}\\[[0-9]+\\]|kernel|systemd):(?: |$))?"
         ),
         "[a-zA-Z0-9._-]{1,100} [a-zA-Z0-9._@/-]{1,100}\\[[0-9]+\\]:(?: |$)".to_owned(),
         // kubectl logs --prefix, a pod of a Job or workflow, docker compose, BuildKit.
