@@ -3,6 +3,7 @@
 //! The words of bst and of the programs under it are looked for line by line ([`Diagnoser`]); what is known of a sort of
 //! failure is in one place. Nothing is guessed: what no rule knows is [`Kind::Unknown`], with the lines that matter.
 
+mod annotations;
 mod cache;
 mod closing;
 mod diagnoser;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{ElementName, Stage};
 
+pub use annotations::render_github;
 pub use diagnoser::{Diagnoser, Diagnoses, Facts, diagnose, of_runner};
 pub use kind::{Kind, Remedy};
 pub use render::render_text;

@@ -1,13 +1,13 @@
-//! `bst-fetcher diagnose [FILE]`: says of any log of bst's what failed, and who must act.
+//! `diagnose`: of any log of bst's what failed, and who must act.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use fetcher_core::diagnosis::{Diagnoses, diagnose, render_text};
+use clap::{Args, ValueEnum};
+use fetcher_core::diagnosis::{Diagnoses, diagnose, render_github, render_text};
 
-use super::{OK, USAGE};
+use super::{OK, SOME_FAILED, USAGE};
 
 /// The words of `bst-fetcher diagnose`.
 #[derive(Debug, Args)]
@@ -15,20 +15,42 @@ pub(crate) struct DiagnoseArgs {
     /// The log: what bst wrote to its standard error [default: standard input]
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Print a list of failures as JSON
-    #[arg(long)]
+    /// Print a list of failures as JSON: `--format=json`
+    #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = DiagnosisFormat::Text)]
+    pub(crate) format: DiagnosisFormat,
+    /// Where the project's elements are in the repository, for the files of annotations
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) element_path: Option<PathBuf>,
+    /// End with 0 also where failures were found
+    #[arg(long)]
+    pub(crate) exit_zero: bool,
 }
 
-/// Diagnoses a log. That something failed in it is no failure of this command: its status is 0 wherever the log could
-/// be read.
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiagnosisFormat {
+    /// Paragraphs for people
+    Text,
+    /// A list of failures
+    Json,
+    /// Annotations of GitHub Actions
+    Github,
+}
+
+/// Diagnoses a log: ends with 0 where nothing failed, 1 where something did, 2 where the log cannot be read.
 pub(crate) fn run(args: &DiagnoseArgs, stdin: impl Read, stdout: &mut impl Write) -> io::Result<u8> {
     let found = match &args.file {
         Some(file) if file != Path::new("-") => File::open(file).and_then(|mut log| diagnose(None, None, &mut log)),
         _ => diagnose(None, None, &mut { stdin }),
     };
     match found {
-        Ok(found) => write(&found, args.json, stdout).map(|()| OK),
+        Ok(found) => {
+            write(&found, args, stdout)?;
+            Ok(if found.failures.is_empty() || args.exit_zero { OK } else { SOME_FAILED })
+        }
         Err(error) => {
             let name = args.file.as_deref().unwrap_or(Path::new("standard input"));
             eprintln!("bst-fetcher: cannot read {}: {error}", name.display());
@@ -37,11 +59,19 @@ pub(crate) fn run(args: &DiagnoseArgs, stdin: impl Read, stdout: &mut impl Write
     }
 }
 
-fn write(found: &Diagnoses, json: bool, stdout: &mut impl Write) -> io::Result<()> {
-    if json {
-        serde_json::to_writer_pretty(&mut *stdout, &found.failures)?;
-        return writeln!(stdout);
+fn write(found: &Diagnoses, args: &DiagnoseArgs, stdout: &mut impl Write) -> io::Result<()> {
+    let format = if args.json { DiagnosisFormat::Json } else { args.format };
+    match format {
+        DiagnosisFormat::Json => {
+            serde_json::to_writer_pretty(&mut *stdout, &found.failures)?;
+            writeln!(stdout)
+        }
+        DiagnosisFormat::Github => stdout.write_all(render_github(found, args.element_path.as_deref()).as_bytes()),
+        DiagnosisFormat::Text => write_text(found, stdout),
     }
+}
+
+fn write_text(found: &Diagnoses, stdout: &mut impl Write) -> io::Result<()> {
     if found.failures.is_empty() {
         writeln!(stdout, "no failure found")?;
     }

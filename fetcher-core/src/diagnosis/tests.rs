@@ -221,6 +221,7 @@ fn failing(element: &str, text: &str, log: &str) -> String {
 }
 
 mod limits;
+mod manual;
 mod public;
 mod words;
 
