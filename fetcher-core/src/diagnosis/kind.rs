@@ -179,7 +179,7 @@ kinds! {
         "correct `[upload]`, or see that its destination is there and takes files";
     /// A notifier could not deliver its message.
     Notifier => No, Host,
-        "correct the notifier's table in the configuration; `bst-fetcher notify` tries it";
+        "correct the notifier's table in the configuration; `bst-fetcher notify test` tries it";
     /// A plugin or BuildStream itself has a bug.
     Bug => No, Plugin,
         "report the traceback to the authors of the plugin, or of BuildStream where no plugin is in it";

@@ -56,7 +56,8 @@ fn mark(name: &str, word: &str) -> Option<&'static str> {
 
 /// Whether it is a path: an absolute one, or one that no two words beside a stroke look like (`SSL/TLS`, `HTTP/2`).
 fn is_path(name: &str) -> bool {
-    if !name.contains('/') || name.starts_with("HTTP/") || name.starts_with("http/") {
+    const WORDS: [&str; 6] = ["and/or", "i/o", "input/output", "read/write", "tcp/ip", "n/a"];
+    if !name.contains('/') || name.starts_with("HTTP/") || name.starts_with("http/") || WORDS.contains(&name) {
         return false;
     }
     (name.starts_with('/') && name.len() > 1)
@@ -83,6 +84,7 @@ mod tests {
             ("Unable to create '/x/index.lock': File exists.", "unable to create '<path>.lock': file exists."),
             ("fatal: bad object refs/heads/disk-full", "fatal: bad object refs/heads/<ref>"),
             ("Failed to apply patch enospc.patch", "failed to apply patch <file>"),
+            ("a ref and/or track: i/o timeout", "a ref and/or track: i/o timeout"),
             ("no name  here", "no name  here"),
         ] {
             assert_eq!(without_names(line), masked);

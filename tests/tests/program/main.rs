@@ -1,5 +1,6 @@
 //! The program with a fake `bst`, and with real servers of mail, IRC, HTTP and git.
 
+mod diagnose;
 mod fake_bst_commands;
 mod fake_bst_failures;
 mod fake_bst_host;

@@ -2,5 +2,6 @@
 
 mod check_host;
 mod failures;
+mod plugin_texts;
 mod stops;
 mod whole;

@@ -163,6 +163,12 @@ pub(super) const PHRASES: &[Phrase] = &[
 pub(super) const FILES: &[Phrase] = &[
     // Files, once it is clear that no server said it.
     (&["permission denied"], Kind::Permission, USUAL),
+    (
+        &["input/output error"],
+        Kind::Permission,
+        host("the disk, or the network file system, fails: see the system's log (`journalctl -k`)"),
+    ),
+    (&["stale file handle"], Kind::Permission, host("the network file system lost the directory: mount it anew")),
     (&["operation not permitted"], Kind::Permission, USUAL),
     (&["insufficient permission"], Kind::Permission, USUAL),
     (&["error saving source reference"], Kind::Permission, USUAL),
