@@ -135,8 +135,12 @@ impl Diagnoser {
             }
             _ => {}
         }
+        let open = self.ending.open_session().is_some();
         self.ending.message(message);
-        if message.level == Level::Success && self.ending.ended_well() {
+        if !open && let Some(name) = self.ending.open_session() {
+            self.elements.session_began(name);
+        }
+        if message.level == Level::Success && open && self.ending.ended_well() {
             self.elements.session_succeeded();
         }
     }

@@ -26,6 +26,8 @@ pub(super) struct Elements {
     warnings: Vec<Diagnosis>,
     /// The steps of tasks that began and did not end.
     steps: BTreeMap<ElementName, Vec<String>>,
+    /// The names of the sessions that began.
+    sessions: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +51,8 @@ struct Heard {
     whole: bool,
     /// Whether it is known to be a step's, after which a task may go on by another way (the origin after a mirror).
     step: bool,
+    /// How many sessions had begun.
+    session: usize,
 }
 
 impl Heard {
@@ -72,7 +76,7 @@ impl Heard {
             log: lines(&message.log, 0, 50),
         };
         let whole = message.task() == Some(Task::Failed) || level != Level::Failure;
-        Self { message, stage, junction, whole, step: false }
+        Self { message, stage, junction, whole, step: false, session: 0 }
     }
 
     fn diagnosis(&self) -> Diagnosis {
@@ -112,8 +116,9 @@ impl Elements {
             }
             (Level::Failure | Level::Error | Level::Bug, task) => {
                 let junction = loading && message.action == Action::Fetch;
+                let session = self.sessions.len();
                 let Some(fate) = self.fate(element) else { return };
-                let heard = Some(Heard { step, ..Heard::new(message, stage, junction) });
+                let heard = Some(Heard { step, session, ..Heard::new(message, stage, junction) });
                 if task == Some(Task::Retried) {
                     (fate.failed, fate.tried) = (None, heard);
                 } else {
@@ -156,12 +161,29 @@ impl Elements {
         }
     }
 
-    /// The session ended well: whatever failed on the way was made good.
+    /// A session of that name began.
+    pub(super) fn session_began(&mut self, name: &str) {
+        const MOST_SESSIONS: usize = 1000;
+        if self.sessions.len() < MOST_SESSIONS {
+            self.sessions.push(name.to_owned());
+        }
+    }
+
+    /// The session ended well: whatever failed in it on the way, or in earlier tries of the same, was made good.
     pub(super) fn session_succeeded(&mut self) {
+        let sessions = std::mem::take(&mut self.sessions);
+        let same = |heard: &Heard| {
+            heard.session == sessions.len() || sessions.get(heard.session.wrapping_sub(1)) == sessions.last()
+        };
         self.fates.retain(|_, fate| {
-            (fate.failed, fate.tried) = (None, None);
-            fate.unpushed.is_some()
+            for heard in [&mut fate.failed, &mut fate.tried] {
+                if heard.as_ref().is_some_and(same) {
+                    *heard = None;
+                }
+            }
+            fate.failed.is_some() || fate.tried.is_some() || fate.unpushed.is_some()
         });
+        self.sessions = sessions;
     }
 
     /// A message that is told once more. It counts where it was not heard before: the beginning of the log is missing.

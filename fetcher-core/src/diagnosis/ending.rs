@@ -263,7 +263,7 @@ fn of_final(lines: &[&str]) -> Vec<Diagnosis> {
     let mut found = of_error(first.trim_start(), &detail);
     if found.kind != Kind::NoRef {
         found.element = element_in(first);
-        return vec![found];
+        return vec![if is_of_containers(first) { of_container(found) } else { found }];
     }
     // `Element: a.bst is inconsistent`, and under each its sources.
     let inconsistent: Vec<_> = detail
@@ -277,6 +277,32 @@ fn of_final(lines: &[&str]) -> Vec<Diagnosis> {
         })
         .collect();
     if inconsistent.is_empty() { vec![found] } else { inconsistent }
+}
+
+/// Whether a program that runs containers says it, of the image in which bst was to run.
+fn is_of_containers(line: &str) -> bool {
+    const SAID: [&str; 6] = [
+        "docker: ",
+        "Error response from daemon",
+        "Error: initializing source docker://",
+        "Error: unable to copy from source docker://",
+        "Error: parsing image configuration",
+        "Error: short-name ",
+    ];
+    SAID.iter().any(|words| line.trim_start().starts_with(words))
+}
+
+/// That image is the matter of whoever runs the host, whatever is wrong with it.
+fn of_container(found: Diagnosis) -> Diagnosis {
+    let kind = match found.kind {
+        Kind::RefMissing | Kind::NotFound | Kind::Unauthorised | Kind::Unknown | Kind::ProjectInvalid => {
+            Kind::Environment
+        }
+        kind => kind,
+    };
+    let hint =
+        "the container in which bst was to run could not be started: see its image's name, its registry and its engine";
+    Diagnosis { kind, actor: super::Actor::Host, hint: hint.to_owned(), ..found }
 }
 
 /// Lines that bst or its libraries write beside an error: usage, Python's warnings, the prompt, the heads of tasks' logs.
@@ -306,7 +332,10 @@ fn is_error_line(line: &str) -> bool {
     let end = word.find([':', ' ', ']']).unwrap_or(word.len());
     let low = word[..end].to_ascii_lowercase();
     // A letter alone is apt's and needs its colon.
-    WORDS.contains(&low.as_str()) && (low.len() > 1 || word[end..].starts_with(": "))
+    let named = WORDS.contains(&low.as_str()) && (low.len() > 1 || word[end..].starts_with(": "));
+    // `docker: Error response from daemon: …`, `bash: cannot create …`.
+    let behind = word[end..].strip_prefix(": ").and_then(|rest| rest.split([':', ' ']).next()).unwrap_or_default();
+    named || ["error", "fatal", "cannot", "failed", "unable"].contains(&behind.to_ascii_lowercase().as_str())
 }
 
 /// The line as it was before a runner marked it as an error; its indentation stays where it has no mark.

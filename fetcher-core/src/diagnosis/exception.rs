@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::tools::between;
+use super::tools::{self, between};
 use super::verdict::Verdict;
 use super::{Actor, Kind, Place, Retry, explain, grpc, python};
 
@@ -167,6 +167,8 @@ impl<'a> Raised<'a> {
             ),
             "FormattingError" => Verdict::of(Kind::Configuration)
                 .hint("correct `logging: message-format`: this bst does not know the name in it"),
+            "VersionConflict" | "ContextualVersionConflict" => tools::version_conflict(&self.text.join("\n")),
+            "CalledProcessError" if self.text.iter().any(|line| line.contains("git")) => Verdict::of(Kind::Git),
             "MemoryError" => Verdict::of(Kind::HostResources),
             "PermissionError" => Verdict::of(Kind::Permission),
             "BlockingIOError" => Verdict::blocking(),

@@ -33,6 +33,12 @@ pub(super) fn of_message(message: &Message) -> Diagnosis {
     if let (Kind::Git | Kind::Unknown, Some(log), true) = (found.kind, &message.log_file, message.log.is_empty()) {
         found.hint = format!("{}; bst did not show the task's log: {log}", found.hint);
     }
+    if found.kind == Kind::Network && found.place.url.as_deref().is_some_and(has_no_git_protocol) {
+        let Verdict { kind, retry, actor, hint } = Verdict::of(Kind::ProjectInvalid).hint(
+            "that server does not speak git:// any more: have the project write https:// in the element's address, or its alias",
+        );
+        found = Diagnosis { kind, retry, actor, hint: hint.into_owned(), ..found };
+    }
     if found.kind == Kind::MirrorCorrupt {
         found.place.file = message.log.lines().rev().find_map(mirror).or(found.place.file);
         (found.place.line, found.place.column) = (None, None);
@@ -44,10 +50,16 @@ pub(super) fn of_message(message: &Message) -> Diagnosis {
 pub(super) fn of_words(text: &str, detail: &Excerpt, log: &Excerpt) -> Diagnosis {
     let under: Vec<&str> = detail.lines().filter(|line| closing::of_line(line).is_none()).collect();
     let joined = under.join("\n");
-    if let Some(verdict) = of_line(text, &joined) {
+    // casd's status is told as its code, and under it what is meant.
+    let explained = under.first().filter(|line| line.trim_start().starts_with("message: "));
+    let whole = explained.map_or_else(|| text.to_owned(), |line| format!("{text} {}", line.trim_start()));
+    if let Some(verdict) = of_line(&whole, &joined) {
         // What the versions are, stands under the line.
-        let told =
-            matches!(verdict.kind, Kind::BstVersion | Kind::PluginMissing | Kind::ProjectInvalid | Kind::JunctionNoRef);
+        let told = explained.is_some()
+            || matches!(
+                verdict.kind,
+                Kind::BstVersion | Kind::PluginMissing | Kind::ProjectInvalid | Kind::JunctionNoRef
+            );
         let more = under.iter().map(|line| line.trim()).find(|line| !line.is_empty()).filter(|_| told);
         return diagnosis(verdict, text, more, &joined);
     }
@@ -88,11 +100,16 @@ fn of_log(log: &Excerpt) -> Option<(Verdict, &str)> {
     let known = |line| Some((of_line(line, "")?, line));
     let mut lines = log.lines().rev().filter(|line| !is_chatter(line));
     let last = lines.find_map(known)?;
+    let same_command = || log.lines().rev().take_while(|line| !begins_command(line)).filter(|line| !is_chatter(line));
+    // The other side's own words say more than its status.
+    let said = |line: &str| phrases::of_particular_line(&without_names(line.trim_start().strip_prefix("remote: ")?));
+    if let Some(found) = same_command().find_map(|line| Some((said(line)?, line))) {
+        return Some(found);
+    }
     if !matches!(last.0.kind, Kind::Network | Kind::Git) {
         return Some(last);
     }
-    let same_command = log.lines().rev().take_while(|line| !begins_command(line)).filter(|line| !is_chatter(line));
-    let more = same_command.filter_map(known).find(|(verdict, _)| !matches!(verdict.kind, Kind::Network | Kind::Git));
+    let more = same_command().filter_map(known).find(|(verdict, _)| !matches!(verdict.kind, Kind::Network | Kind::Git));
     Some(more.unwrap_or(last))
 }
 
@@ -182,6 +199,23 @@ fn is_proxy(line: &str) -> bool {
     }
 }
 
+/// Whether it is an address of git's own protocol on a forge that gave it up.
+fn has_no_git_protocol(url: &str) -> bool {
+    const FORGES: [&str; 10] = [
+        "github.com",
+        "gitlab.com",
+        "gitlab.gnome.org",
+        "gitlab.freedesktop.org",
+        "anongit.freedesktop.org",
+        "git.gnome.org",
+        "bitbucket.org",
+        "codeberg.org",
+        "salsa.debian.org",
+        "invent.kde.org",
+    ];
+    url.starts_with("git://") && super::place::host(url).is_some_and(|host| FORGES.contains(&host))
+}
+
 /// The diagnosis of a traceback: of a message with one, or of what Python printed.
 pub(super) fn of_traceback(lines: &[&str]) -> Diagnosis {
     let found = exception::of_lines(lines);
@@ -220,6 +254,7 @@ fn of_bug(message: &Message) -> Diagnosis {
 }
 
 fn diagnosis(verdict: Verdict, text: &str, more: Option<&str>, detail: &str) -> Diagnosis {
+    let text = without_casd_head(text);
     let text = text.strip_prefix("Error: ").unwrap_or(text);
     let place = place(&if detail.is_empty() { text.to_owned() } else { format!("{text}\n{detail}") }, more);
     let mut message = short(text);

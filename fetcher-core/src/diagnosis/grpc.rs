@@ -60,9 +60,18 @@ pub(super) fn of_block(lines: &[&str]) -> Option<(Verdict, String)> {
 
 /// Whether the words are of casd's socket, or of its code.
 fn is_casd(low: &str) -> bool {
-    ["unix:", "casserver", "buildboxcasd_", "buildbox-casd", "buildboxcommon_", "casd.sock"]
-        .iter()
-        .any(|word| low.contains(word))
+    [
+        "unix:",
+        "capture tree",
+        "capture blob",
+        "casserver",
+        "buildboxcasd_",
+        "buildbox-casd",
+        "buildboxcommon_",
+        "casd.sock",
+    ]
+    .iter()
+    .any(|word| low.contains(word))
 }
 
 /// The text behind a mark up to the end of its line, without the closing quotation mark.
@@ -75,7 +84,7 @@ fn quoted_line<'a>(text: &'a str, before: &str) -> Option<&'a str> {
 /// The status that the text names, in its canonical form.
 fn status(text: &str) -> Option<&'static str> {
     // What stands in front of a status, and whether it may be a number there.
-    const BEFORE: [(&str, bool); 10] = [
+    const BEFORE: [(&str, bool); 11] = [
         ("failed with status ", false),
         ("failed with response status ", true),
         ("StatusCode.", false),
@@ -83,6 +92,7 @@ fn status(text: &str) -> Option<&'static str> {
         ("status: ", false),
         ("code = ", false),
         ("code: ", false),
+        ("gRPC error was [", true),
         ("grpc_status:", true),
         ("\"grpc_status\":", true),
         ("grpc-status: ", true),
@@ -158,6 +168,9 @@ fn of_cache(status: &str, low: &str) -> Verdict {
             .hint("the source cache wants credentials: give `auth` in `source-caches` a valid token or client certificate"),
         "PERMISSION_DENIED" if low.contains("director") && low.contains("not supported") => Verdict::wrong_endpoint(),
         "PERMISSION_DENIED" => Verdict::of(Kind::CacheDenied),
+        "NOT_FOUND" if low.contains("download blob") => Verdict::of(Kind::PushIncomplete).hint(
+            "the source cache has lost a part of what it lists: push again from a host that has it, and see the cache's own log",
+        ),
         "UNIMPLEMENTED" | "NOT_FOUND" | "INVALID_ARGUMENT" => Verdict::wrong_endpoint(),
         "RESOURCE_EXHAUSTED" if low.contains("larger than max") => Verdict::of(Kind::CacheDenied).hint(
             "the source cache, or a proxy before it, takes smaller messages than were sent: raise its limit of a message's size",

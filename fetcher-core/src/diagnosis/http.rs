@@ -26,7 +26,8 @@ const BEFORE: [&str; 17] = [
 ];
 
 /// What stands behind one: requests (`404 Client Error: Not Found for url`), go (`404 Not Found`).
-const BEHIND: [&str; 13] = [
+const BEHIND: [&str; 14] = [
+    " error responses",
     " client error",
     " server error",
     " not found",

@@ -54,6 +54,11 @@ pub(super) fn of_line(low: &str) -> Option<Verdict> {
         .or_else(|| then.iter().find_map(|table| find(table, low)))
 }
 
+/// What the line says that says more than a status of HTTP on another line.
+pub(super) fn of_particular_line(low: &str) -> Option<Verdict> {
+    find(particular::PHRASES, low)
+}
+
 /// What the line says that does not tell its reason: it counts where no other line says more.
 pub(super) fn of_vague_line(low: &str) -> Option<Verdict> {
     find(vague::PHRASES, low)

@@ -150,7 +150,7 @@ pub(super) fn of_line(line: &str, detail: &str) -> Option<Verdict> {
 }
 
 /// `pkg_resources` says `(six 1.16.0 (/usr/lib/…), Requirement.parse('six>=2'))`; its words are the error's detail.
-fn version_conflict(detail: &str) -> Verdict {
+pub(super) fn version_conflict(detail: &str) -> Verdict {
     let wanted = between(detail, "Requirement.parse('", "')").or_else(|| between(detail, " but ", " is required"));
     let verdict = Verdict::of(Kind::PluginMissing);
     match wanted {

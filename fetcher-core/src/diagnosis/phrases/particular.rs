@@ -102,6 +102,9 @@ pub(super) const PHRASES: &[Phrase] = &[
     (&["overloaded"], Kind::ServerError, BUSY),
     (&["currently unavailable"], Kind::ServerError, BUSY),
     (&["temporarily unavailable", "remote:"], Kind::ServerError, BUSY),
+    (&["not available at this time"], Kind::ServerError, BUSY),
+    (&["try again later"], Kind::ServerError, BUSY),
+    (&["try again in a few"], Kind::ServerError, BUSY),
     (&["under maintenance"], Kind::ServerError, BUSY),
     (&["maintenance mode"], Kind::ServerError, BUSY),
     (&["too many concurrent"], Kind::RateLimited, BUSY),
@@ -181,7 +184,7 @@ pub(super) const PHRASES: &[Phrase] = &[
     ),
     (
         &["file name too long"],
-        Kind::ProjectInvalid,
+        Kind::Permission,
         lasting(
             Actor::Host,
             "a name in the source is longer than this host's file system takes: use another file system for the cache directory",

@@ -80,6 +80,7 @@ pub(super) const PHRASES: &[Phrase] = &[
     // Nothing there.
     (&["fatal: repository", "not found"], Kind::NotFound, USUAL),
     (&["remote: repository not found"], Kind::NotFound, USUAL),
+    (&["no git repository was found"], Kind::NotFound, USUAL),
     (&["remote: not found"], Kind::NotFound, USUAL),
     (&["does not exist or you do not have permission"], Kind::NotFound, USUAL),
     (&["either does not exist, or you do not have access"], Kind::NotFound, USUAL),
