@@ -226,6 +226,11 @@ pub(super) fn without_marks(line: &str) -> &str {
 
 /// Statuses above 128 are signals': 137 SIGKILL, 143 SIGTERM, 130 SIGINT.
 fn by_exit(text: &str) -> Closing {
+    match text.rsplit(' ').next() {
+        Some("Killed" | "Terminated") => return Closing::Stopped(StopReason::Killed),
+        Some("Interrupt") => return Closing::Stopped(StopReason::Cancelled),
+        _ => {}
+    }
     let words = text.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
     match words.last().and_then(|word| word.parse().ok()) {
         Some(137 | 139 | 143) => Closing::Stopped(StopReason::Killed),
@@ -269,6 +274,7 @@ mod tests {
             ("Error: Process completed with exit code 137.", stopped(StopReason::Killed)),
             ("error: Recipe `bst` failed on line 12 with exit code 255", Some(Closing::Failed)),
             ("make[1]: *** [Makefile:12: fetch] Error 255", Some(Closing::Failed)),
+            ("make: *** [fetch] Terminated", stopped(StopReason::Killed)),
             ("make: *** [fetch] Error 143", stopped(StopReason::Killed)),
             ("ERROR: Job failed: exit code 1", Some(Closing::Failed)),
             ("ERROR: Job failed: execution took longer than 1h0m0s seconds", stopped(StopReason::TimedOut)),

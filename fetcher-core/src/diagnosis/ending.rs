@@ -302,7 +302,8 @@ fn of_container(found: Diagnosis) -> Diagnosis {
     };
     let hint =
         "the container in which bst was to run could not be started: see its image's name, its registry and its engine";
-    Diagnosis { kind, actor: super::Actor::Host, hint: hint.to_owned(), ..found }
+    let retry = if kind == Kind::Environment { super::Retry::No } else { found.retry };
+    Diagnosis { kind, retry, actor: super::Actor::Host, hint: hint.to_owned(), ..found }
 }
 
 /// Lines that bst or its libraries write beside an error: usage, Python's warnings, the prompt, the heads of tasks' logs.

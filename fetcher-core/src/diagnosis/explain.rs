@@ -106,6 +106,15 @@ fn of_log(log: &Excerpt) -> Option<(Verdict, &str)> {
     if let Some(found) = same_command().find_map(|line| Some((said(line)?, line))) {
         return Some(found);
     }
+    // pip finds no version where its index did not answer.
+    let without_index =
+        last.0.kind == Kind::NotFound && last.1.contains("distribution") || last.1.contains("from versions: none");
+    let unreached = |verdict: &Verdict| matches!(verdict.kind, Kind::Dns | Kind::Network | Kind::Tls);
+    if let Some(found) =
+        same_command().filter(|_| without_index).filter_map(known).find(|(verdict, _)| unreached(verdict))
+    {
+        return Some(found);
+    }
     if !matches!(last.0.kind, Kind::Network | Kind::Git) {
         return Some(last);
     }
@@ -141,7 +150,7 @@ fn of_build(message: &Message) -> Diagnosis {
 /// The diagnosis of an error that bst gives as its last: what it names a place for and nobody knows is the project's.
 pub(super) fn of_error(text: &str, detail: &Excerpt) -> Diagnosis {
     let found = of_words(text, detail, &Excerpt::default());
-    let by_place = matches!(found.kind, Kind::Unknown | Kind::Git).then(|| load::by_place(text)).flatten();
+    let by_place = (found.kind == Kind::Unknown).then(|| load::by_place(text)).flatten();
     match by_place {
         Some(Verdict { kind, retry, actor, hint }) => {
             Diagnosis { kind, retry, actor, hint: hint.into_owned(), ..found }

@@ -103,6 +103,12 @@ pub(super) fn of_line(line: &str) -> Option<Verdict> {
     if let Some((_, version)) = NEWER.iter().find(|(words, _)| words.iter().all(|word| line.contains(word))) {
         return Some(needs(version));
     }
+    if line.contains("cannot import name ") && line.contains(" from 'buildstream'") {
+        return Some(Verdict::of(Kind::BstVersion).hint(
+            "the plugin is made for a newer BuildStream: give `requirements` of `[buildstream]` a newer `buildstream`, or an older \
+             release of the plugin",
+        ));
+    }
     if BROKEN.iter().any(|word| line.contains(word)) || misses_of_library(line) || misses_of_bst(line) {
         return Some(broken());
     }

@@ -223,6 +223,7 @@ fn failing(element: &str, text: &str, log: &str) -> String {
 mod limits;
 mod manual;
 mod public;
+mod texts;
 mod words;
 
 #[test]

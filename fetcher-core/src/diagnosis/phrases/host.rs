@@ -43,6 +43,7 @@ pub(super) const PHRASES: &[Phrase] = &[
     (&["can't start new thread"], Kind::HostResources, USUAL),
     (&["resource temporarily unavailable"], Kind::HostResources, USUAL),
     (&["cannot fork"], Kind::HostResources, USUAL),
+    (&["died of signal"], Kind::Killed, USUAL),
     (&["errno 12]"], Kind::HostResources, USUAL),
     (
         &["errno 24]"],
@@ -62,6 +63,11 @@ pub(super) const PHRASES: &[Phrase] = &[
         host("the repository belongs to another user: see `safe.directory` in git-config(1)"),
     ),
     (
+        &["unsafe repository"],
+        Kind::Permission,
+        host("the repository belongs to another user: see `safe.directory` in git-config(1)"),
+    ),
+    (
         &["unable to find libfuse"],
         Kind::Sandbox,
         host("install libfuse 2 (Debian: libfuse2, Fedora: fuse-libs): BuildStream 1 does not start without"),
@@ -77,7 +83,6 @@ pub(super) const PHRASES: &[Phrase] = &[
         Kind::Sandbox,
         host("the machine has no /dev/fuse: load the module fuse, or give the container the device"),
     ),
-    (&["error instantiating platform"], Kind::Sandbox, USUAL),
     // Credentials and keys, before the plain "permission denied".
     (&["host key verification failed"], Kind::Unauthorised, HOST_KEY),
     (&["remote host identification has changed"], Kind::Unauthorised, HOST_KEY),
@@ -168,6 +173,7 @@ pub(super) const FILES: &[Phrase] = &[
         Kind::Permission,
         host("the disk, or the network file system, fails: see the system's log (`journalctl -k`)"),
     ),
+    (&["error instantiating platform"], Kind::Sandbox, USUAL),
     (&["stale file handle"], Kind::Permission, host("the network file system lost the directory: mount it anew")),
     (&["operation not permitted"], Kind::Permission, USUAL),
     (&["insufficient permission"], Kind::Permission, USUAL),

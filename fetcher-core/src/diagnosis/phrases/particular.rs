@@ -108,6 +108,11 @@ pub(super) const PHRASES: &[Phrase] = &[
     (&["under maintenance"], Kind::ServerError, BUSY),
     (&["maintenance mode"], Kind::ServerError, BUSY),
     (&["too many concurrent"], Kind::RateLimited, BUSY),
+    (
+        &["corruption on the remote side"],
+        Kind::ServerError,
+        upstream("the repository is damaged on its server: tell its operators, and use a mirror"),
+    ),
     (&["remote: internal server error"], Kind::ServerError, USUAL),
     (&["internal api unreachable"], Kind::ServerError, USUAL),
     (&["internal server connection error"], Kind::ServerError, USUAL),

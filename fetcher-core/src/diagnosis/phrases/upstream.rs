@@ -47,6 +47,21 @@ pub(super) const PHRASES: &[Phrase] = &[
     (&["manifest for", "not found"], Kind::RefMissing, USUAL),
     (&["name unknown"], Kind::RefMissing, USUAL),
     (&["no image found in"], Kind::RefMissing, USUAL),
+    (
+        &["error: invalid path"],
+        Kind::ProjectInvalid,
+        project("a name in the source is one that git does not write: have the project take another source"),
+    ),
+    (
+        &["redirects followed"],
+        Kind::ServerError,
+        project("the server sends from one address to another without end: give the element the address that it means"),
+    ),
+    (
+        &["gpg signatures", "trusted keyring"],
+        Kind::ProjectInvalid,
+        project("give the source the key that upstream signs with (`gpg-key`)"),
+    ),
     (&["no submodule mapping found"], Kind::ProjectInvalid, NO_GITMODULES),
     (&["no url found for submodule path"], Kind::ProjectInvalid, NO_GITMODULES),
     // Content.
@@ -87,6 +102,7 @@ pub(super) const PHRASES: &[Phrase] = &[
     (&["cannot find repository"], Kind::NotFound, USUAL),
     (&["no such repository"], Kind::NotFound, USUAL),
     (&["object does not exist on the server"], Kind::NotFound, USUAL),
+    (&["is this a git repository"], Kind::NotFound, USUAL),
     (&["info/refs not valid"], Kind::NotFound, USUAL),
     (&["not valid: is this a git repository"], Kind::NotFound, USUAL),
     (&["no such bucket"], Kind::NotFound, USUAL),
