@@ -78,7 +78,9 @@ pub enum CheckoutError {
 
 /// The words for where else a project is.
 fn elsewhere(others: &[PathBuf]) -> String {
-    let names = |path: &PathBuf| if path.as_os_str().is_empty() { "its root".to_owned() } else { format!("{path:?}") };
+    let names = |path: &PathBuf| {
+        if path.as_os_str().is_empty() { "its root".to_owned() } else { format!("{:?}", path.display().to_string()) }
+    };
     let names: Vec<String> = others.iter().map(names).collect();
     if names.is_empty() { String::new() } else { format!("; there is one in {}", names.join(", ")) }
 }

@@ -45,7 +45,7 @@ fn file(found: &Diagnosis, elements: Option<&Path>) -> Option<String> {
     let file = found.place.file.as_deref()?;
     let name = file.to_str().filter(|name| !name.contains(':') && file.is_relative())?;
     match elements {
-        Some(directory) if name.ends_with(".bst") && !file.starts_with(directory) => {
+        Some(directory) if name.strip_suffix(".bst").is_some() && !file.starts_with(directory) => {
             directory.join(file).to_str().map(str::to_owned)
         }
         _ => Some(name.to_owned()),

@@ -19,6 +19,16 @@ pub(super) fn of_line(line: &str, low: &str) -> Option<Verdict> {
 
 /// What casd says of itself, and bst of its cache on this host.
 fn local(low: &str) -> Option<Verdict> {
+    const SPACE: [&str; 8] = [
+        "cache too full",
+        "cache-too-full",
+        "out of space",
+        "outofspace",
+        "insufficient storage quota",
+        "insufficient quota",
+        "quota_high",
+        "disk_usage",
+    ];
     if low.contains("buildbox-casd") {
         let sick = [
             "died",
@@ -47,16 +57,6 @@ fn local(low: &str) -> Option<Verdict> {
     if low.contains("already has all data of source") {
         return Some(Verdict::of(Kind::CacheFull));
     }
-    const SPACE: [&str; 8] = [
-        "cache too full",
-        "cache-too-full",
-        "out of space",
-        "outofspace",
-        "insufficient storage quota",
-        "insufficient quota",
-        "quota_high",
-        "disk_usage",
-    ];
     if SPACE.iter().any(|word| low.contains(word)) {
         return Some(Verdict::local_cache_full());
     }

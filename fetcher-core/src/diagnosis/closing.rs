@@ -231,8 +231,8 @@ fn by_exit(text: &str) -> Closing {
         Some("Interrupt") => return Closing::Stopped(StopReason::Cancelled),
         _ => {}
     }
-    let words = text.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
-    match words.last().and_then(|word| word.parse().ok()) {
+    let mut words = text.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
+    match words.next_back().and_then(|word| word.parse().ok()) {
         Some(137 | 139 | 143) => Closing::Stopped(StopReason::Killed),
         Some(130) => Closing::Stopped(StopReason::Cancelled),
         Some(124) => Closing::Stopped(StopReason::TimedOut),

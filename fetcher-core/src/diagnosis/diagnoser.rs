@@ -193,7 +193,9 @@ impl Diagnoser {
             Kind::Unknown => !stray,
             _ => true,
         });
-        text.for_each(|found| add_once(&mut failures, found));
+        for found in text {
+            add_once(&mut failures, found);
+        }
         for (url, found) in unreached {
             let pushing = stage == Some(Stage::Push) && (nowhere || self.push_caches.contains(&url));
             if pushing { failures.push(found) } else { warnings.push(found) }
@@ -203,7 +205,9 @@ impl Diagnoser {
             failures.retain(|found| found.kind != Kind::Interrupted);
         }
         exit::add(&mut failures, exit, &self.ending, &self.last);
-        failures.iter_mut().for_each(|found| self.installed.correct(found));
+        for found in &mut failures {
+            self.installed.correct(found);
+        }
         for found in failures.iter_mut().chain(&mut warnings) {
             found.stage = found.stage.or(stage);
             self.complete(found);

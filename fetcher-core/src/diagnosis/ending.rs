@@ -122,7 +122,9 @@ impl Ending {
                     self.session = Session::Ended(text.clone(), SessionOutcome::Failed);
                 }
                 // Where the empty line between was not copied, the final error stands right under it.
-                message.detail.lines().for_each(|line| self.text(line));
+                for line in message.detail.lines() {
+                    self.text(line);
+                }
             }
             _ => {}
         }
@@ -134,7 +136,9 @@ impl Ending {
         let name = name.clone();
         let stage = self.stage();
         let mut found = self.of_session();
-        found.iter_mut().for_each(|found| found.stage = found.stage.or(stage));
+        for found in &mut found {
+            found.stage = found.stage.or(stage);
+        }
         self.broken = None;
         self.crash = Excerpt::default();
         if !found.is_empty() && self.earlier.len() < FEW {

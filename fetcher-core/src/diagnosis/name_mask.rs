@@ -35,10 +35,10 @@ fn mark(name: &str, word: &str) -> Option<&'static str> {
     if name.contains("://") {
         return Some("<url>");
     }
-    if name.ends_with(".bst") || name.contains(".bst:") {
+    if name.strip_suffix(".bst").is_some() || name.contains(".bst:") {
         return Some("<element>");
     }
-    if name.ends_with(".lock") {
+    if name.strip_suffix(".lock").is_some() {
         return Some("<path>.lock");
     }
     if let Some(reference) = name.strip_prefix("refs/").filter(|rest| rest.contains('/')) {

@@ -91,7 +91,7 @@ pub(super) fn cut_head(line: &str) -> Option<Message> {
     if rest.is_none() && !columns.split_once(']').is_some_and(|(key, _)| key.len() == 8 && is_key(key)) {
         return None;
     }
-    columns_of(&rest.unwrap_or(line)[..], 1).filter(|message| message.action != Action::Other)
+    columns_of(rest.unwrap_or(line), 1).filter(|message| message.action != Action::Other)
 }
 
 /// `[elapsed][key][action:element] TYPE text`, with any number of columns before the element's.
@@ -131,7 +131,7 @@ pub(super) fn task_log_head(line: &str) -> Option<Message> {
         _ => rest,
     };
     let (name, text) = rest.split_once(": ")?;
-    let is_element = name.ends_with(".bst") && !name.contains(' ');
+    let is_element = name.strip_suffix(".bst").is_some() && !name.contains(' ');
     is_element.then(|| message(name, level, text)).map(|found| Message {
         action: Action::Other,
         element: without_index(name).parse().ok(),

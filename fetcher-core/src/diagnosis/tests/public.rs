@@ -25,7 +25,7 @@ struct ExpectedFailure {
 
 impl ExpectedFailure {
     fn accepts(&self, found: &Diagnosis) -> bool {
-        let element = found.element.as_ref().map(|element| element.as_str());
+        let element = found.element.as_ref().map(ElementName::as_str);
         self.kinds.contains(&found.kind.to_string())
             && (self.any_element || element == self.element.as_deref())
             && self.actors.contains(&found.actor)
@@ -56,6 +56,9 @@ fn what_people_post_is_read_right() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// What a place is called, and how it writes a line.
+type Form<'a> = (&'a str, Box<dyn Fn(usize, &str) -> String + 'a>);
+
 /// What places put in front of a log's lines: the line's number counts the time up where there is one.
 fn prefixed(log: &str, prefix: &dyn Fn(usize, &str) -> String) -> String {
     log.trim_end().lines().enumerate().map(|(at, line)| prefix(at, line) + "\n").collect()
@@ -75,7 +78,6 @@ fn every_log() -> Vec<(String, String)> {
 fn a_prefix_of_the_lines_changes_nothing() {
     let time = |at: usize| format!("{:02}:{:02}:{:02}", 10 + at / 3600, at / 60 % 60, at % 60);
     let plain = |line: &str, prefix: String| format!("{prefix}{line}").trim_end().to_owned();
-    type Form<'a> = (&'a str, Box<dyn Fn(usize, &str) -> String + 'a>);
     let forms: Vec<Form> = vec![
         ("GitHub's stamps", Box::new(|at, line| format!("2026-11-24T{}.1234567Z {line}", time(at)))),
         ("GitLab's stamps", Box::new(|at, line| format!("2026-11-24T{}.123456Z 01E {line}", time(at)))),
