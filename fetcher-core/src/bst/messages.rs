@@ -65,6 +65,8 @@ pub struct Parser {
     unwrapper: Option<Box<Unwrapper>>,
     /// Whose log it is, where it is a task's own.
     task: Action,
+    /// What other programs wrote in a task's own log since its last step began; none in other logs.
+    task_text: Option<Excerpt>,
 }
 
 /// Under which heading the lines stand.
@@ -197,6 +199,8 @@ impl Parser {
             self.gap = true;
             return;
         }
+        let written = self.task_text.as_mut().filter(|_| task_log_head(line).is_none());
+        written.into_iter().for_each(|text| text.push(line));
         if self.head(line, anywhere, sink) {
             return;
         }
@@ -235,6 +239,11 @@ impl Parser {
             self.task = action;
         }
         message.action = self.task;
+        match message.level {
+            Level::Failure => message.log = self.task_text.clone().unwrap_or_default(),
+            Level::Start | Level::Success => self.task_text = Some(Excerpt::default()),
+            _ => self.task_text = self.task_text.take().or_else(|| Some(Excerpt::default())),
+        }
         Some(message)
     }
 

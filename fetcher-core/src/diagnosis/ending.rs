@@ -189,9 +189,9 @@ impl Ending {
         self.failed
     }
 
-    /// Whether a plain line at the end calls itself an error.
+    /// Whether the whole has an error of bst's, or a plain line at the end calls itself one.
     pub(super) fn has_error_line(&self) -> bool {
-        self.text.lines().chain(self.crash.lines()).any(is_error_line)
+        self.broken.is_some() || self.text.lines().chain(self.crash.lines()).any(is_error_line)
     }
 
     /// What bst says at its end.

@@ -5,7 +5,8 @@ use super::tools::{between, quoted_after};
 use super::verdict::Verdict;
 
 /// Words of packages that do not fit each other, or their Python.
-const BROKEN: [&str; 22] = [
+const BROKEN: [&str; 23] = [
+    "make_metavar() missing",
     "escriptors cannot be created directly",
     "escriptors cannot not be created directly",
     "generated code is out of date and must be regenerated",
@@ -30,8 +31,17 @@ const BROKEN: [&str; 22] = [
     "bad magic number in",
 ];
 
-/// Modules of Python's own library whose contents change with its releases.
-const LIBRARY: [&str; 22] = [
+/// Modules of Python's own library, and of others, whose contents change with their releases.
+const LIBRARY: [&str; 31] = [
+    "click",
+    "dulwich",
+    "grpc",
+    "jinja2",
+    "packaging",
+    "psutil",
+    "requests",
+    "tomlkit",
+    "urllib3",
     "argparse",
     "ast",
     "asyncio",
@@ -98,6 +108,10 @@ const NEWER: [(&[&str], &str); 38] = [
     (&["No module named 'compression'"], "3.14"),
 ];
 
+/// Modules that newer Pythons do not have any more.
+const REMOVED: [&str; 11] =
+    ["asynchat", "asyncore", "cgi", "crypt", "imghdr", "imp", "lib2to3", "nntplib", "pipes", "smtpd", "telnetlib"];
+
 /// What the line says of Python and its packages; where it is an exception's, its class stands in front.
 pub(super) fn of_line(line: &str) -> Option<Verdict> {
     if let Some((_, version)) = NEWER.iter().find(|(words, _)| words.iter().all(|word| line.contains(word))) {
@@ -108,6 +122,9 @@ pub(super) fn of_line(line: &str) -> Option<Verdict> {
             "the plugin is made for a newer BuildStream: give `requirements` of `[buildstream]` a newer `buildstream`, or an older \
              release of the plugin",
         ));
+    }
+    if quoted_after(line, "No module named ").is_some_and(|module| REMOVED.contains(&module)) {
+        return Some(broken());
     }
     if BROKEN.iter().any(|word| line.contains(word)) || misses_of_library(line) || misses_of_bst(line) {
         return Some(broken());

@@ -33,6 +33,8 @@ pub(super) const PHRASES: &[Phrase] = &[
     (&["filename parameter cannot contain directories"], Kind::ProjectInvalid, USUAL),
     (&["expected hash", ", got "], Kind::Checksum, USUAL),
     (&["does not match specified"], Kind::Checksum, USUAL),
+    (&["background process died with error code -"], Kind::Killed, USUAL),
+    (&["background process didn't exit"], Kind::Killed, USUAL),
     // git, git_repo, git_tag, git_module, bzr, ostree.
     (&["failed to ensure ref", "was mirrored"], Kind::RefMissing, USUAL),
     (&["failed to find", " from <url>"], Kind::RefMissing, USUAL),
