@@ -67,7 +67,9 @@ fn prefixed(log: &str, prefix: &dyn Fn(usize, &str) -> String) -> String {
 /// Every log of the fixtures, as `diagnose` gets it.
 fn every_log() -> Vec<(String, String)> {
     let recorded = recordings().into_iter().map(|recording| (recording.name, recording.stderr));
-    let posted = fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path());
+    let texts = fixtures().with_file_name("failure-texts");
+    let posted =
+        fs::read_dir(fixtures()).unwrap().chain(fs::read_dir(texts).unwrap()).map(|entry| entry.unwrap().path());
     let posted = posted.filter(|path| path.extension().is_some_and(|end| end == "txt"));
     let posted =
         posted.map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap()));
