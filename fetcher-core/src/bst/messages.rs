@@ -199,8 +199,9 @@ impl Parser {
             self.gap = true;
             return;
         }
-        let written = self.task_text.as_mut().filter(|_| task_log_head(line).is_none());
-        written.into_iter().for_each(|text| text.push(line));
+        if let Some(text) = self.task_text.as_mut().filter(|_| task_log_head(line).is_none()) {
+            text.push(line);
+        }
         if self.head(line, anywhere, sink) {
             return;
         }
