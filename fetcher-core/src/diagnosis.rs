@@ -3,15 +3,24 @@
 //! The words of bst and of the programs under it are looked for line by line ([`Diagnoser`]); what is known of a sort of
 //! failure is in one place. Nothing is guessed: what no rule knows is [`Kind::Unknown`], with the lines that matter.
 
+mod annotations;
 mod cache;
+mod closing;
 mod diagnoser;
 mod elements;
 mod ending;
+mod exception;
+mod exit;
 mod explain;
+mod grpc;
 mod http;
+mod installed;
+mod kind;
 mod load;
+mod name_mask;
 mod phrases;
 mod place;
+mod python;
 mod redact;
 mod render;
 mod specificity;
@@ -25,7 +34,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{ElementName, Stage};
 
+pub use annotations::render_github;
 pub use diagnoser::{Diagnoser, Diagnoses, Facts, diagnose, of_runner};
+pub use kind::{Kind, Remedy};
 pub(crate) use redact::redacted_element;
 pub use render::render_text;
 pub use specificity::Specificity;
@@ -132,106 +143,6 @@ impl Retry {
             Retry::Once => "once",
             Retry::Yes => "yes",
         }
-    }
-}
-
-/// The sorts of failure. Their kebab-case names are stable: reports, metrics and templates use them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// `bst` was called in a way that it does not understand.
-    Usage,
-    /// The configuration (ours, or BuildStream's own user configuration) is wrong.
-    Configuration,
-    /// The machine lacks `bst` itself, or it cannot be started.
-    BstMissing,
-    /// The managed Python environment could not be made.
-    Environment,
-    /// BuildStream's sandbox tools are missing or do not work.
-    Sandbox,
-    /// The project wants another version of BuildStream.
-    BstVersion,
-    /// A program that a plugin needs is not installed.
-    HostToolMissing,
-    /// A plugin's Python package is not installed, or has the wrong version.
-    PluginMissing,
-    /// A Python module that a plugin imports is not installed.
-    PythonModuleMissing,
-    /// The project uses a plugin that it does not declare.
-    PluginUndeclared,
-    /// The project's own files are wrong: YAML, a missing element or file, a circular dependency, a bad option.
-    ProjectInvalid,
-    /// A junction has no ref.
-    JunctionNoRef,
-    /// A junction's sources are not there yet (BuildStream 1 does not fetch them while it loads).
-    JunctionNotFetched,
-    /// A source has no ref.
-    NoRef,
-    /// A branch, tag or commit that a source names is not there.
-    RefMissing,
-    /// A downloaded file is not the one that the ref names.
-    Checksum,
-    /// The upstream says that there is no such thing (404, 410).
-    NotFound,
-    /// The upstream wants other credentials (401, 403).
-    Unauthorised,
-    /// The upstream asks to be left alone for a while (429).
-    RateLimited,
-    /// The upstream is broken (5xx).
-    ServerError,
-    /// A name could not be resolved.
-    Dns,
-    /// A host could not be reached, refused, or stopped in the middle.
-    Network,
-    /// TLS could not be agreed on, or a certificate is not trusted.
-    Tls,
-    /// The disk is full, or below `min-free-space`.
-    DiskFull,
-    /// A file or directory cannot be written or read.
-    Permission,
-    /// The machine is out of memory, open files or processes.
-    HostResources,
-    /// The source cache could not be reached.
-    CacheUnreachable,
-    /// The source cache refuses pushes or reads.
-    CacheDenied,
-    /// The source cache is full.
-    CacheFull,
-    /// A push ended without everything being in the cache.
-    PushIncomplete,
-    /// No remote takes pushes.
-    NoPushRemote,
-    /// buildbox-casd died.
-    CasdDied,
-    /// A git mirror of bst's is corrupt.
-    MirrorCorrupt,
-    /// The stage ran longer than its `timeout`.
-    TimeOut,
-    /// Somebody stopped the run.
-    Interrupted,
-    /// The process was killed by somebody else, or the last run was.
-    Killed,
-    /// Git failed in a way that no other kind names.
-    Git,
-    /// Another run holds the lock for too long.
-    LockHeld,
-    /// The configuration or the program could not be updated, or what was changed on the host gave way to an update.
-    SelfUpdate,
-    /// Status pages and logs could not be sent to where they are to be seen.
-    Upload,
-    /// A file of the fetcher's own memory is broken, from a newer release, or cannot be read or written.
-    State,
-    /// A notifier could not deliver its message.
-    Notifier,
-    /// A plugin or BuildStream itself has a bug.
-    Bug,
-    /// Nothing that is known; the message shows the lines that matter.
-    Unknown,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
     }
 }
 

@@ -17,7 +17,7 @@
 //! # }
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -69,11 +69,48 @@ pub enum CheckoutError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// It has no project where the configuration says, or what is there leads out of the repository.
-    #[error("there is no project.conf in {directory:?} of the repository")]
+    #[error("there is no project.conf in {directory:?} of the repository{}", elsewhere(.others))]
     NoProject {
         /// `directory` of the project's configuration.
         directory: PathBuf,
+        /// The directories of the repository that have one, as far as they were looked for: the first few.
+        others: Vec<PathBuf>,
     },
+}
+
+/// The words for where else a project is.
+fn elsewhere(others: &[PathBuf]) -> String {
+    let names = |path: &PathBuf| {
+        if path.as_os_str().is_empty() { "its root".to_owned() } else { format!("{:?}", path.display().to_string()) }
+    };
+    let names: Vec<String> = others.iter().map(names).collect();
+    if names.is_empty() { String::new() } else { format!("; there is one in {}", names.join(", ")) }
+}
+
+/// The first few directories of a checkout with a project.conf, without following links.
+fn projects_below(tree: &Path) -> Vec<PathBuf> {
+    const DEPTH: usize = 3;
+    const MOST_DIRECTORIES: usize = 2000;
+    const FEW: usize = 5;
+    let mut found = Vec::new();
+    let mut open = VecDeque::from([(PathBuf::new(), 0)]);
+    let mut looked = 0;
+    while let Some((inside, depth)) = open.pop_front() {
+        looked += 1;
+        if tree.join(&inside).join("project.conf").is_file() {
+            found.push(inside.clone());
+        }
+        if found.len() == FEW || looked == MOST_DIRECTORIES {
+            break;
+        }
+        // What cannot be listed is no place to propose.
+        let Ok(entries) = fs::read_dir(tree.join(&inside)) else { continue };
+        let directories = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let mut names: Vec<_> = directories.map(|entry| entry.file_name()).filter(|name| name != ".git").collect();
+        names.sort();
+        open.extend(names.into_iter().filter(|_| depth < DEPTH).map(|name| (inside.join(name), depth + 1)));
+    }
+    found
 }
 
 impl<'a> Project<'a> {
@@ -188,7 +225,32 @@ impl<'p> Branch<'p> {
         let inside = real.filter(|(directory, tree)| directory.starts_with(tree));
         match inside.filter(|(directory, _)| directory.join("project.conf").is_file()) {
             Some((directory, _)) => Ok(Checkout { directory, notes: checked.notes }),
-            None => Err(CheckoutError::NoProject { directory: config.directory.clone() }),
+            None => Err(CheckoutError::NoProject {
+                directory: config.directory.clone(),
+                others: projects_below(&checked.path),
+            }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_else_a_project_is_is_named() {
+        let tree = tempfile::tempdir().unwrap();
+        for directory in ["b/deep", "a", ".git", "a/b/c/d"] {
+            fs::create_dir_all(tree.path().join(directory)).unwrap();
+            fs::write(tree.path().join(directory).join("project.conf"), "name: x\n").unwrap();
+        }
+        std::os::unix::fs::symlink("/", tree.path().join("link")).unwrap();
+        let others = projects_below(tree.path());
+        assert_eq!(others, [PathBuf::from("a"), "b/deep".into()]);
+        let error = CheckoutError::NoProject { directory: "x".into(), others };
+        assert_eq!(
+            error.to_string(),
+            "there is no project.conf in \"x\" of the repository; there is one in \"a\", \"b/deep\""
+        );
     }
 }

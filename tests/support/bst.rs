@@ -25,6 +25,24 @@ pub fn bst() -> PathBuf {
     venv.join("bin/bst").canonicalize().expect("bst is installed")
 }
 
+/// The packages of plugins whose texts a test reads.
+const PLUGINS: [&str; 2] = ["buildstream-plugins==2.8.0", "buildstream-plugins-community==2.4.0"];
+
+/// A directory with the published plugins, without what they need to run, under `target/test-tools`.
+pub fn plugins() -> PathBuf {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-tools");
+    fs::create_dir_all(&tools).expect("make target/test-tools");
+    let lock = File::create(tools.join("plugins.lock")).expect("make the lock");
+    lock.lock().expect("take the lock");
+    let (plugins, done) = (tools.join("plugins"), tools.join("plugins/.complete"));
+    if !done.exists() {
+        let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"];
+        run(Command::new("python3").args(pip).arg(&plugins).args(PLUGINS));
+        File::create(done).expect("mark the directory complete");
+    }
+    plugins.canonicalize().expect("the plugins are installed")
+}
+
 /// The program `buildbox-casd` of the same environment.
 pub fn casd() -> PathBuf {
     let bst = bst();

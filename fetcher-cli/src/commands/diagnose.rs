@@ -1,15 +1,14 @@
-//! `bst-fetcher diagnose [FILE]`: says of any log of bst's what failed, and who must act.
+//! `diagnose`: of any log of bst's what failed, and who must act.
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use fetcher_core::Diagnosis;
-use fetcher_core::diagnosis::{Diagnoses, diagnose, render_text};
+use clap::{Args, ValueEnum};
+use fetcher_core::diagnosis::{Diagnoses, diagnose, render_github, render_text};
 use fetcher_core::secret::Redact as _;
 
-use super::{Context, OK, USAGE};
+use super::{Context, OK, SOME_FAILED, USAGE};
 use crate::{output, say};
 
 /// The words of `bst-fetcher diagnose`.
@@ -18,13 +17,32 @@ pub(crate) struct DiagnoseArgs {
     /// The log: what bst wrote to its standard error [default: standard input]
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Print a list of failures as JSON
-    #[arg(long)]
+    /// Print a list of failures as JSON: `--format=json`
+    #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = DiagnosisFormat::Text)]
+    pub(crate) format: DiagnosisFormat,
+    /// Where the project's elements are in the repository, for the files of annotations
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) element_path: Option<PathBuf>,
+    /// End with 0 also where failures were found
+    #[arg(long)]
+    pub(crate) exit_zero: bool,
 }
 
-/// Diagnoses a log. That something failed in it is no failure of this command: its status is 0 wherever the log could
-/// be read.
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiagnosisFormat {
+    /// Paragraphs for people
+    Text,
+    /// A list of failures
+    Json,
+    /// Annotations of GitHub Actions
+    Github,
+}
+
+/// Diagnoses a log: ends with 0 where nothing failed, 1 where something did, 2 where the log cannot be read.
 ///
 /// What it says is made to be handed on, and a log may come from anywhere: secrets are masked, those of the configuration
 /// too where there is one.
@@ -34,10 +52,12 @@ pub(crate) fn run(context: &Context, args: &DiagnoseArgs, stdin: impl Read) -> i
         _ => diagnose(None, None, &mut { stdin }),
     };
     match found {
-        Ok(Diagnoses { failures, warnings, .. }) => {
+        Ok(found) => {
             let redactor = context.redactor();
-            let (failures, warnings) = (failures.redacted(&redactor), warnings.redacted(&redactor));
-            write(&failures, &warnings, args.json).map(|()| OK)
+            let (failures, warnings) = (found.failures.redacted(&redactor), found.warnings.redacted(&redactor));
+            let found = Diagnoses { failures, warnings, ..found };
+            write(&found, args)?;
+            Ok(if found.failures.is_empty() || args.exit_zero { OK } else { SOME_FAILED })
         }
         Err(error) => {
             let name = args.file.as_deref().unwrap_or(Path::new("standard input"));
@@ -47,17 +67,25 @@ pub(crate) fn run(context: &Context, args: &DiagnoseArgs, stdin: impl Read) -> i
     }
 }
 
-fn write(failures: &[Diagnosis], warnings: &[Diagnosis], json: bool) -> io::Result<()> {
-    if json {
-        return output::json(&serde_json::to_string_pretty(failures)?);
+fn write(found: &Diagnoses, args: &DiagnoseArgs) -> io::Result<()> {
+    let format = if args.json { DiagnosisFormat::Json } else { args.format };
+    match format {
+        DiagnosisFormat::Json => output::json(&serde_json::to_string_pretty(&found.failures)?),
+        DiagnosisFormat::Github => {
+            output::text().write_all(render_github(found, args.element_path.as_deref()).as_bytes())
+        }
+        DiagnosisFormat::Text => write_text(found),
     }
+}
+
+fn write_text(found: &Diagnoses) -> io::Result<()> {
     let mut stdout = output::text();
-    if failures.is_empty() {
+    if found.failures.is_empty() {
         writeln!(stdout, "no failure found")?;
     }
-    stdout.write_all(render_text(failures).as_bytes())?;
-    if !warnings.is_empty() {
-        writeln!(stdout, "\nnot a failure, but to look at:\n\n{}", render_text(warnings).trim_end())?;
+    stdout.write_all(render_text(&found.failures).as_bytes())?;
+    if !found.warnings.is_empty() {
+        writeln!(stdout, "\nnot a failure, but to look at:\n\n{}", render_text(&found.warnings).trim_end())?;
     }
     Ok(())
 }

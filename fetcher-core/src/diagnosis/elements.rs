@@ -6,12 +6,14 @@ use crate::bst::messages::{Action, Excerpt, Level, Message, Task};
 use crate::names::{ElementName, Stage};
 use crate::runner::Exit;
 
-use super::explain::{of_message, own, short};
+use super::explain::{cut, of_message, own, short};
 use super::place::place;
 use super::{Diagnosis, Kind};
 
 /// How many elements' troubles are kept; what is beyond is counted.
 pub(super) const MOST: usize = 2_000;
+/// How many elements with open steps are kept, and how many steps of each.
+const OPEN_STEPS: usize = 50;
 /// How many warnings are kept.
 const WARNINGS: usize = 100;
 
@@ -22,6 +24,10 @@ pub(super) struct Elements {
     /// How often there was no room for another element's.
     more: u64,
     warnings: Vec<Diagnosis>,
+    /// The steps of tasks that began and did not end.
+    steps: BTreeMap<ElementName, Vec<String>>,
+    /// The names of the sessions that began.
+    sessions: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +49,10 @@ struct Heard {
     junction: bool,
     /// Whether it is known to be the whole task's.
     whole: bool,
+    /// Whether it is known to be a step's, after which a task may go on by another way (the origin after a mirror).
+    step: bool,
+    /// How many sessions had begun.
+    session: usize,
 }
 
 impl Heard {
@@ -66,7 +76,7 @@ impl Heard {
             log: lines(&message.log, 0, 50),
         };
         let whole = message.task() == Some(Task::Failed) || level != Level::Failure;
-        Self { message, stage, junction, whole }
+        Self { message, stage, junction, whole, step: false, session: 0 }
     }
 
     fn diagnosis(&self) -> Diagnosis {
@@ -79,16 +89,17 @@ impl Heard {
     }
 }
 
-/// The line, or as much of it as any rule looks at.
-fn cut(line: &str) -> &str {
-    const LONGEST: usize = 700;
-    line.char_indices().nth(LONGEST).map_or(line, |(end, _)| &line[..end])
-}
-
 impl Elements {
     /// A message about an element, of the stage; `loading` says whether bst is still loading elements.
     pub(super) fn message(&mut self, message: &Message, stage: Option<Stage>, loading: bool) {
         let Some(element) = &message.element else { return };
+        let step = self.is_step(element, message);
+        if matches!(message.level, Level::Start | Level::Success)
+            && let Some(fate) = self.fates.get_mut(element)
+            && fate.failed.as_ref().is_some_and(|heard| heard.step)
+        {
+            fate.failed = None;
+        }
         match (message.level, message.task()) {
             (_, Some(Task::Started)) => {
                 if let Some(fate) = self.fates.get_mut(element) {
@@ -105,8 +116,9 @@ impl Elements {
             }
             (Level::Failure | Level::Error | Level::Bug, task) => {
                 let junction = loading && message.action == Action::Fetch;
+                let session = self.sessions.len();
                 let Some(fate) = self.fate(element) else { return };
-                let heard = Some(Heard::new(message, stage, junction));
+                let heard = Some(Heard { step, session, ..Heard::new(message, stage, junction) });
                 if task == Some(Task::Retried) {
                     (fate.failed, fate.tried) = (None, heard);
                 } else {
@@ -117,6 +129,61 @@ impl Elements {
             (Level::Warning, _) if message.text.contains("man-in-the-middle") => self.changed(message, stage),
             _ => {}
         }
+    }
+
+    /// Keeps the steps that are open, and says whether the message is the end of one.
+    fn is_step(&mut self, element: &ElementName, message: &Message) -> bool {
+        match message.task() {
+            Some(Task::Started | Task::Succeeded | Task::Skipped | Task::Retried | Task::Failed) => {
+                self.steps.remove(element);
+                return false;
+            }
+            None => {}
+        }
+        let name = cut(&message.text);
+        match message.level {
+            Level::Start if self.steps.len() < OPEN_STEPS || self.steps.contains_key(element) => {
+                let open = self.steps.entry(element.clone()).or_default();
+                if open.len() < OPEN_STEPS {
+                    open.push(name.to_owned());
+                }
+                false
+            }
+            Level::Success | Level::Failure => {
+                let Some(open) = self.steps.get_mut(element) else { return false };
+                let at = open.iter().rposition(|open| open == name);
+                if let Some(at) = at {
+                    open.truncate(at);
+                }
+                at.is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// A session of that name began.
+    pub(super) fn session_began(&mut self, name: &str) {
+        const MOST_SESSIONS: usize = 1000;
+        if self.sessions.len() < MOST_SESSIONS {
+            self.sessions.push(name.to_owned());
+        }
+    }
+
+    /// The session ended well: whatever failed in it on the way, or in earlier tries of the same, was made good.
+    pub(super) fn session_succeeded(&mut self) {
+        let sessions = std::mem::take(&mut self.sessions);
+        let same = |heard: &Heard| {
+            heard.session == sessions.len() || sessions.get(heard.session.wrapping_sub(1)) == sessions.last()
+        };
+        self.fates.retain(|_, fate| {
+            for heard in [&mut fate.failed, &mut fate.tried] {
+                if heard.as_ref().is_some_and(same) {
+                    *heard = None;
+                }
+            }
+            fate.failed.is_some() || fate.tried.is_some() || fate.unpushed.is_some()
+        });
+        self.sessions = sessions;
     }
 
     /// A message that is told once more. It counts where it was not heard before: the beginning of the log is missing.

@@ -1,13 +1,14 @@
-//! How a run of bst ended: the state of its session, its last words, and its exit status.
-
-use std::collections::VecDeque;
+//! How a run of bst ended: the state of its session, its last words, and what the log says of the command as a whole.
 
 use crate::bst::messages::{Excerpt, Level, Message};
 use crate::names::Stage;
-use crate::runner::Exit;
 
-use super::explain::{element_in, of_error, of_message, of_traceback, own};
-use super::{Diagnosis, Kind};
+use super::closing::{self, Closing, StopReason};
+use super::explain::{cut, element_in, is_known, of_error, of_message, of_traceback, own};
+use super::{Diagnosis, Kind, exception};
+
+/// How many sessions' failures are kept, and how many plain lines that tell of one in the middle.
+const FEW: usize = 20;
 
 /// The state of a session, and the text at its end.
 #[derive(Debug, Default)]
@@ -19,6 +20,14 @@ pub(super) struct Ending {
     crash: Excerpt,
     /// What was said of the whole as an error or a bug.
     broken: Option<Message>,
+    /// The sessions before this one that failed, and why.
+    earlier: Vec<(String, Vec<Diagnosis>)>,
+    /// What plain lines in the middle told.
+    noticed: Vec<Diagnosis>,
+    /// Why the command was stopped, as whoever ran it says.
+    stopped: Option<StopReason>,
+    /// Whether whoever ran the command says that it failed.
+    failed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -26,20 +35,52 @@ enum Session {
     #[default]
     None,
     Open(String),
-    Ended(String, Outcome),
+    Ended(String, SessionOutcome),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum SessionOutcome {
     Good,
     Failed,
     Terminated,
 }
 
+/// What a session as a whole does first; none of these is a session's name.
+const STEPS: [&str; 16] = [
+    "Loading elements",
+    "Loading pipeline",
+    "Resolving elements",
+    "Resolving pipeline",
+    "Resolving cached state",
+    "Initializing remote caches",
+    "Initializing remote execution",
+    "Query cache",
+    "Loading artifacts",
+    "Querying remotes for cached status",
+    "Checking sources",
+    "Checking cached state",
+    "Starting buildbox-casd",
+    "Terminating buildbox-casd",
+    "Cleaning up",
+    "Caching",
+];
+
 impl Ending {
     /// A plain line.
     pub(super) fn text(&mut self, line: &str) {
-        self.text.push(line);
+        match closing::of_line(line) {
+            Some(Closing::Stopped(reason)) => self.stopped = self.stopped.max(Some(reason)),
+            Some(Closing::Failed) => self.failed = true,
+            Some(Closing::Nothing) => {}
+            None if line.contains("Message handling out of sync") => {
+                if self.noticed.len() < FEW {
+                    let found = of_error(line.trim(), &Excerpt::default());
+                    let element = line.split("for element ").nth(1).and_then(|name| name.trim().parse().ok());
+                    self.noticed.push(Diagnosis { element, ..found });
+                }
+            }
+            None => self.text.push(cut(without_marks(line))),
+        }
     }
 
     /// Something else came: what was plain text was not the end.
@@ -48,7 +89,7 @@ impl Ending {
             return;
         }
         let text = std::mem::take(&mut self.text);
-        if text.lines().any(is_traceback) {
+        if text.lines().any(exception::begins) {
             self.crash = text;
         }
     }
@@ -60,21 +101,48 @@ impl Ending {
         if text == "Terminating buildbox-casd" {
             return;
         }
+        let begins = message.level == Level::Start && !STEPS.contains(&text.as_str());
+        if begins && matches!(self.session, Session::Ended(_, SessionOutcome::Failed)) {
+            self.stash();
+        }
         self.quiet();
         match (&self.session, message.level) {
-            (Session::None | Session::Ended(..), Level::Start) if stage(text).is_some() => {
-                self.session = Session::Open(text.clone());
+            (Session::None | Session::Ended(..), Level::Start) if begins => self.session = Session::Open(text.clone()),
+            (Session::Open(name), Level::Success) if text == name => {
+                self.earlier.retain(|(earlier, _)| earlier != text);
+                self.session = Session::Ended(text.clone(), SessionOutcome::Good);
             }
-            (Session::Open(name), level) if text == name => match level {
-                Level::Success => self.session = Session::Ended(text.clone(), Outcome::Good),
-                Level::Failure => self.session = Session::Ended(text.clone(), Outcome::Failed),
-                _ => {}
-            },
             (Session::Open(name), Level::Warning) if text.strip_suffix(" Terminated") == Some(name) => {
-                self.session = Session::Ended(name.clone(), Outcome::Terminated);
+                self.session = Session::Ended(name.clone(), SessionOutcome::Terminated);
             }
             (_, Level::Bug | Level::Error) => self.broken = Some(message.clone()),
+            (session, Level::Failure) => {
+                // The beginning may not be in the log.
+                if matches!(session, Session::Open(name) if name == text) || !matches!(session, Session::Open(_)) {
+                    self.session = Session::Ended(text.clone(), SessionOutcome::Failed);
+                }
+                // Where the empty line between was not copied, the final error stands right under it.
+                for line in message.detail.lines() {
+                    self.text(line);
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// Keeps what the session failed with, for another begins.
+    fn stash(&mut self) {
+        let Session::Ended(name, _) = &self.session else { return };
+        let name = name.clone();
+        let stage = self.stage();
+        let mut found = self.of_session();
+        for found in &mut found {
+            found.stage = found.stage.or(stage);
+        }
+        self.broken = None;
+        self.crash = Excerpt::default();
+        if !found.is_empty() && self.earlier.len() < FEW {
+            self.earlier.push((name, found));
         }
     }
 
@@ -93,17 +161,58 @@ impl Ending {
 
     /// Whether the session is known to have ended well.
     pub(super) fn ended_well(&self) -> bool {
-        matches!(self.session, Session::Ended(_, Outcome::Good))
+        matches!(self.session, Session::Ended(_, SessionOutcome::Good))
+    }
+
+    /// Whether the session is known to have been ended by its user.
+    pub(super) fn was_terminated(&self) -> bool {
+        matches!(self.session, Session::Ended(_, SessionOutcome::Terminated))
+    }
+
+    /// The session that has no end in the log.
+    pub(super) fn open_session(&self) -> Option<&str> {
+        if let Session::Open(name) = &self.session { Some(name) } else { None }
+    }
+
+    /// The session that failed, where the log does not say why.
+    pub(super) fn failed_session(&self) -> Option<&str> {
+        if let Session::Ended(name, SessionOutcome::Failed) = &self.session { Some(name) } else { None }
+    }
+
+    /// Why the command was stopped, as whoever ran it says.
+    pub(super) fn stop_reason(&self) -> Option<StopReason> {
+        self.stopped
+    }
+
+    /// Whether whoever ran the command says that it failed.
+    pub(super) fn is_said_to_have_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Whether the whole has an error of bst's, or a plain line at the end calls itself one.
+    pub(super) fn has_error_line(&self) -> bool {
+        self.broken.is_some() || self.text.lines().chain(self.crash.lines()).any(is_error_line)
     }
 
     /// What bst says at its end.
     pub(super) fn diagnoses(&self) -> Vec<Diagnosis> {
+        let mut found = self.of_session();
+        found.extend(self.before());
+        found
+    }
+
+    /// What was told before the end: of earlier sessions, and in the middle.
+    pub(super) fn before(&self) -> Vec<Diagnosis> {
+        self.earlier.iter().flat_map(|(_, found)| found).chain(&self.noticed).cloned().collect()
+    }
+
+    fn of_session(&self) -> Vec<Diagnosis> {
         let mut found: Vec<_> = self.broken.iter().map(of_message).collect();
         let mut lines: Vec<&str> = self.text.lines().collect();
         if lines.is_empty() {
             lines = self.crash.lines().collect();
         }
-        if let Some(begin) = lines.iter().position(|line| is_traceback(line)) {
+        if let Some(begin) = lines.iter().position(|line| exception::begins(line)) {
             found.extend(of_crash(&lines[begin..]));
         } else {
             found.extend(last_words(&lines));
@@ -121,10 +230,6 @@ fn of_crash(lines: &[&str]) -> Option<Diagnosis> {
     let mut found = of_error(words, &Excerpt::default());
     found.element = element_in(words);
     Some(found)
-}
-
-fn is_traceback(line: &str) -> bool {
-    line.trim_start().starts_with("Traceback (most recent call last)")
 }
 
 fn stage(session: &str) -> Option<Stage> {
@@ -147,8 +252,11 @@ fn last_words(lines: &[&str]) -> Vec<Diagnosis> {
         return first;
     }
     // Where bst's words stand among those of whatever ran it, the last that is known counts.
-    let others = (1..lines.len()).rev().map(|at| of_final(&lines[at..]));
-    others.into_iter().find(|found| found[0].kind != Kind::Unknown).unwrap_or(first)
+    let known = (1..lines.len()).rev().filter(|at| is_known(lines[*at])).map(|at| of_final(&lines[at..]));
+    known.take(FEW).find(|found| found[0].kind != Kind::Unknown).unwrap_or_else(|| {
+        let at = lines.iter().rposition(|line| is_error_line(line)).unwrap_or_default();
+        of_final(&lines[at..])
+    })
 }
 
 /// The error whose first line is the first of these; at least one.
@@ -159,7 +267,7 @@ fn of_final(lines: &[&str]) -> Vec<Diagnosis> {
     let mut found = of_error(first.trim_start(), &detail);
     if found.kind != Kind::NoRef {
         found.element = element_in(first);
-        return vec![found];
+        return vec![if is_of_containers(first) { of_container(found) } else { found }];
     }
     // `Element: a.bst is inconsistent`, and under each its sources.
     let inconsistent: Vec<_> = detail
@@ -175,97 +283,74 @@ fn of_final(lines: &[&str]) -> Vec<Diagnosis> {
     if inconsistent.is_empty() { vec![found] } else { inconsistent }
 }
 
-/// Lines that bst or its libraries write beside an error: usage, Python's warnings.
-fn is_noise(line: &str) -> bool {
+/// Whether a program that runs containers says it, of the image in which bst was to run.
+fn is_of_containers(line: &str) -> bool {
+    const SAID: [&str; 6] = [
+        "docker: ",
+        "Error response from daemon",
+        "Error: initializing source docker://",
+        "Error: unable to copy from source docker://",
+        "Error: parsing image configuration",
+        "Error: short-name ",
+    ];
+    SAID.iter().any(|words| line.trim_start().starts_with(words))
+}
+
+/// That image is the matter of whoever runs the host, whatever is wrong with it.
+fn of_container(found: Diagnosis) -> Diagnosis {
+    let kind = match found.kind {
+        Kind::RefMissing | Kind::NotFound | Kind::Unauthorised | Kind::Unknown | Kind::ProjectInvalid => {
+            Kind::Environment
+        }
+        kind => kind,
+    };
+    let hint =
+        "the container in which bst was to run could not be started: see its image's name, its registry and its engine";
+    let retry = if kind == Kind::Environment { super::Retry::No } else { found.retry };
+    Diagnosis { kind, retry, actor: super::Actor::Host, hint: hint.to_owned(), ..found }
+}
+
+/// Lines that bst or its libraries write beside an error: usage, Python's warnings, the prompt, the heads of tasks' logs.
+pub(super) fn is_noise(line: &str) -> bool {
     line.starts_with("Usage: ")
         || (line.starts_with("Try '") && line.contains("for help"))
         || (line.contains(".py:") && line.contains("Warning: "))
         || line.starts_with("  warnings.warn(")
         || line == "Terminating all jobs"
         || line == "Terminating all jobs at user request"
-}
-
-/// Adds what the exit status says, where the log does not say it all.
-pub(super) fn add(failures: &mut Vec<Diagnosis>, exit: Option<Exit>, ending: &Ending, last: &VecDeque<String>) {
-    let terminated = matches!(ending.session, Session::Ended(_, Outcome::Terminated));
-    match exit {
-        Some(Exit::TimedOut) => failures.push(timed_out(last)),
-        Some(Exit::Cancelled) => {
-            failures.insert(0, own(Kind::Interrupted, "the run was stopped while bst was at work"));
-        }
-        Some(Exit::NoSpace { free, wanted }) => failures.insert(0, no_space(free, wanted)),
-        Some(Exit::Signal(signal)) => {
-            failures.insert(0, own(Kind::Killed, format!("bst was killed by signal {signal}")));
-        }
-        Some(Exit::Status(status)) if failures.is_empty() && status != 0 => {
-            failures.push(by_status(status, terminated, ending, last));
-        }
-        None if failures.is_empty() && terminated => failures.push(own(Kind::Interrupted, "bst was interrupted")),
-        None if failures.is_empty() && !ending.ended_well() => match &ending.session {
-            Session::Open(name) => failures.push(unknown(
-                format!("the log ends in the middle of \"{name}\": bst was killed, or the log is not whole"),
-                last,
-            )),
-            Session::Ended(name, _) => {
-                failures.push(unknown(format!("bst says that \"{name}\" failed, and not why"), last));
-            }
-            Session::None => {}
-        },
-        Some(Exit::Status(_)) | None => {}
-    }
-}
-
-fn by_status(status: i32, terminated: bool, ending: &Ending, last: &VecDeque<String>) -> Diagnosis {
-    match status {
-        _ if terminated => own(Kind::Interrupted, "bst was interrupted"),
-        127 => own(Kind::BstMissing, "the command was not found (exit status 127)"),
-        126 => own(Kind::Permission, "the command cannot be executed (exit status 126)"),
-        // As a shell, or a container's front, reports a child that a signal ended.
-        129..=192 => own(Kind::Killed, format!("bst was killed by signal {} (exit status {status})", status - 128)),
-        // bst on SIGTERM, and BuildStream 1 on SIGINT too, ends without a word about an error.
-        255 if !matches!(ending.session, Session::None)
-            && !ending.ended_well()
-            && last.iter().all(|line| is_noise(line) || is_session(line)) =>
-        {
-            own(
-                Kind::Interrupted,
-                "bst ended with exit status 255 in the middle of its work, and without an error: it was terminated",
-            )
-        }
-        _ => unknown(format!("bst ended with exit status {status}, and no error in its log that is known"), last),
-    }
+        || (line.starts_with("BuildStream ") && line.contains(" - ") && line.contains(" at "))
+        || line.starts_with("Pressing ^C will")
+        || line.starts_with("Choice: [")
+        || line.starts_with("Choose one of the following options")
 }
 
 /// Whether the line is the session's own, or belongs to a Python warning.
-fn is_session(line: &str) -> bool {
+pub(super) fn is_session(line: &str) -> bool {
     stage(line).is_some() || line.starts_with("  warnings.warn(")
 }
 
-fn no_space(free: u64, wanted: u64) -> Diagnosis {
-    let message = format!(
-        "bst was stopped because {} MiB are free and {} MiB are to stay free (min-free-space)",
-        free >> 20,
-        wanted >> 20
-    );
-    own(Kind::DiskFull, message)
+/// Whether the line calls itself an error: `fatal: …`, `Error: …`, `ERROR …`, `panic: …`.
+fn is_error_line(line: &str) -> bool {
+    const WORDS: [&str; 10] =
+        ["error", "fatal", "failed", "failure", "bug", "panic", "panicked", "exception", "critical", "e"];
+    let word = line.trim_start().trim_start_matches('[');
+    let end = word.find([':', ' ', ']']).unwrap_or(word.len());
+    let low = word[..end].to_ascii_lowercase();
+    // A letter alone is apt's and needs its colon.
+    let named = WORDS.contains(&low.as_str()) && (low.len() > 1 || word[end..].starts_with(": "));
+    // `docker: Error response from daemon: …`, `bash: cannot create …`.
+    let behind = word[end..].strip_prefix(": ").and_then(|rest| rest.split([':', ' ']).next()).unwrap_or_default();
+    named || ["error", "fatal", "cannot", "failed", "unable"].contains(&behind.to_ascii_lowercase().as_str())
 }
 
-fn timed_out(last: &VecDeque<String>) -> Diagnosis {
-    let found = own(Kind::TimeOut, "bst was stopped because its time was over");
-    with_lines(found, last)
+/// The line as it was before a runner marked it as an error; its indentation stays where it has no mark.
+fn without_marks(line: &str) -> &str {
+    let marked = line.trim_start().starts_with(['#', ':']);
+    if marked { closing::without_marks(line) } else { line }
 }
 
-fn unknown(message: String, last: &VecDeque<String>) -> Diagnosis {
-    with_lines(own(Kind::Unknown, message), last)
-}
-
-fn with_lines(mut found: Diagnosis, last: &VecDeque<String>) -> Diagnosis {
-    if !last.is_empty() {
-        found.message.push_str("; its last words:");
-        for line in last {
-            found.message.push('\n');
-            found.message.push_str(line);
-        }
-    }
-    found
+/// A failure that this library words itself, for how the whole ended.
+pub(super) fn stopped(reason: StopReason) -> Diagnosis {
+    let (kind, words) = reason.diagnosis();
+    own(kind, words)
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use crate::bst::messages::{Action, Excerpt, Level, Message};
 use crate::names::ElementName;
 
+use super::name_mask::without_names;
 use super::place::{place, without_credentials};
 use super::tools::between;
 use super::verdict::Verdict;
-use super::{Actor, Diagnosis, Kind, Place, Retry, cache, http, load, phrases, tools};
+use super::{Actor, Diagnosis, Kind, Retry, cache, closing, exception, grpc, load, phrases, python, tools};
 
 /// How many bytes of a line a message shows.
 const LINE: usize = 500;
@@ -20,10 +21,23 @@ pub(super) fn of_message(message: &Message) -> Diagnosis {
     if message.level == Level::Bug {
         return of_bug(message);
     }
-    let mut found = of_words(&message.text, &message.detail, &message.log);
+    let built = message.action == Action::Build || message.text.starts_with("Command failed");
+    let mut found = if built { of_build(message) } else { of_words(&message.text, &message.detail, &message.log) };
     found.element.clone_from(&message.element);
+    // "Cache too full" is casd's word, of its own cache as well as of one that it pushes to.
+    let pushing = matches!(message.action, Action::SourcePush | Action::Push);
+    if pushing && found.kind == Kind::DiskFull && found.message.to_lowercase().contains("too full") {
+        let Verdict { kind, retry, actor, hint } = Verdict::of(Kind::CacheFull);
+        found = Diagnosis { kind, retry, actor, hint: hint.into_owned(), ..found };
+    }
     if let (Kind::Git | Kind::Unknown, Some(log), true) = (found.kind, &message.log_file, message.log.is_empty()) {
         found.hint = format!("{}; bst did not show the task's log: {log}", found.hint);
+    }
+    if found.kind == Kind::Network && found.place.url.as_deref().is_some_and(has_no_git_protocol) {
+        let Verdict { kind, retry, actor, hint } = Verdict::of(Kind::ProjectInvalid).hint(
+            "that server does not speak git:// any more: have the project write https:// in the element's address, or its alias",
+        );
+        found = Diagnosis { kind, retry, actor, hint: hint.into_owned(), ..found };
     }
     if found.kind == Kind::MirrorCorrupt {
         found.place.file = message.log.lines().rev().find_map(mirror).or(found.place.file);
@@ -34,34 +48,109 @@ pub(super) fn of_message(message: &Message) -> Diagnosis {
 
 /// The diagnosis of an error in bst's words: its first line, the lines under it, and the end of the task's log.
 pub(super) fn of_words(text: &str, detail: &Excerpt, log: &Excerpt) -> Diagnosis {
-    let under: Vec<&str> = detail.lines().collect();
+    let under: Vec<&str> = detail.lines().filter(|line| closing::of_line(line).is_none()).collect();
     let joined = under.join("\n");
-    if let Some(verdict) = of_line(text, &joined) {
+    // casd's status is told as its code, and under it what is meant.
+    let explained = under.first().filter(|line| line.trim_start().starts_with("message: "));
+    let whole = explained.map_or_else(|| text.to_owned(), |line| format!("{text} {}", line.trim_start()));
+    if let Some(verdict) = of_line(&whole, &joined) {
         // What the versions are, stands under the line.
-        let told =
-            matches!(verdict.kind, Kind::BstVersion | Kind::PluginMissing | Kind::ProjectInvalid | Kind::JunctionNoRef);
+        let told = explained.is_some()
+            || matches!(
+                verdict.kind,
+                Kind::BstVersion | Kind::PluginMissing | Kind::ProjectInvalid | Kind::JunctionNoRef
+            );
         let more = under.iter().map(|line| line.trim()).find(|line| !line.is_empty()).filter(|_| told);
         return diagnosis(verdict, text, more, &joined);
+    }
+    let raised = || {
+        let inside: Vec<&str> = if under.iter().any(|line| exception::begins(line)) {
+            under.clone()
+        } else {
+            log.lines().filter(|_| log.lines().any(exception::begins)).collect()
+        };
+        (!inside.is_empty()).then(|| exception::of_lines(&inside)).filter(|found| found.verdict.kind != Kind::Bug)
+    };
+    if let Some(found) = raised() {
+        return diagnosis(found.verdict, text, Some(&found.message), &joined);
+    }
+    if let Some((verdict, words)) = std::iter::once(text)
+        .chain(under.iter().copied())
+        .find_map(|line| line.contains("RPC that terminated").then(|| grpc::of_block(&[text, joined.as_str()]))?)
+    {
+        return diagnosis(verdict, text, Some(&words), "");
     }
     if let Some((verdict, line)) = under.iter().find_map(|line| Some((of_line(line, &joined)?, *line))) {
         return diagnosis(verdict, text, Some(line), &joined);
     }
-    if let Some((verdict, line)) =
-        log.lines().rev().filter(|line| !is_chatter(line)).find_map(|line| Some((of_line(line, "")?, line)))
-    {
+    if let Some((verdict, line)) = of_log(log) {
         return diagnosis(verdict, text, Some(line), &joined);
     }
-    let verdict = fallback(text);
+    let mut vague = std::iter::once(text).chain(under.iter().copied()).chain(log.lines().rev());
+    let verdict = vague.find_map(of_vague_line).unwrap_or_else(|| fallback(text));
     let shown = log.lines().chain(under.iter().copied()).filter(|line| !is_chatter(line) && !line.trim().is_empty());
     let shown: Vec<&str> = shown.collect();
     let shown = shown[shown.len().saturating_sub(LINES)..].join("\n");
     diagnosis(verdict, text, Some(shown.as_str()).filter(|shown| !shown.is_empty()), &joined)
 }
 
+/// What the end of a task's log says: its last line that is known, or one before it of the same command that says more than
+/// that the connection ended.
+fn of_log(log: &Excerpt) -> Option<(Verdict, &str)> {
+    let known = |line| Some((of_line(line, "")?, line));
+    let mut lines = log.lines().rev().filter(|line| !is_chatter(line));
+    let last = lines.find_map(known)?;
+    let same_command = || log.lines().rev().take_while(|line| !begins_command(line)).filter(|line| !is_chatter(line));
+    // The other side's own words say more than its status.
+    let said = |line: &str| phrases::of_particular_line(&without_names(line.trim_start().strip_prefix("remote: ")?));
+    if let Some(found) = same_command().find_map(|line| Some((said(line)?, line))) {
+        return Some(found);
+    }
+    // pip finds no version where its index did not answer.
+    let without_index =
+        last.0.kind == Kind::NotFound && last.1.contains("distribution") || last.1.contains("from versions: none");
+    let unreached = |verdict: &Verdict| matches!(verdict.kind, Kind::Dns | Kind::Network | Kind::Tls);
+    if let Some(found) =
+        same_command().filter(|_| without_index).filter_map(known).find(|(verdict, _)| unreached(verdict))
+    {
+        return Some(found);
+    }
+    if !matches!(last.0.kind, Kind::Network | Kind::Git) {
+        return Some(last);
+    }
+    let more = same_command().filter_map(known).find(|(verdict, _)| !matches!(verdict.kind, Kind::Network | Kind::Git));
+    Some(more.unwrap_or(last))
+}
+
+/// Whether the line begins what another command wrote, or another step.
+fn begins_command(line: &str) -> bool {
+    line.starts_with("Running host command") || (line.starts_with('[') && line.contains("] START "))
+}
+
+/// The diagnosis of a build that failed: what is said inside its sandbox is no word about this host, but where there is no
+/// room or no sandbox.
+fn of_build(message: &Message) -> Diagnosis {
+    let whole = |kind: Kind| matches!(kind, Kind::DiskFull | Kind::HostResources | Kind::Sandbox | Kind::CasdDied);
+    let empty = Excerpt::default();
+    let own = of_words(&message.text, &message.detail, &empty);
+    if !matches!(own.kind, Kind::Unknown | Kind::Git | Kind::ProjectInvalid) {
+        return own;
+    }
+    let all = of_words(&message.text, &message.detail, &message.log);
+    if whole(all.kind) {
+        return all;
+    }
+    let shown: Vec<&str> = message.log.lines().filter(|line| !is_chatter(line) && !line.trim().is_empty()).collect();
+    let shown = shown[shown.len().saturating_sub(LINES)..].join("\n");
+    let verdict = Verdict::of(Kind::ProjectInvalid)
+        .hint("the build failed, which is the project's matter: see its log. This fetcher does not build");
+    diagnosis(verdict, &message.text, Some(shown.as_str()).filter(|shown| !shown.is_empty()), "")
+}
+
 /// The diagnosis of an error that bst gives as its last: what it names a place for and nobody knows is the project's.
 pub(super) fn of_error(text: &str, detail: &Excerpt) -> Diagnosis {
     let found = of_words(text, detail, &Excerpt::default());
-    let by_place = matches!(found.kind, Kind::Unknown | Kind::Git).then(|| load::by_place(text)).flatten();
+    let by_place = (found.kind == Kind::Unknown).then(|| load::by_place(text)).flatten();
     match by_place {
         Some(Verdict { kind, retry, actor, hint }) => {
             Diagnosis { kind, retry, actor, hint: hint.into_owned(), ..found }
@@ -70,27 +159,80 @@ pub(super) fn of_error(text: &str, detail: &Excerpt) -> Diagnosis {
     }
 }
 
-/// What one line says.
-fn of_line(line: &str, detail: &str) -> Option<Verdict> {
-    let low = without_addresses(line).to_lowercase();
-    tools::of_line(line, detail)
+/// What one line says, `detail` being the lines under it.
+pub(super) fn of_line(line: &str, detail: &str) -> Option<Verdict> {
+    let line = without_casd_head(line);
+    let low = without_names(line);
+    python::of_line(line)
+        .or_else(|| tools::of_line(line, detail))
         .or_else(|| cache::of_line(line, &low))
         .or_else(|| load::of_line(line, detail))
-        .or_else(|| http::of_line(&low))
+        .or_else(|| is_proxy(line).then(Verdict::proxy))
         .or_else(|| phrases::of_line(&low))
+}
+
+/// Whether the line alone says what is the matter.
+pub(super) fn is_known(line: &str) -> bool {
+    of_line(line.trim_start(), "").is_some() || load::by_place(line).is_some()
+}
+
+/// The line, or as much of it as any rule looks at.
+pub(super) fn cut(line: &str) -> &str {
+    const LONGEST: usize = 700;
+    line.char_indices().nth(LONGEST).map_or(line, |(end, _)| &line[..end])
+}
+
+/// What a line says that does not tell its reason.
+fn of_vague_line(line: &str) -> Option<Verdict> {
+    let low = without_names(line);
+    cache::of_vague_line(&low).or_else(|| phrases::of_vague_line(&low))
+}
+
+/// casd's own form of a line: `[4711:1402] [buildboxcasd_server.cpp:331] [ERROR] text`, behind a time.
+fn without_casd_head(line: &str) -> &str {
+    let Some(at) = line.find("[buildbox").filter(|at| *at < 100) else { return line };
+    let levels = ["] [ERROR] ", "] [WARNING] ", "] [FATAL] ", "] [INFO] "];
+    levels.iter().find_map(|level| line[at..].split_once(level)).map_or(line, |(_, text)| text)
+}
+
+/// Whether another host was asked than the address names, or a port of proxies: `unable to access 'https://h/': Failed to
+/// connect to proxy.example.org port 3128`.
+fn is_proxy(line: &str) -> bool {
+    let Some((_, rest)) = line.split_once("connect to ").filter(|_| line.contains(" port ")) else { return false };
+    let mut words = rest.split(' ');
+    let (Some(asked), Some("port"), Some(port)) = (words.next(), words.next(), words.next()) else { return false };
+    let port = port.trim_end_matches([':', ',', '.']);
+    match super::place::url(line).as_deref().and_then(super::place::host) {
+        Some(host) => host.split(':').next() != Some(asked) && !host.is_empty(),
+        None => matches!(port, "3128" | "1080" | "8118"),
+    }
+}
+
+/// Whether it is an address of git's own protocol on a forge that gave it up.
+fn has_no_git_protocol(url: &str) -> bool {
+    const FORGES: [&str; 10] = [
+        "github.com",
+        "gitlab.com",
+        "gitlab.gnome.org",
+        "gitlab.freedesktop.org",
+        "anongit.freedesktop.org",
+        "git.gnome.org",
+        "bitbucket.org",
+        "codeberg.org",
+        "salsa.debian.org",
+        "invent.kde.org",
+    ];
+    url.starts_with("git://") && super::place::host(url).is_some_and(|host| FORGES.contains(&host))
 }
 
 /// The diagnosis of a traceback: of a message with one, or of what Python printed.
 pub(super) fn of_traceback(lines: &[&str]) -> Diagnosis {
-    let error = lines.iter().rev().find(|line| !line.trim().is_empty()).map_or("", |line| line.trim());
-    let frame = lines.iter().rev().find(|line| line.trim_start().starts_with("File \""));
-    let cause = of_line(error, "").filter(|verdict| host_fails(verdict.kind));
-    let mut found = diagnosis(cause.unwrap_or_else(|| Verdict::of(Kind::Bug)), error, None, "");
-    if let Some(frame) = frame.filter(|_| found.kind == Kind::Bug) {
-        let line = between(frame, ", line ", "").and_then(|rest| rest.split(',').next()?.trim().parse().ok());
-        found.place = Place { file: between(frame, "File \"", "\"").map(PathBuf::from), line, column: None, url: None };
+    let found = exception::of_lines(lines);
+    let mut told = diagnosis(found.verdict, &found.message, None, "");
+    if told.kind == Kind::Bug {
+        told.place = found.place;
     }
-    found
+    told
 }
 
 fn of_bug(message: &Message) -> Diagnosis {
@@ -120,26 +262,8 @@ fn of_bug(message: &Message) -> Diagnosis {
     found
 }
 
-/// Whether an exception of this kind is the machine's fault rather than the code's.
-fn host_fails(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::DiskFull
-            | Kind::Permission
-            | Kind::HostResources
-            | Kind::HostToolMissing
-            | Kind::PythonModuleMissing
-            | Kind::PluginMissing
-            | Kind::Sandbox
-            | Kind::CasdDied
-            | Kind::Configuration
-            | Kind::CacheUnreachable
-            | Kind::CacheDenied
-            | Kind::CacheFull
-    )
-}
-
 fn diagnosis(verdict: Verdict, text: &str, more: Option<&str>, detail: &str) -> Diagnosis {
+    let text = without_casd_head(text);
     let text = text.strip_prefix("Error: ").unwrap_or(text);
     let place = place(&if detail.is_empty() { text.to_owned() } else { format!("{text}\n{detail}") }, more);
     let mut message = short(text);
@@ -158,7 +282,7 @@ pub(super) fn own(kind: Kind, message: impl Into<String>) -> Diagnosis {
 }
 
 fn fallback(text: &str) -> Verdict {
-    let git = ["git source", "git_tag source", "git_repo source", "git repository", "git mirror"];
+    let git = ["git source", "git_tag source", "git_repo source", "git_module source", "git repository", "git mirror"];
     if git.iter().any(|word| text.contains(word)) && is_task(text) {
         return Verdict::of(Kind::Git);
     }
@@ -176,22 +300,28 @@ fn is_chatter(line: &str) -> bool {
         && ["] START ", "] STATUS ", "] SUCCESS ", "] INFO ", "] DEBUG ", "] WARNING "]
             .iter()
             .any(|word| line.contains(word));
-    step || line.starts_with("    /")
-        || line.starts_with("Running host command")
-        || line.starts_with("hint:")
-        || line.starts_with("BuildStream ")
+    let begins = [
+        "    /",
+        "Running host command",
+        "hint:",
+        "BuildStream ",
+        "HEAD is now at ",
+        "Previous HEAD position ",
+        "From ",
+    ];
+    // git lists branches and tags as it fetches them, and commits by their subjects.
+    let fetched = || {
+        let listed = [" * [new ", " + ", " - [deleted]", " ! [rejected]", " t [tag update]", " = [up to date]"];
+        let range = || line.starts_with("   ") && line.contains("..") && line.contains(" -> ");
+        (listed.iter().any(|mark| line.starts_with(mark)) && line.contains(" -> ")) || range()
+    };
+    step || begins.iter().any(|word| line.starts_with(word)) || fetched() || closing::of_line(line).is_some()
 }
 
 /// The copy of a repository in which a host command ran: `Running host command /…/sources/git/NAME: git fetch …`.
 fn mirror(line: &str) -> Option<PathBuf> {
     let directory = line.strip_prefix("Running host command ")?.split(": ").next()?;
     directory.contains("/git/").then(|| PathBuf::from(directory))
-}
-
-/// Addresses and the names of files are upstream's, and no words of a program.
-fn without_addresses(line: &str) -> String {
-    let word = |word: &str| if word.contains("://") { "<url>".to_owned() } else { word.to_owned() };
-    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// The line for a report: bounded, and without credentials in addresses.

@@ -26,7 +26,8 @@ const BEFORE: [&str; 17] = [
 ];
 
 /// What stands behind one: requests (`404 Client Error: Not Found for url`), go (`404 Not Found`).
-const BEHIND: [&str; 13] = [
+const BEHIND: [&str; 14] = [
+    " error responses",
     " client error",
     " server error",
     " not found",
@@ -60,12 +61,19 @@ fn status(low: &str) -> Option<u16> {
 
 fn verdict(code: u16) -> Option<Verdict> {
     Some(match code {
-        401 | 403 | 407 => Verdict::of(Kind::Unauthorised),
+        401 => Verdict::of(Kind::Unauthorised),
+        403 => Verdict::of(Kind::Unauthorised).hint(
+            "the server refuses: where it wants credentials, give them (~/.netrc, a git credential helper); where it needs none, it \
+             refuses this host's address or client, or upstream was closed: open the address from elsewhere, and use a mirror",
+        ),
+        407 => Verdict::of(Kind::Unauthorised)
+            .hint("the proxy wants credentials: put them into `https_proxy` and `http_proxy` of this host"),
         404 | 410 => Verdict::of(Kind::NotFound),
         408 | 425 => Verdict::of(Kind::Network),
         429 => Verdict::of(Kind::RateLimited),
-        451 => Verdict::of(Kind::Unauthorised)
-            .actor(Actor::Project)
+        451 => Verdict::of(Kind::NotFound)
+            .retry(Retry::No)
+            .actor(Actor::Upstream)
             .hint("the address is blocked for legal reasons: give the element another source"),
         300..=399 => Verdict::of(Kind::ServerError).retry(Retry::Once).actor(Actor::Project).hint(
             "the server sends from one address to another without end: give the element the address that it means",

@@ -50,19 +50,46 @@ fn configuration(line: &str) -> Option<Verdict> {
     {
         return Some(
             Verdict::of(Kind::Configuration)
-                .hint("there is no project.conf here: correct the project's `directory` in the configuration"),
+                .hint(
+                    "there is no project.conf here: correct the project's `directory` in the configuration, or `branches`, where the \
+                     project is on another branch",
+                ),
         );
     }
-    line.starts_with("Error: ").then(|| usage(line))
+    click(line)
 }
 
-/// What click says of the command line.
-fn usage(line: &str) -> Verdict {
-    if line.contains("'--config'") || line.contains("'-c'") {
-        return Verdict::of(Kind::Configuration)
-            .hint("the user configuration that bst was called with is not there, or cannot be read");
+/// What click says of bst's command line, and nobody else of anything (many programs begin with `Error: `).
+fn click(line: &str) -> Option<Verdict> {
+    const FORMS: [&str; 16] = [
+        "No such command ",
+        "No such option",
+        "no such option",
+        "Missing argument",
+        "Missing option",
+        "Missing command",
+        "Missing parameter",
+        "Invalid value for ",
+        "Invalid value: ",
+        "Got unexpected extra argument",
+        "Option '-",
+        "Argument '",
+        "-- argument",
+        "Could not open file '",
+        "Got unexpected ",
+        "option requires ",
+    ];
+    let words = line.strip_prefix("Error: ")?;
+    if !FORMS.iter().any(|form| words.starts_with(form)) && !words.ends_with("option requires an argument") {
+        return None;
     }
-    Verdict::of(Kind::Usage)
+    if line.contains("'--config'") || line.contains("'-c'") {
+        return Some(
+            Verdict::of(Kind::Configuration)
+                .hint("the user configuration that bst was called with is not there, or cannot be read"),
+        );
+    }
+    Some(Verdict::of(Kind::Usage))
 }
 
 fn version(line: &str, detail: &str) -> Option<Verdict> {
@@ -70,7 +97,8 @@ fn version(line: &str, detail: &str) -> Option<Verdict> {
         match version {
         "1" => Verdict::of(Kind::BstVersion).hint(
             "the project is one for BuildStream 1: give it a `buildstream` table of its own with the requirements \
-             `buildstream==1.6.*` and `ruamel.yaml<0.18`, and a `python` of at most 3.11",
+             `buildstream==1.6.*` and `ruamel.yaml<0.18`, and a `python` of at most 3.11; install libfuse 2 and bubblewrap, without \
+             which it does not start (Debian: libfuse2, bubblewrap; Fedora: fuse-libs, bubblewrap)",
         ),
         _ => Verdict::of(Kind::BstVersion).hint(format!(
             "the project needs BuildStream {version}: say so in `requirements` of `[buildstream]` (`buildstream{}`), for this \
@@ -104,10 +132,7 @@ fn version(line: &str, detail: &str) -> Option<Verdict> {
              buildstream-plugins-community as a rule",
         ));
     }
-    let python = line.contains("requires a different Python") || line.contains("is required to run BuildStream");
-    python.then(|| {
-        Verdict::of(Kind::Environment).hint("say which `python` in `[buildstream]`: this one is too old, or too new")
-    })
+    None
 }
 
 /// `3` → `==3.*`; `2.99 or newer` → `>=2.99`; what is neither gets nothing.
@@ -133,7 +158,7 @@ fn junction(line: &str) -> Option<Verdict> {
 }
 
 /// What bst says of files of the project's that are wrong.
-const WORDS: [&str; 36] = [
+const WORDS: [&str; 44] = [
     "alformed YAML",
     "Unexpected key",
     "did not contain expected key",
@@ -170,6 +195,14 @@ const WORDS: [&str; 36] = [
     "Failed to apply patch",
     "Could not find base directory matching pattern",
     "cannot be the first source of an element",
+    "cannot be specified conditionally",
+    "Conditional statement has more than one key",
+    "can be composed",
+    "trying to recursively include",
+    "No values specified for",
+    "to override subproject junction",
+    "Cannot track source in a fragment",
+    "provenance attribute not defined",
 ];
 
 fn project(line: &str) -> Option<Verdict> {
@@ -184,7 +217,35 @@ fn project(line: &str) -> Option<Verdict> {
             "there is no such element: correct `targets` in the configuration, or `defaults: targets` in project.conf",
         ));
     }
+    if line.contains("does not have expected file extension")
+        || line.contains("Invalid element names or element glob patterns")
+        || line.contains("does not appear to be an artifact or element name")
+    {
+        return Some(Verdict::of(Kind::ProjectInvalid).hint(
+            "elements' names end in `.bst`: correct the name where the project says it, or in `targets` of the configuration",
+        ));
+    }
+    let verdict = Verdict::of(Kind::ProjectInvalid).retry(Retry::No).hint(
+        "correct the project's files at the place that is named; without `targets`, and `defaults: targets` in project.conf, bst \
+         loads every file there is: where this one is not meant to be used, say which are in `targets` of the configuration",
+    );
+    if is_of_loading(line) {
+        return Some(verdict);
+    }
     WORDS.iter().any(|word| line.contains(word)).then(|| Verdict::of(Kind::ProjectInvalid).retry(Retry::No))
+}
+
+/// What stops the loading of an element that need not be wanted.
+fn is_of_loading(line: &str) -> bool {
+    const LOADING: [&str; 6] = [
+        "alformed YAML",
+        "undefined variable",
+        "Unresolved variable",
+        "Specified path '",
+        "Could not find file",
+        "No element file",
+    ];
+    LOADING.iter().any(|word| line.contains(word))
 }
 
 /// `No source plugin registered for kind 'x'`, in BuildStream 1 `No Source type registered for kind 'x'`.

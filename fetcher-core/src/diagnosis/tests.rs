@@ -76,8 +76,9 @@ fn brief(found: &Diagnoses) -> String {
     text
 }
 
+/// What a log from anywhere comes to.
 fn found(log: &str, exit: impl Into<Option<Exit>>) -> Diagnoses {
-    in_pieces(log.as_bytes(), log.len().max(1), exit.into())
+    diagnose(exit.into(), None, &mut log.as_bytes()).unwrap()
 }
 
 /// What was checked by hand: a line a recording, as [`brief`] writes them.
@@ -220,6 +221,9 @@ fn failing(element: &str, text: &str, log: &str) -> String {
 }
 
 mod limits;
+mod manual;
+mod public;
+mod texts;
 mod words;
 
 #[test]

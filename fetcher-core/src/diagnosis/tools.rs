@@ -141,7 +141,7 @@ pub(super) fn of_line(line: &str, detail: &str) -> Option<Verdict> {
     if let Some(module) = quoted_after(line, "No module named ") {
         return Some(missing_module(module));
     }
-    if line.contains("cannot import name ") || line.contains("undefined symbol:") {
+    if line.contains("cannot import name ") {
         return Some(Verdict::of(Kind::PythonModuleMissing).hint(
             "an installed Python package has the wrong version for the one that uses it: pin both in `requirements` of `[buildstream]`",
         ));
@@ -150,7 +150,7 @@ pub(super) fn of_line(line: &str, detail: &str) -> Option<Verdict> {
 }
 
 /// `pkg_resources` says `(six 1.16.0 (/usr/lib/…), Requirement.parse('six>=2'))`; its words are the error's detail.
-fn version_conflict(detail: &str) -> Verdict {
+pub(super) fn version_conflict(detail: &str) -> Verdict {
     let wanted = between(detail, "Requirement.parse('", "')").or_else(|| between(detail, " but ", " is required"));
     let verdict = Verdict::of(Kind::PluginMissing);
     match wanted {
@@ -194,6 +194,22 @@ fn tool_in(line: &str) -> Option<&str> {
         .or_else(|| line.contains("executable file not found").then(|| quoted_after(line, "exec: "))?)
         .or_else(|| line.ends_with("No such file or directory").then(|| quoted_after(line, "env: "))?)?;
     is_known(tool).then_some(tool)
+}
+
+/// The package that a failure's words call missing, as package indexes write names.
+pub(super) fn missing_name(words: &str) -> Option<String> {
+    let module = quoted_after(words, "No module named ").map(|module| module.split('.').next().unwrap_or(module));
+    let known = module.and_then(|module| MODULES.iter().find(|(name, _)| *name == module)).map(|(_, line)| *line);
+    let package = between(words, "The '", "' distribution was not found")
+        .or_else(|| between(words, "No package metadata was found for ", ""))
+        .or(known)
+        .or(module)?;
+    Some(package_name(package.split(['[', '<', '>', '=', ';', ' ', '\n']).next().unwrap_or(package)))
+}
+
+/// The name in the form in which two spellings of it are equal.
+pub(super) fn package_name(name: &str) -> String {
+    name.trim_matches(['\'', '"', '.', ',']).to_ascii_lowercase().replace(['_', '.'], "-")
 }
 
 /// What stands between two texts of the line; up to its end where the second is empty.

@@ -10,7 +10,7 @@ use super::FetcherError;
 use crate::bst::environment::{EnvironmentError, Trouble};
 use crate::bst::version::ProbeError;
 use crate::config::ConfigError;
-use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry, diagnose};
 use crate::free_space::SpaceShortage;
 use crate::git::{Failure, GitError, MissingBranch};
 use crate::names::{BranchName, RunId, Stage};
@@ -153,7 +153,8 @@ pub(super) fn vanished(branch: &BranchName, url: &str) -> Diagnosis {
 /// A checkout without a project.
 pub(super) fn no_project(error: &CheckoutError) -> Diagnosis {
     let message = error.to_string();
-    let hint = "set the project's `directory` in the configuration to where project.conf is";
+    let hint = "set the project's `directory` in the configuration to where project.conf is; where the project is on another \
+                branch, name that in `branches`";
     Diagnosis {
         stage: Some(Stage::Checkout),
         ..Diagnosis::new(Kind::ProjectInvalid, message, Retry::No, Actor::Host, hint)
@@ -168,12 +169,28 @@ pub(super) fn no_bst(error: &ProbeError) -> Diagnosis {
     if let ProbeError::Failed { exit: Exit::NoSpace { .. }, .. } = error {
         return disk_full(error);
     }
+    if let Some(found) = own_words(error) {
+        return found;
+    }
     let hint = "correct `buildstream.command` in the configuration, or name `buildstream.requirements` instead and have an environment made";
     Diagnosis::new(Kind::BstMissing, error.to_string(), Retry::No, Actor::Host, hint)
 }
 
+/// What a `bst` that does not even tell its version says itself, where that is known: a library that is missing, say.
+fn own_words(error: &ProbeError) -> Option<Diagnosis> {
+    let ProbeError::Failed { command, exit, output } = error else { return None };
+    let found = diagnose(Some(*exit), None, &mut output.as_bytes()).ok()?.failures.into_iter().next()?;
+    let known = !matches!(found.kind, Kind::Unknown | Kind::Bug | Kind::Interrupted | Kind::Killed | Kind::TimeOut);
+    known.then(|| Diagnosis { message: format!("`{command} --version` failed: {}", found.message), ..found })
+}
+
 /// An environment that could not be made.
 pub(super) fn environment(error: &EnvironmentError) -> Diagnosis {
+    if let EnvironmentError::NoBst(error) = error
+        && let Some(found) = own_words(error)
+    {
+        return found;
+    }
     if let EnvironmentError::Stopped { exit: Exit::Cancelled, .. }
     | EnvironmentError::NoBst(ProbeError::Failed { exit: Exit::Cancelled, .. }) = error
     {
@@ -382,4 +399,24 @@ pub(super) fn made_space(shortage: &SpaceShortage, given_up: &[PathBuf]) -> Diag
 /// Whether it only tells that space was made: nothing failed for it.
 pub(super) fn is_made_space(failure: &Diagnosis) -> bool {
     failure.kind == Kind::DiskFull && failure.retry == Retry::Yes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bst_that_cannot_start_is_told_in_its_own_words() {
+        let failed = |output: &str| ProbeError::Failed {
+            command: "/x/bst".to_owned(),
+            exit: Exit::Status(1),
+            output: output.to_owned(),
+        };
+        let libfuse = "Traceback (most recent call last):\n  File \"/x/bst\", line 5, in <module>\n    import y\n\
+                       OSError: Unable to find libfuse";
+        let found = environment(&EnvironmentError::NoBst(failed(libfuse)));
+        assert_eq!((found.kind, found.actor), (Kind::Sandbox, Actor::Host));
+        assert!(found.hint.contains("libfuse2") && found.message.contains("Unable to find libfuse"), "{found:?}");
+        assert_eq!(no_bst(&failed("the moon is wrong")).kind, Kind::BstMissing);
+    }
 }

@@ -3,6 +3,7 @@
 mod check_host;
 mod failures;
 mod junctions;
+mod plugin_texts;
 mod proof;
 mod stops;
 mod whole;

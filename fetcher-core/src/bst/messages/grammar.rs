@@ -54,31 +54,21 @@ fn skip_escape(chars: &mut std::str::Chars<'_>) {
     }
 }
 
-/// The line without the time that runners of CI put in front: `2026-11-24T00:12:01.1234567Z ` of GitHub, with a stream's
-/// name behind it (`00O `) of GitLab.
-pub(super) fn without_stamp(line: &str) -> &str {
-    let is_date = |bytes: &[u8]| {
-        let pattern = b"dddd-dd-ddTdd:dd:dd";
-        bytes.len() > pattern.len()
-            && pattern
-                .iter()
-                .zip(bytes)
-                .all(|(want, byte)| if *want == b'd' { byte.is_ascii_digit() } else { want == byte })
-    };
-    if !is_date(line.as_bytes()) {
-        return line;
-    }
-    let Some((_, rest)) = line.split_once("Z ") else { return if line.ends_with('Z') { "" } else { line } };
-    match rest.as_bytes() {
-        [b'0'..=b'9' | b'a'..=b'f', b'0'..=b'9' | b'a'..=b'f', b'O' | b'E', b' ' | b'+', ..] => &rest[4..],
-        [b'0'..=b'9' | b'a'..=b'f', b'0'..=b'9' | b'a'..=b'f', b'O' | b'E'] => "",
-        _ => rest,
-    }
-}
-
 /// How many spaces the line begins with.
 pub(super) fn indent(line: &str) -> usize {
     line.bytes().take_while(|byte| *byte == b' ').count()
+}
+
+/// Where in the line the first of a message begins, whatever stands in front of it.
+pub(super) fn head_at(line: &str) -> Option<usize> {
+    /// How many brackets are tried: a prefix has few of its own.
+    const TRIES: usize = 8;
+    if line.starts_with("@BST|") || default_head(line).is_some() || cut_head(line).is_some() {
+        return Some(0);
+    }
+    let machine = line.find("@BST|").filter(|at| machine_head(&line[*at..]).is_some());
+    let brackets = line.match_indices('[').map(|(at, _)| at).take(TRIES);
+    machine.or_else(|| brackets.into_iter().find(|at| default_head(&line[*at..]).is_some()))
 }
 
 /// The line as the first of a message.
@@ -92,17 +82,32 @@ pub(super) fn head(line: &str) -> Option<Message> {
     }
 }
 
+/// The line as the first of a message whose first bracket, or first column, was not copied.
+pub(super) fn cut_head(line: &str) -> Option<Message> {
+    let time = |c: char| c.is_ascii_digit() || matches!(c, ':' | '-' | '.');
+    let rest = line.trim_start_matches(time).strip_prefix(']');
+    let columns = rest.unwrap_or(line).strip_prefix('[')?;
+    let is_key = |key: &str| key.trim().is_empty() || key.bytes().all(|b| b.is_ascii_hexdigit() || b == b'?');
+    if rest.is_none() && !columns.split_once(']').is_some_and(|(key, _)| key.len() == 8 && is_key(key)) {
+        return None;
+    }
+    columns_of(rest.unwrap_or(line), 1).filter(|message| message.action != Action::Other)
+}
+
 /// `[elapsed][key][action:element] TYPE text`, with any number of columns before the element's.
 fn default_head(line: &str) -> Option<Message> {
+    let (end, _) = column_end(line.strip_prefix('[')?)?;
+    if is_time(&line[1..=end]) { columns_of(line, 0) } else { None }
+}
+
+/// The message whose columns begin here, so many having stood before.
+fn columns_of(line: &str, before: usize) -> Option<Message> {
     let mut rest = line;
-    let mut columns = 0;
+    let mut columns = before;
     loop {
         let inner = rest.strip_prefix('[')?;
         let (end, level) = column_end(inner)?;
         let column = &inner[..end];
-        if columns == 0 && !is_time(column) {
-            return None;
-        }
         rest = &inner[end + 1..];
         columns += 1;
         if let Some(level) = level
@@ -112,6 +117,26 @@ fn default_head(line: &str) -> Option<Message> {
             return Some(message(column, level, text.trim_start()));
         }
     }
+}
+
+/// The line as a message in a task's own log: `[elapsed] TYPE [key] element: text`, the key being there or not.
+pub(super) fn task_log_head(line: &str) -> Option<Message> {
+    let (time, rest) = line.strip_prefix('[')?.split_once("] ")?;
+    let (word, rest) = rest.split_once(' ')?;
+    let level = Level::from_word(word).filter(|_| is_time(time))?;
+    let rest = rest.trim_start();
+    let keyed = rest.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    let rest = match keyed {
+        Some((key, rest)) if key.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'?') => rest,
+        _ => rest,
+    };
+    let (name, text) = rest.split_once(": ")?;
+    let is_element = name.strip_suffix(".bst").is_some() && !name.contains(' ');
+    is_element.then(|| message(name, level, text)).map(|found| Message {
+        action: Action::Other,
+        element: without_index(name).parse().ok(),
+        ..found
+    })
 }
 
 /// Where the column ends: before another column, or before the message's type, which is given then.

@@ -119,12 +119,25 @@ impl Message {
         self.element.as_ref()?;
         let log = || self.text.rsplit_once('.').is_some_and(|(path, end)| end == "log" && path.contains('/'));
         match self.level {
-            Level::Start if log() => Some(Task::Started),
-            Level::Success if log() => Some(Task::Succeeded),
+            Level::Start if log() || self.task_name().is_some() => Some(Task::Started),
+            Level::Success if log() || self.task_name().is_some() => Some(Task::Succeeded),
             Level::Skipped => Some(Task::Skipped),
             Level::Failure if self.is_retry() => Some(Task::Retried),
             Level::Failure if self.log_file.is_some() => Some(Task::Failed),
             Level::Bug if self.action != Action::Main => Some(Task::Failed),
+            _ => None,
+        }
+    }
+
+    /// The action that the text names, as a task's own log does where bst's output has the name of that log.
+    pub(super) fn task_name(&self) -> Option<Action> {
+        match self.text.as_str() {
+            "Track" => Some(Action::Track),
+            "Fetch" => Some(Action::Fetch),
+            "Src-push" | "Push Sources" => Some(Action::SourcePush),
+            "Pull" => Some(Action::Pull),
+            "Build" => Some(Action::Build),
+            "Push" => Some(Action::Push),
             _ => None,
         }
     }
@@ -211,6 +224,13 @@ words! {
         CacheQuery = "cache-query",
         /// One that this library does not know.
         Other = "",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the enum comes from a macro that others share")]
+impl Default for Action {
+    fn default() -> Self {
+        Action::Other
     }
 }
 

@@ -1,0 +1,267 @@
+//! Tracebacks: what Python says that nobody caught, as classes and texts.
+
+use std::path::PathBuf;
+
+use super::tools::{self, between};
+use super::verdict::Verdict;
+use super::{Actor, Kind, Place, Retry, explain, grpc, python};
+
+/// How many lines of an exception's text are looked at.
+const TEXT_LINES: usize = 12;
+
+/// An exception as Python prints it.
+#[derive(Debug, Default)]
+struct Raised<'a> {
+    /// Its class with its module, `requests.exceptions.ReadTimeout`; empty where the traceback is cut off before.
+    class: &'a str,
+    /// Its text; the first line behind the class.
+    text: Vec<&'a str>,
+    /// The lines that name files, from the outermost.
+    frames: Vec<&'a str>,
+}
+
+/// What a traceback comes to.
+pub(super) struct Traceback {
+    pub(super) verdict: Verdict,
+    /// The exception's own line, or what there is of it.
+    pub(super) message: String,
+    /// The innermost file and line, where the code is to blame.
+    pub(super) place: Place,
+}
+
+/// Whether the line begins a traceback.
+pub(super) fn begins(line: &str) -> bool {
+    line.trim_start().starts_with("Traceback (most recent call last)")
+}
+
+/// What the lines with a traceback, or several, come to.
+pub(super) fn of_lines(lines: &[&str]) -> Traceback {
+    let all = raised(lines);
+    let Some(last) = all.last() else {
+        let line = lines.iter().rev().find(|line| !line.trim().is_empty()).map_or("", |line| line.trim());
+        return Traceback { verdict: Verdict::of(Kind::Bug), message: line.to_owned(), place: Place::default() };
+    };
+    if let Some((verdict, words)) = grpc::of_block(&last.text_with_class()) {
+        return Traceback { verdict, message: format!("{}: {words}", last.class), place: Place::default() };
+    }
+    let earlier =
+        || all[..all.len() - 1].iter().rev().filter_map(Raised::verdict).find(|verdict| is_outside(verdict.kind));
+    match last.verdict().or_else(earlier).or_else(|| last.startup()) {
+        Some(verdict) => Traceback { verdict, message: last.message(), place: Place::default() },
+        None => Traceback { verdict: Verdict::of(Kind::Bug), message: last.message(), place: last.place() },
+    }
+}
+
+/// The exceptions of the lines, in their order.
+fn raised<'a>(lines: &[&'a str]) -> Vec<Raised<'a>> {
+    let mut all: Vec<Raised<'a>> = Vec::new();
+    let mut base = None;
+    for line in lines {
+        let trimmed = line.trim();
+        if begins(line) {
+            base = Some(line.len() - line.trim_start().len());
+            all.push(Raised::default());
+            continue;
+        }
+        let (Some(depth), Some(last)) = (base, all.last_mut()) else { continue };
+        let chained = trimmed.starts_with("During handling of the above exception")
+            || trimmed.starts_with("The above exception was the direct cause");
+        let deeper = line.len() - line.trim_start().len() > depth;
+        if chained {
+            base = None;
+        } else if last.class.is_empty() && deeper {
+            if trimmed.starts_with("File \"") {
+                last.frames.push(trimmed);
+            }
+        } else if last.class.is_empty() && !trimmed.is_empty() {
+            match class_of(trimmed) {
+                Some((class, text)) => (last.class, last.text) = (class, vec![text]),
+                None => base = None,
+            }
+        } else if !last.class.is_empty() && last.text.len() < TEXT_LINES {
+            last.text.push(line);
+        }
+    }
+    all
+}
+
+/// The class and the text of the line that tells of an exception.
+fn class_of(line: &str) -> Option<(&str, &str)> {
+    let (class, text) = line.split_once(": ").unwrap_or((line.trim_end_matches(':'), ""));
+    let is_class = class.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && class.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
+    is_class.then_some((class, text))
+}
+
+impl<'a> Raised<'a> {
+    /// The class without its module.
+    fn name(&self) -> &'a str {
+        self.class.rsplit('.').next().unwrap_or(self.class)
+    }
+
+    fn text_with_class(&self) -> Vec<&'a str> {
+        std::iter::once(self.class).chain(self.text.iter().copied()).collect()
+    }
+
+    /// What is known of it; none where the code that raised it has to be looked at.
+    fn verdict(&self) -> Option<Verdict> {
+        if self.class.is_empty() {
+            return None;
+        }
+        if let Some((verdict, _)) = grpc::of_block(&self.text_with_class()) {
+            return Some(verdict);
+        }
+        let mut lines = self.text.iter().map(|line| format!("{}: {}", self.name(), line.trim()));
+        let told = lines.find_map(|line| {
+            let own = line.split_once(": ").map_or("", |(_, text)| text);
+            let others = || if self.is_mistake() { None } else { explain::of_line(own, "") };
+            python::of_line(own).or_else(others).filter(|verdict| is_outside(verdict.kind))
+        });
+        told.or_else(|| self.by_class())
+    }
+
+    /// Whether the class is one of mistakes in code, whose texts quote the code's own names.
+    fn is_mistake(&self) -> bool {
+        const MISTAKES: [&str; 9] = [
+            "TypeError",
+            "AttributeError",
+            "NameError",
+            "UnboundLocalError",
+            "KeyError",
+            "IndexError",
+            "AssertionError",
+            "NotImplementedError",
+            "RecursionError",
+        ];
+        MISTAKES.contains(&self.name())
+    }
+
+    /// What the class alone says.
+    fn by_class(&self) -> Option<Verdict> {
+        let module = self.class.split('.').next().unwrap_or_default();
+        let http = matches!(module, "requests" | "urllib" | "urllib3" | "http" | "dulwich" | "aiohttp" | "httpx");
+        Some(match self.name() {
+            "Timeout" | "ReadTimeout" | "ConnectTimeout" | "TimeoutError" | "ReadTimeoutError" | "ConnectTimeoutError"
+            | "timeout" | "ServerTimeoutError" | "PoolTimeout" | "ConnectionError" | "ConnectionResetError"
+            | "ConnectionRefusedError" | "ConnectionAbortedError" | "BrokenPipeError" | "RemoteDisconnected"
+            | "IncompleteRead" | "ChunkedEncodingError" | "ProtocolError" | "HangupException" | "ContentDecodingError"
+            | "DecodeError" | "BadStatusLine" | "NewConnectionError" | "MaxRetryError" | "ConnectError" | "ReadError"
+            | "RemoteProtocolError" | "ServerDisconnectedError" | "ClientConnectorError" | "ClientConnectionError"
+            | "SSLEOFError" | "SSLZeroReturnError" | "ResponseNotReady" | "LineTooLong" | "URLError" | "RetryError"
+                if self.name() != "ReadError" || http =>
+            {
+                Verdict::of(Kind::Network)
+            }
+            "gaierror" | "NameResolutionError" | "ClientConnectorDNSError" | "herror" => Verdict::of(Kind::Dns),
+            "SSLError" | "SSLCertVerificationError" | "CertificateError" | "SSLCertificateError" => Verdict::of(Kind::Tls),
+            "ProxyError" | "ProxySchemeUnknown" | "ProxyConnectionError" | "HTTPProxyUnauthorized" => Verdict::proxy(),
+            "HTTPUnauthorized" => Verdict::of(Kind::Unauthorised),
+            "NotGitRepository" => Verdict::of(Kind::NotFound),
+            "TooManyRedirects" => Verdict::of(Kind::ServerError).retry(Retry::Once).actor(Actor::Project),
+            "InvalidURL" | "MissingSchema" | "InvalidSchema" | "LocationParseError" | "URLSchemeUnknown" | "UnknownProtocol" => {
+                Verdict::of(Kind::ProjectInvalid).hint("the element's address is none: correct it, or its alias")
+            }
+            "JSONDecodeError" if self.answered() => Verdict::of(Kind::ServerError).retry(Retry::Once).hint(
+                "the server sent something else than data, often a page of HTML that it is down or wants a login: open the \
+                 address by hand",
+            ),
+            "FormattingError" => Verdict::of(Kind::Configuration)
+                .hint("correct `logging: message-format`: this bst does not know the name in it"),
+            "VersionConflict" | "ContextualVersionConflict" => tools::version_conflict(&self.text.join("\n")),
+            "CalledProcessError" if self.text.iter().any(|line| line.contains("git")) => Verdict::of(Kind::Git),
+            "MemoryError" => Verdict::of(Kind::HostResources),
+            "PermissionError" => Verdict::of(Kind::Permission),
+            "BlockingIOError" => Verdict::blocking(),
+            "UnicodeEncodeError" | "UnicodeDecodeError" if self.text.iter().any(|line| line.contains("surrogate")) => {
+                Verdict::of(Kind::ProjectInvalid)
+                    .hint("the name of a file in the project or in a source is not UTF-8: rename it")
+            }
+            "BadZipFile" | "LZMAError" | "BadGzipFile" => Verdict::of(Kind::Checksum).actor(Actor::Project).hint(
+                "what the server sends is no archive, often a page of HTML: open the address by hand and correct it",
+            ),
+            "HTTPError" | "HTTPException" | "GitProtocolError" | "RequestException" if http => Verdict::of(Kind::ServerError),
+            _ => return None,
+        })
+    }
+
+    /// Whether the answer of a server was read when it was raised.
+    fn answered(&self) -> bool {
+        self.class.starts_with("requests") || self.frames.iter().any(|frame| frame.contains("/requests/"))
+    }
+
+    /// bst that cannot even be imported: nothing of a project was read yet.
+    fn startup(&self) -> Option<Verdict> {
+        let mut frames = self.frames.iter();
+        let first = frames.next()?;
+        let begun = |frame: &str| frame.ends_with("in <module>") || frame.contains("<frozen ");
+        let importing = frames.next().is_some_and(|frame| begun(frame) && python::is_file_of_bst(frame));
+        ((first.contains("bst\"") && begun(first) && importing)
+            || self.frames.last().is_some_and(|f| f.contains("/google/protobuf/")))
+        .then(python::broken)
+    }
+
+    fn message(&self) -> String {
+        if self.class.is_empty() {
+            let last = self.frames.last().map_or("no file is named", |frame| frame.trim());
+            return format!("the traceback is cut off before the exception; last: {last}");
+        }
+        let text = self.text.first().map_or("", |line| line.trim());
+        if text.is_empty() { self.class.to_owned() } else { format!("{}: {text}", self.class) }
+    }
+
+    fn place(&self) -> Place {
+        let Some(frame) = self.frames.last() else { return Place::default() };
+        let line = between(frame, ", line ", "").and_then(|rest| rest.split(',').next()?.trim().parse().ok());
+        Place { file: between(frame, "File \"", "\"").map(PathBuf::from), line, column: None, url: None }
+    }
+}
+
+/// Whether a failure of this kind is nothing that the code that raised it could help.
+fn is_outside(kind: Kind) -> bool {
+    match kind {
+        Kind::Configuration
+        | Kind::BstMissing
+        | Kind::Environment
+        | Kind::Sandbox
+        | Kind::BstVersion
+        | Kind::HostToolMissing
+        | Kind::PluginMissing
+        | Kind::PythonModuleMissing
+        | Kind::RefMissing
+        | Kind::Checksum
+        | Kind::NotFound
+        | Kind::Unauthorised
+        | Kind::RateLimited
+        | Kind::ServerError
+        | Kind::Dns
+        | Kind::Network
+        | Kind::Tls
+        | Kind::DiskFull
+        | Kind::Permission
+        | Kind::HostResources
+        | Kind::CacheUnreachable
+        | Kind::CacheDenied
+        | Kind::CacheFull
+        | Kind::PushIncomplete
+        | Kind::NoPushRemote
+        | Kind::CasdDied
+        | Kind::MirrorCorrupt => true,
+        Kind::Usage
+        | Kind::PluginUndeclared
+        | Kind::ProjectInvalid
+        | Kind::JunctionNoRef
+        | Kind::JunctionNotFetched
+        | Kind::NoRef
+        | Kind::TimeOut
+        | Kind::Interrupted
+        | Kind::Killed
+        | Kind::Git
+        | Kind::LockHeld
+        | Kind::SelfUpdate
+        | Kind::Upload
+        | Kind::State
+        | Kind::Notifier
+        | Kind::Bug
+        | Kind::Unknown => false,
+    }
+}

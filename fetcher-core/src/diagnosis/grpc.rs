@@ -1,0 +1,199 @@
+//! Statuses of gRPC, in the words of bst, casd, Python, Go and Rust: of this host's buildbox-casd, or of a source cache.
+
+use super::verdict::Verdict;
+use super::{Actor, Kind, Retry};
+
+/// The statuses of <https://grpc.io/docs/guides/status-codes/>, by their numbers.
+const STATUSES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// Who answered a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Peer {
+    /// buildbox-casd on this host.
+    Casd,
+    /// A source cache.
+    Remote,
+}
+
+/// What a line says of a call that failed: `FetchBlob failed with status UNAVAILABLE: …`, `Failed to upload blob …: 7`.
+pub(super) fn of_line(line: &str, low: &str) -> Option<Verdict> {
+    let status = status(line)?;
+    let peer = if is_casd(low) { Peer::Casd } else { Peer::Remote };
+    Some(of_status(status, low, peer))
+}
+
+/// What Python prints of a call that failed: `<_InactiveRpcError of RPC that terminated with:`, a status, its details and
+/// what the library knows of it, on a line each or on one.
+pub(super) fn of_block(lines: &[&str]) -> Option<(Verdict, String)> {
+    let text = lines.join("\n");
+    if !text.contains("RPC that terminated with") && !text.contains("RpcError") && !text.contains("StatusCode.") {
+        return None;
+    }
+    let status = status(&text)?;
+    let details = quoted_line(&text, "details = \"");
+    let low = text.to_lowercase();
+    // Where the peer is not told, the file of casd's that stumbled is; else connections that break are casd's own.
+    let remote = ["peer ipv4:", "peer ipv6:", "peer dns:", "ipv4:", "ipv6:", "failed to connect to all addresses"];
+    let peer = if is_casd(&low) || !remote.iter().any(|word| low.contains(word)) { Peer::Casd } else { Peer::Remote };
+    let told = details.unwrap_or_default();
+    let words = if told.is_empty() { status.to_owned() } else { format!("{status}: {told}") };
+    Some((of_status(status, &low, peer), words))
+}
+
+/// Whether the words are of casd's socket, or of its code.
+fn is_casd(low: &str) -> bool {
+    [
+        "unix:",
+        "capture tree",
+        "capture blob",
+        "casserver",
+        "buildboxcasd_",
+        "buildbox-casd",
+        "buildboxcommon_",
+        "casd.sock",
+    ]
+    .iter()
+    .any(|word| low.contains(word))
+}
+
+/// The text behind a mark up to the end of its line, without the closing quotation mark.
+fn quoted_line<'a>(text: &'a str, before: &str) -> Option<&'a str> {
+    let rest = &text[text.find(before)? + before.len()..];
+    let line = rest.lines().next()?;
+    Some(line.split("\" debug_error_string").next().unwrap_or(line).trim_end().trim_end_matches('"'))
+}
+
+/// The status that the text names, in its canonical form.
+fn status(text: &str) -> Option<&'static str> {
+    // What stands in front of a status, and whether it may be a number there.
+    const BEFORE: [(&str, bool); 11] = [
+        ("failed with status ", false),
+        ("failed with response status ", true),
+        ("StatusCode.", false),
+        ("status = ", false),
+        ("status: ", false),
+        ("code = ", false),
+        ("code: ", false),
+        ("gRPC error was [", true),
+        ("grpc_status:", true),
+        ("\"grpc_status\":", true),
+        ("grpc-status: ", true),
+    ];
+    let after = BEFORE.iter().find_map(|(mark, numbers)| {
+        text.match_indices(mark).find_map(|(at, _)| {
+            let rest = &text[at + mark.len()..];
+            let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+            // `status: Internal Server Error` is HTTP's.
+            let alone = !mark.ends_with(": ") || !rest[end..].starts_with(' ');
+            canonical(&rest[..end], *numbers).filter(|_| alone)
+        })
+    });
+    after.or_else(|| by_position(text))
+}
+
+/// A status that stands alone between colons: `Failed to push source blobs: UNIMPLEMENTED: unknown service`, `FetchBlob: 14:
+/// failed to connect`, or as a number at the end, behind the name of what was to be done with a blob.
+fn by_position(text: &str) -> Option<&'static str> {
+    let line = text.lines().next()?;
+    let blob = ["upload blob", "download blob", "push source", "pull source", "capture blob", "capture tree"];
+    let calls = ["FetchBlob: ", "FetchDirectory: ", "PushBlob: ", "PushDirectory: ", "FindMissingBlobs: "];
+    let numbers = blob.iter().chain(&calls).any(|word| line.contains(word));
+    let parts: Vec<&str> = line.split(": ").map(str::trim).collect();
+    parts.iter().rev().find_map(|part| {
+        let named = STATUSES[1..].iter().find(|status| *status == part).copied();
+        let leading = || {
+            let word = part.split(' ').next()?;
+            let word = word.trim_end_matches(['(', ')']);
+            STATUSES[1..].iter().find(|status| word == **status && status.contains('_')).copied()
+        };
+        named.or_else(leading).or_else(|| if numbers { canonical(part, true) } else { None })
+    })
+}
+
+/// The canonical form of a status: `Unavailable`, `UNAVAILABLE`, and where numbers count, `14`.
+fn canonical(word: &str, numbers: bool) -> Option<&'static str> {
+    if let Ok(number) = word.parse::<usize>() {
+        return STATUSES.get(number).copied().filter(|status| numbers && *status != "OK");
+    }
+    // `status: none` of other programs is no status; Go and Rust write their own names for them, in one word.
+    let plain = |text: &str| text.replace('_', "").to_ascii_lowercase();
+    let upper = word.starts_with(|c: char| c.is_ascii_uppercase());
+    STATUSES[1..].iter().find(|status| upper && plain(status) == plain(word)).copied()
+}
+
+fn of_status(status: &str, low: &str, peer: Peer) -> Verdict {
+    match peer {
+        Peer::Casd => of_casd(status, low),
+        Peer::Remote => of_cache(status, low),
+    }
+}
+
+/// This host's casd answered: its cache, its disk, or it is gone.
+fn of_casd(status: &str, low: &str) -> Verdict {
+    let space = ["space", "quota", "too full", "no room"].iter().any(|word| low.contains(word));
+    if status == "RESOURCE_EXHAUSTED" || space {
+        return Verdict::local_cache_full();
+    }
+    if low.contains("fuse") {
+        return Verdict::of(Kind::Sandbox).hint(
+            "buildbox-casd cannot mount: see that /dev/fuse is there and fusermount3 is installed (Debian and Fedora: fuse3), \
+             or give the container the device",
+        );
+    }
+    Verdict::of(Kind::CasdDied)
+}
+
+fn of_cache(status: &str, low: &str) -> Verdict {
+    match status {
+        "UNAUTHENTICATED" => Verdict::of(Kind::CacheDenied)
+            .actor(Actor::Host)
+            .hint("the source cache wants credentials: give `auth` in `source-caches` a valid token or client certificate"),
+        "PERMISSION_DENIED" if low.contains("director") && low.contains("not supported") => Verdict::wrong_endpoint(),
+        "PERMISSION_DENIED" => Verdict::of(Kind::CacheDenied),
+        "NOT_FOUND" if low.contains("download blob") => Verdict::of(Kind::PushIncomplete).hint(
+            "the source cache has lost a part of what it lists: push again from a host that has it, and see the cache's own log",
+        ),
+        "UNIMPLEMENTED" | "NOT_FOUND" | "INVALID_ARGUMENT" => Verdict::wrong_endpoint(),
+        "RESOURCE_EXHAUSTED" if low.contains("larger than max") => Verdict::of(Kind::CacheDenied).hint(
+            "the source cache, or a proxy before it, takes smaller messages than were sent: raise its limit of a message's size",
+        ),
+        "RESOURCE_EXHAUSTED" if low.contains("rate") || low.contains("too many") => Verdict::of(Kind::CacheUnreachable)
+            .hint("the source cache asks for patience: lower `jobs` and `scheduler: pushers`, or raise its limits"),
+        "RESOURCE_EXHAUSTED" => Verdict::of(Kind::CacheFull),
+        _ => unreachable(low),
+    }
+}
+
+fn unreachable(low: &str) -> Verdict {
+    let verdict = Verdict::of(Kind::CacheUnreachable);
+    if ["ssl", "tls", "certificate", "handshake"].iter().any(|word| low.contains(word)) {
+        return verdict.retry(Retry::No).actor(Actor::Host).hint(
+            "no TLS with the source cache: its `url` says https and it does not speak it (or the other way round), or \
+             `server-cert` under `auth` is not its authority's",
+        );
+    }
+    if low.contains("resolv") || low.contains("lookup") || low.contains("dns") {
+        return verdict
+            .actor(Actor::Host)
+            .hint("the source cache's name is not known: correct `url` in `source-caches`, or this host's DNS");
+    }
+    verdict
+}

@@ -1,0 +1,199 @@
+//! The sorts of failure: what each means, and who does what about it, declared once.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Actor, Retry};
+
+/// What to do about a sort of failure where nothing more is known of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Remedy {
+    /// Whether trying again can mend it.
+    pub retry: Retry,
+    /// Who must act.
+    pub actor: Actor,
+    /// What they should do.
+    pub hint: &'static str,
+}
+
+/// Declares [`Kind`]: a kind without a meaning and a remedy does not compile. The manual's table is written from it.
+macro_rules! kinds {
+    ($($(#[doc = $meaning:literal])+ $variant:ident => $retry:ident, $actor:ident, $hint:literal;)*) => {
+        /// The sorts of failure. Their kebab-case names are stable: reports, metrics and templates use them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Kind {
+            $($(#[doc = $meaning])+ $variant,)*
+        }
+
+        impl Kind {
+            /// All of them, in the order of the manual.
+            pub const ALL: &[Kind] = &[$(Kind::$variant,)*];
+
+            /// What it means, in a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Kind::$variant => concat!($($meaning),+).trim_ascii_start(),)*
+                }
+            }
+
+            /// Who does what about it, where nothing more is known.
+            pub fn remedy(self) -> Remedy {
+                match self {
+                    $(Kind::$variant => Remedy { retry: Retry::$retry, actor: Actor::$actor, hint: $hint },)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// `bst` was called in a way that it does not understand.
+    Usage => No, Host,
+        "this bst does not know the command or option: see that `buildstream` in the configuration gives the version \
+         that the project is made for, and report it if it does";
+    /// The configuration (ours, or BuildStream's own user configuration) is wrong.
+    Configuration => No, Host,
+        "correct the configuration";
+    /// The machine lacks `bst` itself, or it cannot be started.
+    BstMissing => No, Host,
+        "install BuildStream, or give `requirements` or `command` in `[buildstream]` of the configuration";
+    /// The Python environment of BuildStream could not be made, or is broken: its packages or its Python do not fit together.
+    Environment => No, Host,
+        "see the words of pip or Python; correct `requirements`, or install what the package is built with";
+    /// BuildStream's sandbox tools are missing or do not work.
+    Sandbox => No, Host,
+        "install bubblewrap (Debian and Fedora: bubblewrap); a host that only fetches may instead make the \
+         `buildbox-run` of its private BuildStream non-executable";
+    /// The project wants another version of BuildStream.
+    BstVersion => No, Host,
+        "install the version of BuildStream that the project asks for";
+    /// A program that a plugin needs is not installed.
+    HostToolMissing => No, Host,
+        "install the program, and see that it is in the PATH of this fetcher";
+    /// A plugin's Python package is not installed, or has the wrong version.
+    PluginMissing => No, Host,
+        "add the plugins' package to `requirements` of `[buildstream]`";
+    /// A Python module that a plugin imports is not installed.
+    PythonModuleMissing => No, Host,
+        "add the module's package to `requirements` of `[buildstream]`";
+    /// The project uses a plugin that it does not declare.
+    PluginUndeclared => No, Project,
+        "declare the plugin under `plugins` in project.conf, or correct the `kind`";
+    /// The project's own files are wrong: YAML, a missing element or file, a circular dependency, a bad option.
+    ProjectInvalid => No, Project,
+        "correct the project's files at the place that is named";
+    /// A junction has no ref.
+    JunctionNoRef => No, Project,
+        "track the junction by its name and commit its ref: nothing behind it can be loaded without";
+    /// A junction's sources are not there yet (BuildStream 1 does not fetch them while it loads).
+    JunctionNotFetched => Yes, Project,
+        "fetch the junction by its name first: nothing behind it can be loaded without";
+    /// A source has no ref.
+    NoRef => No, Project,
+        "track the element and commit its ref; where tracking failed, that failure comes first";
+    /// A branch, tag or commit that a source names is not there.
+    RefMissing => No, Project,
+        "the branch, tag or commit is not in the repository (any more): correct `track` or `ref`, or ask upstream \
+         whether it was deleted, renamed or force-pushed";
+    /// A downloaded file is not the one that the ref names.
+    Checksum => No, Upstream,
+        "upstream serves another file under the same address: compare the two, and track the element anew only if \
+         the change is honest";
+    /// The upstream says that there is no such thing (404, 410).
+    NotFound => Once, Project,
+        "the address is gone: give the element upstream's new one, or a mirror; if it is private, credentials are missing";
+    /// The upstream wants other credentials (401, 403).
+    Unauthorised => No, Host,
+        "give the fetching host credentials for it: ~/.netrc for downloads, a git credential helper or an ssh key for git; \
+         see that a token has not expired";
+    /// The upstream asks to be left alone for a while (429).
+    RateLimited => Yes, Upstream,
+        "the server asks for patience: run less often, lower `scheduler: fetchers`, use a mirror";
+    /// The upstream is broken (5xx).
+    ServerError => Yes, Upstream,
+        "the server is broken: wait, or tell its operators if it lasts";
+    /// A name could not be resolved.
+    Dns => Yes, Upstream,
+        "the host's name is not known: see whether upstream has moved; if other hosts fail too, look at this host's DNS";
+    /// A host could not be reached, refused, or stopped in the middle.
+    Network => Yes, Upstream,
+        "the server did not answer, or stopped in the middle: wait; if other hosts fail too, look at this host's network";
+    /// TLS could not be agreed on, or a certificate is not trusted.
+    Tls => No, Upstream,
+        "the server's certificate is not good: upstream has to mend it; if others fail too, look at this host's \
+         clock and its ca-certificates";
+    /// The disk is full, or below `min-free-space`.
+    DiskFull => No, Host,
+        "make space on the file systems of the cache directory and the state directory";
+    /// A file or directory cannot be written or read.
+    Permission => No, Host,
+        "give the user that runs this the right to read and write the file, and see that its file system is not read-only";
+    /// The machine is out of memory, open files or processes.
+    HostResources => Yes, Host,
+        "raise the limits of the service (open files, memory, processes), or lower `jobs` and `scheduler: fetchers`";
+    /// The source cache could not be reached.
+    CacheUnreachable => Yes, Cache,
+        "see that the source cache is up, and that its `url` is right";
+    /// The source cache refuses pushes or reads.
+    CacheDenied => No, Cache,
+        "the source cache does not let this host in: see `auth` in `source-caches`, and the rights that the cache gives it";
+    /// The source cache is full.
+    CacheFull => Yes, Cache,
+        "make space in the source cache, or raise its quota";
+    /// A push ended without everything being in the cache.
+    PushIncomplete => Yes, Cache,
+        "not everything reached the source cache, though bst ended well: look into the cache's own log, and push again";
+    /// No remote takes pushes.
+    NoPushRemote => No, Host,
+        "give the project a source cache with `push = true`, or say `push = false`";
+    /// buildbox-casd died.
+    CasdDied => Yes, Nobody,
+        "the next try starts it anew; was it killed for want of memory?";
+    /// A git mirror of bst's is corrupt.
+    MirrorCorrupt => Yes, Nobody,
+        "bst's copy of the repository is damaged: it has to be removed, to be fetched anew";
+    /// The stage ran longer than its `timeout`.
+    TimeOut => Yes, Nobody,
+        "see what it was doing at the end of the log; raise `timeout` if it only needs more. bst also hangs where the \
+         disk is full, or its buildbox-casd died";
+    /// Somebody stopped the run.
+    Interrupted => Yes, Nobody,
+        "the next run goes on";
+    /// The process was killed by somebody else, or the last run was.
+    Killed => Yes, Nobody,
+        "see the system's log for who killed it: the kernel does where memory is short (`journalctl -k`)";
+    /// Git failed in a way that no other kind names.
+    Git => Once, Nobody,
+        "read git's words; the whole is in the task's log";
+    /// Another run holds the lock for too long.
+    LockHeld => Yes, Host,
+        "see what the other run does (`bst-fetcher status`, ps), and end it if it hangs";
+    /// The configuration or the program could not be updated, or what was changed on the host gave way to an update.
+    SelfUpdate => No, Host,
+        "see `bst-fetcher status`, and correct what the message names";
+    /// Status pages and logs could not be sent to where they are to be seen.
+    Upload => No, Host,
+        "correct `[upload]`, or see that its destination is there and takes files";
+    /// A file of the fetcher's own memory is broken, from a newer release, or cannot be read or written.
+    State => Yes, Host,
+        "see what the message says of the file: what is broken was set aside beside it, what a newer release wrote wants \
+         that release, and what cannot be written wants its permissions or the disk mended";
+    /// A notifier could not deliver its message.
+    Notifier => No, Host,
+        "correct the notifier's table in the configuration; `bst-fetcher notify test` tries it";
+    /// A plugin or BuildStream itself has a bug.
+    Bug => No, Plugin,
+        "report the traceback to the authors of the plugin, or of BuildStream where no plugin is in it";
+    /// Nothing that is known; the message shows the lines that matter.
+    Unknown => Once, Host,
+        "read the lines that are shown, and the log around them";
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
