@@ -8,8 +8,10 @@ mod diagnoser;
 mod elements;
 mod ending;
 mod explain;
+mod hidden;
 mod http;
 mod load;
+mod network;
 mod phrases;
 mod place;
 mod render;
@@ -24,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::{ElementName, Stage};
 
 pub use diagnoser::{Diagnoser, Diagnoses, Facts, diagnose, of_runner};
+pub use network::{ProxyFailure, Reachability, upstream_host};
 pub use render::render_text;
 
 /// One failure, explained.
@@ -167,6 +170,8 @@ pub enum Kind {
     RefMissing,
     /// A downloaded file is not the one that the ref names.
     Checksum,
+    /// Tracking found other content under an address that had not changed. Nothing failed: it is a finding.
+    ChecksumChanged,
     /// The upstream says that there is no such thing (404, 410).
     NotFound,
     /// The upstream wants other credentials (401, 403).

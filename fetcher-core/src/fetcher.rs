@@ -4,6 +4,7 @@ mod branch;
 mod explain;
 pub mod host;
 mod housekeeping;
+mod reasons;
 mod show;
 mod tell;
 mod tools;
@@ -22,7 +23,7 @@ use thiserror::Error;
 use crate::cancel::Cancel;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::diagnosis::{Diagnosis, Kind};
+use crate::diagnosis::{Diagnosis, Kind, Reachability};
 use crate::environment::Environment;
 use crate::names::RunId;
 use crate::notify::Notifier;
@@ -212,6 +213,10 @@ impl Fetcher {
             Err(full) => report.failures.push(full),
             Ok(()) => {
                 unknown = self.work(selection, &store, temporary.path(), state_dir.as_os_str(), &mut report, events);
+                if !selection.dry_run && !self.cancel.is_cancelled() {
+                    let local = LocalRunner::new(state_dir.as_os_str());
+                    self.find_reasons(&mut report, &local, temporary.path(), events);
+                }
             }
         }
         if !selection.dry_run && !self.cancel.is_cancelled() {
@@ -364,6 +369,7 @@ fn empty_report(run: RunId, started: Timestamp) -> RunReport {
         outcome: Outcome::Interrupted,
         configuration: None,
         failures: Vec::new(),
+        network: Reachability::default(),
         branches: Vec::new(),
     }
 }

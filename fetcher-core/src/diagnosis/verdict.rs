@@ -60,6 +60,7 @@ fn usual(kind: Kind) -> (Retry, Actor, &'static str) {
         | Kind::NoRef => usual_of_project(kind),
         Kind::RefMissing
         | Kind::Checksum
+        | Kind::ChecksumChanged
         | Kind::NotFound
         | Kind::Unauthorised
         | Kind::RateLimited
@@ -144,6 +145,12 @@ fn usual_of_upstream(kind: Kind) -> (Retry, Actor, &'static str) {
             Actor::Upstream,
             "upstream serves another file under the same address: compare the two, and track the element anew only if \
              the change is honest",
+        ),
+        Kind::ChecksumChanged => (
+            Retry::No,
+            Actor::Upstream,
+            "upstream now serves other content under the same address: see whether that is honest before the new ref is \
+             taken",
         ),
         Kind::NotFound => (
             Retry::Once,

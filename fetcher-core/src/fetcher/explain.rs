@@ -20,10 +20,11 @@ use crate::state::{LockError, StateError};
 /// A failure of git's.
 pub(super) fn git(error: &GitError, stage: Stage) -> Diagnosis {
     let (kind, retry, actor, hint) = of_failure(error.failure());
-    Diagnosis { stage: Some(stage), ..Diagnosis::new(kind, error.to_string(), retry, actor, hint) }
+    let place = Place { url: error.url().map(str::to_owned), ..Place::default() };
+    Diagnosis { stage: Some(stage), place, ..Diagnosis::new(kind, error.to_string(), retry, actor, hint) }
 }
 
-fn of_failure(failure: Failure) -> (Kind, Retry, Actor, &'static str) {
+pub(super) fn of_failure(failure: Failure) -> (Kind, Retry, Actor, &'static str) {
     match failure {
         Failure::Dns => {
             (Kind::Dns, Retry::Yes, Actor::Upstream, "check the host's name in the project's url, and this host's DNS")

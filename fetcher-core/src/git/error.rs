@@ -194,6 +194,25 @@ impl GitError {
         }
     }
 
+    /// The address of the repository that was asked, without credentials; none where it is not about one.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Url { url, .. }
+            | Self::Failed { url, .. }
+            | Self::TimedOut { url, .. }
+            | Self::NoDefaultBranch { url, .. }
+            | Self::NoCommit { url, .. } => Some(url),
+            Self::Submodule { source, .. } => source.url(),
+            Self::Credentials { .. }
+            | Self::Start(_)
+            | Self::Cancelled
+            | Self::Pattern { .. }
+            | Self::Corrupt { .. }
+            | Self::Tree { .. }
+            | Self::Io { .. } => None,
+        }
+    }
+
     /// Makes an error of the system's word on a file.
     pub(super) fn io(action: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
         Self::Io { action, path: path.to_owned(), source: source.into() }

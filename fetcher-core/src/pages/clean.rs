@@ -4,9 +4,10 @@
 //! configuration gives (projects, variants) and branches' names pass as they are; control characters are taken out of
 //! the finished page, and escaping is the template's.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::diagnosis::{Diagnosis, Place};
+use crate::diagnosis::{Diagnosis, Place, ProxyFailure, Reachability};
 use crate::names::ElementName;
 use crate::report::{BranchReport, RefChange, RunReport, StageReport};
 use crate::secret::Redactor;
@@ -23,6 +24,7 @@ pub(super) fn run(report: RunReport, redactor: &Redactor) -> RunReport {
         outcome,
         configuration,
         failures,
+        network,
         branches,
     } = report;
     RunReport {
@@ -35,6 +37,7 @@ pub(super) fn run(report: RunReport, redactor: &Redactor) -> RunReport {
         outcome,
         configuration: configuration.map(|commit| text(&commit, redactor)),
         failures: failures.into_iter().map(|failure| diagnosis(failure, redactor)).collect(),
+        network: reachability(network, redactor),
         branches: branches.into_iter().map(|report| branch(report, redactor)).collect(),
     }
 }
@@ -67,6 +70,8 @@ fn stage(report: StageReport, redactor: &Redactor) -> StageReport {
         bytes,
         changes,
         failures,
+        findings,
+        reached,
         notes,
         log,
     } = report;
@@ -83,9 +88,24 @@ fn stage(report: StageReport, redactor: &Redactor) -> StageReport {
         bytes,
         changes: changes.into_iter().filter_map(|moved| change(moved, redactor)).collect(),
         failures: failures.into_iter().map(|failure| diagnosis(failure, redactor)).collect(),
+        findings: findings.into_iter().map(|finding| diagnosis(finding, redactor)).collect(),
+        reached: reached.iter().map(|host| text(host, redactor)).collect(),
         notes: notes.iter().map(|note| text(note, redactor)).collect(),
         log,
     }
+}
+
+fn reachability(network: Reachability, redactor: &Redactor) -> Reachability {
+    let Reachability { reached, unreached, proxy, proxy_not_passed } = network;
+    let hosts = |hosts: BTreeMap<String, u64>| {
+        hosts.into_iter().map(|(host, times)| (text(&host, redactor), times)).collect::<BTreeMap<_, _>>()
+    };
+    let proxy = proxy.map(|ProxyFailure { variable, address, reason }| ProxyFailure {
+        variable,
+        address: text(&address, redactor),
+        reason: text(&reason, redactor),
+    });
+    Reachability { reached: hosts(reached), unreached: hosts(unreached), proxy, proxy_not_passed }
 }
 
 fn change(change: RefChange, redactor: &Redactor) -> Option<RefChange> {

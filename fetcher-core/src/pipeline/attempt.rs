@@ -17,7 +17,7 @@ use crate::bst::messages::{ElementState, Parser};
 use crate::bst::refs;
 use crate::cancel::Cancel;
 use crate::config::{Deps, OnError, VariantConfig};
-use crate::diagnosis::{Actor, Diagnoser, Diagnosis, Kind, Place, Retry};
+use crate::diagnosis::{Actor, Diagnoser, Diagnoses, Diagnosis, Kind, Place, Retry};
 use crate::names::{ElementName, Stage, digest};
 use crate::report::{Event, RefChange, StageReport};
 use crate::runner::{Exit, Invocation};
@@ -416,15 +416,25 @@ impl<'w, 'p> Work<'w, 'p> {
             diagnoser.take(&item);
         });
         let _ = fs::remove_dir_all(self.task_logs());
-        let (exit, failures, notes) = match exit {
-            Ok(exit) => {
-                let found = diagnoser.finish(exit);
-                (exit, found.failures, found.warnings.iter().map(|warning| warning.message.clone()).collect())
+        let (exit, found) = match exit {
+            Ok(exit) => (exit, diagnoser.finish(exit)),
+            Err(error) => {
+                let failures = vec![crate::diagnosis::of_runner(&error, stage)];
+                (Exit::Status(-1), Diagnoses { failures, ..Diagnoses::default() })
             }
-            Err(error) => (Exit::Status(-1), vec![crate::diagnosis::of_runner(&error, stage)], Vec::new()),
         };
-        let failures = failures.into_iter().map(|failure| self.redacted(failure)).collect();
-        Attempt { exit, failures, notes, seconds: began.elapsed().as_secs_f64(), ..seen.into_attempt() }
+        let redacted = |all: Vec<Diagnosis>| all.into_iter().map(|found| self.redacted(found)).collect::<Vec<_>>();
+        let (findings, warnings): (Vec<_>, Vec<_>) =
+            found.warnings.into_iter().partition(|warning| warning.kind == Kind::ChecksumChanged);
+        Attempt {
+            exit,
+            failures: redacted(found.failures),
+            findings: redacted(findings),
+            reached: found.facts.network.reached.into_keys().collect(),
+            notes: redacted(warnings).into_iter().map(|warning| warning.message).collect(),
+            seconds: began.elapsed().as_secs_f64(),
+            ..seen.into_attempt()
+        }
     }
 
     fn redacted(&self, failure: Diagnosis) -> Diagnosis {

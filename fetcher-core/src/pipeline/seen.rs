@@ -12,6 +12,10 @@ use crate::runner::Exit;
 pub(super) struct Attempt {
     pub(super) exit: Exit,
     pub(super) failures: Vec<Diagnosis>,
+    /// What failed nothing, and is to be looked at.
+    pub(super) findings: Vec<Diagnosis>,
+    /// The hosts of upstreams that answered.
+    pub(super) reached: BTreeSet<String>,
     pub(super) notes: Vec<String>,
     pub(super) queues: BTreeMap<Stage, messages::Queue>,
     pub(super) total: u64,
@@ -60,6 +64,8 @@ impl StageRun {
             mine.elements.skipped += theirs.elements.skipped;
             mine.elements.failed += theirs.elements.failed;
             mine.failures.extend(theirs.failures);
+            mine.findings.extend(theirs.findings);
+            mine.reached.extend(theirs.reached);
         }
     }
 }
@@ -121,6 +127,8 @@ impl Seen {
         Attempt {
             exit: Exit::Status(0),
             failures: Vec::new(),
+            findings: Vec::new(),
+            reached: BTreeSet::new(),
             notes: Vec::new(),
             queues: self.queues,
             total: self.total,
@@ -153,6 +161,10 @@ pub(super) fn record(reports: &mut [StageReport], attempt: &Attempt, first: bool
         }
         report.failures.retain(|failure| failure.retry == Retry::No && failure.element.is_some());
         let mine = |failure: &&Diagnosis| failure.stage.map_or(place == last, |stage| stage == report.stage);
+        let found = attempt.findings.iter().filter(mine).filter(|found| !report.findings.contains(found));
+        let found: Vec<_> = found.cloned().collect();
+        report.findings.extend(found);
+        report.reached.extend(attempt.reached.iter().cloned());
         let mine: Vec<_> = attempt.failures.iter().filter(mine).cloned().collect();
         for failure in mine {
             if !report.failures.contains(&failure) {
