@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, CommitId, ProjectName, RunId};
 use crate::plain::plain;
-use crate::report::{Outcome, RefChange};
+use crate::report::{IssueGroup, Outcome, RefChange};
 use crate::secret::Redactor;
 
 /// One thing to tell.
@@ -122,6 +122,12 @@ pub struct Topic {
     /// How many failures are left out of `failures`.
     #[serde(default)]
     pub more_failures: usize,
+    /// The causes of all failures, at most [`Topic::MOST`] of them, each with its first elements.
+    #[serde(default)]
+    pub issues: Vec<IssueGroup>,
+    /// How many causes are left out of `issues`.
+    #[serde(default)]
+    pub more_issues: usize,
     /// What had failed, in a line, where it is well again.
     #[serde(default)]
     pub was: Option<String>,
@@ -158,6 +164,8 @@ impl Topic {
             since: None,
             failures: Vec::new(),
             more_failures: 0,
+            issues: Vec::new(),
+            more_issues: 0,
             was: None,
             changes: Vec::new(),
             more_changes: 0,
@@ -165,6 +173,18 @@ impl Topic {
             log: None,
             log_end: String::new(),
         }
+    }
+
+    /// The causes of what failed, as much of them as a message holds.
+    pub(super) fn caused_by(&mut self, mut issues: Vec<IssueGroup>) {
+        self.more_issues = issues.len().saturating_sub(Self::MOST);
+        issues.truncate(Self::MOST);
+        for issue in &mut issues {
+            issue.elements.truncate(Self::MOST);
+            issue.branches.truncate(Self::MOST);
+            issue.upstreams.truncate(Self::MOST);
+        }
+        self.issues = issues;
     }
 
     /// What failed, as much of it as a message holds.
@@ -186,6 +206,10 @@ impl Topic {
             clean(&mut failure.message);
             clean(&mut failure.hint);
             failure.place.url.iter_mut().for_each(clean);
+        }
+        for issue in &mut self.issues {
+            [&mut issue.title, &mut issue.hint, &mut issue.message].into_iter().for_each(clean);
+            issue.upstreams.iter_mut().for_each(|upstream| clean(&mut upstream.host));
         }
         for change in &mut self.changes {
             change.old.iter_mut().chain(&mut change.new).for_each(clean);
