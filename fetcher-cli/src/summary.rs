@@ -20,10 +20,17 @@ const NAMED: usize = 3;
 
 /// What went wrong in a run: nothing where nothing did, so that cron stays quiet. With `whole`, what went well too.
 pub(crate) fn render(report: &RunReport, directory: &Path, whole: bool) -> String {
-    let mut text = failures(&report.failures);
     let mut issues = report.issues();
     let all: usize = issues.iter().map(|issue| issue.occurrences).sum();
     let many = all > AT_LENGTH;
+    let mut text = failures(&report.failures);
+    if many {
+        let lines = text.lines().map(str::to_owned).collect::<Vec<_>>();
+        text.clear();
+        lines
+            .iter()
+            .for_each(|line| wrapped(&mut text, &line[..line.len() - line.trim_start().len()], line.trim_start()));
+    }
     // It is among the failures of no branch.
     issues.retain(|issue| !issue.is_of_this_host);
     let stages = stages(report, directory, whole, many);

@@ -230,7 +230,7 @@ impl IssueGroup {
         let mut message = self.headline();
         if self.upstreams.len() > 1 {
             message.push('\n');
-            message.push_str(&self.some_upstreams(10));
+            message.push_str(&self.some_upstreams(3));
         }
         Diagnosis::new(self.kind, message, self.retry, self.actor, self.hint.clone())
     }

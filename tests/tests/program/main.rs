@@ -17,3 +17,4 @@ mod self_update_kill;
 mod self_update_program;
 mod self_update_trust;
 mod upload;
+mod upstream_failures;
