@@ -24,6 +24,10 @@ pub(super) fn git(error: &GitError, stage: Stage) -> Diagnosis {
     Diagnosis { stage: Some(stage), place, ..Diagnosis::new(kind, error.to_string(), retry, actor, hint) }
 }
 
+const OBJECT_FORMAT: &str = "the repository names its objects by SHA-256, which neither this program nor most source \
+                             plugins can read: follow a repository with SHA-1 names";
+
+#[expect(clippy::too_many_lines, reason = "a table, with an entry for each sort of failure")]
 pub(super) fn of_failure(failure: Failure) -> (Kind, Retry, Actor, &'static str) {
     match failure {
         Failure::Dns => {
@@ -98,6 +102,7 @@ pub(super) fn of_failure(failure: Failure) -> (Kind, Retry, Actor, &'static str)
             Actor::Host,
             "install git (Debian and Fedora: git), 2.31 or newer, and see that it is in PATH",
         ),
+        Failure::ObjectFormat => (Kind::Git, Retry::No, Actor::Project, OBJECT_FORMAT),
         Failure::Corrupt => (
             Kind::Git,
             Retry::Yes,

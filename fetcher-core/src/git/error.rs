@@ -152,6 +152,8 @@ pub enum Failure {
     Protocol,
     /// The git program is missing, or is too old for what was asked.
     Tool,
+    /// The repository names its objects by SHA-256, which is not supported.
+    ObjectFormat,
     /// Objects are missing or broken, here or on the other side.
     Corrupt,
     /// The configuration is wrong: an address, a pattern, a credentials file, no branches.
@@ -289,7 +291,7 @@ const WORDS: &[(&str, Failure)] = &[
     ("permission denied", Failure::Permission),
     ("read-only file system", Failure::Permission),
     ("unknown option", Failure::Tool),
-    ("mismatched algorithms", Failure::Tool),
+    ("mismatched algorithms", Failure::ObjectFormat),
     ("git: not found", Failure::Tool),
     ("rpc failed", Failure::Unreachable),
     ("early eof", Failure::Unreachable),
