@@ -27,9 +27,10 @@ pub(crate) fn render(report: &RunReport, directory: &Path, whole: bool) -> Strin
     if many {
         let lines = text.lines().map(str::to_owned).collect::<Vec<_>>();
         text.clear();
-        lines
-            .iter()
-            .for_each(|line| wrapped(&mut text, &line[..line.len() - line.trim_start().len()], line.trim_start()));
+        for line in &lines {
+            let words = line.trim_start();
+            wrapped(&mut text, &line[..line.len() - words.len()], words);
+        }
     }
     // It is among the failures of no branch.
     issues.retain(|issue| !issue.is_of_this_host);
@@ -61,9 +62,13 @@ pub(crate) fn render(report: &RunReport, directory: &Path, whole: bool) -> Strin
 fn causes(issues: &[IssueGroup], lines: usize) -> String {
     let at_length = |count: usize| {
         let mut text = String::new();
-        issues.iter().take(count).for_each(|issue| told_issue(&mut text, issue));
+        for issue in issues.iter().take(count) {
+            told_issue(&mut text, issue);
+        }
         let brief = issues.iter().skip(count);
-        brief.clone().take(BRIEF).for_each(|issue| wrapped(&mut text, "", &headline(issue)));
+        for issue in brief.clone().take(BRIEF) {
+            wrapped(&mut text, "", &headline(issue));
+        }
         let more = brief.count().saturating_sub(BRIEF);
         if more > 0 {
             let _ = writeln!(text, "and {more} more causes");

@@ -11,6 +11,7 @@ pub mod conf;
 pub mod dialect;
 pub mod environment;
 pub mod messages;
+pub mod plugins;
 pub mod probe;
 pub mod refs;
 pub mod version;

@@ -15,6 +15,7 @@ mod network;
 mod phrases;
 mod place;
 mod render;
+mod requirement;
 mod tools;
 mod verdict;
 
@@ -28,6 +29,7 @@ use crate::names::{ElementName, Stage};
 pub use diagnoser::{Diagnoser, Diagnoses, Facts, diagnose, of_runner};
 pub use network::{ProxyFailure, Reachability, upstream_host};
 pub use render::render_text;
+pub(crate) use tools::requirement_of_module;
 
 /// One failure, explained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 mod branch;
 mod explain;
+mod hints;
 pub mod host;
 mod housekeeping;
 mod reasons;
@@ -209,14 +210,13 @@ impl Fetcher {
             report.failures.extend(failures);
         }
         let mut unknown = None;
-        match self.space(&store) {
-            Err(full) => report.failures.push(full),
-            Ok(()) => {
-                unknown = self.work(selection, &store, temporary.path(), state_dir.as_os_str(), &mut report, events);
-                if !selection.dry_run && !self.cancel.is_cancelled() {
-                    let local = LocalRunner::new(state_dir.as_os_str());
-                    self.find_reasons(&mut report, &local, temporary.path(), events);
-                }
+        if let Err(full) = self.space(&store) {
+            report.failures.push(full);
+        } else {
+            unknown = self.work(selection, &store, temporary.path(), state_dir.as_os_str(), &mut report, events);
+            if !selection.dry_run && !self.cancel.is_cancelled() {
+                let local = LocalRunner::new(state_dir.as_os_str());
+                self.find_reasons(&mut report, &local, temporary.path(), events);
             }
         }
         if !selection.dry_run && !self.cancel.is_cancelled() {
@@ -313,6 +313,9 @@ impl Fetcher {
             order.iter().position(|(project, name)| *project == branch.project && *name == branch.branch)
         };
         report.branches.sort_by_key(place);
+        if !selection.dry_run && !self.cancel.is_cancelled() {
+            self.complete_hints(report, &local, temporary, &all.tools);
+        }
         // Where a project's branches could not be found out, it may have been one of those.
         let known =
             |name: &&String| order.iter().any(|(_, branch)| branch.as_ref().is_some_and(|b| b.as_str() == *name));

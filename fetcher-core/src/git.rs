@@ -48,6 +48,7 @@ mod mirror;
 mod refs;
 mod store;
 mod tree;
+mod tree_reader;
 mod url;
 mod written;
 
@@ -60,6 +61,7 @@ pub use child::Git;
 pub use error::{Failure, GitError};
 pub use mirror::{Fetched, Mirror};
 pub use refs::{MissingBranch, RemoteRefs, Selection, Tip, select};
+pub use tree_reader::TreeReader;
 pub use url::RemoteUrl;
 
 /// Something that stopped nothing, and is worth saying.

@@ -45,7 +45,9 @@ impl TrackLog {
         let rule = "=".repeat(70);
         let name = format!("/cache/logs/sdk/{element}/????????-track.20261124-021314.log");
         let _ = write!(self.text, "\n    Printing the last 20 lines from log file:\n    {name}\n    {rule}\n");
-        log.lines().for_each(|line| drop(writeln!(self.text, "    {line}").ok()));
+        for line in log.lines() {
+            let _ = writeln!(self.text, "    {line}");
+        }
         let _ = write!(self.text, "    {rule}\n\n");
         self.failed += 1;
         self

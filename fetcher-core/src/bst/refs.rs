@@ -14,7 +14,7 @@ const DEEPEST: usize = 50;
 
 /// A YAML value, as far as refs need it.
 #[derive(Debug, Clone, PartialEq)]
-enum Node {
+pub(super) enum Node {
     Scalar(String),
     Sequence(Vec<Node>),
     Mapping(Vec<(String, Node)>),
@@ -78,10 +78,26 @@ fn compare(element: &ElementName, old: &[Option<String>], new: &[Option<String>]
 }
 
 impl Node {
-    fn get(&self, key: &str) -> Option<&Node> {
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
         match self {
             Node::Mapping(pairs) => pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value),
             Node::Scalar(_) | Node::Sequence(_) => None,
+        }
+    }
+
+    /// The text of a scalar.
+    pub(super) fn scalar(&self) -> Option<&str> {
+        match self {
+            Node::Scalar(text) => Some(text),
+            Node::Sequence(_) | Node::Mapping(_) => None,
+        }
+    }
+
+    /// The entries of a sequence; none of anything else.
+    pub(super) fn items(&self) -> &[Node] {
+        match self {
+            Node::Sequence(nodes) => nodes,
+            Node::Scalar(_) | Node::Mapping(_) => &[],
         }
     }
 
@@ -112,7 +128,7 @@ enum Open {
     Mapping(Vec<(String, Node)>, Option<String>),
 }
 
-fn parse(text: &str) -> Option<Node> {
+pub(super) fn parse(text: &str) -> Option<Node> {
     if text.len() > LARGEST {
         return None;
     }

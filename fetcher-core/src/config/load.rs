@@ -75,6 +75,7 @@ pub(super) fn parse(
     directories(&mut reader, &mut top);
     projects::layer(&mut reader, &mut top);
     checks::projects(&mut reader, &top);
+    checks::requirements(&mut reader, &top);
     checks::notifiers(&mut reader, &mut top);
     if !reader.problems.is_empty() {
         return Err(ConfigError { problems: in_order(reader.problems) });

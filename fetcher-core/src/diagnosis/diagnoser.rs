@@ -227,7 +227,9 @@ impl Diagnoser {
             self.complete(found);
         }
         self.facts.network.learn(&failures);
-        failures.iter_mut().for_each(|found| self.facts.network.blame(found));
+        for found in &mut failures {
+            self.facts.network.blame(found);
+        }
         Diagnoses { failures, warnings, facts: self.facts }
     }
 
@@ -245,7 +247,7 @@ impl Diagnoser {
 }
 
 /// The words of a step of a task that asked an upstream. What a plugin calls "Fetching from" may have found all of it in
-/// its mirror and asked nobody (git_repo); tracking and downloads do ask.
+/// its mirror and asked nobody (`git_repo`); tracking and downloads do ask.
 fn step(message: &Message) -> Option<&str> {
     let text = message.text.as_str();
     let asked = match message.action {

@@ -14,7 +14,6 @@ impl Diagnosis {
         let sentence = HIDING.iter().find_map(|words| first.rfind(words).map(|at| &first[at + words.len()..]));
         // An address and no more; what stands under it in a log is where, not why.
         sentence.is_some_and(|rest| rest.contains("://") && rest.split_whitespace().count() == 1)
-            && matches!(self.kind, Kind::Unknown | Kind::Network | Kind::Git)
             && lines.all(|line| line.starts_with('[') || line.contains(first))
     }
 
@@ -28,10 +27,9 @@ impl Diagnosis {
     /// Says what was found where that does not explain it: its host answers now.
     pub fn reveal_nothing(&mut self, remark: &str) {
         (self.retry, self.actor) = (Retry::Yes, Actor::Upstream);
-        self.hint =
-            "the plugin does not tell why. The host answers by now, so it may have passed; else see whether the \
+        "the plugin does not tell why. The host answers by now, so it may have passed; else see whether the \
                      address still exists, and what the task's log says"
-                .to_owned();
+            .clone_into(&mut self.hint);
         self.add_remark(remark);
     }
 

@@ -12,7 +12,7 @@ use crate::config::ProjectConfig;
 use crate::diagnosis::{Diagnosis, Kind, ProxyFailure, Reachability, upstream_host};
 use crate::environment::Environment;
 use crate::git::{Access, Failure, Git, Remote};
-use crate::report::{Event, RunReport};
+use crate::report::{BranchReport, Event, RunReport};
 use crate::runner::LocalRunner;
 
 /// How many hosts are asked in a run at most, how many at once, and for how long each.
@@ -113,7 +113,7 @@ impl Fetcher {
             let Some(host) = failure.upstream() else { continue };
             match (known.get(&host), answers.get(&host), silent) {
                 (Some((kind, words)), ..) => {
-                    failure.reveal(*kind, &format!("other sources of {host} fail so: {words}"))
+                    failure.reveal(*kind, &format!("other sources of {host} fail so: {words}"));
                 }
                 (None, Some((url, answer)), _) => apply(failure, &host, url, answer),
                 // No host answered of those that were asked: this one was not asked any more.
@@ -236,7 +236,7 @@ impl Fetcher {
 
 /// What is known of hosts by failures that say their reason: that, and the line that says it.
 fn known_reasons(report: &RunReport) -> BTreeMap<String, (Kind, String)> {
-    let clear = report.branches.iter().flat_map(|branch| branch.failures()).filter(|failure| {
+    let clear = report.branches.iter().flat_map(BranchReport::failures).filter(|failure| {
         let of_host =
             matches!(failure.kind, Kind::Dns | Kind::Network | Kind::Tls | Kind::RateLimited | Kind::ServerError);
         of_host && !failure.hides_reason()

@@ -75,16 +75,16 @@ fn card(issue: &IssueGroup, view: &View, here: &Address) -> Markup {
     let touches = |branch: &&Branch| {
         issue.branches.iter().any(|it| it.project == branch.state.project && it.branch == branch.state.branch)
     };
-    let touched: Vec<&Branch> = view.branches.iter().filter(touches).collect();
+    let struck: Vec<&Branch> = view.branches.iter().filter(touches).collect();
     html! {
         article.card.diagnosis {
             h3 { (words::kind(issue.kind)) }
             p.small {
-                @for (at, branch) in touched.iter().take(NAMED).enumerate() {
+                @for (at, branch) in struck.iter().take(NAMED).enumerate() {
                     @if at > 0 { ", " }
                     a href=(branch.address.from(here)) { (branch.full_name()) }
                 }
-                @if touched.len() > NAMED { " and " (touched.len() - NAMED) " more" }
+                @if struck.len() > NAMED { " and " (struck.len() - NAMED) " more" }
                 @match (issue.element_count, issue.elements.first()) {
                     (0, _) | (_, None) => {},
                     (1, Some(element)) => { " – " code { (element) } },

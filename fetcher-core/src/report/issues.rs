@@ -77,7 +77,7 @@ pub fn group_issues<'r>(
     branches: impl IntoIterator<Item = &'r BranchReport>,
     network: &Reachability,
 ) -> Vec<IssueGroup> {
-    let mut groups = Groups { network, groups: BTreeMap::new(), count: 0 };
+    let mut groups = Groups { network, by_cause: BTreeMap::new(), count: 0 };
     for branch in branches {
         branch.stages.iter().for_each(|stage| groups.add_stage(branch, stage));
     }
@@ -86,7 +86,7 @@ pub fn group_issues<'r>(
 
 /// The causes of what failed in one stage of a branch; as [`group_issues`].
 pub fn group_stage_issues(branch: &BranchReport, stage: &StageReport, network: &Reachability) -> Vec<IssueGroup> {
-    let mut groups = Groups { network, groups: BTreeMap::new(), count: 0 };
+    let mut groups = Groups { network, by_cause: BTreeMap::new(), count: 0 };
     groups.add_stage(branch, stage);
     groups.finish()
 }
@@ -104,7 +104,7 @@ enum Cause {
 
 struct Groups<'n> {
     network: &'n Reachability,
-    groups: BTreeMap<Cause, Group>,
+    by_cause: BTreeMap<Cause, Group>,
     count: usize,
 }
 
@@ -127,7 +127,7 @@ impl Groups<'_> {
     fn add(&mut self, branch: &BranchReport, failure: &Diagnosis, is_finding: bool) {
         self.count += 1;
         let cause = cause(failure, self.network);
-        let group = self.groups.entry(cause).or_insert_with(|| Group {
+        let group = self.by_cause.entry(cause).or_insert_with(|| Group {
             order: self.count,
             issue: issue(failure, is_finding),
             kinds: BTreeMap::new(),
@@ -154,7 +154,7 @@ impl Groups<'_> {
 
     fn finish(self) -> Vec<IssueGroup> {
         let network = self.network;
-        let mut all: Vec<_> = self.groups.into_iter().map(|(cause, group)| group.finish(&cause, network)).collect();
+        let mut all: Vec<_> = self.by_cause.into_iter().map(|(cause, group)| group.finish(&cause, network)).collect();
         all.sort_by_key(|(order, issue)| {
             (issue.is_finding, !issue.is_of_this_host, std::cmp::Reverse(issue.element_count), *order)
         });
@@ -208,7 +208,7 @@ impl IssueGroup {
         let telling = if self.is_finding {
             lines().collect::<Vec<_>>().join(", ")
         } else {
-            lines().last().unwrap_or_default().to_owned()
+            lines().next_back().unwrap_or_default().to_owned()
         };
         one_line(&telling)
     }
@@ -216,13 +216,14 @@ impl IssueGroup {
     /// The first few elements in a row, and how many more there are; empty where it has none.
     pub fn some_elements(&self, most: usize) -> String {
         let names: Vec<_> = self.elements.iter().take(most).map(|element| one_line(element.as_str())).collect();
-        row(names, self.element_count)
+        row(&names, self.element_count)
     }
 
     /// The first few hosts of upstreams in a row, each with how often it fails, and how many more there are.
     pub fn some_upstreams(&self, most: usize) -> String {
         let name = |upstream: &UpstreamCount| format!("{} ({})", one_line(&upstream.host), upstream.occurrences);
-        row(self.upstreams.iter().take(most).map(name).collect(), self.upstreams.len())
+        let names: Vec<_> = self.upstreams.iter().take(most).map(name).collect();
+        row(&names, self.upstreams.len())
     }
 
     /// The issue as one failure of no element.
@@ -237,13 +238,10 @@ impl IssueGroup {
 }
 
 /// Names in a row, and how many there are beside them.
-fn row(names: Vec<String>, all: usize) -> String {
+fn row(names: &[String], all: usize) -> String {
     let more = all.saturating_sub(names.len());
-    let mut row = names.join(", ");
-    if more > 0 {
-        row.push_str(&format!(" and {more} more"));
-    }
-    row
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", names.join(", "))
 }
 
 /// The issue of one failure, before anything is counted.

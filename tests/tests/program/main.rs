@@ -5,6 +5,7 @@ mod fake_bst_failures;
 mod fake_bst_host;
 mod fake_bst_kill;
 mod fake_bst_memory;
+mod literal_hints;
 mod notify_configuration;
 mod notify_email;
 mod notify_irc;

@@ -3,4 +3,5 @@
 mod check_host;
 mod failures;
 mod stops;
+mod upstreams;
 mod whole;

@@ -34,8 +34,12 @@ fn branch(project: &str, failures: Vec<Diagnosis>) -> BranchReport {
 /// The issues of these branches, as a run would judge them that reached these hosts.
 fn issues(branches: &mut [BranchReport], reached: &[&str]) -> Vec<(String, Actor)> {
     let mut network = Reachability::default();
-    reached.iter().for_each(|url| network.reached(url));
-    branches.iter().for_each(|branch| network.learn(branch.failures()));
+    for url in reached {
+        network.reached(url);
+    }
+    for branch in &*branches {
+        network.learn(branch.failures());
+    }
     for stage in branches.iter_mut().flat_map(|branch| &mut branch.stages) {
         stage.failures.iter_mut().for_each(|failure| network.blame(failure));
     }
