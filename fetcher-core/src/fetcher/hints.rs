@@ -39,7 +39,7 @@ const MAX_PLUGINS: usize = 200;
 
 /// What a commit's project needs of the host.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Needs {
+pub(super) struct TipNeeds {
     pub(super) conf: ProjectNeeds,
     /// What its own plugins import.
     pub(super) modules: BTreeSet<String>,
@@ -47,7 +47,7 @@ pub(super) struct Needs {
     pub(super) python: Option<(u32, &'static str, String)>,
 }
 
-impl Needs {
+impl TipNeeds {
     /// Reads them in a commit; none where there is no `project.conf` that can be read.
     pub(super) fn read(tree: &TreeReader<'_>, directory: &Path) -> Option<Self> {
         let text = tree.file(&directory.join("project.conf"))?;
@@ -126,7 +126,7 @@ impl Fetcher {
         }
     }
 
-    fn needs(&self, project: &ProjectConfig, branch: &BranchReport, local: &LocalRunner) -> Option<Looked> {
+    fn needs(&self, project: &ProjectConfig, branch: &BranchReport, local: &LocalRunner) -> Option<TipContent> {
         let commit = branch.commit.as_ref()?;
         self.look_into(project, commit, local).ok()
     }
@@ -137,11 +137,11 @@ impl Fetcher {
         project: &ProjectConfig,
         commit: &CommitId,
         local: &LocalRunner,
-    ) -> Result<Looked, crate::git::GitError> {
+    ) -> Result<TipContent, crate::git::GitError> {
         let git = Git { runner: local, environment: &self.environment, cancel: &self.cancel, timeout: project.timeout };
         let followed = Project::new(project, &self.config.cache_dir, git)?;
-        followed.read_tree(commit, |tree| Looked {
-            needs: Needs::read(tree, &project.directory),
+        followed.read_tree(commit, |tree| TipContent {
+            needs: TipNeeds::read(tree, &project.directory),
             directories: project_directories(tree),
             unreadable: tree
                 .find(MAX_NAMED, |path| std::str::from_utf8(path).is_err())
@@ -155,7 +155,7 @@ impl Fetcher {
         &self,
         project: &ProjectConfig,
         branch: &mut BranchReport,
-        looked: Option<&Looked>,
+        looked: Option<&TipContent>,
         local: &LocalRunner,
         temporary: &Path,
         tools: &tools::Tools<'_>,
@@ -195,7 +195,7 @@ impl Fetcher {
     /// The lines of `requirements` that bring what a project's plugins need and its `bst` does not find.
     pub(super) fn missing(
         &self,
-        needs: &Needs,
+        needs: &TipNeeds,
         project: &ProjectConfig,
         bst: &Bst,
         local: &LocalRunner,
@@ -247,9 +247,9 @@ impl Fetcher {
 
 /// What is seen of a commit.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Looked {
+pub(super) struct TipContent {
     /// What its project needs; none where `directory` has no `project.conf` that can be read.
-    pub(super) needs: Option<Needs>,
+    pub(super) needs: Option<TipNeeds>,
     /// Where it has a `project.conf`.
     pub(super) directories: Vec<String>,
     /// Names of files that are not UTF-8, escaped.

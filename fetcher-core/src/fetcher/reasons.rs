@@ -34,7 +34,7 @@ const PROXIES: [(&str, &str); 6] = [
 
 /// What a host of upstreams says when it is asked by itself.
 #[derive(Debug, Clone)]
-enum Answer {
+enum HostAnswer {
     /// It gives the listing, or answers in a way that says nothing of the repository.
     Reached,
     /// It says what is the matter with this repository, and so it can be reached.
@@ -44,7 +44,7 @@ enum Answer {
 }
 
 /// A host to ask: with the address that failed, in the environment in which it failed.
-struct Question<'f> {
+struct HostQuestion<'f> {
     host: String,
     url: String,
     pass_environment: &'f [String],
@@ -100,12 +100,12 @@ impl Fetcher {
             self.ask_all(&questions, network, runner, temporary)
         };
         for (host, (_, answer)) in &answers {
-            if matches!(answer, Answer::Reached | Answer::Refused(..)) {
+            if matches!(answer, HostAnswer::Reached | HostAnswer::Refused(..)) {
                 network.reached(&format!("https://{host}/"));
             }
         }
         let silent = answers.values().find_map(|(_, answer)| match answer {
-            Answer::Unreached(kind, _) if network.reached.is_empty() => Some(*kind),
+            HostAnswer::Unreached(kind, _) if network.reached.is_empty() => Some(*kind),
             _ => None,
         });
         let stages = report.branches.iter_mut().flat_map(|branch| &mut branch.stages);
@@ -124,8 +124,8 @@ impl Fetcher {
     }
 
     /// The hosts that have to be asked, each once.
-    fn questions(&self, report: &RunReport, known: &BTreeMap<String, (Kind, String)>) -> Vec<Question<'_>> {
-        let mut questions: Vec<Question<'_>> = Vec::new();
+    fn questions(&self, report: &RunReport, known: &BTreeMap<String, (Kind, String)>) -> Vec<HostQuestion<'_>> {
+        let mut questions: Vec<HostQuestion<'_>> = Vec::new();
         for branch in &report.branches {
             let Some(project) = self.config.projects.iter().find(|project| project.name == branch.project) else {
                 continue;
@@ -136,7 +136,7 @@ impl Fetcher {
                 let new = questions.iter().all(|question| question.host != host) && !known.contains_key(&host);
                 if asked && new && questions.len() < MAX_ASKED {
                     let pass_environment = &project.buildstream.pass_environment[..];
-                    questions.push(Question { host, url: url.clone(), pass_environment });
+                    questions.push(HostQuestion { host, url: url.clone(), pass_environment });
                 }
             }
         }
@@ -146,11 +146,11 @@ impl Fetcher {
     /// Asks the hosts, a few at a time; the rest are left alone once it is clear that none answers.
     fn ask_all(
         &self,
-        questions: &[Question<'_>],
+        questions: &[HostQuestion<'_>],
         network: &Reachability,
         runner: &LocalRunner,
         temporary: &Path,
-    ) -> BTreeMap<String, (String, Answer)> {
+    ) -> BTreeMap<String, (String, HostAnswer)> {
         let answers = Mutex::new(BTreeMap::new());
         for some in questions.chunks(AT_ONCE) {
             std::thread::scope(|scope| {
@@ -165,7 +165,7 @@ impl Fetcher {
                 }
             });
             let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-            let silent = answers.values().all(|(_, answer)| matches!(answer, Answer::Unreached(..)));
+            let silent = answers.values().all(|(_, answer)| matches!(answer, HostAnswer::Unreached(..)));
             if self.cancel.is_cancelled() || (network.reached.is_empty() && silent && answers.len() >= AT_ONCE) {
                 break;
             }
@@ -175,7 +175,7 @@ impl Fetcher {
 
     /// Asks a host as `bst` did, by a name look-up, a connection and a listing, and never with a credential: a project
     /// wrote the address.
-    fn ask(&self, question: &Question<'_>, runner: &LocalRunner, temporary: &Path) -> Option<Answer> {
+    fn ask(&self, question: &HostQuestion<'_>, runner: &LocalRunner, temporary: &Path) -> Option<HostAnswer> {
         let home = tempfile::tempdir_in(temporary).ok()?;
         let mut child = child_environment(&self.environment, question.pass_environment);
         for secret in ["SSH_AUTH_SOCK", "KRB5CCNAME", "KRB5_CONFIG", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"] {
@@ -188,18 +188,18 @@ impl Fetcher {
         let git = Git { runner, environment: &environment, cancel: &self.cancel, timeout: ASK_TIMEOUT };
         let remote = Remote::new(&question.url, &Access::default()).ok()?;
         let error = match git.reaches(home.path(), &remote) {
-            Ok(()) => return Some(Answer::Reached),
+            Ok(()) => return Some(HostAnswer::Reached),
             Err(error) => error,
         };
         let words = self.redactor.redact(&error.to_string()).into_owned();
         let (kind, ..) = explain::of_failure(error.failure());
         match error.failure() {
-            Failure::Dns | Failure::Unreachable | Failure::Tls => Some(Answer::Unreached(kind, words)),
-            Failure::TimedOut => Some(Answer::Unreached(Kind::Network, words)),
+            Failure::Dns | Failure::Unreachable | Failure::Tls => Some(HostAnswer::Unreached(kind, words)),
+            Failure::TimedOut => Some(HostAnswer::Unreached(Kind::Network, words)),
             Failure::NotFound | Failure::Unauthorised | Failure::RateLimited | Failure::ServerError => {
-                Some(Answer::Refused(kind, words))
+                Some(HostAnswer::Refused(kind, words))
             }
-            Failure::Unknown if words.contains("returned error: ") => Some(Answer::Reached),
+            Failure::Unknown if words.contains("returned error: ") => Some(HostAnswer::Reached),
             _ => None,
         }
     }
@@ -252,11 +252,11 @@ fn known_reasons(report: &RunReport) -> BTreeMap<String, (Kind, String)> {
 }
 
 /// Says of a failure what its host answered about one of its addresses.
-fn apply(failure: &mut Diagnosis, host: &str, url: &str, answer: &Answer) {
+fn apply(failure: &mut Diagnosis, host: &str, url: &str, answer: &HostAnswer) {
     let same = failure.place.url.as_deref() == Some(url);
     match answer {
-        Answer::Unreached(kind, words) => failure.reveal(*kind, &format!("{host} was asked by itself: {words}")),
-        Answer::Refused(kind, words) if same || matches!(kind, Kind::RateLimited | Kind::ServerError) => {
+        HostAnswer::Unreached(kind, words) => failure.reveal(*kind, &format!("{host} was asked by itself: {words}")),
+        HostAnswer::Refused(kind, words) if same || matches!(kind, Kind::RateLimited | Kind::ServerError) => {
             failure.reveal(*kind, &format!("{host} was asked by itself, without credentials: {words}"));
             if *kind == Kind::Unauthorised {
                 "the repository is private, and credentials are missing, or it is gone: several forges answer both in \
@@ -264,7 +264,7 @@ fn apply(failure: &mut Diagnosis, host: &str, url: &str, answer: &Answer) {
                     .clone_into(&mut failure.hint);
             }
         }
-        Answer::Reached | Answer::Refused(..) => {
+        HostAnswer::Reached | HostAnswer::Refused(..) => {
             failure.reveal_nothing(&format!("{host} was asked by itself at the end of the run, and answered"));
         }
     }

@@ -77,7 +77,7 @@ pub fn group_issues<'r>(
     branches: impl IntoIterator<Item = &'r BranchReport>,
     network: &Reachability,
 ) -> Vec<IssueGroup> {
-    let mut groups = Groups { network, by_cause: BTreeMap::new(), count: 0 };
+    let mut groups = IssueGrouper { network, by_cause: BTreeMap::new(), count: 0 };
     for branch in branches {
         branch.stages.iter().for_each(|stage| groups.add_stage(branch, stage));
     }
@@ -86,14 +86,14 @@ pub fn group_issues<'r>(
 
 /// The causes of what failed in one stage of a branch; as [`group_issues`].
 pub fn group_stage_issues(branch: &BranchReport, stage: &StageReport, network: &Reachability) -> Vec<IssueGroup> {
-    let mut groups = Groups { network, by_cause: BTreeMap::new(), count: 0 };
+    let mut groups = IssueGrouper { network, by_cause: BTreeMap::new(), count: 0 };
     groups.add_stage(branch, stage);
     groups.finish()
 }
 
 /// What makes two failures one issue.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Cause {
+enum IssueCause {
     /// This host's network or proxy.
     ThisHost,
     /// One host of upstreams that fails in one way.
@@ -102,14 +102,14 @@ enum Cause {
     Other(Kind, String, String),
 }
 
-struct Groups<'n> {
+struct IssueGrouper<'n> {
     network: &'n Reachability,
-    by_cause: BTreeMap<Cause, Group>,
+    by_cause: BTreeMap<IssueCause, GrowingIssue>,
     count: usize,
 }
 
 /// An issue that grows.
-struct Group {
+struct GrowingIssue {
     /// When its first failure was told, among all.
     order: usize,
     issue: IssueGroup,
@@ -118,7 +118,7 @@ struct Group {
     hosts: BTreeMap<String, usize>,
 }
 
-impl Groups<'_> {
+impl IssueGrouper<'_> {
     fn add_stage(&mut self, branch: &BranchReport, stage: &StageReport) {
         stage.failures.iter().for_each(|failure| self.add(branch, failure, false));
         stage.findings.iter().for_each(|finding| self.add(branch, finding, true));
@@ -127,7 +127,7 @@ impl Groups<'_> {
     fn add(&mut self, branch: &BranchReport, failure: &Diagnosis, is_finding: bool) {
         self.count += 1;
         let cause = cause(failure, self.network);
-        let group = self.by_cause.entry(cause).or_insert_with(|| Group {
+        let group = self.by_cause.entry(cause).or_insert_with(|| GrowingIssue {
             order: self.count,
             issue: issue(failure, is_finding),
             kinds: BTreeMap::new(),
@@ -162,22 +162,22 @@ impl Groups<'_> {
     }
 }
 
-impl Group {
-    fn finish(self, cause: &Cause, network: &Reachability) -> (usize, IssueGroup) {
-        let Group { order, mut issue, kinds, hosts, .. } = self;
+impl GrowingIssue {
+    fn finish(self, cause: &IssueCause, network: &Reachability) -> (usize, IssueGroup) {
+        let GrowingIssue { order, mut issue, kinds, hosts, .. } = self;
         issue.element_count = issue.elements.len();
         issue.kind = kinds.into_iter().max_by_key(|(_, count)| *count).map_or(issue.kind, |(kind, _)| kind);
         let hosts = hosts.into_iter().map(|(host, occurrences)| UpstreamCount { host, occurrences });
         issue.upstreams = hosts.collect();
         issue.upstreams.sort_by_key(|upstream| std::cmp::Reverse(upstream.occurrences));
-        issue.is_of_this_host = *cause == Cause::ThisHost;
+        issue.is_of_this_host = *cause == IssueCause::ThisHost;
         issue.title = match cause {
-            Cause::ThisHost => match &network.proxy {
+            IssueCause::ThisHost => match &network.proxy {
                 Some(proxy) => format!("the proxy {} of {} does not answer", proxy.address, proxy.variable),
                 None => "this host reaches no upstream at all".to_owned(),
             },
-            Cause::Upstream(kind, host, _) if issue.occurrences > 1 => of_upstream(*kind, host),
-            Cause::Upstream(..) | Cause::Other(..) => issue.title,
+            IssueCause::Upstream(kind, host, _) if issue.occurrences > 1 => of_upstream(*kind, host),
+            IssueCause::Upstream(..) | IssueCause::Other(..) => issue.title,
         };
         issue.title = one_line(&issue.title);
         (order, issue)
@@ -264,10 +264,10 @@ fn issue(failure: &Diagnosis, is_finding: bool) -> IssueGroup {
     }
 }
 
-fn cause(failure: &Diagnosis, network: &Reachability) -> Cause {
+fn cause(failure: &Diagnosis, network: &Reachability) -> IssueCause {
     let Diagnosis { kind, .. } = *failure;
     if network.is_of_this_host(failure) {
-        return Cause::ThisHost;
+        return IssueCause::ThisHost;
     }
     let words = || essence(failure);
     match (kind, failure.upstream()) {
@@ -283,9 +283,9 @@ fn cause(failure: &Diagnosis, network: &Reachability) -> Cause {
             | Kind::Checksum
             | Kind::ChecksumChanged,
             Some(host),
-        ) => Cause::Upstream(kind, host, failure.actor == Actor::Host),
+        ) => IssueCause::Upstream(kind, host, failure.actor == Actor::Host),
         // What the plugin hides is one question to its host.
-        (Kind::Unknown | Kind::Git, Some(host)) if failure.hides_reason() => Cause::Upstream(kind, host, false),
+        (Kind::Unknown | Kind::Git, Some(host)) if failure.hides_reason() => IssueCause::Upstream(kind, host, false),
         // What to do tells these apart: it names the program, the module, the cache's address.
         (
             Kind::HostToolMissing
@@ -307,11 +307,11 @@ fn cause(failure: &Diagnosis, network: &Reachability) -> Cause {
             | Kind::RateLimited
             | Kind::ServerError,
             _,
-        ) => Cause::Other(kind, failure.hint.clone(), String::new()),
+        ) => IssueCause::Other(kind, failure.hint.clone(), String::new()),
         (Kind::CacheUnreachable | Kind::CacheDenied | Kind::CacheFull | Kind::PushIncomplete, _) => {
-            Cause::Other(kind, failure.hint.clone(), failure.place.url.clone().unwrap_or_default())
+            IssueCause::Other(kind, failure.hint.clone(), failure.place.url.clone().unwrap_or_default())
         }
-        (_, _) => Cause::Other(kind, failure.hint.clone(), words()),
+        (_, _) => IssueCause::Other(kind, failure.hint.clone(), words()),
     }
 }
 

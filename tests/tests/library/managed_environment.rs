@@ -278,6 +278,6 @@ for package in buildstream_plugins.sources, buildstream_plugins_community.source
     for name in names:
         importlib.import_module(package.__name__ + '.' + name)
 ";
-    let output = Command::new(bst.with_file_name("python")).args(["-c", script]).output().unwrap();
+    let output = Command::new(bst.with_file_name("python")).args(["-c", script]).output().expect("its Python");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,5 +1,6 @@
 //! Whose fault it is, and how it is told, when upstreams fail: one, many, all of them, or this host's proxy.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
 
@@ -26,11 +27,12 @@ fn fetcher<'s>(scratch: &'s Scratch, logs: Vec<(&str, TrackLog)>, general: &str,
     let mut text = format!("[fetcher]\n{general}\n");
     for (name, log) in logs {
         let fake = fake(scratch, name, log);
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "[[project]]\nname = \"{name}\"\nurl = \"project\"\nretries = 0\nfetch = false\nbuildstream = {{ command = {}, \
              pass-environment = [\"HTTPS_PROXY\"] }}\n",
             fake.command()
-        ));
+        );
     }
     Fetcher::new(scratch).config(text + more)
 }
@@ -141,6 +143,23 @@ fn one_dead_upstream_is_one_cause_and_not_this_hosts() {
     assert!(ended.stderr().contains("the name github.invalid cannot be resolved: 392 elements [dns]"), "{ended}");
     assert!(ended.stderr().lines().count() < 15, "{ended}");
     assert!(failures(&fetcher.report(), 0).iter().all(|(_, actor)| actor == "upstream"));
+}
+
+#[test]
+fn many_causes_fit_on_a_screen_too() {
+    let scratch = Scratch::new();
+    let mut log = TrackLog::new().good("good.bst", "https://gitlab.example/x.git");
+    for n in 0..713 {
+        log = log
+            .unknown_host(&format!("components/element-{n}.bst"), &format!("https://host-{}.invalid/{n}.git", n % 40));
+    }
+    let fetcher = fetcher(&scratch, vec![("sdk", log)], "", "");
+    let ended = fetcher.run(&["run"]).expect(1);
+    let told = ended.stderr();
+    assert!(told.lines().count() <= 24 && told.contains("more causes"), "{ended}");
+    assert!(told.contains("the name host-0.invalid cannot be resolved: 18 elements [dns]"), "{ended}");
+    assert!(told.lines().all(|line| line.chars().count() <= 100 || line.contains(": /")), "{ended}");
+    assert_eq!(failures(&fetcher.report(), 0).len(), 713);
 }
 
 #[test]

@@ -6,12 +6,11 @@ use crate::bst::dialect::Dialect;
 use crate::bst::version::Version;
 use crate::config::ProjectConfig;
 use crate::fetcher::explain;
-use crate::fetcher::hints::{Looked, Needs, no_project_hint, requirements_hint};
+use crate::fetcher::hints::{TipContent, TipNeeds, no_project_hint, requirements_hint};
 use crate::git::{Git, GitError};
 use crate::names::{BranchName, Stage};
 use crate::project::Project;
 
-/// The oldest Python that BuildStream's plugins run on.
 const PYTHON_SCRIPT: &str = "import sys; print('%d.%d.%d' % sys.version_info[:3])";
 
 impl Look<'_> {
@@ -41,7 +40,7 @@ impl Look<'_> {
     }
 
     /// The tips, looked into; none where the repository cannot be listed.
-    fn tips(&self, project: &ProjectConfig) -> Result<Option<Vec<(BranchName, Looked)>>, GitError> {
+    fn tips(&self, project: &ProjectConfig) -> Result<Option<Vec<(BranchName, TipContent)>>, GitError> {
         let fetcher = self.fetcher;
         let git = Git {
             runner: self.local,
@@ -58,7 +57,7 @@ impl Look<'_> {
         branches.iter().map(look).collect::<Result<_, _>>().map(Some)
     }
 
-    fn tip(&self, project: &ProjectConfig, branch: &BranchName, looked: &Looked, bst: Option<&Bst>) -> HostCheck {
+    fn tip(&self, project: &ProjectConfig, branch: &BranchName, looked: &TipContent, bst: Option<&Bst>) -> HostCheck {
         let name = format!("project.conf of {}: {branch}", project.name);
         let Some(needs) = &looked.needs else {
             let found = format!("there is none that can be read in {}", project.directory.display());
@@ -87,7 +86,7 @@ impl Look<'_> {
     }
 
     /// Whether the Python of a `bst` is too old for the project's own plugins.
-    fn python_for(&self, name: &str, needs: &Needs, bst: &Bst) -> Option<HostCheck> {
+    fn python_for(&self, name: &str, needs: &TipNeeds, bst: &Bst) -> Option<HostCheck> {
         let (minor, what, plugin) = needs.python.as_ref()?;
         let python = self.fetcher.python_of(bst)?;
         let said = self.say(&[&python, "-c", PYTHON_SCRIPT]).ok()?;
@@ -102,7 +101,7 @@ impl Look<'_> {
 }
 
 /// Whether the release of a `bst` is one that the project can be loaded with.
-fn version(name: &str, needs: &Needs, bst: &Bst) -> Option<HostCheck> {
+fn version(name: &str, needs: &TipNeeds, bst: &Bst) -> Option<HostCheck> {
     let one = bst.dialect() == Dialect::One;
     if needs.conf.is_bst1() && !one {
         let hint = "give the project a `buildstream` table of its own with `requirements = [\"buildstream==1.6.*\", \
