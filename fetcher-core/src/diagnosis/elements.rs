@@ -143,7 +143,7 @@ impl Elements {
     }
 
     /// The content behind an address is another than the ref says, found while tracking: a line with the address, the
-    /// old and the new ref each (`downloadablefilesource.py` of BuildStream 2.8.1 and 1.6.9).
+    /// old and the new ref each (`downloadablefilesource.py` of BuildStream 2.8.1; 1.x says the same).
     fn changed(&mut self, message: &Message, stage: Option<Stage>) {
         if self.warnings.len() == MOST {
             self.more_warnings += 1;

@@ -305,9 +305,9 @@ fn stops_loading(failure: &Diagnosis) -> bool {
         )
 }
 
-/// Whether a program stumbled over a name that is not UTF-8: Python's words for it.
+/// Whether a program stumbled over a name that is not UTF-8: the words of Python and of protobuf (casd's trees) for it.
 fn names_no_utf8(failure: &Diagnosis) -> bool {
-    failure.message.contains("surrogates not allowed")
+    ["surrogates not allowed", "String field had bad UTF-8"].iter().any(|words| failure.message.contains(words))
 }
 
 fn name_files(failure: &mut Diagnosis, names: &[String]) {

@@ -229,6 +229,42 @@ fn what_a_plugin_hides_is_asked_of_the_host_itself() {
     assert!(asked.iter().all(|request| !request.target.contains("other.git")), "each host is asked once: {asked:?}");
 }
 
+#[test]
+fn a_host_is_asked_without_credentials() {
+    let scratch = Scratch::new();
+    let private = Http::start((0..9).map(|_| {
+        Answer::Status("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n".to_owned(), String::new())
+    }));
+    let home = scratch.environment().into_iter().find(|(name, _)| name == "HOME").expect("HOME").1;
+    fs::write(format!("{home}/.netrc"), "machine 127.0.0.1 login me password s3cret\n").expect("a netrc");
+    fs::write(
+        format!("{home}/.gitconfig"),
+        "[credential]\nhelper = \"!f() { echo username=me; echo password=x; }; f\"\n",
+    )
+    .expect("a configuration of git's");
+    let log = TrackLog::new().hidden("private.bst", &format!("{}x.git", slash(&private.url)));
+    let fetcher = fetcher(&scratch, vec![("sdk", log)], "", "");
+    let ended = fetcher.run(&["run"]).expect(4);
+    assert_eq!(failures(&fetcher.report(), 0)[0].0, "unauthorised", "{ended}");
+    assert!(ended.stderr().contains("several forges answer both in the same way"), "{ended}");
+    let requests = private.requests();
+    assert!(!requests.is_empty());
+    assert!(requests.iter().all(|request| !request.headers.contains_key("authorization")), "{requests:#?}");
+}
+
+#[test]
+fn projects_that_cannot_be_listed_count_as_upstreams() {
+    let scratch = Scratch::new();
+    let project = |host: &str| format!("[[project]]\nname = \"{host}\"\nurl = \"https://{host}.invalid/x.git\"\n");
+    let fetcher = Fetcher::new(&scratch).config(format!("{}{}", project("one"), project("two")));
+    let ended = fetcher.run(&["run"]).expect(4);
+    let report = fetcher.report();
+    assert_eq!(report["failures"].as_array().map(Vec::len), Some(1), "{report:#}");
+    assert!(ended.stderr().starts_with("bst-fetcher: this host reaches no upstream at all"), "{ended}");
+    let actors = (0..2).map(|at| report["branches"][at]["stages"][0]["failures"][0]["actor"].clone());
+    assert!(actors.eq(["host", "host"]), "{report:#}");
+}
+
 /// The address of a server with a slash at its end.
 fn slash(url: &str) -> String {
     format!("{}/", url.trim_end_matches('/'))
