@@ -38,3 +38,21 @@ impl Diagnosis {
         self.message.push_str(remark);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_bare_sentence_hides_its_reason_and_only_until_it_is_known() {
+        let says = |message: &str| Diagnosis::new(Kind::Unknown, message, Retry::Once, Actor::Host, "");
+        let mut hidden = says("git_repo source at a.bst [line 3 column 2]: Failed to track https://h/x.git");
+        assert!(hidden.hides_reason());
+        assert!(!says("Failed to track https://h/x.git: 404").hides_reason());
+        assert!(!says("Failed to track https://h/x.git\nfatal: could not resolve host").hides_reason());
+        assert!(!says("Failed to track").hides_reason());
+        hidden.reveal(Kind::Dns, "h was asked by itself: no such host");
+        assert!(!hidden.hides_reason());
+        assert_eq!((hidden.kind, hidden.actor), (Kind::Dns, Actor::Upstream));
+    }
+}

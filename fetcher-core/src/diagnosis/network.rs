@@ -210,3 +210,60 @@ fn count(hosts: &mut BTreeMap<String, u64>, host: String, times: u64) {
         *hosts.entry(host).or_default() += times;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::{Place, Retry};
+
+    fn failure(kind: Kind, message: &str, url: &str) -> Diagnosis {
+        let place = Place { url: Some(url.to_owned()), ..Place::default() };
+        Diagnosis { place, ..Diagnosis::new(kind, message, Retry::Yes, Actor::Upstream, "wait") }
+    }
+
+    #[test]
+    fn hosts_are_found_in_addresses_of_every_form() {
+        let hosts =
+            ["https://me@Git.example.org:8443/x?y", "ssh://git@h/x", "git@h:a/b", "git://h/x"].map(upstream_host);
+        let expected = ["git.example.org:8443", "h", "h", "h"].map(|host| Some(host.to_owned()));
+        assert_eq!(hosts, expected);
+        assert!(["file:///x", "/srv/x", "", "https://"].iter().all(|url| upstream_host(url).is_none()));
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_network_is_not_learned() {
+        let mut network = Reachability::default();
+        network.learn(&[
+            failure(
+                Kind::Network,
+                "git_repo source at a.bst [line 3 column 2]: Failed to track https://a.example/x",
+                "https://a.example/x",
+            ),
+            failure(Kind::Network, "ProxyError('Unable to connect to proxy')", "https://b.example/x"),
+            failure(Kind::CacheUnreachable, "no answer", "https://cache.example:11001"),
+            failure(Kind::Unknown, "something", "https://c.example/x"),
+        ]);
+        assert_eq!(network, Reachability::default());
+        // A host's name may have the word in it.
+        network.learn(&[failure(Kind::Dns, "Could not resolve host: proxy.golang.org", "https://proxy.golang.org/x")]);
+        assert_eq!(network.unreached.len(), 1);
+    }
+
+    #[test]
+    fn a_dead_proxy_is_blamed_for_what_goes_through_it_alone() {
+        let mut network = Reachability::default();
+        let mut through = failure(Kind::Network, "refused", "https://a.example/x");
+        let mut beside = failure(Kind::Network, "refused", "http://b.example/x");
+        network.reached("http://c.example/");
+        network.learn([&through, &beside]);
+        network.proxy = Some(ProxyFailure {
+            variable: "https_proxy".to_owned(),
+            address: "http://p:1".to_owned(),
+            reason: "refused".to_owned(),
+        });
+        network.blame(&mut through);
+        network.blame(&mut beside);
+        assert_eq!((through.actor, beside.actor), (Actor::Host, Actor::Upstream));
+        assert!(through.hint.contains("http://p:1") && through.hint.contains("https_proxy"), "{}", through.hint);
+    }
+}
