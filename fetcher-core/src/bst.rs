@@ -13,6 +13,7 @@ pub mod dialect;
 pub mod environment;
 pub mod inventory;
 pub mod messages;
+pub mod plugins;
 pub mod probe;
 pub(crate) mod project_files;
 pub mod refs;

@@ -13,16 +13,19 @@ mod exception;
 mod exit;
 mod explain;
 mod grpc;
+mod hidden;
 mod http;
 mod installed;
 mod kind;
 mod load;
 mod name_mask;
+mod network;
 mod phrases;
 mod place;
 mod python;
 mod redact;
 mod render;
+mod requirement;
 mod specificity;
 mod tools;
 mod verdict;
@@ -37,9 +40,11 @@ use crate::names::{ElementName, Stage};
 pub use annotations::render_github;
 pub use diagnoser::{Diagnoser, Diagnoses, Facts, diagnose, of_runner};
 pub use kind::{Kind, Remedy};
+pub use network::{ProxyFailure, Reachability, upstream_host};
 pub(crate) use redact::redacted_element;
 pub use render::render_text;
 pub use specificity::Specificity;
+pub(crate) use tools::requirement_of_module;
 
 /// One failure, explained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,9 +3,11 @@
 mod branch;
 mod callbacks;
 mod explain;
+mod hints;
 pub mod host;
 mod housekeeping;
 mod leftovers;
+mod reasons;
 mod shared;
 mod show;
 mod space;
@@ -25,7 +27,7 @@ use thiserror::Error;
 use crate::cancel::Cancel;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::diagnosis::{Diagnosis, Kind};
+use crate::diagnosis::{Diagnosis, Kind, Reachability};
 use crate::environment::Environment;
 use crate::names::RunId;
 use crate::notify::Notifier;
@@ -255,6 +257,14 @@ impl Fetcher {
                 report.failures.extend(made.map(|made| self.masked(made)));
                 let place = Place { store: &store, temporary: temporary.path(), owner: &state_dir, usage: &usage };
                 unknown = self.work(selection, place, &mut report, &mut events);
+                if !selection.dry_run && !self.cancel.is_cancelled() {
+                    let local = LocalRunner::new(state_dir.as_os_str());
+                    let mut failures = Vec::new();
+                    let sink = &mut |event: Event| failures.extend(events.send(event.redacted(&self.redactor)).err());
+                    self.find_reasons(&mut report, &local, temporary.path(), sink);
+                    report.failures.extend(failures);
+                    report = report.redacted(&self.redactor);
+                }
             }
         }
         if !selection.dry_run && !self.cancel.is_cancelled() {
@@ -371,6 +381,9 @@ impl Fetcher {
             order.iter().position(|(project, name)| *project == branch.project && *name == branch.branch)
         };
         report.branches.sort_by_key(place);
+        if !selection.dry_run && !self.cancel.is_cancelled() {
+            self.complete_hints(report, &local, temporary, &all.tools);
+        }
         // Where a project's branches could not be found out, it may have been one of those.
         let known =
             |name: &&String| order.iter().any(|(_, branch)| branch.as_ref().is_some_and(|b| b.as_str() == *name));
@@ -411,6 +424,7 @@ fn empty_report(run: RunId, started: Timestamp) -> RunReport {
         outcome: Outcome::Interrupted,
         configuration: None,
         failures: Vec::new(),
+        network: Reachability::default(),
         branches: Vec::new(),
     }
 }

@@ -49,6 +49,7 @@ mod mirror;
 mod refs;
 mod store;
 mod tree;
+mod tree_reader;
 mod url;
 mod written;
 
@@ -62,6 +63,7 @@ pub use error::{Failure, GitError};
 pub use mirror::{Fetched, Mirror};
 pub use refs::{MissingBranch, RemoteRefs, Selection, Tip, select};
 pub(crate) use store::{give_up, remove_all_leftovers};
+pub use tree_reader::TreeReader;
 pub use url::RemoteUrl;
 
 /// Something that stopped nothing, and is worth saying.

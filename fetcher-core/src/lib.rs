@@ -32,6 +32,7 @@ pub mod pipeline;
 pub mod plain;
 pub mod project;
 pub mod report;
+pub mod requirements;
 pub mod runner;
 pub mod secret;
 pub mod self_update;

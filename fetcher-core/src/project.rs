@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::config::ProjectConfig;
-use crate::git::{Git, GitError, Mirror, Note, Remote, Selection, Tip, select};
+use crate::git::{Git, GitError, Mirror, Note, Remote, Selection, Tip, TreeReader, select};
 use crate::names::{BranchName, CommitId};
 use crate::own_directory::OwnDirectory;
 
@@ -159,6 +159,14 @@ impl<'a> Project<'a> {
             gone: fetched.gone.into_iter().map(|tip| tip.branch).collect(),
             notes: fetched.notes.iter().map(ToString::to_string).chain(rebuilt).collect(),
         })
+    }
+
+    /// Looks into a commit without checking it out.
+    ///
+    /// # Errors
+    /// When the commit cannot be had, or the mirror cannot be read.
+    pub fn read_tree<T>(&self, commit: &CommitId, read: impl FnMut(&TreeReader<'_>) -> T) -> Result<T, GitError> {
+        self.mirror.read_tree(commit, read)
     }
 
     /// Removes the working trees of all branches but these.

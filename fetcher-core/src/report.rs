@@ -1,17 +1,20 @@
 //! What happens and what happened, as data: events while a run goes on, reports when it is over.
 
+mod issues;
 mod redact;
 pub(crate) use redact::redacted_change;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use crate::bst::refs::RefChange;
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, Reachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, VariantName};
+
+pub use issues::{AffectedBranch, IssueGroup, UpstreamCount, group_issues, group_stage_issues};
 
 /// How a stage, a branch or a run ended, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,6 +83,10 @@ pub struct RunReport {
     /// Failures of no project: the configuration, self-update, the lock, the disk, a notifier.
     #[serde(default)]
     pub failures: Vec<Diagnosis>,
+    /// Which hosts of upstreams were reached in this run, and which were not: by it a failure of the network is known to
+    /// be this host's or an upstream's.
+    #[serde(default)]
+    pub network: Reachability,
     /// The branches, in the order of the configuration.
     pub branches: Vec<BranchReport>,
 }
@@ -118,6 +125,17 @@ impl BranchReport {
     pub fn failures(&self) -> impl Iterator<Item = &Diagnosis> {
         self.stages.iter().flat_map(|stage| &stage.failures)
     }
+
+    /// Every finding of every stage: what failed nothing, and somebody has to look at.
+    pub fn findings(&self) -> impl Iterator<Item = &Diagnosis> {
+        self.stages.iter().flat_map(|stage| &stage.findings)
+    }
+
+    /// The stage under whose name the log of `stage` is kept: of those that one `bst` did, and so share a log, the last.
+    pub fn log_owner<'r>(&'r self, stage: &'r StageReport) -> &'r StageReport {
+        let same = |other: &&StageReport| stage.log.is_some() && other.log == stage.log;
+        self.stages.iter().rfind(same).unwrap_or(stage)
+    }
 }
 
 /// What one stage did.
@@ -152,6 +170,13 @@ pub struct StageReport {
     /// What failed, an entry an element as a rule.
     #[serde(default)]
     pub failures: Vec<Diagnosis>,
+    /// What failed nothing, and is to be looked at all the same: content that changed behind an address. It changes no
+    /// outcome.
+    #[serde(default)]
+    pub findings: Vec<Diagnosis>,
+    /// The hosts of upstreams that answered.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reached: BTreeSet<String>,
     /// Remarks that are no failures: a mirror rebuilt, elements left out because they have no ref.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -175,6 +200,8 @@ impl StageReport {
             elements: Elements::default(),
             changes: Vec::new(),
             failures: Vec::new(),
+            findings: Vec::new(),
+            reached: BTreeSet::new(),
             notes: Vec::new(),
             log: None,
         }

@@ -30,6 +30,13 @@ impl FakeBst {
         fake
     }
 
+    /// One that does nothing else yet than succeed, with its scenario in a directory of this name.
+    pub fn at(scratch: &Scratch, directory: &str) -> Self {
+        let fake = Self { directory: scratch.path(directory) };
+        fake.now("");
+        fake
+    }
+
     /// From now on another scenario.
     pub fn now(&self, scenario: &str) {
         fs::create_dir_all(&self.directory).expect("the scenario's directory");

@@ -82,6 +82,17 @@ impl<'s> Fetcher<'s> {
         self.limited(&format!("mount -t tmpfs -o size={size} none '{}' || exit 96", path.display()))
     }
 
+    /// Lets the program run where there is no network, not even loopback. It takes root, or a kernel that lets users have
+    /// a namespace of their own.
+    #[must_use]
+    pub fn offline(mut self) -> Self {
+        self.prefix = vec!["unshare".to_owned(), "--net".to_owned()];
+        if !rustix::process::geteuid().is_root() {
+            self.prefix.push("--map-root-user".to_owned());
+        }
+        self
+    }
+
     /// The command, not started. It has a process group of its own.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = match (&self.program, &self.prefix[..]) {

@@ -31,4 +31,5 @@ pub mod site;
 pub mod smtp;
 pub mod sshd;
 pub mod tls;
+pub mod track_log;
 pub mod wheel;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fetcher_core::clock::FixedClock;
-use fetcher_core::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use fetcher_core::diagnosis::{Actor, Diagnosis, Kind, Place, Reachability, Retry};
 use fetcher_core::pages::{Publish, PublishError, Published, publish};
 use fetcher_core::report::{BranchReport, Elements, Outcome, RefChange, RunReport, StageReport};
 use fetcher_core::state::{BranchState, Past, Store};
@@ -119,6 +119,7 @@ impl Sample {
             outcome: reports.iter().map(|branch| branch.outcome).max().unwrap_or(Outcome::Ok).min(Outcome::Partial),
             configuration: Some("1f0c3b5a9d7e".repeat(3) + "abcd"),
             failures: if run == RUNS - 1 { vec![notifier_failure()] } else { Vec::new() },
+            network: Reachability::default(),
             branches: reports,
         };
         self.store().save_report(&report).unwrap();
@@ -267,6 +268,8 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                 },
                 changes: if *stage == Stage::Track && !fails { changes(run) } else { Vec::new() },
                 failures: if fails { vec![failure(branch, *stage)] } else { Vec::new() },
+                findings: Vec::new(),
+                reached: std::collections::BTreeSet::new(),
                 notes: if fails {
                     vec!["2 elements have no ref and are left out: a.bst, b.bst".to_owned()]
                 } else {

@@ -35,13 +35,10 @@ use crate::runner::{Exit, Invocation, Runner, RunnerError};
 mod pip;
 mod recipe;
 
+pub use crate::requirements::DEFAULT_REQUIREMENTS;
 pub use pip::Trouble;
 pub use recipe::Recipe;
 use recipe::Requirements;
-
-/// The requirements of a `bst` where nothing is configured and the machine has none. BuildStream's plugins 2.8.0 need a
-/// dulwich older than 0.25.
-pub const DEFAULT_REQUIREMENTS: &str = "buildstream==2.8.1\nbuildstream-plugins==2.8.0\ndulwich<0.25\n";
 
 /// How long each step of making an environment may take.
 const TIMEOUT: Duration = Duration::from_secs(1800);

@@ -76,6 +76,7 @@ pub(super) fn parse(
     directories(&mut reader, &mut top);
     projects::layer(&mut reader, &mut top);
     checks::projects(&mut reader, &top);
+    checks::requirements(&mut reader, &top);
     checks::notifiers(&mut reader, &mut top);
     let redactor = Redactor::new(reader.secrets.iter().cloned());
     let problems = in_order(std::mem::take(&mut reader.problems)).redacted(&redactor);

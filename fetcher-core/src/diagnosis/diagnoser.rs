@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read};
 
-use crate::bst::messages::{ElementState, Item, Level, Message, Parser, Queue};
+use crate::bst::messages::{Action, ElementState, Item, Level, Message, Parser, Queue, Task};
 use crate::names::{ElementName, Stage};
 use crate::runner::{Exit, RunnerError};
 
@@ -11,10 +11,14 @@ use super::elements::Elements;
 use super::ending::Ending;
 use super::explain::{of_message, own, short};
 use super::installed::InstalledPackages;
+use super::network::Reachability;
+use super::place;
 use super::{Diagnosis, Kind, exit};
 
 /// How many source caches are kept, and queues.
 const FEW: usize = 100;
+/// Of how many tasks that are under way the steps are kept.
+const MAX_STEPS: usize = 1000;
 /// How many of the last lines an unknown failure shows.
 const LAST_LINES: usize = 12;
 
@@ -41,6 +45,8 @@ pub struct Facts {
     pub junctions: BTreeSet<ElementName>,
     /// What each queue did.
     pub queues: Vec<Queue>,
+    /// Which hosts of upstreams were reached, and which were not.
+    pub network: Reachability,
 }
 
 /// Reads a log's items as they come, and says at its end what failed. Its memory is bounded.
@@ -64,6 +70,8 @@ pub struct Diagnoser {
     unreached: BTreeMap<String, Diagnosis>,
     /// The source caches that take pushes.
     push_caches: BTreeSet<String>,
+    /// The addresses that steps of tasks under way asked.
+    steps: BTreeMap<ElementName, BTreeSet<String>>,
     ending: Ending,
     loading: bool,
     facts: Facts,
@@ -117,10 +125,33 @@ impl Diagnoser {
             self.remember(&format!("{element}{}", message.text));
         }
         if message.element.is_some() {
+            self.reach(message);
             self.ending.quiet();
             self.elements.message(message, self.stage_of(message), self.loading);
         } else {
             self.whole(message);
+        }
+    }
+
+    /// Notes which upstreams answered. A download says that its step succeeded also where it did not, so that only the
+    /// whole task's success counts.
+    fn reach(&mut self, message: &Message) {
+        let Some(element) = &message.element else { return };
+        if let Some(text) = step(message) {
+            if self.steps.contains_key(element) || self.steps.len() < MAX_STEPS {
+                let urls = self.steps.entry(element.clone()).or_default();
+                urls.extend(place::url(text).filter(|_| urls.len() < FEW));
+            }
+            return;
+        }
+        match message.task() {
+            Some(Task::Succeeded) => {
+                for url in self.steps.remove(element).into_iter().flatten() {
+                    self.facts.network.reached(&url);
+                }
+            }
+            Some(Task::Started | Task::Skipped | Task::Retried | Task::Failed) => drop(self.steps.remove(element)),
+            None => {}
         }
     }
 
@@ -212,7 +243,10 @@ impl Diagnoser {
             found.stage = found.stage.or(stage);
             self.complete(found);
         }
-        blame_network(&mut failures);
+        self.facts.network.learn(&failures);
+        for found in &mut failures {
+            self.facts.network.blame(found);
+        }
         Diagnoses { failures, warnings, facts: self.facts }
     }
 
@@ -231,7 +265,7 @@ impl Diagnoser {
         let cache =
             matches!(found.kind, Kind::CacheUnreachable | Kind::CacheDenied | Kind::CacheFull | Kind::PushIncomplete);
         if cache && found.place.url.is_none() && self.push_caches.len() == 1 {
-            found.place.url = self.push_caches.first().map(|url| super::place::without_credentials(url));
+            found.place.url = self.push_caches.first().map(|url| place::without_credentials(url));
         }
         if let (false, None, Some(element)) = (cache, &found.place.file, &found.element) {
             found.place.file = Some(element.as_str().into());
@@ -249,25 +283,16 @@ fn add_once(failures: &mut Vec<Diagnosis>, found: Diagnosis) {
     }
 }
 
-/// Where the network fails for elements on different hosts in one and the same way, it is this host's.
-fn blame_network(failures: &mut [Diagnosis]) {
-    let Some(kind) = failures.first().map(|found| found.kind) else { return };
-    if !matches!(kind, Kind::Dns | Kind::Network | Kind::Tls) || failures.iter().any(|found| found.kind != kind) {
-        return;
-    }
-    let hosts: BTreeSet<&str> =
-        failures.iter().filter_map(|found| super::place::host(found.place.url.as_deref()?)).collect();
-    if hosts.len() < 2 {
-        return;
-    }
-    let hint = format!(
-        "every failing element fails in this way, on {} different hosts: look at this host's network, name server, proxy, clock and certificates",
-        hosts.len()
-    );
-    for found in failures {
-        found.actor = super::Actor::Host;
-        found.hint.clone_from(&hint);
-    }
+/// The words of a step of a task that asked an upstream. What a plugin calls "Fetching from" may have found all of it in
+/// its mirror and asked nobody (`git_repo`); tracking and downloads do ask.
+fn step(message: &Message) -> Option<&str> {
+    let text = message.text.as_str();
+    let asked = match message.action {
+        Action::Track => text.strip_prefix("Tracking "),
+        Action::Fetch => text.strip_prefix("Fetching ").filter(|rest| !rest.starts_with("from ")),
+        _ => None,
+    };
+    asked.filter(|text| message.level == Level::Success && text.contains("://"))
 }
 
 fn insert(names: &mut BTreeSet<ElementName>, name: &ElementName) {

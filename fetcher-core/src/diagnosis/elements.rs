@@ -8,14 +8,12 @@ use crate::runner::Exit;
 
 use super::explain::{cut, of_message, own, short};
 use super::place::place;
-use super::{Diagnosis, Kind};
+use super::{Diagnosis, Kind, Place};
 
 /// How many elements' troubles are kept; what is beyond is counted.
 pub(super) const MOST: usize = 2_000;
 /// How many elements with open steps are kept, and how many steps of each.
 const OPEN_STEPS: usize = 50;
-/// How many warnings are kept.
-const WARNINGS: usize = 100;
 
 /// The elements of which something else than success was heard.
 #[derive(Debug, Default)]
@@ -24,6 +22,8 @@ pub(super) struct Elements {
     /// How often there was no room for another element's.
     more: u64,
     warnings: Vec<Diagnosis>,
+    /// For how many warnings there was no room.
+    more_warnings: u64,
     /// The steps of tasks that began and did not end.
     steps: BTreeMap<ElementName, Vec<String>>,
     /// The names of the sessions that began.
@@ -209,14 +209,28 @@ impl Elements {
         fate.unpushed = Some(Diagnosis { element: Some(element.clone()), stage, place, ..own(kind, short(&words)) });
     }
 
-    /// The content behind an address is another than the ref says, found while tracking.
+    /// The content behind an address is another than the ref says, found while tracking: a line with the address, the
+    /// old and the new ref each (`downloadablefilesource.py` of BuildStream 2.8.1; 1.x says the same).
     fn changed(&mut self, message: &Message, stage: Option<Stage>) {
-        if self.warnings.len() < WARNINGS {
-            let hint = "upstream now serves other content under the same address: see whether that is honest before the \
-                        new ref is taken";
-            let found = own(Kind::Checksum, short(&message.text));
-            let element = message.element.clone();
-            self.warnings.push(Diagnosis { element, stage, hint: hint.to_owned(), ..found });
+        if self.warnings.len() == MOST {
+            self.more_warnings += 1;
+            return;
+        }
+        let value = |name: &str| {
+            message.detail.lines().find_map(|line| line.trim().strip_prefix(name)).map(|value| short(value.trim()))
+        };
+        let url = value("Tracked URL:");
+        let what = url.as_deref().unwrap_or("an address of its sources");
+        let mut words = format!("other content is served under {what}");
+        for (name, value) in [("old", value("Current ref:")), ("new", value("New ref:"))] {
+            words.extend(value.map(|value| format!("\n{name}: {value}")));
+        }
+        let place = Place { url, ..place(&message.text, None) };
+        let element = message.element.clone();
+        let found = Diagnosis { element, stage, place, ..own(Kind::ChecksumChanged, words) };
+        // A stage that is tried again says it again.
+        if !self.warnings.contains(&found) {
+            self.warnings.push(found);
         }
     }
 
@@ -247,6 +261,12 @@ impl Elements {
         if self.more > 0 {
             failures.push(own(Kind::Unknown, "more elements failed than are shown; the log has them all"));
         }
-        (failures, self.warnings)
+        let mut warnings = self.warnings;
+        if self.more_warnings > 0 {
+            let words =
+                format!("{} more sources than are shown have other content; the log has them all", self.more_warnings);
+            warnings.push(own(Kind::ChecksumChanged, words));
+        }
+        (failures, warnings)
     }
 }

@@ -229,6 +229,7 @@ fn is_outside(kind: Kind) -> bool {
         | Kind::PythonModuleMissing
         | Kind::RefMissing
         | Kind::Checksum
+        | Kind::ChecksumChanged
         | Kind::NotFound
         | Kind::Unauthorised
         | Kind::RateLimited

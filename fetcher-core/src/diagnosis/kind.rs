@@ -102,6 +102,9 @@ kinds! {
     Checksum => No, Upstream,
         "upstream serves another file under the same address: compare the two, and track the element anew only if \
          the change is honest";
+    /// Tracking found other content under an address that had not changed. Nothing failed: it is a finding.
+    ChecksumChanged => No, Upstream,
+        "upstream now serves other content under the same address: see whether that is honest before the new ref is taken";
     /// The upstream says that there is no such thing (404, 410).
     NotFound => Once, Project,
         "the address is gone: give the element upstream's new one, or a mirror; if it is private, credentials are missing";

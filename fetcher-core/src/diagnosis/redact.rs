@@ -1,6 +1,6 @@
 //! Diagnoses on their way out: their words are those of programs and servers.
 
-use super::{Diagnosis, Place};
+use super::{Diagnosis, Place, ProxyFailure, Reachability};
 use crate::names::ElementName;
 use crate::secret::{Redact, Redactor};
 
@@ -18,6 +18,21 @@ impl Redact for Diagnosis {
             hint: hint.redacted(redactor),
             place: Place { file: file.redacted(redactor), line, column, url: url.redacted(redactor) },
         }
+    }
+}
+
+impl Redact for Reachability {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { reached, unreached, proxy, proxy_not_passed } = self;
+        let hosts = |hosts: std::collections::BTreeMap<String, u64>| {
+            hosts.into_iter().map(|(host, times)| (host.redacted(redactor), times)).collect()
+        };
+        let proxy = proxy.map(|ProxyFailure { variable, address, reason }| ProxyFailure {
+            variable,
+            address: address.redacted(redactor),
+            reason: reason.redacted(redactor),
+        });
+        Self { reached: hosts(reached), unreached: hosts(unreached), proxy, proxy_not_passed }
     }
 }
 

@@ -51,6 +51,7 @@ impl Diagnosis {
             | Kind::ProjectInvalid
             | Kind::RefMissing
             | Kind::Checksum
+            | Kind::ChecksumChanged
             | Kind::NotFound
             | Kind::Unauthorised
             | Kind::RateLimited

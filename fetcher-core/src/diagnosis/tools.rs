@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::Kind;
 use super::verdict::Verdict;
+use crate::requirements::{DEFAULT_REQUIREMENTS, as_configured, requirement_lines, with_requirement};
 
 /// Programs that source plugins look for, with the packages of Debian and of Fedora: those of `utils.get_host_tool` in
 /// BuildStream 2.8, buildstream-plugins 2.8, buildstream-plugins-community 2.4 and BuildStream-external 0.30, and what
@@ -109,13 +110,28 @@ pub(super) fn missing_module(module: &str) -> Verdict {
     let line = known.map_or_else(|| top.replace('_', "-"), |(_, line)| (*line).to_owned());
     let sure = if known.is_some() { "" } else { " (as packages are named as a rule)" };
     Verdict::of(Kind::PythonModuleMissing).hint(format!(
-        "add the line `{line}` to `requirements` of `[buildstream]`{sure}: it has the Python module {module}"
+        "add the line `{line}` to `requirements` of `[buildstream]`{sure}: it has the Python module {module}; {}",
+        whole_list(&line)
     ))
+}
+
+/// The line for `requirements` that brings a Python module.
+pub(crate) fn requirement_of_module(module: &str) -> String {
+    let top = module.split('.').next().unwrap_or(module);
+    let known = MODULES.iter().find(|(name, _)| *name == top);
+    known.map_or_else(|| top.replace('_', "-"), |(_, line)| (*line).to_owned())
 }
 
 /// What a missing package of plugins means.
 pub(super) fn missing_package(package: &str) -> Verdict {
-    Verdict::of(Kind::PluginMissing).hint(format!("add the line `{package}` to `requirements` of `[buildstream]`"))
+    Verdict::of(Kind::PluginMissing)
+        .hint(format!("add the line `{package}` to `requirements` of `[buildstream]`; {}", whole_list(package)))
+}
+
+/// What to write where there are no `requirements` yet: the line alone would install no BuildStream.
+fn whole_list(line: &str) -> String {
+    let all = with_requirement(requirement_lines(DEFAULT_REQUIREMENTS), line);
+    format!("where there are none yet, write the whole list: `{}`", as_configured(&all))
 }
 
 /// What the line says that this host lacks.

@@ -32,6 +32,8 @@ impl<'f> Workers<'f> {
         events(Event::BranchStarted { project: project.clone(), branch: name.clone() });
         events(Event::StageStarted { project, branch: name, variant: None, stage: Stage::Checkout, attempt: 1 });
         let mut checkout = self.report();
+        // Its branches were listed, or there would be no such branch.
+        checkout.reached.extend(self.fetcher.listing_proves(place.config));
         let mut bst_version = None;
         let prepared = checked_out(branch, &mut checkout);
         checkout.seconds = began.elapsed().as_secs_f64();

@@ -21,10 +21,15 @@ use crate::state::LockError;
 /// A failure of git's.
 pub(super) fn git(error: &GitError, stage: Stage) -> Diagnosis {
     let (kind, retry, actor, hint) = of_failure(error.failure());
-    Diagnosis { stage: Some(stage), ..Diagnosis::new(kind, error.to_string(), retry, actor, hint) }
+    let place = Place { url: error.url().map(str::to_owned), ..Place::default() };
+    Diagnosis { stage: Some(stage), place, ..Diagnosis::new(kind, error.to_string(), retry, actor, hint) }
 }
 
-fn of_failure(failure: Failure) -> (Kind, Retry, Actor, &'static str) {
+const OBJECT_FORMAT: &str = "the repository names its objects by SHA-256, which neither this program nor most source \
+                             plugins can read: follow a repository with SHA-1 names";
+
+#[expect(clippy::too_many_lines, reason = "a table, with an entry for each sort of failure")]
+pub(super) fn of_failure(failure: Failure) -> (Kind, Retry, Actor, &'static str) {
     match failure {
         Failure::Dns => {
             (Kind::Dns, Retry::Yes, Actor::Upstream, "check the host's name in the project's url, and this host's DNS")
@@ -98,6 +103,7 @@ fn of_failure(failure: Failure) -> (Kind, Retry, Actor, &'static str) {
             Actor::Host,
             "install git (Debian and Fedora: git), 2.31 or newer, and see that it is in PATH",
         ),
+        Failure::ObjectFormat => (Kind::Git, Retry::No, Actor::Project, OBJECT_FORMAT),
         Failure::Corrupt => (
             Kind::Git,
             Retry::Yes,

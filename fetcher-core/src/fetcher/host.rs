@@ -16,12 +16,13 @@ use crate::runner::{LocalRunner, Runner};
 use crate::secret::{Redact, Redactor};
 
 mod places;
-mod programs;
+mod plugins;
+pub(super) mod programs;
 mod push;
 mod remotes;
 
 /// How long one look may take, where it is not bst that looks.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -150,6 +151,11 @@ impl Fetcher {
         }
         for project in &self.config.projects {
             add(vec![look.remote(project)]);
+        }
+        for used in &used {
+            for project in &used.projects {
+                add(look.projects(project, used.bst.as_ref().ok()));
+            }
         }
         for used in &used {
             if let Ok(bst) = &used.bst {

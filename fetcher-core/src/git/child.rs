@@ -98,6 +98,14 @@ impl Git<'_> {
         text_of(&stdout, remote)
     }
 
+    /// Asks whether a repository answers: for its HEAD alone, by no redirect to elsewhere and with no helper for
+    /// credentials. `directory` is one of ours.
+    pub(crate) fn reaches(&self, directory: &Path, remote: &Remote) -> Result<(), GitError> {
+        let quiet = ["-c", "http.followRedirects=false", "-c", "credential.helper=", "ls-remote", "--quiet", "--"];
+        let args = [&quiet[..], &[remote.url().as_str(), "HEAD"]].concat();
+        self.ask(directory, remote, &args).map(drop)
+    }
+
     /// Runs `git fetch` in a bare repository.
     pub(super) fn fetch(&self, repository: &Path, remote: &Remote, args: &[&str]) -> Result<(), GitError> {
         let task = Task {

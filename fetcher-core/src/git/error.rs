@@ -156,6 +156,8 @@ pub enum Failure {
     Protocol,
     /// The git program is missing, or is too old for what was asked.
     Tool,
+    /// The repository names its objects by SHA-256, which is not supported.
+    ObjectFormat,
     /// Objects are missing or broken, here or on the other side.
     Corrupt,
     /// The configuration is wrong: an address, a pattern, a credentials file, no branches.
@@ -196,6 +198,26 @@ impl GitError {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Failure::Permission,
                 _ => Failure::Unknown,
             },
+        }
+    }
+
+    /// The address of the repository that was asked, without credentials; none where it is not about one.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Url { url, .. }
+            | Self::Failed { url, .. }
+            | Self::TimedOut { url, .. }
+            | Self::NoDefaultBranch { url, .. }
+            | Self::NoCommit { url, .. } => Some(url),
+            Self::Submodule { source, .. } => source.url(),
+            Self::Credentials { .. }
+            | Self::Start(_)
+            | Self::Cancelled
+            | Self::Pattern { .. }
+            | Self::Corrupt { .. }
+            | Self::Tree { .. }
+            | Self::Io { .. }
+            | Self::NoSpace(_) => None,
         }
     }
 
@@ -280,7 +302,7 @@ const WORDS: &[(&str, Failure)] = &[
     ("permission denied", Failure::Permission),
     ("read-only file system", Failure::Permission),
     ("unknown option", Failure::Tool),
-    ("mismatched algorithms", Failure::Tool),
+    ("mismatched algorithms", Failure::ObjectFormat),
     ("git: not found", Failure::Tool),
     ("rpc failed", Failure::Unreachable),
     ("early eof", Failure::Unreachable),

@@ -61,6 +61,9 @@ pub(super) struct BranchMemory {
     pub(super) bst_version: Option<String>,
     /// The failures of its last run.
     pub(super) last_failures: Vec<(Kind, Actor)>,
+    /// What its last run found that failed nothing.
+    #[serde(default)]
+    pub(super) last_findings: Vec<(Kind, Actor)>,
     /// Seconds of each stage when it was last done and not skipped, by variant.
     pub(super) durations: Vec<(Stage, Option<VariantName>, f64)>,
     pub(super) runs: BTreeMap<Outcome, u64>,
@@ -177,6 +180,7 @@ impl BranchMemory {
             counted,
             bst_version: None,
             last_failures: Vec::new(),
+            last_findings: Vec::new(),
             durations: Vec::new(),
             runs: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -191,6 +195,7 @@ impl BranchMemory {
     fn take_in(&mut self, report: &BranchReport) {
         self.bst_version = report.bst_version.clone().or(self.bst_version.take());
         self.last_failures = report.failures().map(sort).collect();
+        self.last_findings = report.findings().map(sort).collect();
         for (kind, _) in &self.last_failures {
             *self.failures.entry(*kind).or_default() += 1;
         }

@@ -100,6 +100,12 @@ impl Text {
         for (state, memory) in branches {
             self.failures(Some(state), &memory.last_failures);
         }
+        if branches.iter().any(|(_, memory)| !memory.last_findings.is_empty()) {
+            self.gauge("branch_findings", "What the branch's last run found that failed nothing.");
+            for (state, memory) in branches {
+                self.failures(Some(state), &memory.last_findings);
+            }
+        }
         self.gauge("branch_info", "The version of BuildStream that works on the branch, always 1.");
         for (state, memory) in branches {
             if let Some(version) = &memory.bst_version {

@@ -8,7 +8,7 @@ use super::memory::{Key, Known, Memory, Step, Trouble};
 use super::message::{Happening, Message, Topic};
 use super::render::cause;
 use super::wants::Wants;
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, Kind};
 use crate::names::{ProjectName, RunId, digest};
 use crate::report::RefChange;
 
@@ -47,6 +47,12 @@ impl Finding {
 pub(super) fn signature<'d>(failures: impl Iterator<Item = &'d Diagnosis>) -> BTreeSet<String> {
     let one = |failure: &Diagnosis| {
         let stage = failure.stage.map_or("-", crate::names::Stage::as_str);
+        // What fails of a host of upstreams is the same trouble, whichever elements it strikes, of whatever project.
+        let of_host =
+            matches!(failure.kind, Kind::Dns | Kind::Network | Kind::Tls | Kind::RateLimited | Kind::ServerError);
+        if let Some(host) = failure.upstream().filter(|_| of_host) {
+            return format!("{} {stage} {host} -", failure.kind);
+        }
         let element = failure.element.as_ref().map_or("-", |element| element.as_str());
         format!("{} {stage} {element}", failure.kind)
     };

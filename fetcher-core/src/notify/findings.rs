@@ -16,12 +16,15 @@ use crate::diagnosis::{Diagnosis, Kind};
 use crate::links::{Address, LogForm};
 use crate::names::{BranchName, ProjectName, RunId};
 use crate::plain::plain;
-use crate::report::{BranchReport, Outcome, RunReport, StageReport};
+use crate::report::{BranchReport, Outcome, RunReport, StageReport, group_issues};
 
 /// How much is read of a log's end, in bytes, and told of it, in lines and in bytes.
 const READ: u64 = 64 << 10;
 const LINES: usize = 40;
 const BYTES: usize = 6 << 10;
+
+/// How the keys of findings begin; no project's name has a colon.
+pub(super) const FOUND_IN: &str = "found:";
 
 /// What links are made of.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +44,10 @@ impl Links<'_> {
         let base = self.base?;
         let (project, name) = (&branch.project, branch.branch.as_ref());
         let address = match stage.filter(|stage| stage.log.is_some()) {
-            Some(stage) => Address::log(run, project, name, stage.variant.as_ref(), stage.stage, LogForm::Page),
+            Some(stage) => {
+                let stage = branch.log_owner(stage);
+                Address::log(run, project, name, stage.variant.as_ref(), stage.stage, LogForm::Page)
+            }
             None => Address::branch(project, name),
         };
         Some(address.under(base))
@@ -59,8 +65,37 @@ pub(super) fn of_run(run: &Report<'_>, further: &[Diagnosis]) -> Vec<Finding> {
     let url = run.links.run(&run.of.run);
     let mut findings = of_host(told.chain(further), url.as_deref());
     let branches = run.of.branches.iter().filter(|branch| branch.outcome != Outcome::Interrupted);
-    findings.extend(branches.map(|branch| of_branch(run, branch)));
+    for branch in branches {
+        // What is this host's is told once, of the host; where nothing else fails there is nothing to say of the branch,
+        // neither that it fails nor that it works again.
+        let ours = |failure: &&Diagnosis| !run.of.network.is_of_this_host(failure);
+        if branch.outcome.is_good()
+            || branch.failures().next().is_none()
+            || branch.failures().any(|failure| ours(&failure))
+        {
+            findings.push(of_branch(run, branch));
+        }
+        findings.extend(found_in(run, branch));
+    }
     findings
+}
+
+/// What failed nothing in a branch and is to be looked at: told as a failure is, and its end is not.
+fn found_in(run: &Report<'_>, branch: &BranchReport) -> Option<Finding> {
+    branch.findings().next()?;
+    let issues = group_issues([branch], &run.of.network).into_iter().filter(|issue| issue.is_finding);
+    let stage = branch.stages.iter().find(|stage| !stage.findings.is_empty());
+    let mut topic = Topic {
+        project: Some(branch.project.clone()),
+        branch: branch.branch.clone(),
+        commit: branch.commit.clone(),
+        url: run.links.stage(&run.of.run, branch, stage),
+        ..Topic::host()
+    };
+    topic.failed(branch.findings());
+    topic.caused_by(issues.collect());
+    let key = format!("{FOUND_IN}{}", key(&branch.project, branch.branch.as_ref()));
+    Some(Finding { event: true, signature: signature(branch.findings()), ..Finding::well(key, topic) })
 }
 
 /// Failures of no project, by what is the matter.
@@ -86,6 +121,11 @@ pub(super) fn over(memory: &Memory, findings: &[Finding], report: &RunReport) ->
     let over = |key: Key| {
         if key.starts_with("host:notifier:") {
             return None;
+        }
+        if let Some(branch) = key.strip_prefix(FOUND_IN) {
+            // The branch was worked on, and nothing of the sort was found.
+            let worked = report.branches.iter().any(|b| self::key(&b.project, b.branch.as_ref()) == branch);
+            return worked.then(|| Finding { event: true, ..Finding::well(key, Topic::host()) });
         }
         if key.starts_with("host:") {
             let event = key == format!("host:{}", Kind::Killed);
@@ -116,9 +156,12 @@ fn of_branch(run: &Report<'_>, report: &BranchReport) -> Finding {
         log,
         ..Topic::host()
     };
-    let mut signature = signature(report.failures());
+    let own = || report.failures().filter(|failure| !run.of.network.is_of_this_host(failure));
+    let mut signature = signature(own());
     if bad {
-        topic.failed(report.failures());
+        topic.failed(own());
+        let issues = group_issues([report], &run.of.network).into_iter();
+        topic.caused_by(issues.filter(|issue| !issue.is_finding && !issue.is_of_this_host).collect());
         // A stage may fail without a word.
         let silent = report.stages.iter().filter(|stage| !stage.outcome.is_good() && stage.failures.is_empty());
         signature.extend(silent.map(|stage| format!("{} {} -", stage.outcome, stage.stage)));
@@ -198,6 +241,9 @@ pub(crate) fn short(report: &RunReport) -> String {
             ..Topic::host()
         };
         topic.failed(branch.failures());
+        topic.caused_by(
+            group_issues([*branch], &report.network).into_iter().filter(|issue| !issue.is_finding).collect(),
+        );
         let name = branch.branch.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         let _ = writeln!(text, "{}{name}: {} {}", branch.project, branch.outcome, cause(&topic));
     }

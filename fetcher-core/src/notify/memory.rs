@@ -6,6 +6,7 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::findings::FOUND_IN;
 use super::message::Message;
 use crate::json_file::{JsonFile, Stored};
 use crate::names::{ProjectName, digest};
@@ -146,6 +147,7 @@ impl Memory {
     /// Forgets branches and projects that are no more.
     pub(super) fn keep(&mut self, there: &BTreeSet<Key>) {
         let waits = |key: &Key| self.outbox.iter().any(|step| step.after.contains_key(key));
-        self.topics.retain(|key, _| key.starts_with("host:") || there.contains(key) || waits(key));
+        let branch = |key: &Key| key.strip_prefix(FOUND_IN).map_or_else(|| key.clone(), Key::from);
+        self.topics.retain(|key, _| key.starts_with("host:") || there.contains(&branch(key)) || waits(key));
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, CommitId, ProjectName, RunId};
-use crate::report::{Outcome, RefChange, redacted_change};
+use crate::report::{IssueGroup, Outcome, RefChange, redacted_change};
 use crate::secret::{Redact, Redactor};
 
 /// One thing to tell.
@@ -124,6 +124,12 @@ pub struct Topic {
     /// How many failures are left out of `failures`.
     #[serde(default)]
     pub more_failures: usize,
+    /// The causes of all failures, at most [`Topic::MOST`] of them, each with its first elements.
+    #[serde(default)]
+    pub issues: Vec<IssueGroup>,
+    /// How many causes are left out of `issues`.
+    #[serde(default)]
+    pub more_issues: usize,
     /// What had failed, in a line, where it is well again.
     #[serde(default)]
     pub was: Option<String>,
@@ -160,6 +166,8 @@ impl Topic {
             since: None,
             failures: Vec::new(),
             more_failures: 0,
+            issues: Vec::new(),
+            more_issues: 0,
             was: None,
             changes: Vec::new(),
             more_changes: 0,
@@ -167,6 +175,18 @@ impl Topic {
             log: None,
             log_end: String::new(),
         }
+    }
+
+    /// The causes of what failed, as much of them as a message holds.
+    pub(super) fn caused_by(&mut self, mut issues: Vec<IssueGroup>) {
+        self.more_issues = issues.len().saturating_sub(Self::MOST);
+        issues.truncate(Self::MOST);
+        for issue in &mut issues {
+            issue.elements.truncate(Self::MOST);
+            issue.branches.truncate(Self::MOST);
+            issue.upstreams.truncate(Self::MOST);
+        }
+        self.issues = issues;
     }
 
     /// What failed, as much of it as a message holds.
@@ -188,6 +208,8 @@ impl Redact for Topic {
             since,
             failures,
             more_failures,
+            issues,
+            more_issues,
             was,
             changes,
             more_changes,
@@ -199,6 +221,11 @@ impl Redact for Topic {
         let failure = |failure: Diagnosis| {
             let failure = failure.redacted(redactor);
             Diagnosis { message: short(failure.message), hint: short(failure.hint), ..failure }
+        };
+        let issue = |issue: IssueGroup| {
+            let issue = issue.redacted(redactor);
+            let [title, hint, message] = [issue.title, issue.hint, issue.message].map(short);
+            IssueGroup { title, hint, message, ..issue }
         };
         let change = |change: RefChange| {
             let change = redacted_change(change, redactor)?;
@@ -215,6 +242,8 @@ impl Redact for Topic {
             since,
             failures: failures.into_iter().map(failure).collect(),
             more_failures,
+            issues: issues.into_iter().map(issue).collect(),
+            more_issues,
             was: was.map(short),
             changes: changes.into_iter().filter_map(change).collect(),
             more_changes,

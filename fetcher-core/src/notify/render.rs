@@ -9,6 +9,7 @@ use super::message::{Happening, Message, Topic, shortened};
 use crate::diagnosis::{Diagnosis, render_text};
 use crate::names::Stage;
 use crate::plain::one_line;
+use crate::report::IssueGroup;
 
 mod irc;
 mod mail;
@@ -78,6 +79,17 @@ pub(super) fn cause(topic: &Topic) -> String {
     let stages = if stages.is_empty() { String::new() } else { format!("in {}: ", stages.join(" and ")) };
     match elements.len() + topic.more_failures {
         0 => format!("{stages}{words} ({kinds})"),
+        // The same trouble of many elements is one.
+        count if count > NAMES && !topic.issues.is_empty() => {
+            let told = |issue: &IssueGroup| format!("{} ({})", one_line(&issue.headline()), issue.kind);
+            let more = topic.issues.len() + topic.more_issues - 1;
+            let more = match more {
+                0 => String::new(),
+                1 => ", and 1 more cause".to_owned(),
+                more => format!(", and {more} more causes"),
+            };
+            format!("{stages}{}{more}", told(&topic.issues[0]))
+        }
         count if count <= NAMES => {
             let elements: Vec<_> = elements.into_iter().map(|element| one_line(element.as_str())).collect();
             format!("{stages}{} ({kinds})", elements.join(", "))
@@ -87,6 +99,11 @@ pub(super) fn cause(topic: &Topic) -> String {
 }
 
 fn failing(verb: &str, topic: &Topic) -> String {
+    // Nothing failed: something was found.
+    if topic.project.is_some() && topic.outcome.is_good() {
+        let verb = if verb.starts_with("still") { "still found" } else { "found" };
+        return format!("{verb} {}", cause(topic));
+    }
     // What fails of the host says so itself.
     if topic.project.is_none() {
         let again = if verb == "failed" { String::new() } else { format!("{verb}: ") };
@@ -190,12 +207,49 @@ fn same_failures(message: &Message) -> bool {
     message.topics.iter().all(|topic| reasons(topic) == first)
 }
 
-/// What failed, at length.
+/// What failed, at length: many failures by their causes.
 fn detail(topic: &Topic) -> String {
+    if topic.failures.len() > NAMES && !topic.issues.is_empty() {
+        return causes(topic);
+    }
     let mut text = render_text(&topic.failures);
     if topic.more_failures > 0 {
         let _ = writeln!(text, "\nand {} more failures, see the log", topic.more_failures);
     }
+    text
+}
+
+/// The causes of what failed, a paragraph each.
+fn causes(topic: &Topic) -> String {
+    let mut text = String::new();
+    for issue in &topic.issues {
+        if let Some(element) = issue.elements.first().filter(|_| issue.occurrences == 1) {
+            // It has words of its own.
+            let alone = topic
+                .failures
+                .iter()
+                .find(|failure| failure.element.as_ref() == Some(element) && failure.kind == issue.kind);
+            if let Some(alone) = alone {
+                let _ = writeln!(text, "{}", render_text(std::slice::from_ref(alone)));
+                continue;
+            }
+        }
+        let _ = writeln!(text, "{}: {}", issue.kind, one_line(&issue.headline()));
+        if issue.element_count > 1 {
+            let _ = writeln!(text, "  what:  {}", issue.some_elements(Topic::MOST));
+        }
+        if issue.upstreams.len() > 1 {
+            let _ = writeln!(text, "  where: {}", issue.some_upstreams(Topic::MOST));
+        }
+        let _ = writeln!(text, "  words: {}", shortened(&issue.example(), LONGEST));
+        let _ = writeln!(text, "  who:   {}", issue.actor);
+        let _ = writeln!(text, "  hint:  {}\n", one_line(&issue.hint));
+    }
+    if topic.more_issues > 0 {
+        let _ = writeln!(text, "and {} more causes, see the log", topic.more_issues);
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
     text
 }
 

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use super::decide::Frame;
 use super::message::{Happening, Message, Topic};
-use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Reachability, Retry};
 use crate::names::Stage;
-use crate::report::{Outcome, RefChange};
+use crate::report::{BranchReport, IssueGroup, Outcome, RefChange, StageReport, group_issues};
 
 /// A moment, so many hours after the first.
 pub(crate) fn at(hours: i64) -> Timestamp {
@@ -48,7 +48,39 @@ pub(crate) fn failed(project: &str, branch: Option<&str>, failures: &[Diagnosis]
         ..Topic::host()
     };
     topic.failed(failures.iter());
+    topic.caused_by(issues(project, branch, failures));
     topic
+}
+
+fn issues(project: &str, branch: Option<&str>, failures: &[Diagnosis]) -> Vec<IssueGroup> {
+    let stage = StageReport { failures: failures.to_vec(), ..StageReport::new(Stage::Track, None, at(0)) };
+    let branch = BranchReport {
+        project: project.parse().unwrap(),
+        branch: branch.map(|branch| branch.parse().unwrap()),
+        commit: None,
+        started: at(0),
+        seconds: 1.0,
+        outcome: Outcome::Failed,
+        bst_version: None,
+        stages: vec![stage],
+    };
+    group_issues([&branch], &Reachability::default())
+}
+
+/// A branch in which nothing failed, and so many elements have other content behind the same address.
+fn found_changed(project: &str, count: usize) -> Topic {
+    let changed = |n: usize| Diagnosis {
+        message: format!("other content is served under https://up.example.org/{n}.tar\nold: {n}\nnew: {}", n + 1),
+        ..failure(Kind::ChecksumChanged, Some(&format!("e{n}.bst")), Some(Stage::Track))
+    };
+    let all: Vec<_> = (0..count).map(changed).collect();
+    Topic {
+        outcome: Outcome::Ok,
+        since: None,
+        log: None,
+        log_end: String::new(),
+        ..failed(project, Some("main"), &all)
+    }
 }
 
 fn well(project: &str, branch: &str) -> Topic {
@@ -82,6 +114,7 @@ pub(crate) fn all() -> Vec<(&'static str, Message)> {
     let mut all = vec![
         ("failure", message(Happening::Failure, vec![one()])),
         ("failure-of-many-elements", message(Happening::Failure, vec![failed("gnome", Some("main"), &many)])),
+        ("found-in-many-elements", message(Happening::Failure, vec![found_changed("gnome", 89)])),
         ("failure-of-a-project", message(Happening::Failure, vec![failed("gnome", None, std::slice::from_ref(&dns))])),
         (
             "failure-of-branches",

@@ -25,12 +25,16 @@ pub(super) fn page(branch: &Branch, view: &View) -> String {
         (facts(branch))
         @if branch.is_bad() {
             h2 { "What is wrong" }
-            (layout::diagnoses(branch.failures()))
+            (layout::problems(branch.failures().chain(branch.findings()), &branch.issues(view)))
             @if let Some((run, _)) = &branch.latest && let Some(page) = view.run_page(run) {
                 p { a href=(page.at(&Address::branch_fragment(&state.project, state.branch.as_ref()), here)) {
                     "Stages and logs of this run"
                 } }
             }
+        }
+        @if branch.findings().next().is_some() && !branch.is_bad() {
+            h2 { "What was found" }
+            (layout::problems(branch.findings(), &branch.issues(view)))
         }
         @if !history.is_empty() {
             h2 { "Past runs" }

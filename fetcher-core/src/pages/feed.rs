@@ -11,12 +11,14 @@ use crate::diagnosis::Diagnosis;
 use crate::links::Address;
 use crate::names::{RunId, digest};
 use crate::plain::plain;
-use crate::report::{BranchReport, Outcome, RunReport};
+use crate::report::{BranchReport, Outcome, RunReport, group_issues};
 use crate::state::BranchState;
 
 /// Entries of the feed.
 const ENTRIES: usize = 50;
-/// Failures that an entry shows.
+/// Up to so many failures are each shown; more of them by their causes.
+const EACH: usize = 5;
+/// Failures or causes that an entry shows.
 const SHOWN: usize = 10;
 
 /// One change between well and failing.
@@ -167,6 +169,24 @@ impl Change<'_> {
             (None, Some(report)) => report.failures.iter().collect(),
             (_, None) => Vec::new(),
         };
+        let issues = match (self.branch, report) {
+            (Some(branch), Some(report)) if failures.len() > EACH => {
+                let of =
+                    |it: &&BranchReport| (&it.project, &it.branch) == (&branch.state.project, &branch.state.branch);
+                group_issues(report.branches.iter().filter(of), &report.network)
+            }
+            _ => Vec::new(),
+        };
+        if !issues.is_empty() {
+            return html! {
+                @for issue in issues.iter().take(SHOWN) {
+                    p { strong { (words::kind(issue.kind)) } ": " (issue.headline()) }
+                    pre { (issue.message) }
+                    p { "Who must act: " (issue.actor) ". " (issue.hint) }
+                }
+                @if issues.len() > SHOWN { p { "And " (issues.len() - SHOWN) " more causes." } }
+            };
+        }
         html! {
             @for failure in failures.iter().take(SHOWN) {
                 p {

@@ -8,6 +8,7 @@ use super::view::{Branch, View, run_badge, took};
 use super::words::{self, ago, counted, time};
 use crate::diagnosis::Diagnosis;
 use crate::links::Address;
+use crate::report::IssueGroup;
 
 /// Runs that the page lists.
 const RUNS: usize = 20;
@@ -21,9 +22,9 @@ pub(super) fn page(view: &View) -> String {
     let here = Address::index();
     let title = match view.bad() as u64 {
         0 => "All branches are well".to_owned(),
-        bad => format!("{} of {} failing", bad, counted(view.branches.len() as u64, "branch", "branches")),
+        bad => format!("{} of {} failing", bad, counted(view.shown().count() as u64, "branch", "branches")),
     };
-    let title = if view.branches.is_empty() { "No branch yet".to_owned() } else { title };
+    let title = if view.shown().next().is_none() { "No branch yet".to_owned() } else { title };
     let body = html! {
         h1 { (title) }
         p.lead {
@@ -35,71 +36,71 @@ pub(super) fn page(view: &View) -> String {
             }
         }
         (attention(view, &here))
-        @if !view.branches.is_empty() { (branches(view, &here)) }
+        @if view.shown().next().is_some() { (branches(view, &here)) }
         @if !view.runs.is_empty() { (runs(view, &here)) }
     };
     layout::page(&here, &format!("{title} – bst-fetcher"), &[], view.health(), &body)
 }
 
-/// One failure, wherever it happened.
-struct Trouble<'a> {
-    failure: &'a Diagnosis,
-    branches: Vec<&'a Branch<'a>>,
-}
-
-/// What somebody has to do something about; the same trouble in many branches once.
+/// What somebody has to do something about; the same trouble of many elements and branches once.
 fn attention(view: &View, here: &Address) -> Markup {
-    let mut troubles: Vec<Trouble> = Vec::new();
-    for branch in view.branches.iter().filter(|branch| branch.is_bad()) {
-        for failure in branch.failures() {
-            let same =
-                |trouble: &&mut Trouble| (trouble.failure.kind, &trouble.failure.hint) == (failure.kind, &failure.hint);
-            match troubles.iter_mut().find(same) {
-                None => troubles.push(Trouble { failure, branches: vec![branch] }),
-                Some(trouble) if trouble.branches.last().is_some_and(|last| !std::ptr::eq(*last, branch)) => {
-                    trouble.branches.push(branch);
-                }
-                Some(_) => {}
-            }
-        }
-    }
-    let host = view.host_failures().iter().map(|failure| Trouble { failure, branches: Vec::new() });
-    let host: Vec<Trouble> = host.collect();
-    let count = host.len() + troubles.len();
+    let (host, issues) = (view.host_failures(), view.issues());
+    let count = host.len() + issues.len();
     if count == 0 {
         return html! {};
     }
     html! {
         h2 { "What needs attention" }
         div.cards {
-            @for trouble in host.iter().chain(&troubles).take(TROUBLES) { (card(trouble, here)) }
+            @for failure in host.iter().take(TROUBLES) { (host_card(failure)) }
+            @for issue in issues.iter().take(TROUBLES.saturating_sub(host.len())) { (card(issue, view, here)) }
         }
         @if count > TROUBLES { p { "And " (count - TROUBLES) " more: see the branches." } }
     }
 }
 
-/// A failure in brief: the branch's and the run's pages have all of it.
-fn card(trouble: &Trouble, here: &Address) -> Markup {
-    let Trouble { failure, branches } = trouble;
+fn host_card(failure: &Diagnosis) -> Markup {
     html! {
         article.card.diagnosis {
             h3 { (words::kind(failure.kind)) }
-            p.small {
-                @for (at, branch) in branches.iter().take(NAMED).enumerate() {
-                    @if at > 0 { ", " }
-                    a href=(branch.address.from(here)) { (branch.full_name()) }
-                }
-                @if branches.len() > NAMED { " and " (branches.len() - NAMED) " more" }
-                @if let Some(element) = &failure.element { " – " code { (element) } }
-            }
+            p.small {}
             pre.brief tabindex="0" { (failure.message) }
             p { "For " strong { (failure.actor) } ": " (failure.hint) }
         }
     }
 }
 
+/// A cause in brief: the branch's and the run's pages have all of it.
+fn card(issue: &IssueGroup, view: &View, here: &Address) -> Markup {
+    let touches = |branch: &&Branch| {
+        issue.branches.iter().any(|it| it.project == branch.state.project && it.branch == branch.state.branch)
+    };
+    let struck: Vec<&Branch> = view.branches.iter().filter(touches).collect();
+    html! {
+        article.card.diagnosis {
+            h3 { (words::kind(issue.kind)) }
+            p.small {
+                @for (at, branch) in struck.iter().take(NAMED).enumerate() {
+                    @if at > 0 { ", " }
+                    a href=(branch.address.from(here)) { (branch.full_name()) }
+                }
+                @if struck.len() > NAMED { " and " (struck.len() - NAMED) " more" }
+                @match (issue.element_count, issue.elements.first()) {
+                    (0, _) | (_, None) => {},
+                    (1, Some(element)) => { " – " code { (element) } },
+                    (count, Some(_)) => { " – " strong { (counted(count as u64, "element", "elements")) } },
+                }
+            }
+            @if issue.element_count > 1 { p { (issue.title) } }
+            pre.brief tabindex="0" { (issue.message) }
+            p { "For " strong { (issue.actor) } ": " (issue.hint) }
+        }
+    }
+}
+
 fn branches(view: &View, here: &Address) -> Markup {
-    let groups = view.branches.chunk_by(|a, b| a.state.project == b.state.project);
+    let shown: Vec<&Branch> = view.shown().collect();
+    let groups = shown.chunk_by(|a, b| a.state.project == b.state.project);
     html! {
         h2 #branches { "Branches" }
         table aria-labelledby="branches" {

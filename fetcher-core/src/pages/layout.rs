@@ -9,7 +9,7 @@ use super::words;
 use crate::diagnosis::{Diagnosis, Retry};
 use crate::links::Address;
 use crate::plain::plain;
-use crate::report::Outcome;
+use crate::report::{IssueGroup, Outcome};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -83,6 +83,47 @@ pub(super) fn diagnoses<'a>(failures: impl IntoIterator<Item = &'a Diagnosis>) -
         }
         @if failures.len() > SHOWN {
             p { "And " (words::counted((failures.len() - SHOWN) as u64, "more failure", "more failures")) ", see the log." }
+        }
+    }
+}
+
+/// Up to so many failures are each explained; more of them by their causes.
+const EACH: usize = 5;
+/// How many elements of a cause are listed.
+const LISTED: usize = 5000;
+
+/// Failures and findings: a few each explained, many by their causes, with the elements of each behind it.
+pub(super) fn problems<'a>(failures: impl IntoIterator<Item = &'a Diagnosis>, issues: &[IssueGroup]) -> Markup {
+    let failures: Vec<&Diagnosis> = failures.into_iter().collect();
+    if failures.len() <= EACH {
+        return diagnoses(failures);
+    }
+    html! {
+        @for issue in issues.iter().take(SHOWN) { (cause(issue)) }
+        @if issues.len() > SHOWN {
+            p { "And " (words::counted((issues.len() - SHOWN) as u64, "more cause", "more causes")) ", see the log." }
+        }
+    }
+}
+
+/// One cause of many failures.
+fn cause(issue: &IssueGroup) -> Markup {
+    html! {
+        article.card.diagnosis {
+            h3 { (words::kind(issue.kind)) ": " (issue.headline()) }
+            pre.brief tabindex="0" { (issue.message) }
+            dl {
+                dt { "Who must act" } dd { strong { (issue.actor) } }
+                dt { "What to do" } dd { (issue.hint) }
+                @if issue.upstreams.len() > 1 { dt { "Where" } dd { (issue.some_upstreams(20)) } }
+            }
+            @if issue.element_count > 1 {
+                details {
+                    summary { (words::counted(issue.element_count as u64, "element", "elements")) }
+                    ul { @for element in issue.elements.iter().take(LISTED) { li { code { (element) } } } }
+                    @if issue.element_count > LISTED { p { "And " (issue.element_count - LISTED) " more." } }
+                }
+            }
         }
     }
 }

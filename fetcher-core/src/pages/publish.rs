@@ -128,12 +128,17 @@ impl Work<'_> {
     /// Publishes the logs of a run that are not published yet.
     fn publish_logs(&mut self, report: &RunReport) -> Result<RunLogs, PublishError> {
         let mut logs = self.site.logs(&report.run);
-        let mut fresh = Vec::new();
+        let mut fresh: Vec<(_, _, _, _, Address)> = Vec::new();
         for (branch, stage) in report.branches.iter().flat_map(|branch| branch.stages.iter().map(move |s| (branch, s)))
         {
             let Some(path) = stage.log.as_ref().and_then(|log| self.log(&report.run, log)) else { continue };
             let Some(source) = Stamp::of(&path) else { continue };
+            // Stages that one bst did share their log, which is published once.
+            let stage = branch.log_owner(stage);
             let page = run::log_address(&report.run, branch, stage, LogForm::Page);
+            if fresh.iter().any(|(.., other)| *other == page) {
+                continue;
+            }
             let known = logs.entry(page.clone()).or_default();
             if known.as_ref().is_none_or(|known| known.source != source) {
                 fresh.push((branch, stage, path, source, page));

@@ -6,12 +6,15 @@ use super::layout;
 use super::site::{LogEntry, RunLogs, RunSummary};
 use super::view::{full_name, run_badge, took};
 use super::words::{self, count, counted, time};
+use crate::diagnosis::Reachability;
 use crate::links::{Address, LogForm};
 use crate::names::{RunId, Stage};
-use crate::report::{BranchReport, Outcome, RefChange, RunReport, StageReport};
+use crate::report::{BranchReport, Outcome, RefChange, RunReport, StageReport, group_stage_issues};
 
 /// Up to so many branches are shown unfolded, the good ones too.
 const UNFOLDED: usize = 4;
+/// Causes that are listed for the run as a whole.
+const CAUSES: usize = 30;
 /// Changed refs of a stage that are shown.
 const CHANGES: usize = 200;
 
@@ -32,6 +35,7 @@ pub(super) fn page(report: &RunReport, logs: &RunLogs, running: Option<&RunId>) 
             h2 { "Failures of no branch" }
             (layout::diagnoses(&report.failures))
         }
+        (causes(report))
         @if report.branches.len() > 1 { (failing(report, &here)) }
         @if !report.branches.is_empty() { h2 { "Branches" } }
         @for branch in &report.branches {
@@ -54,6 +58,23 @@ fn facts(report: &RunReport) -> Markup {
             dt { "Program" } dd { "bst-fetcher " (report.fetcher_version) }
             @if let Some(commit) = &report.configuration { dt { "Configuration" } dd { code { (commit) } } }
         }
+    }
+}
+
+/// What is wrong over all branches, by cause: where one has many elements, or several branches.
+fn causes(report: &RunReport) -> Markup {
+    let issues = report.issues();
+    if issues.iter().all(|issue| issue.element_count < 2) {
+        return html! {};
+    }
+    html! {
+        h2 { "Causes" }
+        ul.plain {
+            @for issue in issues.iter().take(CAUSES) {
+                li { (issue.headline()) " " span.dim { "(" (issue.kind) ", for " (issue.actor) ")" } }
+            }
+        }
+        @if issues.len() > CAUSES { p { "And " (counted((issues.len() - CAUSES) as u64, "more", "more")) "." } }
     }
 }
 
@@ -121,7 +142,7 @@ fn branch_section(branch: &BranchReport, report: &RunReport, logs: &RunLogs, her
             } }
             tbody { @for stage in &branch.stages { (stage_row(stage, branch, report, logs, here)) } }
         }
-        @for stage in &branch.stages { (stage_remarks(stage)) }
+        @for stage in &branch.stages { (stage_remarks(stage, branch, &report.network)) }
     }
 }
 
@@ -159,6 +180,7 @@ fn log_links(stage: &StageReport, branch: &BranchReport, report: &RunReport, log
         return html! {};
     }
     let address = |form| log_address(&report.run, branch, stage, form);
+    // What one bst did has one log.
     let page = address(LogForm::Page);
     let Some(Some(LogEntry { lines, bytes, failure, .. })) = logs.get(&page) else {
         return html! { "not kept" };
@@ -175,15 +197,16 @@ fn log_links(stage: &StageReport, branch: &BranchReport, report: &RunReport, log
 
 /// The address of a stage's log.
 pub(super) fn log_address(run: &RunId, branch: &BranchReport, stage: &StageReport, form: LogForm) -> Address {
+    let stage = branch.log_owner(stage);
     Address::log(run, &branch.project, branch.branch.as_ref(), stage.variant.as_ref(), stage.stage, form)
 }
 
-fn stage_remarks(stage: &StageReport) -> Markup {
+fn stage_remarks(stage: &StageReport, branch: &BranchReport, network: &Reachability) -> Markup {
     html! {
         @if !stage.notes.is_empty() {
             ul { @for note in &stage.notes { li { (stage.stage) ": " (note) } } }
         }
-        (layout::diagnoses(&stage.failures))
+        (layout::problems(stage.failures.iter().chain(&stage.findings), &group_stage_issues(branch, stage, network)))
         @if !stage.changes.is_empty() { (changes(&stage.changes)) }
     }
 }

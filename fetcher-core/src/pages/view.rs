@@ -7,10 +7,10 @@ use maud::{Markup, html};
 
 use super::site::{RunEntry, RunSummary};
 use super::words;
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, Reachability};
 use crate::links::Address;
 use crate::names::{BranchName, ProjectName, RunId};
-use crate::report::{BranchReport, Outcome, RunReport};
+use crate::report::{BranchReport, IssueGroup, Outcome, RunReport, group_issues};
 use crate::state::{BranchState, Past};
 
 /// Everything that the pages beside the runs' own show.
@@ -54,7 +54,25 @@ impl<'a> View<'a> {
         self.newest.map_or(&[], |report| &report.failures)
     }
 
-    /// How many branches' last runs ended badly.
+    /// What the newest run reached.
+    pub(super) fn network(&self) -> Reachability {
+        self.newest.map(|report| report.network.clone()).unwrap_or_default()
+    }
+
+    /// The causes of what fails and of what was found in any branch; what is this host's is among its failures.
+    pub(super) fn issues(&self) -> Vec<IssueGroup> {
+        let reports = self.branches.iter().filter_map(|branch| branch.latest.as_ref().map(|(_, report)| report));
+        let mut issues = group_issues(reports, &self.network());
+        issues.retain(|issue| !issue.is_of_this_host);
+        issues
+    }
+
+    /// The branches, and the projects whose branches cannot be listed.
+    pub(super) fn shown(&self) -> impl Iterator<Item = &Branch<'a>> {
+        self.branches.iter().filter(|branch| branch.is_branch() || branch.is_bad())
+    }
+
+    /// How many branches' last runs ended badly, a project without a list of branches counting as one.
     pub(super) fn bad(&self) -> usize {
         self.branches.iter().filter(|branch| branch.is_bad()).count()
     }
@@ -62,7 +80,7 @@ impl<'a> View<'a> {
     /// The worst that there is to say.
     pub(super) fn health(&self) -> Outcome {
         match self.bad() {
-            bad if bad > 0 && bad == self.branches.len() => Outcome::Failed,
+            bad if bad > 0 && bad == self.shown().count() => Outcome::Failed,
             0 if self.host_failures().is_empty() => Outcome::Ok,
             _ => Outcome::Partial,
         }
@@ -98,9 +116,25 @@ impl<'a> Branch<'a> {
         self.latest.iter().flat_map(|(_, report)| report.failures())
     }
 
+    /// What its last run found that failed nothing.
+    pub(super) fn findings(&self) -> impl Iterator<Item = &Diagnosis> {
+        self.latest.iter().flat_map(|(_, report)| report.findings())
+    }
+
+    /// The causes of both.
+    pub(super) fn issues(&self, view: &View) -> Vec<IssueGroup> {
+        let reports = self.latest.iter().map(|(_, report)| report);
+        group_issues(reports, &view.network())
+    }
+
+    /// Whether it is a branch at all, and not what is known of a project whose branches could not be listed.
+    pub(super) fn is_branch(&self) -> bool {
+        self.state.branch.is_some()
+    }
+
     /// Its name, without its project's.
     pub(super) fn name(&self) -> &'a str {
-        self.state.branch.as_ref().map_or("(the repository)", BranchName::as_str)
+        self.state.branch.as_ref().map_or("no branch could be listed", BranchName::as_str)
     }
 
     /// Its name in full: `project (branch)`.

@@ -11,7 +11,7 @@ use super::stage_runner::StageRunner;
 use crate::bst::dialect::{Action, Elements, Global};
 use crate::bst::messages::{ElementState, Parser};
 use crate::bst::refs;
-use crate::diagnosis::{Actor, Diagnoser, Diagnosis, Kind, Retry, of_runner};
+use crate::diagnosis::{Actor, Diagnoser, Diagnoses, Diagnosis, Kind, Retry, of_runner};
 use crate::names::{ElementName, Stage};
 use crate::panics;
 use crate::report::Event;
@@ -70,15 +70,20 @@ impl<'w> StageRunner<'w, '_> {
         if let Err(error) = remove_if_there(|| fs::remove_dir_all(self.task_logs())) {
             notes.push(format!("cannot remove {}: {error}", self.task_logs().display()));
         }
-        let (exit, failures) = match ended {
-            Ok(exit) => {
-                let found = diagnoser.finish(exit);
-                notes.extend(found.warnings.iter().map(|warning| warning.message.clone()));
-                (exit, found.failures)
-            }
-            Err(failure) => (Exit::Status(-1), vec![failure]),
+        let (exit, found) = match ended {
+            Ok(exit) => (exit, diagnoser.finish(exit)),
+            Err(failure) => (Exit::Status(-1), Diagnoses { failures: vec![failure], ..Diagnoses::default() }),
         };
-        StageAttempt { notes, seconds: began.elapsed().as_secs_f64(), ..tracker.into_attempt(exit, failures) }
+        let (findings, warnings): (Vec<_>, Vec<_>) =
+            found.warnings.into_iter().partition(|warning| warning.kind == Kind::ChecksumChanged);
+        notes.extend(warnings.into_iter().map(|warning| warning.message));
+        StageAttempt {
+            findings,
+            reached: found.facts.network.reached.into_keys().collect(),
+            notes,
+            seconds: began.elapsed().as_secs_f64(),
+            ..tracker.into_attempt(exit, found.failures)
+        }
     }
 
     /// Asks `bst show` for the elements and their states, where no stage told of them; says whether it could.

@@ -13,6 +13,10 @@ pub(super) struct StageAttempt {
     pub(super) exit: Exit,
     /// What failed, by what bst said and by how it ended.
     pub(super) failures: Vec<Diagnosis>,
+    /// What failed nothing, and is to be looked at.
+    pub(super) findings: Vec<Diagnosis>,
+    /// The hosts of upstreams that answered.
+    pub(super) reached: BTreeSet<String>,
     pub(super) notes: Vec<String>,
     /// What each queue did, by the summary at bst's end; none where it did not come to that.
     pub(super) queues: BTreeMap<Stage, messages::Queue>,
@@ -111,6 +115,8 @@ impl OutputTracker {
         StageAttempt {
             exit,
             failures,
+            findings: Vec::new(),
+            reached: BTreeSet::new(),
             notes: Vec::new(),
             queues: self.queues,
             total: self.total,

@@ -75,6 +75,8 @@ impl StageRun {
         for (mine, theirs) in self.reports.iter_mut().zip(&other.reports) {
             mine.seconds += theirs.seconds;
             mine.bst_seconds += theirs.bst_seconds;
+            mine.findings.extend(theirs.findings.iter().cloned());
+            mine.reached.extend(theirs.reached.iter().cloned());
             mine.notes.extend(theirs.notes.iter().cloned());
         }
     }

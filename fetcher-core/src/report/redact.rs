@@ -1,14 +1,25 @@
 //! Reports and events on their way out. Every field is taken apart by name, so that one which is added later cannot be
 //! forgotten.
 
-use super::{BranchReport, Event, RefChange, RunReport, StageReport};
+use super::{BranchReport, Event, IssueGroup, RefChange, RunReport, StageReport, UpstreamCount};
 use crate::diagnosis::redacted_element;
 use crate::secret::{Redact, Redactor};
 
 impl Redact for RunReport {
     fn redacted(self, redactor: &Redactor) -> Self {
-        let Self { version, run, fetcher_version, host, started, finished, outcome, configuration, failures, branches } =
-            self;
+        let Self {
+            version,
+            run,
+            fetcher_version,
+            host,
+            started,
+            finished,
+            outcome,
+            configuration,
+            failures,
+            network,
+            branches,
+        } = self;
         Self {
             version,
             run,
@@ -19,6 +30,7 @@ impl Redact for RunReport {
             outcome,
             configuration: configuration.redacted(redactor),
             failures: failures.redacted(redactor),
+            network: network.redacted(redactor),
             branches: branches.redacted(redactor),
         }
     }
@@ -46,6 +58,8 @@ impl Redact for StageReport {
             elements,
             changes,
             failures,
+            findings,
+            reached,
             notes,
             log,
         } = self;
@@ -61,6 +75,8 @@ impl Redact for StageReport {
             elements,
             changes: changes.into_iter().filter_map(|moved| redacted_change(moved, redactor)).collect(),
             failures: failures.redacted(redactor),
+            findings: findings.redacted(redactor),
+            reached: reached.into_iter().map(|host| host.redacted(redactor)).collect(),
             notes: notes.redacted(redactor),
             log,
         }
@@ -82,6 +98,45 @@ pub(crate) fn redacted_change(change: RefChange, redactor: &Redactor) -> Option<
         url: url.redacted(redactor),
         shared_with: shared_with.iter().filter_map(|name| redacted_element(name, redactor)).collect(),
     })
+}
+
+impl Redact for IssueGroup {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self {
+            title,
+            kind,
+            actor,
+            retry,
+            hint,
+            message,
+            is_finding,
+            is_of_this_host,
+            occurrences,
+            element_count,
+            elements,
+            stages,
+            branches,
+            upstreams,
+        } = self;
+        let upstream =
+            |UpstreamCount { host, occurrences }| UpstreamCount { host: host.redacted(redactor), occurrences };
+        Self {
+            title: title.redacted(redactor),
+            kind,
+            actor,
+            retry,
+            hint: hint.redacted(redactor),
+            message: message.redacted(redactor),
+            is_finding,
+            is_of_this_host,
+            occurrences,
+            element_count,
+            elements: elements.iter().filter_map(|name| redacted_element(name, redactor)).collect(),
+            stages,
+            branches,
+            upstreams: upstreams.into_iter().map(upstream).collect(),
+        }
+    }
 }
 
 impl Redact for Event {

@@ -375,6 +375,9 @@ fn of_git(failure: Failure) -> (Kind, Retry, String) {
         Failure::Tool => {
             (Retry::No, "install git, 2.31 or newer (2.34 for ssh signatures), and see that it is in PATH")
         }
+        Failure::ObjectFormat => {
+            (Retry::No, "the configuration's repository names its objects by SHA-256: keep it in one with SHA-1 names")
+        }
         Failure::Corrupt | Failure::Repository => {
             (Retry::Once, "run `git fsck` in the configuration's clone; move it away and clone it anew if it is broken")
         }

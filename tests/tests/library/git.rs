@@ -339,7 +339,7 @@ fn a_repository_of_another_object_format_is_told_so() {
     let mirror = fixture.mirror(other);
     let listed = chosen(&mirror, &["main"]);
     let error = mirror.fetch(&listed.tips).unwrap_err();
-    assert_eq!(error.failure(), Failure::Tool, "{error}");
+    assert_eq!(error.failure(), Failure::ObjectFormat, "{error}");
 }
 
 #[test]

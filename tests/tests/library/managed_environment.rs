@@ -248,6 +248,7 @@ fn the_default_requirements_work_without_bubblewrap() {
     let recipe = Recipe { requirements: DEFAULT_REQUIREMENTS, directory: &directory, python: "python3" };
     let installed = environments.ensure(recipe, &mut |_| {}).unwrap();
     assert_eq!(installed.version.to_string(), "2.8.1");
+    every_plugin_loads(&installed.bst);
 
     let place = fetcher_tests::host::temporary("m-");
     let file = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
@@ -262,5 +263,21 @@ fn the_default_requirements_work_without_bubblewrap() {
     let mut bst = Command::new(&installed.bst);
     bst.args(["-c", "buildstream.conf", "--no-interactive", "source", "fetch", "a.bst"]).current_dir(place.path());
     let output = bst.env("PATH", &tools).env("HOME", place.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Imports every source plugin of BuildStream's own packages of plugins: no module of theirs is missing.
+#[track_caller]
+fn every_plugin_loads(bst: &Path) {
+    let script = "\
+import importlib, pkgutil
+import buildstream_plugins.sources, buildstream_plugins_community.sources
+for package in buildstream_plugins.sources, buildstream_plugins_community.sources:
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    assert len(names) > 5, names
+    for name in names:
+        importlib.import_module(package.__name__ + '.' + name)
+";
+    let output = Command::new(bst.with_file_name("python")).args(["-c", script]).output().expect("its Python");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -142,3 +142,40 @@ fn a_bst_that_only_tells_its_version_gives_way_to_a_managed_one() {
     assert!(ended.stdout().contains("buildstream==2.8.1"), "pip was asked for another one: {ended}");
     assert!(scratch.path("cache/environments").exists(), "{ended}");
 }
+
+#[test]
+fn what_plugins_lack_is_told_at_once_with_the_python_that_they_want() {
+    let scratch = Scratch::new();
+    let repo = scratch.repo("project");
+    let conf = "name: needy\nmin-version: 2.0\n(@): plugins.yml\n";
+    let plugins = "plugins:\n- origin: pip\n  package-name: no-such-plugins-of-ours\n  sources: [deb, git_repo]\n\
+                   - origin: local\n  path: plugins\n  sources: [own]\n";
+    repo.write("project.conf", conf);
+    repo.write("plugins.yml", plugins);
+    repo.write("plugins/own.py", "import os, sys\nimport aiohttp_that_is_not_there\nfrom buildstream import Source\n");
+    repo.commit("Needy");
+    repo.git(&["checkout", "--quiet", "-b", "newer"]);
+    repo.write("plugins.yml", "plugins:\n- origin: local\n  path: plugins\n  sources: [own]\n");
+    repo.write(
+        "plugins/own.py",
+        "import tempfile\n\ndef f():\n    tempfile.NamedTemporaryFile(delete_on_close=False)\n",
+    );
+    repo.commit("A newer Python");
+    let bst = bst::bst().display().to_string();
+    let text = format!("[buildstream]\ncommand = ['{bst}']\n\n[[project]]\nurl = \"project\"\nbranches = [\"*\"]\n");
+    let fetcher = Fetcher::new(&scratch).config(text);
+    let ended = fetcher.run(&["check", "--host"]).expect(1);
+    let table = ended.stdout();
+    let line =
+        |words: &str| table.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {ended}"));
+    let lacks = line("project.conf of project: main");
+    for name in ["FAIL", "aiohttp-that-is-not-there", "no-such-plugins-of-ours", "buildstream-plugins-community[deb]"] {
+        assert!(lacks.contains(name), "{name}: {ended}");
+    }
+    assert!(!lacks.contains("buildstream,") && !lacks.contains(" os"), "{ended}");
+    assert!(line("install `").contains("with pip where `"), "{ended}");
+    assert!(
+        line("project.conf of project: newer")
+            .contains("NamedTemporaryFile(delete_on_close), which Python 3.12 brought")
+    );
+}

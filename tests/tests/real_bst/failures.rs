@@ -118,6 +118,25 @@ fn a_checksum_that_changed_is_the_upstreams_or_the_projects_matter() {
 }
 
 #[test]
+fn a_file_name_that_is_not_utf8_is_named() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let scratch = Scratch::new();
+    let repo = scratch.repo("project");
+    repo.write("project.conf", "name: latin\nmin-version: 2.0\n");
+    repo.write("a.bst", "kind: import\nsources:\n- kind: local\n  path: data\n");
+    repo.write("data/file", "x");
+    fs::write(repo.path.join("data").join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "x").expect("a file");
+    repo.commit("A name in Latin-1");
+    let text = format!("[buildstream]\ncommand = ['{}']\n\n[[project]]\nurl = \"project\"\n", bst::bst().display());
+    let fetcher = Fetcher::new(&scratch).config(text);
+    let ended = fetcher.run(&["run"]).expect(4);
+    assert!(ended.stderr().contains(r"data/caf\xe9"), "{ended}");
+    let report = fetcher.report();
+    let failure = &report["branches"][0]["stages"][1]["failures"][0];
+    expect(failure, "project-invalid", "project", None, "rename it");
+}
+
+#[test]
 fn a_source_cache_that_is_dead_or_full_is_told_and_the_sources_are_kept_here() {
     let scratch = Scratch::new();
     let project = Project::new(&scratch);

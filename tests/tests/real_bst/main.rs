@@ -6,4 +6,5 @@ mod junctions;
 mod plugin_texts;
 mod proof;
 mod stops;
+mod upstreams;
 mod whole;

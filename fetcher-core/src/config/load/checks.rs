@@ -7,6 +7,9 @@ use globset::Glob;
 use super::super::reader::{Reader, join};
 use super::super::value::{Fields, Node, Origin, Value};
 use super::projects::place_of;
+use crate::requirements::{
+    DEFAULT_REQUIREMENTS, as_configured, may_install_buildstream, requirement_lines, with_requirement,
+};
 
 /// Checks every project as it is with `[defaults]`.
 pub(super) fn projects(reader: &mut Reader<'_>, top: &Fields) {
@@ -21,6 +24,31 @@ pub(super) fn projects(reader: &mut Reader<'_>, top: &Fields) {
             let advice = "remove one of the three lines".to_owned();
             reader.warning(at, &place, "track, fetch and push are all off, so nothing is done".to_owned(), advice);
         }
+    }
+}
+
+/// Remarks on lists of requirements that install no BuildStream: nothing can be run with those.
+pub(super) fn requirements(reader: &mut Reader<'_>, top: &Fields) {
+    let general = top.get("buildstream").and_then(Node::fields).map(|fields| (String::new(), fields));
+    let own = tables(top, "project")
+        .enumerate()
+        .filter_map(|(index, fields)| Some((place_of(fields, index), fields.get("buildstream")?.fields()?)));
+    let mut told = Vec::new();
+    for (place, fields) in general.into_iter().chain(own) {
+        let Some(node) = fields.get("requirements").filter(|node| !told.contains(&node.at)) else { continue };
+        let text = match &node.value {
+            Value::Requirements(_, text) => text.clone(),
+            _ => node.list().iter().filter_map(Node::text).collect::<Vec<_>>().join("\n"),
+        };
+        if text.trim().is_empty() || may_install_buildstream(&text) {
+            continue;
+        }
+        told.push(node.at);
+        let lines = requirement_lines(&text);
+        let whole = lines.iter().fold(requirement_lines(DEFAULT_REQUIREMENTS), |all, line| with_requirement(all, line));
+        let advice = format!("write the whole list: `{}`", as_configured(&whole));
+        let message = "no line of it installs BuildStream itself, so that there is no `bst` to run".to_owned();
+        reader.warning(node.at, &join(&join(&place, "buildstream"), "requirements"), message, advice);
     }
 }
 

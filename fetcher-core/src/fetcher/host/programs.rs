@@ -1,9 +1,8 @@
 //! The programs that a run needs.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{HostCheck, Look, TIMEOUT, Used, names};
 use crate::bst::Bst;
@@ -81,8 +80,7 @@ impl Look<'_> {
 
     /// The casd that a `bst` of 2.x starts. In a container or behind a wrapper it cannot be seen from here.
     fn casd(&self, bst: &Bst) -> Option<HostCheck> {
-        let (program, []) = bst.command.split_first()? else { return None };
-        let python = interpreter(&self.find(program)?)?;
+        let python = self.fetcher.python_of(bst)?;
         if bst.dialect() == Dialect::One {
             return None;
         }
@@ -94,17 +92,8 @@ impl Look<'_> {
         })
     }
 
-    /// Where a program is.
-    fn find(&self, program: &OsStr) -> Option<PathBuf> {
-        if Path::new(program).is_absolute() {
-            return Some(program.into());
-        }
-        let path = self.fetcher.environment.get("PATH")?;
-        std::env::split_paths(path).map(|directory| directory.join(program)).find(|path| path.is_file())
-    }
-
     /// What a program says: its last line, or else why it says nothing.
-    fn say(&self, command: &[&str]) -> Result<String, String> {
+    pub(super) fn say(&self, command: &[&str]) -> Result<String, String> {
         let invocation = Invocation {
             command: command.iter().map(Into::into).collect(),
             directory: self.temporary.to_owned(),
@@ -127,7 +116,7 @@ impl Look<'_> {
 }
 
 /// The Python in the first line of a script; none where it cannot be read, for it may be no script.
-fn interpreter(script: &Path) -> Option<String> {
+pub(in super::super) fn interpreter(script: &Path) -> Option<String> {
     let mut line = String::new();
     BufReader::new(File::open(script).ok()?.take(256)).read_line(&mut line).ok()?;
     let program = line.strip_prefix("#!")?.split_ascii_whitespace().next()?;

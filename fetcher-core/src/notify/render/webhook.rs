@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use maud::html;
 use serde_json::{Map, Value, json};
 
-use super::super::message::{Happening, Message, shortened};
+use super::super::message::{Happening, Message, Topic, shortened};
 use super::{cause, line, one_line, text, title};
+use crate::diagnosis::{Actor, Kind};
 
 /// The message as this program's own JSON, with its title, line and text rendered, and the facts of its first topic at
 /// hand: what a template has places for.
@@ -17,7 +18,7 @@ pub fn facts(message: &Message) -> Value {
         Ok(_) | Err(_) => Map::new(),
     };
     let first = message.topics.first();
-    let failure = first.and_then(|topic| topic.failures.first());
+    let leading = first.and_then(leading);
     for (name, value) in [
         ("title", json!(title(message))),
         ("line", json!(line(message))),
@@ -25,10 +26,10 @@ pub fn facts(message: &Message) -> Value {
         ("outcome", json!(message.outcome())),
         ("project", json!(first.and_then(|topic| topic.project.as_ref()))),
         ("branch", json!(first.and_then(|topic| topic.branch.as_ref()))),
-        ("kind", json!(failure.map(|failure| failure.kind))),
+        ("kind", json!(leading.map(|(kind, ..)| kind))),
         ("cause", json!(first.filter(|topic| !topic.failures.is_empty()).map(cause))),
-        ("hint", json!(failure.map(|failure| &failure.hint))),
-        ("actor", json!(failure.map(|failure| failure.actor))),
+        ("hint", json!(leading.map(|(.., hint)| hint))),
+        ("actor", json!(leading.map(|(_, actor, _)| actor))),
     ] {
         facts.insert(name.to_owned(), value);
     }
@@ -131,6 +132,12 @@ fn plain_form(message: &Message) -> String {
 }
 
 fn hint(message: &Message) -> Option<String> {
-    let failure = message.topics.first()?.failures.first()?;
-    (!failure.hint.is_empty()).then(|| format!("{}: {}", failure.actor, one_line(&failure.hint)))
+    let (_, actor, hint) = leading(message.topics.first()?)?;
+    (!hint.is_empty()).then(|| format!("{actor}: {}", one_line(hint)))
+}
+
+/// Kind, actor and hint of what a line tells first: the cause that strikes most, where causes are known.
+fn leading(topic: &Topic) -> Option<(Kind, Actor, &str)> {
+    let issue = topic.issues.first().map(|issue| (issue.kind, issue.actor, issue.hint.as_str()));
+    issue.or_else(|| topic.failures.first().map(|failure| (failure.kind, failure.actor, failure.hint.as_str())))
 }

@@ -24,6 +24,8 @@ fn attempt(stage: Stage, done: &[&str], failed: &[(&str, Kind)]) -> StageAttempt
     StageAttempt {
         exit: Exit::Status(if failed.is_empty() { 0 } else { 255 }),
         failures: failed.iter().map(|(name, kind)| failure(*kind, Retry::Yes, Some(name), stage)).collect(),
+        findings: Vec::new(),
+        reached: BTreeSet::new(),
         notes: Vec::new(),
         queues: BTreeMap::from([(stage, Queue { action, processed, skipped: 0, failed: failing })]),
         total: processed + failing,

@@ -162,10 +162,12 @@ pub(super) static BUILDSTREAM: Table = Table {
         key(
             "requirements",
             Kind::Requirements,
-            Words("`buildstream` and `buildstream-plugins`, where there is no `bst`"),
+            Words(
+                "`buildstream` with its own and the community's plugins and what those import, where there is no `bst`",
+            ),
             "[\"buildstream==2.8.1\", \"buildstream-plugins==2.8.0\"]",
-            "What pip installs into an environment that is made and kept for this: a list, or the name of a \
-             requirements file. Instead of `command`.",
+            "What pip installs into an environment that is made and kept for this: the whole list, with BuildStream in \
+             it, or the name of a requirements file. Instead of `command`.",
         ),
         key("python", Kind::Text, Value("\"python3\""), "\"python3.12\"", "The Python that makes the environment."),
         key(
