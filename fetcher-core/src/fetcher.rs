@@ -436,7 +436,7 @@ fn made(path: &Path) -> Result<PathBuf, FetcherError> {
 
 fn outcome(report: &RunReport, interrupted: bool) -> Outcome {
     let outcomes = || report.branches.iter().map(|branch| branch.outcome);
-    let blamed = report.failures.iter().any(|failure| failure.kind != Kind::Killed && !explain::is_made_space(failure));
+    let blamed = report.failures.iter().any(|failure| !matches!(failure.kind, Kind::Killed | Kind::SpaceMade));
     if interrupted || outcomes().any(|outcome| outcome == Outcome::Interrupted) {
         Outcome::Interrupted
     } else if outcomes().all(Outcome::is_good) {

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+/// How often a directory is made anew that something else takes the place of.
+const MAKE_TRIES: usize = 10;
+
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// An open directory. Whatever becomes of its name, what is done in it is done in this one.
@@ -56,12 +59,22 @@ impl OwnDirectory {
     /// When it cannot be made or opened.
     pub(crate) fn make(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let name = name.as_ref();
-        if let Some(directory) = self.below(name)? {
-            return Ok(directory);
+        // Other threads make the same directory, and none may remove what another one made.
+        for _ in 0..MAKE_TRIES {
+            match rustix::fs::mkdirat(&self.descriptor, name, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if let Some(directory) = self.below(name)? {
+                return Ok(directory);
+            }
+            // It is no directory, and this call removes none.
+            match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        self.remove(name)?;
-        rustix::fs::mkdirat(&self.descriptor, name, Mode::from_raw_mode(0o777))?;
-        self.below(name)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotADirectory))
+        Err(io::Error::from(io::ErrorKind::NotADirectory))
     }
 
     /// Where it is, for messages and for what is not done through it.
@@ -157,5 +170,25 @@ mod tests {
         symlink(&others, checkouts.path().join("q/link")).unwrap();
         assert!(own.remove("checkouts").unwrap());
         assert_eq!(fs::read_to_string(others.join("p/file")).unwrap(), "precious");
+    }
+
+    #[test]
+    fn threads_that_make_the_same_directory_all_get_it() {
+        let root = tempfile::tempdir().unwrap();
+        let own = OwnDirectory::open(root.path()).unwrap().unwrap();
+        for round in 0..200 {
+            let name = format!("d{round}");
+            symlink("/", root.path().join(&name)).unwrap();
+            std::thread::scope(|scope| {
+                for thread in 0..4 {
+                    let (own, name) = (&own, &name);
+                    scope.spawn(move || {
+                        let made = own.make(name).unwrap();
+                        fs::write(made.path().join(thread.to_string()), "").unwrap();
+                    });
+                }
+            });
+            assert_eq!(own.below(&name).unwrap().unwrap().names().unwrap().len(), 4);
+        }
     }
 }

@@ -258,6 +258,7 @@ fn is_outside(kind: Kind) -> bool {
         | Kind::Killed
         | Kind::Git
         | Kind::LockHeld
+        | Kind::SpaceMade
         | Kind::SelfUpdate
         | Kind::Upload
         | Kind::State

@@ -131,6 +131,9 @@ kinds! {
     /// The disk is full, or below `min-free-space`.
     DiskFull => No, Host,
         "make space on the file systems of the cache directory and the state directory";
+    /// Space was short, and was made by removing what can be had again. Nothing failed: it is a finding.
+    SpaceMade => Yes, Host,
+        "give the file system more space, or follow fewer projects and branches";
     /// A file or directory cannot be written or read.
     Permission => No, Host,
         "give the user that runs this the right to read and write the file, and see that its file system is not read-only";

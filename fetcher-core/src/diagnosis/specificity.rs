@@ -67,6 +67,7 @@ impl Diagnosis {
             | Kind::CacheFull
             | Kind::MirrorCorrupt
             | Kind::LockHeld
+            | Kind::SpaceMade
             | Kind::State
             | Kind::SelfUpdate
             | Kind::Upload

@@ -10,7 +10,7 @@ use super::FetcherError;
 use crate::bst::environment::{EnvironmentError, Trouble};
 use crate::bst::version::ProbeError;
 use crate::config::ConfigError;
-use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry, diagnose};
+use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Remedy, Retry, diagnose};
 use crate::free_space::SpaceShortage;
 use crate::git::{Failure, GitError, MissingBranch};
 use crate::names::{BranchName, RunId, Stage};
@@ -397,14 +397,9 @@ pub(super) fn made_space(shortage: &SpaceShortage, given_up: &[PathBuf]) -> Diag
         names.push(format!("and {} more", given_up.len() - SHOWN));
     }
     let message = format!("{shortage}; to make space these were removed, and are made anew: {}", names.join(", "));
-    let hint = "give the file system more space, or follow fewer projects and branches";
+    let Remedy { retry, actor, hint } = Kind::SpaceMade.remedy();
     let place = Place { file: Some(shortage.directory.clone()), ..Place::default() };
-    Diagnosis { place, ..Diagnosis::new(Kind::DiskFull, message, Retry::Yes, Actor::Host, hint) }
-}
-
-/// Whether it only tells that space was made: nothing failed for it.
-pub(super) fn is_made_space(failure: &Diagnosis) -> bool {
-    failure.kind == Kind::DiskFull && failure.retry == Retry::Yes
+    Diagnosis { place, ..Diagnosis::new(Kind::SpaceMade, message, retry, actor, hint) }
 }
 
 #[cfg(test)]

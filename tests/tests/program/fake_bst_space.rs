@@ -116,7 +116,7 @@ fn checkouts_are_given_up_where_space_is_short_and_that_is_told() {
     let fetcher = Fetcher::new(&scratch).small_disk("cache", "60m").limited(&line);
     let ended = fetcher.run(&["run", "--project", "project"]).expect(0);
     let failures = fetcher.report()["failures"].clone();
-    assert_eq!(failures[0]["kind"], "disk-full", "{ended}");
+    assert_eq!(failures[0]["kind"], "space-made", "{ended}");
     let message = failures[0]["message"].as_str().expect("a message");
     assert!(message.contains("to make space") && message.contains("checkouts/big/main"), "{message}");
     assert!(ended.stderr().contains("to make space"), "{ended}");
