@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::diagnose::DiagnoseArgs;
-
 /// Tracks, fetches and pushes the sources of BuildStream projects ahead of time.
 #[derive(Debug, Parser)]
 #[command(name = "bst-fetcher", version, propagate_version = true, max_term_width = 100)]
@@ -248,4 +246,35 @@ fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::Span = text.parse().map_err(|error: jiff::Error| format!("{error}; write 90s, 15m or 2h 30m"))?;
     let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
     Duration::try_from(signed).map_err(|_| "it may not be negative".to_owned())
+}
+
+/// The words of `bst-fetcher diagnose`.
+#[derive(Debug, Args)]
+pub(crate) struct DiagnoseArgs {
+    /// The log: what bst wrote to its standard error [default: standard input]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Print a list of failures as JSON: `--format=json`
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) json: bool,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = DiagnosisFormat::Text)]
+    pub(crate) format: DiagnosisFormat,
+    /// Where the project's elements are in the repository, for the files of annotations
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) element_path: Option<PathBuf>,
+    /// End with 0 also where failures were found
+    #[arg(long)]
+    pub(crate) exit_zero: bool,
+}
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiagnosisFormat {
+    /// Paragraphs for people
+    Text,
+    /// A list of failures
+    Json,
+    /// Annotations of GitHub Actions
+    Github,
 }

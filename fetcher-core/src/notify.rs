@@ -36,6 +36,7 @@ mod files;
 mod findings;
 #[cfg(feature = "webhook")]
 mod healthcheck;
+mod host;
 #[cfg(feature = "webhook")]
 mod http;
 #[cfg(feature = "irc")]
@@ -59,11 +60,12 @@ pub use error::{Fault, NotifyError};
 pub use message::{Happening, Message, Topic};
 pub use wants::Wants;
 
-pub(crate) use configured::{Host, configured};
+pub(crate) use configured::configured;
 pub(crate) use decide::Frame;
 pub(crate) use deliver::Delivery;
-pub(crate) use desk::{Desk, Report, started, tried};
-pub(crate) use findings::Links;
+pub(crate) use desk::{Desk, started, tried};
+pub(crate) use findings::{FinishedRun, Links};
+pub(crate) use host::NotifierHost;
 
 /// Somebody or something to tell.
 ///

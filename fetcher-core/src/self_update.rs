@@ -34,6 +34,7 @@ mod hold;
 mod index;
 mod judge;
 mod keep;
+mod objects;
 mod place;
 mod program;
 mod set_up;

@@ -38,6 +38,7 @@ mod link;
 mod metrics_page;
 mod objects;
 mod places;
+mod reading;
 mod reload;
 mod resource;
 mod seen;

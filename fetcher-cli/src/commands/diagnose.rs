@@ -2,45 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::{Args, ValueEnum};
 use fetcher_core::diagnosis::{Diagnoses, diagnose, render_github, render_text};
 use fetcher_core::secret::Redact as _;
 
 use super::{Context, OK, SOME_FAILED, USAGE};
+use crate::cli::{DiagnoseArgs, DiagnosisFormat};
 use crate::{output, say};
-
-/// The words of `bst-fetcher diagnose`.
-#[derive(Debug, Args)]
-pub(crate) struct DiagnoseArgs {
-    /// The log: what bst wrote to its standard error [default: standard input]
-    #[arg(value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
-    /// Print a list of failures as JSON: `--format=json`
-    #[arg(long, conflicts_with = "format")]
-    pub(crate) json: bool,
-    /// What to print
-    #[arg(long, value_enum, default_value_t = DiagnosisFormat::Text)]
-    pub(crate) format: DiagnosisFormat,
-    /// Where the project's elements are in the repository, for the files of annotations
-    #[arg(long, value_name = "DIRECTORY")]
-    pub(crate) element_path: Option<PathBuf>,
-    /// End with 0 also where failures were found
-    #[arg(long)]
-    pub(crate) exit_zero: bool,
-}
-
-/// The form of what is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DiagnosisFormat {
-    /// Paragraphs for people
-    Text,
-    /// A list of failures
-    Json,
-    /// Annotations of GitHub Actions
-    Github,
-}
 
 /// Diagnoses a log: ends with 0 where nothing failed, 1 where something did, 2 where the log cannot be read.
 ///

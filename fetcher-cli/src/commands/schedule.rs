@@ -1,6 +1,7 @@
 //! `bst-fetcher schedule`
 
 mod cron;
+mod quoting;
 mod serve;
 mod systemd;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::tools::{self, between};
 use super::verdict::Verdict;
-use super::{Actor, Kind, Place, Retry, explain, grpc, python};
+use super::{Actor, Kind, Place, Retry, grpc, python};
 
 /// How many lines of an exception's text are looked at.
 const TEXT_LINES: usize = 12;
@@ -29,13 +29,16 @@ pub(super) struct Traceback {
     pub(super) place: Place,
 }
 
+/// What is known of a plain line, with the detail that it may have.
+pub(super) type PlainLine = fn(line: &str, detail: &str) -> Option<Verdict>;
+
 /// Whether the line begins a traceback.
 pub(super) fn begins(line: &str) -> bool {
     line.trim_start().starts_with("Traceback (most recent call last)")
 }
 
-/// What the lines with a traceback, or several, come to.
-pub(super) fn of_lines(lines: &[&str]) -> Traceback {
+/// What the lines with a traceback, or several, come to. `of_line` is asked what a plain line means, for an exception's own line may be any.
+pub(super) fn of_lines(lines: &[&str], of_line: PlainLine) -> Traceback {
     let all = raised(lines);
     let Some(last) = all.last() else {
         let line = lines.iter().rev().find(|line| !line.trim().is_empty()).map_or("", |line| line.trim());
@@ -44,9 +47,14 @@ pub(super) fn of_lines(lines: &[&str]) -> Traceback {
     if let Some((verdict, words)) = grpc::of_block(&last.text_with_class()) {
         return Traceback { verdict, message: format!("{}: {words}", last.class), place: Place::default() };
     }
-    let earlier =
-        || all[..all.len() - 1].iter().rev().filter_map(Raised::verdict).find(|verdict| is_outside(verdict.kind));
-    match last.verdict().or_else(earlier).or_else(|| last.startup()) {
+    let earlier = || {
+        all[..all.len() - 1]
+            .iter()
+            .rev()
+            .filter_map(|raised| raised.verdict(of_line))
+            .find(|verdict| is_outside(verdict.kind))
+    };
+    match last.verdict(of_line).or_else(earlier).or_else(|| last.startup()) {
         Some(verdict) => Traceback { verdict, message: last.message(), place: Place::default() },
         None => Traceback { verdict: Verdict::of(Kind::Bug), message: last.message(), place: last.place() },
     }
@@ -104,7 +112,7 @@ impl<'a> Raised<'a> {
     }
 
     /// What is known of it; none where the code that raised it has to be looked at.
-    fn verdict(&self) -> Option<Verdict> {
+    fn verdict(&self, of_line: PlainLine) -> Option<Verdict> {
         if self.class.is_empty() {
             return None;
         }
@@ -114,7 +122,7 @@ impl<'a> Raised<'a> {
         let mut lines = self.text.iter().map(|line| format!("{}: {}", self.name(), line.trim()));
         let told = lines.find_map(|line| {
             let own = line.split_once(": ").map_or("", |(_, text)| text);
-            let others = || if self.is_mistake() { None } else { explain::of_line(own, "") };
+            let others = || if self.is_mistake() { None } else { of_line(own, "") };
             python::of_line(own).or_else(others).filter(|verdict| is_outside(verdict.kind))
         });
         told.or_else(|| self.by_class())

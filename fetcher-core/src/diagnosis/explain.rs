@@ -69,7 +69,9 @@ pub(super) fn of_words(text: &str, detail: &Excerpt, log: &Excerpt) -> Diagnosis
         } else {
             log.lines().filter(|_| log.lines().any(exception::begins)).collect()
         };
-        (!inside.is_empty()).then(|| exception::of_lines(&inside)).filter(|found| found.verdict.kind != Kind::Bug)
+        (!inside.is_empty())
+            .then(|| exception::of_lines(&inside, of_line))
+            .filter(|found| found.verdict.kind != Kind::Bug)
     };
     if let Some(found) = raised() {
         return diagnosis(found.verdict, text, Some(&found.message), &joined);
@@ -227,7 +229,7 @@ fn has_no_git_protocol(url: &str) -> bool {
 
 /// The diagnosis of a traceback: of a message with one, or of what Python printed.
 pub(super) fn of_traceback(lines: &[&str]) -> Diagnosis {
-    let found = exception::of_lines(lines);
+    let found = exception::of_lines(lines, of_line);
     let mut told = diagnosis(found.verdict, &found.message, None, "");
     if told.kind == Kind::Bug {
         told.place = found.place;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::host::programs::interpreter;
-use super::{Fetcher, tools};
+use super::Fetcher;
+use super::tools::{self, interpreter};
 use crate::bst::plugins::{OriginKind, PluginCode, ProjectNeeds, is_identifier};
 use crate::bst::{Bst, child_environment};
 use crate::config::{ProjectConfig, Tool};
@@ -219,7 +219,7 @@ impl Fetcher {
         let mut environment = child_environment(&self.environment, &project.buildstream.pass_environment);
         environment.insert("PYTHONSAFEPATH".into(), "1".into());
         let invocation =
-            Invocation { command, directory: temporary.to_owned(), environment, timeout: super::host::TIMEOUT };
+            Invocation { command, directory: temporary.to_owned(), environment, timeout: tools::QUESTION_TIMEOUT };
         let mut said = Vec::new();
         let exit = local.run(&invocation, &self.cancel, &mut |piece| {
             said.extend_from_slice(&piece[..piece.len().min((64_usize << 10).saturating_sub(said.len()))]);

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -20,9 +19,6 @@ mod plugins;
 pub(super) mod programs;
 mod push;
 mod remotes;
-
-/// How long one look may take, where it is not bst that looks.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -7,7 +7,7 @@ use super::{Fetcher, FetcherError, explain};
 use crate::config::ConfigError;
 use crate::diagnosis::Diagnosis;
 use crate::names::RunId;
-use crate::notify::{self, Delivery, Desk, Frame, Host, Links, Notifier, NotifyError};
+use crate::notify::{self, Delivery, Desk, Frame, Links, Notifier, NotifierHost, NotifyError};
 use crate::report::RunReport;
 use crate::state::Store;
 
@@ -76,7 +76,7 @@ impl Fetcher {
         // What of them cannot be read was told when the run began.
         let states = store.branches();
         let links = Links { base: self.config.base_url.as_deref() };
-        let run = notify::Report { of: report, states: &states, store, links, whole };
+        let run = notify::FinishedRun { of: report, states: &states, store, links, whole };
         self.desk(Some(&report.run)).run(&run, started)
     }
 
@@ -97,7 +97,7 @@ impl Fetcher {
 
     fn all_notifiers(&self) -> Vec<Arc<dyn Notifier>> {
         let directory = self.config.path.parent().map_or_else(|| PathBuf::from("/"), PathBuf::from);
-        let host = Host {
+        let host = NotifierHost {
             environment: self.environment.clone(),
             owner: self.desk_directories()[0].clone().into_os_string(),
             memory: self.desk_directories().to_vec(),

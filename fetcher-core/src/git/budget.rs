@@ -9,7 +9,7 @@ use git2::{ObjectType, Oid, Repository};
 
 use super::child::Git;
 use super::error::GitError;
-use super::store::Store;
+use super::store::{MAX_OBJECT_BYTES, Store};
 use crate::free_space::FreeSpace;
 
 /// The most directories inside each other.
@@ -22,8 +22,6 @@ const MAX_PATH_BYTES: u64 = 256 << 20;
 const MAX_BYTES: u64 = 64 << 30;
 /// The most bytes of a file, which is held in memory to be written.
 const MAX_FILE_BYTES: u64 = 1 << 30;
-/// The most bytes of a tree or a commit as git stores it.
-pub(super) const MAX_OBJECT_BYTES: u64 = 64 << 20;
 /// How often the free space is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 

@@ -12,12 +12,14 @@ use std::time::Duration;
 use git2::{ErrorClass, ErrorCode, Odb, Oid, Repository};
 use rustix::fs::OFlags;
 
-use super::budget;
 use super::error::GitError;
 use super::refs::Tip;
 use crate::cancel::Cancel;
 use crate::names::CommitId;
 use crate::own_directory::OwnDirectory;
+
+/// The most bytes of a tree or a commit as git stores it.
+pub(super) const MAX_OBJECT_BYTES: u64 = 64 << 20;
 
 /// HEAD of every mirror; nothing reads it.
 const HEAD: &str = "ref: refs/heads/main\n";
@@ -226,7 +228,7 @@ impl Store {
 
     /// Whether a commit and its tree are there and can be read; one of more bytes than any has is none.
     pub(super) fn has(repository: &Repository, commit: &CommitId) -> bool {
-        let small = |id| Ok::<_, git2::Error>(repository.odb()?.read_header(id)?.0 as u64 <= budget::MAX_OBJECT_BYTES);
+        let small = |id| Ok::<_, git2::Error>(repository.odb()?.read_header(id)?.0 as u64 <= MAX_OBJECT_BYTES);
         let read = |id| Ok(small(id)? && small(repository.find_commit(id)?.tree_id())?);
         Oid::from_str(commit.as_str()).and_then(read).unwrap_or(false)
     }

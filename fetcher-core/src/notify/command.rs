@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use serde_json::Value;
 
-use super::configured::Host;
 use super::error::NotifyError;
+use super::host::NotifierHost;
 use super::message::Message;
 use super::wants::Wants;
 use super::{Notifier, render, script};
@@ -14,7 +14,7 @@ pub(super) struct Program {
     pub(super) name: String,
     pub(super) wants: Wants,
     pub(super) command: Vec<OsString>,
-    pub(super) host: Host,
+    pub(super) host: NotifierHost,
 }
 
 impl Notifier for Program {

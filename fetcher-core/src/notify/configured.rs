@@ -1,33 +1,16 @@
 //! The notifiers that a configuration names.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Notifier;
 use super::command::Program;
+use super::host::NotifierHost;
 use super::wants::Wants;
-use crate::cancel::Cancel;
 use crate::config::{NotifierConfig, NotifyTarget};
-use crate::environment::Environment;
-
-/// What notifiers know of the host they run on.
-#[derive(Debug, Clone)]
-pub(crate) struct Host {
-    /// From which environment theirs is picked, and which proxy there is.
-    pub(crate) environment: Environment,
-    /// To whom what they start belongs: see [`LocalRunner::new`](crate::LocalRunner::new).
-    pub(crate) owner: OsString,
-    /// Where what they are told is remembered, the first choice first; messages wait below it for those who read them.
-    pub(crate) memory: Vec<PathBuf>,
-    /// Where what they start works.
-    pub(crate) directory: PathBuf,
-    /// What ends it.
-    pub(crate) cancel: Cancel,
-}
 
 /// The notifier that a configuration means. What is wrong with it shows when it is to tell.
-pub(crate) fn configured(config: &NotifierConfig, host: &Host) -> Arc<dyn Notifier> {
+pub(crate) fn configured(config: &NotifierConfig, host: &NotifierHost) -> Arc<dyn Notifier> {
     let (name, wants) = (config.name.clone(), Wants::from(config));
     match &config.target {
         NotifyTarget::Command { command } => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::decide::{Finding, Frame, decide};
 use super::deliver::{self, Delivery, Fate};
 use super::error::{Fault, NotifyError};
-use super::findings::{self, Links};
+use super::findings::{self, FinishedRun};
 use super::letters;
 use super::memory::{Key, Memory, Step};
 use super::message::{Happening, Topic};
@@ -17,10 +17,10 @@ use crate::cancel::Cancel;
 use crate::diagnosis::Diagnosis;
 use crate::json_file::JsonFile;
 use crate::names::RunId;
-use crate::report::{Outcome, RunReport};
+use crate::report::Outcome;
 use crate::runner::processes;
 use crate::secret::{Redact as _, Redactor};
-use crate::state::{BranchState, Lock, StateError, Store};
+use crate::state::{Lock, StateError};
 
 /// How long one waits for another that tells: one run may be at its end while another finds its lock held.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -47,17 +47,6 @@ struct Seat {
     /// Whether it had anything to do.
     tried: bool,
     failed: Option<NotifyError>,
-}
-
-/// What a run found out.
-#[derive(Clone, Copy)]
-pub(crate) struct Report<'f> {
-    pub(crate) of: &'f RunReport,
-    pub(crate) states: &'f [BranchState],
-    pub(crate) store: &'f Store,
-    pub(crate) links: Links<'f>,
-    /// Whether it was about everything that is configured.
-    pub(crate) whole: bool,
 }
 
 impl<'f> Desk<'f> {
@@ -102,7 +91,7 @@ impl<'f> Desk<'f> {
     }
 
     /// Tells of a run that ended, and feels its pulse; gives what failed of it.
-    pub(crate) fn run(mut self, run: &Report<'_>, started: Vec<Delivery>) -> Vec<Diagnosis> {
+    pub(crate) fn run(mut self, run: &FinishedRun<'_>, started: Vec<Delivery>) -> Vec<Diagnosis> {
         let mut beat = Beat::Stopped;
         if run.of.outcome != Outcome::Interrupted {
             let findings = self.clean(findings::of_run(run, &self.unremembered()));

@@ -15,9 +15,9 @@ use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, SmtpTransport, Transport as _};
 
-use super::configured::Host;
 use super::error::{Fault, NotifyError};
 use super::files::{pem, secret};
+use super::host::NotifierHost;
 use super::message::Message;
 use super::wants::Wants;
 use super::{Notifier, render, script};
@@ -34,7 +34,7 @@ pub(super) struct Email {
     pub(super) ca_file: Option<PathBuf>,
     pub(super) from: String,
     pub(super) to: Vec<String>,
-    pub(super) host: Host,
+    pub(super) host: NotifierHost,
 }
 
 impl Notifier for Email {

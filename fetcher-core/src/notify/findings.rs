@@ -8,8 +8,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use super::decide::{Finding, signature};
-use super::desk::Report;
-use super::memory::{Key, Memory};
+use super::memory::{FOUND_IN, Key, Memory};
 use super::message::Topic;
 use super::render::cause;
 use crate::diagnosis::{Diagnosis, Kind};
@@ -17,14 +16,23 @@ use crate::links::{Address, LogForm};
 use crate::names::{BranchName, ProjectName, RunId};
 use crate::plain::plain;
 use crate::report::{BranchReport, Outcome, RunReport, StageReport, group_issues};
+use crate::state::{BranchState, Store};
 
 /// How much is read of a log's end, in bytes, and told of it, in lines and in bytes.
 const READ: u64 = 64 << 10;
 const LINES: usize = 40;
 const BYTES: usize = 6 << 10;
 
-/// How the keys of findings begin; no project's name has a colon.
-pub(super) const FOUND_IN: &str = "found:";
+/// What a run found out.
+#[derive(Clone, Copy)]
+pub(crate) struct FinishedRun<'f> {
+    pub(crate) of: &'f RunReport,
+    pub(crate) states: &'f [BranchState],
+    pub(crate) store: &'f Store,
+    pub(crate) links: Links<'f>,
+    /// Whether it was about everything that is configured.
+    pub(crate) whole: bool,
+}
 
 /// What links are made of.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +68,7 @@ pub(super) fn key(project: &ProjectName, branch: Option<&BranchName>) -> Key {
 }
 
 /// Everything that the report says, and further failures of the host. What was interrupted says nothing.
-pub(super) fn of_run(run: &Report<'_>, further: &[Diagnosis]) -> Vec<Finding> {
+pub(super) fn of_run(run: &FinishedRun<'_>, further: &[Diagnosis]) -> Vec<Finding> {
     let told = run.of.failures.iter().filter(|failure| !matches!(failure.kind, Kind::Killed | Kind::Notifier));
     let url = run.links.run(&run.of.run);
     let mut findings = of_host(told.chain(further), url.as_deref());
@@ -81,7 +89,7 @@ pub(super) fn of_run(run: &Report<'_>, further: &[Diagnosis]) -> Vec<Finding> {
 }
 
 /// What failed nothing in a branch and is to be looked at: told as a failure is, and its end is not.
-fn found_in(run: &Report<'_>, branch: &BranchReport) -> Option<Finding> {
+fn found_in(run: &FinishedRun<'_>, branch: &BranchReport) -> Option<Finding> {
     branch.findings().next()?;
     let issues = group_issues([branch], &run.of.network).into_iter().filter(|issue| issue.is_finding);
     let stage = branch.stages.iter().find(|stage| !stage.findings.is_empty());
@@ -138,7 +146,7 @@ pub(super) fn over(memory: &Memory, findings: &[Finding], report: &RunReport) ->
     troubled.filter_map(over).collect()
 }
 
-fn of_branch(run: &Report<'_>, report: &BranchReport) -> Finding {
+fn of_branch(run: &FinishedRun<'_>, report: &BranchReport) -> Finding {
     let bad = !report.outcome.is_good();
     let failing = report.stages.iter().filter(|stage| !stage.failures.is_empty() || !stage.outcome.is_good());
     let stage = failing.max_by_key(|stage| (stage.log.is_some(), stage.outcome)).filter(|_| bad);
@@ -176,7 +184,7 @@ fn of_branch(run: &Report<'_>, report: &BranchReport) -> Finding {
 }
 
 /// Where a log is, which has to be inside the run's directory.
-fn inside(run: &Report<'_>, log: &Path) -> Option<PathBuf> {
+fn inside(run: &FinishedRun<'_>, log: &Path) -> Option<PathBuf> {
     let plain = log.components().all(|part| matches!(part, Component::Normal(_)));
     plain.then(|| run.store.run_directory(&run.of.run).join(log))
 }

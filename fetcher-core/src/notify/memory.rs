@@ -6,10 +6,12 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::findings::FOUND_IN;
 use super::message::Message;
 use crate::json_file::{JsonFile, Stored};
 use crate::names::{ProjectName, digest};
+
+/// How the keys of findings begin; no project's name has a colon.
+pub(super) const FOUND_IN: &str = "found:";
 
 /// The most messages that wait for a notifier that cannot be reached.
 const MOST: usize = 100;

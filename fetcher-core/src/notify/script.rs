@@ -5,8 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::configured::Host;
 use super::error::{Fault, NotifyError};
+use super::host::NotifierHost;
 use super::letters;
 use crate::bst::child_environment;
 use crate::plain::plain;
@@ -17,7 +17,7 @@ const KEPT: usize = 4096;
 
 /// Runs a program of the host's with `input` as its standard input, and these variables beside the usual ones.
 pub(super) fn run(
-    host: &Host,
+    host: &NotifierHost,
     command: &[OsString],
     input: &[u8],
     variables: Vec<(&str, String)>,

@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::fs;
 use std::sync::{MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::log::Log;
 use super::output::{OutputTracker, StageAttempt};
-use super::stage_runner::StageRunner;
+use super::stage_runner::{LEAST_TIME, StageRunner};
 use crate::bst::dialect::{Action, Elements, Global};
 use crate::bst::messages::{ElementState, Parser};
 use crate::bst::refs;
@@ -16,9 +16,6 @@ use crate::names::{ElementName, Stage};
 use crate::panics;
 use crate::report::Event;
 use crate::runner::{Exit, Invocation};
-
-/// The least time a `bst` is given, at the end of a stage's time.
-pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
 
 impl<'w> StageRunner<'w, '_> {
     /// Runs a command once.

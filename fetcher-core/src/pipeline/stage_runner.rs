@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::command::LEAST_TIME;
 use super::inputs::{self, Changed};
 use super::log::Log;
 use super::output::StageAttempt;
@@ -22,6 +21,8 @@ use crate::report::{Event, Outcome, RefChange, StageReport};
 use crate::runner::Exit;
 use crate::whole::write_whole;
 
+/// The least time a `bst` is given, at the end of a stage's time.
+pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
 /// How often a stage may be mended on the way (a junction tracked by name, elements without a ref left out), which
 /// does not count as a retry.
 const MAX_RECOVERIES: u32 = 8;
@@ -364,10 +365,18 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     }
 }
 
-/// Adds to the reports what an attempt cost, and what it remarked.
+/// Adds to the reports what an attempt cost, what it remarked, and what it found.
 fn add_attempt(reports: &mut [StageReport], attempt: &StageAttempt) {
-    for report in reports {
+    let last = reports.len() - 1;
+    for (place, report) in reports.iter_mut().enumerate() {
         report.bst_seconds += attempt.seconds;
+        report.reached.extend(attempt.reached.iter().cloned());
+        for finding in &attempt.findings {
+            let mine = finding.stage.map_or(place == last, |stage| stage == report.stage);
+            if mine && !report.findings.contains(finding) {
+                report.findings.push(finding.clone());
+            }
+        }
         for note in &attempt.notes {
             if !report.notes.contains(note) {
                 report.notes.push(note.clone());

@@ -8,9 +8,9 @@ use git2::{
     StatusEntry, StatusOptions,
 };
 
-use super::contents::small_tree;
 use super::error::{Told, UpdateError};
 use super::hold::Desk;
+use super::objects::small_tree;
 use super::place::{self, Place};
 use super::view::{Elsewhere, View};
 use crate::config::SelfUpdateConfig;

@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use git2::{ObjectType, Odb, Oid, Repository, Tree};
+use git2::{ObjectType, Odb, Oid, Repository};
 
 use super::error::Obstacle;
-use super::index::indexed;
-use super::view::path_of;
+use super::objects::{EXECUTABLE, Entry, LINK, SUBMODULE, indexed, path_of, small_tree};
 use crate::cancel::Cancel;
 
 /// A commit with more files and directories is a trap, not a configuration; as is any that goes beyond what follows.
@@ -21,8 +20,6 @@ const LARGEST_FILE: usize = 256 << 20;
 const LARGEST: u64 = 4 << 30;
 /// Bytes of all paths together.
 const NAMES: usize = 64 << 20;
-/// Bytes of a directory as git keeps it.
-const LARGEST_TREE: usize = 16 << 20;
 /// Bytes of a symbolic link's target, `PATH_MAX` without its end.
 const LONGEST_LINK: usize = 4095;
 /// Bytes of a path, of which `PATH_MAX` leaves the rest to where the clone lies.
@@ -32,33 +29,6 @@ const LONGEST_NAME: usize = 255;
 
 /// What a file is called until it is whole, by older versions of this program.
 pub(super) const FRESH: &str = ".bst-fetcher-new";
-
-const LINK: u32 = 0o120_000;
-const EXECUTABLE: u32 = 0o100_755;
-const SUBMODULE: u32 = 0o160_000;
-
-/// A file, link or submodule of a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) id: Oid,
-    pub(super) mode: u32,
-    /// In bytes; 0 for a submodule.
-    pub(super) size: usize,
-}
-
-impl Entry {
-    pub(super) fn is_submodule(self) -> bool {
-        self.mode == SUBMODULE
-    }
-
-    pub(super) fn is_link(self) -> bool {
-        self.mode == LINK
-    }
-
-    pub(super) fn is_executable(self) -> bool {
-        self.mode == EXECUTABLE
-    }
-}
 
 /// Everything in a commit that is to be in a work tree.
 #[derive(Debug, Default)]
@@ -147,14 +117,6 @@ impl Contents {
         index.read(true)?;
         added
     }
-}
-
-/// A tree whose size is looked at first.
-pub(super) fn small_tree<'r>(repository: &'r Repository, odb: &Odb<'_>, id: Oid) -> Result<Tree<'r>, git2::Error> {
-    if odb.read_header(id)?.0 > LARGEST_TREE {
-        return Err(git2::Error::from_str("the directory has too many files"));
-    }
-    repository.find_tree(id)
 }
 
 /// What is at a path that is no directory.

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use git2::Repository;
 
-use super::contents::{Contents, Entry};
+use super::contents::Contents;
 use super::error::Obstacle;
+use super::objects::Entry;
 use super::staging::{Move, there};
 use crate::cancel::Cancel;
 

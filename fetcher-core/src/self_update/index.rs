@@ -1,16 +1,15 @@
 //! The index of the configuration's clone: what git knows of the work tree.
 
 use std::collections::BTreeSet;
-use std::fs::{self, Metadata};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use git2::{IndexEntry, IndexTime, Repository};
+use git2::Repository;
 
-use super::contents::{Contents, Entry};
+use super::contents::Contents;
 use super::error::Obstacle;
-use super::view::path_of;
+use super::objects::indexed;
+use super::objects::path_of;
 use crate::cancel::Cancel;
 
 /// What git knows in the work tree: the files of the index and of the commit that is checked out.
@@ -34,27 +33,4 @@ pub(super) fn write(repository: &Repository, top: &Path, contents: &Contents) ->
         index.add(&indexed(path, *entry, Some(&metadata)))?;
     }
     Ok(index.write()?)
-}
-
-/// An entry of the index; without what is there, one that git would compare.
-pub(super) fn indexed(path: &Path, entry: Entry, there: Option<&Metadata>) -> IndexEntry {
-    let time = |seconds: i64, nanoseconds: i64| {
-        IndexTime::new(i32::try_from(seconds).unwrap_or_default(), u32::try_from(nanoseconds).unwrap_or_default())
-    };
-    // Git keeps the lower 32 bits of all of these (gitformat-index(5)).
-    let low = |number: u64| u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default();
-    IndexEntry {
-        ctime: there.map_or(time(0, 0), |there| time(there.ctime(), there.ctime_nsec())),
-        mtime: there.map_or(time(0, 0), |there| time(there.mtime(), there.mtime_nsec())),
-        dev: there.map_or(0, |there| low(there.dev())),
-        ino: there.map_or(0, |there| low(there.ino())),
-        mode: entry.mode,
-        uid: there.map_or(0, Metadata::uid),
-        gid: there.map_or(0, Metadata::gid),
-        file_size: there.filter(|_| !entry.is_submodule()).map_or(0, |there| low(there.len())),
-        id: entry.id,
-        flags: 0,
-        flags_extended: 0,
-        path: path.as_os_str().as_bytes().to_vec(),
-    }
 }

@@ -10,11 +10,11 @@ use git2::{FileMode, Index, Oid, Signature, StatusOptions, Time};
 use jiff::Timestamp;
 
 use super::clone::{Clone, Upstream, is_change};
-use super::contents::Entry;
 use super::error::Obstacle;
-use super::index::indexed;
+use super::objects::Entry;
+use super::objects::indexed;
+use super::objects::path_of;
 use super::staging::{Move, there};
-use super::view::path_of;
 
 /// What was changed here and is kept aside.
 #[derive(Debug, Clone, PartialEq, Eq)]

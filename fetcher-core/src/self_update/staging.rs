@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository};
 
-use super::contents::{Contents, Entry, FRESH};
+use super::contents::{Contents, FRESH};
 use super::error::Obstacle;
-use super::view::path_of;
+use super::objects::Entry;
+use super::objects::path_of;
 use crate::cancel::Cancel;
 
 /// What a file or directory takes on the disk beside its bytes, about.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Oid, Repository, Tree, TreeEntry};
 
-use super::contents::small_tree;
+use super::objects::small_tree;
 use super::place::parts;
 use crate::config::{Disk, Files, LARGEST, Seen};
 
@@ -198,9 +198,4 @@ impl Files for View<'_> {
             },
         }
     }
-}
-
-/// A path of git's, whose bytes are those of the file system.
-pub(super) fn path_of(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
 }

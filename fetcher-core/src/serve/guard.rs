@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ use super::calls::{Held, Subject};
 use super::counters::Counters;
 use super::event::{Access, Event, Events};
 use super::limits::Bucket;
-use super::link::{Asker, Link};
+use super::link::{Asker, Link, PacedAnswer};
 use super::sending::{Answer, Coming, Sending};
 use super::tokens::Tokens;
 use crate::cas::digest::Hash;
@@ -73,7 +73,7 @@ impl Guard {
         told.code = code(response.headers());
         let (mut parts, body) = response.into_parts();
         let held = parts.extensions.remove::<Held>();
-        caller.link.watch(&answer);
+        caller.link.watch(Arc::downgrade(&answer) as Weak<dyn PacedAnswer>);
         let sending = Sending::new(body, answer, held);
         Ok(Response::from_parts(parts, Watched { sending, told }))
     }

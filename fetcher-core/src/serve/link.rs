@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tonic::Status;
 
-use super::sending::Answer;
 use super::shares::{PeerKey, ShareHold, ShareKey, ShareKeys, SharePool, ShareQueue};
 use crate::cas::digest::Hash;
 
@@ -62,6 +61,12 @@ pub(super) struct Link {
     evicted: Notify,
 }
 
+/// An answer that a client takes at some pace.
+pub(super) trait PacedAnswer: std::fmt::Debug + Send + Sync {
+    /// Whether the client takes it more slowly than anybody can wait for.
+    fn is_too_slow(&self, now: Instant) -> bool;
+}
+
 #[derive(Debug)]
 struct Work {
     /// How many requests are under way.
@@ -69,7 +74,7 @@ struct Work {
     /// Since when that is so.
     since: Instant,
     /// What is being sent, beside what has ended.
-    answers: Vec<Weak<Answer>>,
+    answers: Vec<Weak<dyn PacedAnswer>>,
 }
 
 impl Link {
@@ -105,13 +110,13 @@ impl Link {
         work.since = Instant::now();
     }
 
-    pub(super) fn watch(&self, answer: &Arc<Answer>) {
+    pub(super) fn watch(&self, answer: Weak<dyn PacedAnswer>) {
         let mut work = self.work();
         // Those that are over go before there are many.
         if work.answers.len() > 2 * work.requests {
             work.answers.retain(|answer| answer.strong_count() > 0);
         }
-        work.answers.push(Arc::downgrade(answer));
+        work.answers.push(answer);
     }
 
     pub(super) fn end(&self) {

@@ -9,24 +9,12 @@ use crate::file_state::FileState;
 
 use super::error::ServeError;
 use super::event::{Event, Events};
+use super::reading::Reading;
 use super::tls::Tls;
 use super::tokens::Tokens;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(1);
-
-/// What came of reading files again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
-    /// It is what it was.
-    Same,
-    /// What is in them is in force now.
-    New,
-    /// Nobody could be let in by what is in them. It is not in force yet: they may just be being written.
-    Empty,
-    /// Nobody is let in any more.
-    Revoked,
-}
 
 /// The files, and what is made from them.
 pub(super) struct Reload {

@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::link::Asker;
+use super::link::{Asker, PacedAnswer};
 use super::shares::ShareHold;
 
 /// How long a client may be waited for in all, beside the time for what it has sent or read.
@@ -48,12 +48,14 @@ impl Answer {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).push(hold);
     }
 
-    pub(super) fn is_too_slow(&self, now: Instant) -> bool {
-        self.clock().is_too_slow(now)
-    }
-
     fn clock(&self) -> MutexGuard<'_, SendClock> {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PacedAnswer for Answer {
+    fn is_too_slow(&self, now: Instant) -> bool {
+        self.clock().is_too_slow(now)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use crate::config::ServeTls;
 
 use super::error::ServeError;
-use super::reload::Reading;
+use super::reading::Reading;
 use crate::cas::digest::Hash;
 
 /// The files, and what is in force of them.

@@ -10,7 +10,7 @@ use http::header::AUTHORIZATION;
 use tonic::Status;
 
 use super::error::ServeError;
-use super::reload::Reading;
+use super::reading::Reading;
 use crate::cas::digest::Hash;
 
 /// The fewest characters of a token: shorter ones are guessed.

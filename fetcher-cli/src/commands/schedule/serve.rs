@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::systemd::{word, writable_path};
+use super::quoting::{word, writable_path};
 
 pub(super) const SERVICE: &str = "bst-fetcher-serve.service";
 pub(super) const SOCKET: &str = "bst-fetcher-serve.socket";

@@ -11,6 +11,7 @@ use fetcher_core::self_update::work_tree;
 use fetcher_core::{Config, Environment};
 
 use super::super::{CONFIGURATION, Context, OK, SOME_FAILED, told};
+use super::quoting::{word, writable_path};
 use super::serve::{self, ServeUnits};
 use crate::cli::SystemdArgs;
 use crate::{output, renewal, say};
@@ -263,17 +264,4 @@ fn with_directories(environment: &Environment) -> Environment {
     environment.set("STATE_DIRECTORY", STATE);
     environment.set("CACHE_DIRECTORY", CACHE);
     environment
-}
-
-/// A path as a word of a command line (systemd.service(5)).
-pub(super) fn word(path: &Path) -> String {
-    let text =
-        path.display().to_string().replace('\\', r"\\").replace('"', "\\\"").replace('$', "$$").replace('%', "%%");
-    if text.contains([' ', '\'', '"', ';', '\\']) { format!("\"{text}\"") } else { text }
-}
-
-/// A path in a list of paths, where quotes hold spaces together.
-pub(super) fn writable_path(path: &Path) -> String {
-    let text = path.display().to_string().replace('%', "%%");
-    if text.contains(' ') { format!("\"{text}\"") } else { text }
 }

@@ -1,10 +1,7 @@
 //! The programs that a run needs.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
-
-use super::{HostCheck, Look, TIMEOUT, Used, names};
+use super::super::tools::QUESTION_TIMEOUT;
+use super::{HostCheck, Look, Used, names};
 use crate::bst::Bst;
 use crate::bst::child_environment;
 use crate::bst::dialect::Dialect;
@@ -98,7 +95,7 @@ impl Look<'_> {
             command: command.iter().map(Into::into).collect(),
             directory: self.temporary.to_owned(),
             environment: child_environment(&self.fetcher.environment, &[]),
-            timeout: TIMEOUT,
+            timeout: QUESTION_TIMEOUT,
         };
         let mut said = Vec::new();
         let exit = crate::runner::Runner::run(self.local, &invocation, &self.fetcher.cancel, &mut |piece| {
@@ -113,12 +110,4 @@ impl Look<'_> {
             Err(error) => Err(error.to_string()),
         }
     }
-}
-
-/// The Python in the first line of a script; none where it cannot be read, for it may be no script.
-pub(in super::super) fn interpreter(script: &Path) -> Option<String> {
-    let mut line = String::new();
-    BufReader::new(File::open(script).ok()?.take(256)).read_line(&mut line).ok()?;
-    let program = line.strip_prefix("#!")?.split_ascii_whitespace().next()?;
-    program.contains("python").then(|| program.to_owned())
 }

@@ -1,6 +1,7 @@
 //! The projects' repositories.
 
-use super::{HostCheck, Look, TIMEOUT, place};
+use super::super::tools::QUESTION_TIMEOUT;
+use super::{HostCheck, Look, place};
 use crate::config::ProjectConfig;
 use crate::diagnosis::Diagnosis;
 use crate::fetcher::explain;
@@ -37,7 +38,7 @@ impl Look<'_> {
             runner: self.local,
             environment: &self.fetcher.environment,
             cancel: &self.fetcher.cancel,
-            timeout: project.timeout.min(TIMEOUT),
+            timeout: project.timeout.min(QUESTION_TIMEOUT),
             space: None,
         };
         let remote = Remote::new(&project.url, &project.git)?;

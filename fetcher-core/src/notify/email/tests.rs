@@ -14,7 +14,7 @@ fn email(server: &str) -> Email {
         ca_file: None,
         from: "fetcher@example.org".to_owned(),
         to: vec!["ops@example.org".to_owned()],
-        host: Host {
+        host: NotifierHost {
             memory: Vec::new(),
             environment: Environment::empty(),
             owner: OsString::new(),

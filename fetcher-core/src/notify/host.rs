@@ -1,0 +1,22 @@
+//! What notifiers know of where they run.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::cancel::Cancel;
+use crate::environment::Environment;
+
+/// What notifiers know of the host they run on.
+#[derive(Debug, Clone)]
+pub(crate) struct NotifierHost {
+    /// From which environment theirs is picked, and which proxy there is.
+    pub(crate) environment: Environment,
+    /// To whom what they start belongs: see [`LocalRunner::new`](crate::LocalRunner::new).
+    pub(crate) owner: OsString,
+    /// Where what they are told is remembered, the first choice first; messages wait below it for those who read them.
+    pub(crate) memory: Vec<PathBuf>,
+    /// Where what they start works.
+    pub(crate) directory: PathBuf,
+    /// What ends it.
+    pub(crate) cancel: Cancel,
+}
