@@ -254,7 +254,8 @@ impl<'a> SelfUpdate<'a> {
         let Some(_lock) = clone.desk.update(wait, self.cancel).map_err(clone.failed("lock"))? else {
             return Err(clone.busy(wait));
         };
-        // What a killed run left of its gits. Only who holds the lock may say so.
+        // What a killed run left of its gits. Only who holds the lock may say so. Where they cannot be ended git says what
+        // they hold, and a journal is there whole or not at all.
         let _ = processes::clear_leftovers(clone.desk.path().as_os_str());
         if !matches!(clone.desk.journal().map_err(clone.failed("read the journal of"))?, Noted::Nothing) {
             recover(clone, self.clock.now(), self.cancel)?;
@@ -371,7 +372,8 @@ impl<'a> SelfUpdate<'a> {
         };
         let Some(wanted) = wanted.into_iter().flatten().find(|wanted| program.is_too_old(wanted)) else { return false };
         let directory = config.path.parent().unwrap_or(Path::new("/"));
-        // One at a time, where there is a place for a lock; the second finds what the first has brought.
+        // One at a time, where there is a place for a lock; the second finds what the first has brought. Where there is
+        // none, or it cannot be had, each brings its own: what is put in place is whole.
         let clone = Clone::of(&config.path).ok().flatten();
         let _lock = clone.and_then(|clone| clone.desk.update(self.wait.max(MOMENT), self.cancel).ok().flatten());
         match program.renew(wanted, &config.self_update, directory) {

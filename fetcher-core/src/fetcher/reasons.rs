@@ -191,7 +191,7 @@ impl Fetcher {
             Ok(()) => return Some(HostAnswer::Reached),
             Err(error) => error,
         };
-        let words = self.redactor.redact(&error.to_string()).into_owned();
+        let words = error.to_string();
         let (kind, ..) = explain::of_failure(error.failure());
         match error.failure() {
             Failure::Dns | Failure::Unreachable | Failure::Tls => Some(HostAnswer::Unreached(kind, words)),

@@ -13,6 +13,8 @@ const LARGEST: u64 = 256 << 20;
 pub(crate) struct Log {
     file: Option<RedactingWriter<BufWriter<File>>>,
     written: u64,
+    /// The first thing that went wrong with it.
+    failure: Option<io::Error>,
 }
 
 impl Log {
@@ -23,40 +25,60 @@ impl Log {
         }
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         let written = file.metadata()?.len();
-        Ok(Self { file: Some(redactor.writer(BufWriter::new(file))), written })
+        Ok(Self { file: Some(redactor.writer(BufWriter::new(file))), written, failure: None })
     }
 
     /// No log at all.
     pub(crate) fn none() -> Self {
-        Self { file: None, written: 0 }
+        Self { file: None, written: 0, failure: None }
     }
 
     /// Adds to the log. What no longer fits is dropped, and the log says so once. A log that cannot be written ends
-    /// there: the stage goes on, for its report does not depend on it.
+    /// there, which [`Log::finish`] tells: the stage goes on, for its report does not depend on it.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         let Some(file) = &mut self.file else { return };
         let left = usize::try_from(LARGEST.saturating_sub(self.written)).unwrap_or(usize::MAX);
         let fits = &bytes[..bytes.len().min(left)];
         let mut result = file.write_all(fits);
         self.written += fits.len() as u64;
-        if fits.len() < bytes.len() {
+        let is_cut = fits.len() < bytes.len();
+        if is_cut {
             result = result.and_then(|()| file.write_all(b"\n[the log is cut here: it grew too large]\n"));
-            self.close();
         }
-        if result.is_err() {
+        if let Err(error) = result {
             self.file = None;
+            self.failure = Some(error);
+        } else if is_cut {
+            self.close();
         }
     }
 
+    /// Ends the log.
+    ///
+    /// # Errors
+    /// When not all of it could be written.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        self.close();
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
     fn close(&mut self) {
-        if let Some(file) = self.file.take() {
-            let _ = file.finish().and_then(|mut file| file.flush());
+        let Some(file) = self.file.take() else { return };
+        if let Err(error) = file.finish().and_then(|mut file| file.flush()) {
+            self.failure.get_or_insert(error);
         }
     }
 }
 
-impl Drop for Log {
-    fn drop(&mut self) {
-        self.close();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_cannot_be_written_says_so_at_its_end() {
+        let mut log = Log::open(Path::new("/dev/full"), &Redactor::default()).unwrap();
+        log.write(b"a line\n");
+        assert_eq!(log.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(Log::none().finish().is_ok());
     }
 }

@@ -273,6 +273,10 @@ impl<'w, 'p> StageRunner<'w, 'p> {
                 break;
             }
         }
+        if let Err(error) = log.finish() {
+            let note = format!("the log is not whole: {error}");
+            reports.iter_mut().for_each(|report| report.notes.push(note.clone()));
+        }
         for report in &mut reports {
             report.attempts = tries;
             report.seconds = began.elapsed().as_secs_f64();
