@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use fetcher_tests::alive::alive;
 use fetcher_tests::canary::files;
 use fetcher_tests::fetcher::Fetcher;
-use fetcher_tests::http::Http;
+use fetcher_tests::http::{Http, Request};
 use fetcher_tests::notified::{FAILS, Notified};
 use serde_json::Value;
 
@@ -38,7 +38,12 @@ fn leftovers(world: &Notified) -> Vec<String> {
 
 /// What the hook was told of the project since the last time, the newest last.
 fn told(http: &Http) -> Vec<String> {
-    let requests = http.take().into_iter().map(|request| request.json());
+    // What a kill cut off in the middle was not told.
+    let whole = |request: &Request| {
+        let length = request.headers.get("content-length").and_then(|length| length.parse().ok());
+        length == Some(request.body.len())
+    };
+    let requests = http.take().into_iter().filter(whole).map(|request| request.json());
     let of_project = requests.filter(|json| json["title"].as_str().is_some_and(|title| title.starts_with("[project")));
     of_project.map(|json| json["event"].as_str().unwrap_or_default().to_owned()).collect()
 }
