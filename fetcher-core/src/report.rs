@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::bst::refs::RefChange;
 use crate::diagnosis::Diagnosis;
-use crate::names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, VariantName};
+use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
 
 /// How a stage, a branch or a run ended, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -126,6 +126,9 @@ pub struct StageReport {
     /// The option set that it ran for; none where the project has no `variants`.
     #[serde(default)]
     pub variant: Option<VariantName>,
+    /// Which refs it fetched or pushed; none for the other stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refs: Option<Refs>,
     /// How it ended.
     pub outcome: Outcome,
     /// Why it was skipped, in words; none where it was not.
@@ -163,6 +166,7 @@ impl StageReport {
         Self {
             stage,
             variant,
+            refs: None,
             outcome: Outcome::Ok,
             skipped: None,
             attempts: 0,
@@ -175,6 +179,13 @@ impl StageReport {
             notes: Vec::new(),
             log: None,
         }
+    }
+
+    /// The stage's name for people: `fetch (committed) [arm]`, with what there is of it.
+    pub fn title(&self) -> String {
+        let refs = self.refs.map(|refs| format!(" ({refs})")).unwrap_or_default();
+        let variant = self.variant.as_ref().map(|variant| format!(" [{variant}]")).unwrap_or_default();
+        format!("{}{refs}{variant}", self.stage)
     }
 }
 
@@ -227,6 +238,8 @@ pub enum Event {
         branch: BranchName,
         /// The option set.
         variant: Option<VariantName>,
+        /// Which refs it is about; none for the checkout and for tracking.
+        refs: Option<Refs>,
         /// The stage.
         stage: Stage,
         /// 1 for the first try.

@@ -1,9 +1,8 @@
 //! The memory between runs: what is known of each branch, one file a branch, written whole and renamed.
 
+mod elements;
 mod lock;
 mod store;
-
-use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
 use crate::report::{BranchReport, Outcome};
 
+pub use elements::{DoneElement, ElementMemory, RefsMemory, RememberedInventory};
 pub use lock::{Lock, LockError};
 pub(crate) use store::Current;
 pub use store::{StateError, Store};
@@ -38,9 +38,6 @@ pub struct BranchState {
     pub failing_since: Option<Timestamp>,
     /// How many runs in a row ended badly.
     pub consecutive_failures: u32,
-    /// What was wholly fetched and pushed, by the name of the option set (empty where there are none).
-    #[serde(default)]
-    pub done: BTreeMap<String, Done>,
     /// The last runs, oldest first, at most [`BranchState::HISTORY`].
     #[serde(default)]
     pub history: Vec<Past>,
@@ -64,7 +61,6 @@ impl BranchState {
             last_failure: None,
             failing_since: None,
             consecutive_failures: 0,
-            done: BTreeMap::new(),
             history: Vec::new(),
         }
     }
@@ -94,16 +90,6 @@ impl BranchState {
         let surplus = self.history.len().saturating_sub(Self::HISTORY);
         self.history.drain(..surplus);
     }
-}
-
-/// The inputs of a fetch and push that ended well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Done {
-    /// A digest over the tip, the tracked refs, the configuration and bst's version.
-    pub inputs: String,
-    /// When they were fetched and pushed.
-    pub at: Timestamp,
 }
 
 /// One past run of a branch.

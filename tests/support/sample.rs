@@ -218,7 +218,6 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
         last_failure: last(false),
         failing_since: failing.clone().last().map(|past| past.at),
         consecutive_failures: u32::try_from(failing.count()).unwrap(),
-        done: std::collections::BTreeMap::default(),
         history,
     }
 }
@@ -240,6 +239,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
             StageReport {
                 stage: *stage,
                 variant: None,
+                refs: None,
                 outcome: match (skipped, fails) {
                     (true, _) => Outcome::Skipped,
                     (false, true) => outcome,

@@ -41,7 +41,10 @@ impl Links<'_> {
         let base = self.base?;
         let (project, name) = (&branch.project, branch.branch.as_ref());
         let address = match stage.filter(|stage| stage.log.is_some()) {
-            Some(stage) => Address::log(run, project, name, stage.variant.as_ref(), stage.stage, LogForm::Page),
+            Some(stage) => {
+                let variant = stage.variant.as_ref();
+                Address::log(run, project, name, variant, stage.refs, stage.stage, LogForm::Page)
+            }
             None => Address::branch(project, name),
         };
         Some(address.under(base))

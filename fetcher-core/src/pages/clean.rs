@@ -57,6 +57,7 @@ fn stage(report: StageReport, redactor: &Redactor) -> StageReport {
     let StageReport {
         stage,
         variant,
+        refs,
         outcome,
         skipped,
         attempts,
@@ -72,6 +73,7 @@ fn stage(report: StageReport, redactor: &Redactor) -> StageReport {
     StageReport {
         stage,
         variant,
+        refs,
         outcome,
         skipped: skipped.map(|why| text(&why, redactor)),
         attempts,

@@ -129,7 +129,7 @@ fn stage_row(stage: &StageReport, branch: &BranchReport, report: &RunReport, log
     let elements = &stage.elements;
     html! {
         tr {
-            th scope="row" { (stage.stage) @if let Some(variant) = &stage.variant { " (" (variant) ")" } }
+            th scope="row" { (stage.title()) }
             td data-label="Outcome" {
                 div {
                     (words::badge(stage.outcome))
@@ -175,13 +175,13 @@ fn log_links(stage: &StageReport, branch: &BranchReport, report: &RunReport, log
 
 /// The address of a stage's log.
 pub(super) fn log_address(run: &RunId, branch: &BranchReport, stage: &StageReport, form: LogForm) -> Address {
-    Address::log(run, &branch.project, branch.branch.as_ref(), stage.variant.as_ref(), stage.stage, form)
+    Address::log(run, &branch.project, branch.branch.as_ref(), stage.variant.as_ref(), stage.refs, stage.stage, form)
 }
 
 fn stage_remarks(stage: &StageReport) -> Markup {
     html! {
         @if !stage.notes.is_empty() {
-            ul { @for note in &stage.notes { li { (stage.stage) ": " (note) } } }
+            ul { @for note in &stage.notes { li { (stage.title()) ": " (note) } } }
         }
         (layout::diagnoses(&stage.failures))
         @if !stage.changes.is_empty() { (changes(&stage.changes)) }

@@ -4,6 +4,7 @@
 //! state-dir/lock                                  see [`Lock`](super::Lock)
 //! state-dir/current.json                          the run under way; left by one that was killed
 //! state-dir/branches/PROJECT/BRANCH.json          a [`BranchState`]; `~.json` for the project itself
+//! state-dir/elements/PROJECT/BRANCH/VARIANT.json  an [`ElementMemory`]; `~.json` where there are no option sets
 //! state-dir/run.new, run.old                      a run's directory that is being made or removed
 //! state-dir/runs/RUN/report.json                  a [`RunReport`]
 //! state-dir/runs/RUN/PROJECT/BRANCH/…             the logs of its stages
@@ -17,8 +18,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::BranchState;
-use crate::names::{BranchName, ProjectName, RunId};
+use super::{BranchState, ElementMemory};
+use crate::names::{BranchName, ProjectName, RunId, VariantName};
 use crate::report::RunReport;
 use crate::whole::write_whole;
 
@@ -102,9 +103,46 @@ impl Store {
         write(&self.branch_path(&state.project, state.branch.as_ref()), state)
     }
 
+    /// What is known of a branch's elements with an option set (with the project's options alone, where there is none).
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not one.
+    pub fn elements(
+        &self,
+        project: &ProjectName,
+        branch: &BranchName,
+        variant: Option<&VariantName>,
+    ) -> Result<Option<ElementMemory>, StateError> {
+        read(&self.elements_path(project, branch, variant), "memory of elements")
+    }
+
+    /// Writes what is known of a branch's elements, whole.
+    ///
+    /// # Errors
+    /// When it cannot be written; the file is then what it was.
+    pub fn save_elements(
+        &self,
+        project: &ProjectName,
+        branch: &BranchName,
+        variant: Option<&VariantName>,
+        memory: &ElementMemory,
+    ) -> Result<(), StateError> {
+        write(&self.elements_path(project, branch, variant), memory)
+    }
+
+    fn elements_path(&self, project: &ProjectName, branch: &BranchName, variant: Option<&VariantName>) -> PathBuf {
+        // No option set is called `~`.
+        let variant = variant.map_or("~", VariantName::as_str);
+        let directory = self.directory.join("elements").join(project.as_str()).join(branch.slug());
+        directory.join(format!("{variant}.json"))
+    }
+
     /// Forgets a branch.
     pub fn forget(&self, project: &ProjectName, branch: Option<&BranchName>) {
         let _ = fs::remove_file(self.branch_path(project, branch));
+        if let Some(branch) = branch {
+            let _ = fs::remove_dir_all(self.directory.join("elements").join(project.as_str()).join(branch.slug()));
+        }
     }
 
     /// Every branch of which something is known, by project and name; files that cannot be read are passed over.

@@ -1,0 +1,89 @@
+//! What is known of the elements of a branch with one option set, between runs.
+//!
+//! One file an option set, so that a branch's state stays small for those who read the states of all branches.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::bst::inventory::Inventory;
+use crate::names::{ElementName, Refs};
+
+/// What is known of a branch's elements with one option set.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ElementMemory {
+    /// The version of this format, [`ElementMemory::VERSION`].
+    pub version: u32,
+    /// What is known of the refs that the tip has.
+    #[serde(default)]
+    pub committed: RefsMemory,
+    /// What is known of those that tracking found.
+    #[serde(default)]
+    pub tracked: RefsMemory,
+    /// What this run asked bst for already, with its inputs, whether it worked or not. It is not written.
+    #[serde(skip)]
+    pub asked: BTreeMap<ElementName, String>,
+}
+
+impl ElementMemory {
+    /// The version of the format that this library writes.
+    pub const VERSION: u32 = 1;
+
+    /// What is known of some refs.
+    pub fn of(&self, refs: Refs) -> &RefsMemory {
+        match refs {
+            Refs::Committed => &self.committed,
+            Refs::Tracked => &self.tracked,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn of_mut(&mut self, refs: Refs) -> &mut RefsMemory {
+        match refs {
+            Refs::Committed => &mut self.committed,
+            Refs::Tracked => &mut self.tracked,
+        }
+    }
+
+    /// When the sources of an element with these inputs were last fetched and pushed, whichever refs that was for.
+    pub fn done(&self, element: &ElementName, inputs: &str) -> Option<Timestamp> {
+        let known = [&self.committed, &self.tracked].into_iter().filter_map(|refs| refs.done.get(element));
+        known.filter(|done| done.inputs == inputs).map(|done| done.at).max()
+    }
+}
+
+/// What is known of the elements with the refs of the tip, or with those that tracking found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RefsMemory {
+    /// The elements, as bst listed them last.
+    #[serde(default)]
+    pub inventory: Option<RememberedInventory>,
+    /// What was fetched, and pushed where that is wanted, by element.
+    #[serde(default)]
+    pub done: BTreeMap<ElementName, DoneElement>,
+}
+
+/// A listing, and what it is a listing of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RememberedInventory {
+    /// A digest of what the listing follows from: tree, options, targets, tools.
+    pub inputs: String,
+    /// When bst was asked.
+    pub at: Timestamp,
+    /// What it said.
+    pub inventory: Inventory,
+}
+
+/// An element whose sources were fetched and pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DoneElement {
+    /// A digest of what its sources follow from, of the caches, and of the tools.
+    pub inputs: String,
+    /// When that was done.
+    pub at: Timestamp,
+}
