@@ -154,6 +154,69 @@ fn an_element_that_always_fails_is_all_that_is_tried_again() {
 }
 
 #[test]
+fn of_a_hundred_elements_one_that_is_dead_is_all_that_is_fetched_again() {
+    let world = World::new(&[]);
+    let names: Vec<_> = (0..100).map(|number| format!("e{number}.bst")).collect();
+    for name in &names {
+        let source = format!("sources:\n- kind: git\n  url: up:{name}\n  track: main\n  ref: {}\n", "e".repeat(40));
+        world.repo.write(&format!("elements/{name}"), &format!("kind: import\n{source}"));
+    }
+    world.repo.write("elements/all.bst", &format!("kind: stack\ndepends: [{}]\n", names.join(", ")));
+    world.repo.commit("A hundred elements");
+    world.fake.now("fails() { [ $command = fetch ] && [ $1 = e50.bst ] && text='HTTP Error 404: Not Found'; }");
+    let fetcher = world.fetcher("");
+    fetcher.run(&["run"]).expect(1);
+    world.fake.forget();
+    fetcher.run(&["run"]).expect(1);
+    assert_eq!(world.fake.commands(), ["push", "track"]);
+    assert_eq!(last_targets(&world, "push"), ["e50.bst"]);
+}
+
+#[test]
+fn a_run_that_is_killed_between_the_two_fetches_has_what_was_committed() {
+    let world = World::new(&[]);
+    let scenario = "track_ref() { ref=dddddddddddddddddddddddddddddddddddddddd; }
+    before() {
+        [ $command = track ] && [ ! -e \"$scenario/killed\" ] || return 0
+        : >\"$scenario/killed\"
+        kill -KILL $PPID
+        sleep 60
+    }";
+    world.fake.now(scenario);
+    let fetcher = world.fetcher("");
+    fetcher.run(&["run"]).expect(137);
+    assert_eq!(world.fake.commands(), ["push", "track"]);
+    world.fake.forget();
+    fetcher.run(&["run"]);
+    assert_eq!(world.fake.commands(), ["track", "push"], "what is committed was pushed before");
+    assert_eq!(last_targets(&world, "push"), ["a.bst", "b.bst"]);
+}
+
+#[test]
+fn what_bst_show_prints_is_a_strangers() {
+    let world = World::new(&[]);
+    // Names that are options, lead elsewhere or are of no element; garbage, and more of it than is read.
+    let scenario = "show() {
+        printf 'FORGED\\twaiting\\tforged.bst\\n[]\\n'
+        marker=${format%%\"$TAB\"*}
+        printf '%s\\twaiting\\t%s\\n- kind: [\\n%s\\n' \"$marker\" --option.bst \"$marker\"
+        printf '%s\\twaiting\\t%s\\n- kind: git\\n  url: \\033]0;x\\007\\n%s\\n' \"$marker\" a.bst \"$marker\"
+        printf '%s\\twaiting\\t../../x.bst\\n!!python/object:os.system x\\n' \"$marker\"
+        printf 'PADDING%0100000d' 1
+    }
+    TAB=$(printf '\\t')";
+    world.fake.now(scenario);
+    let fetcher = world.fetcher("");
+    fetcher.run(&["run"]).expect(0);
+    let pushed: Vec<_> = world.fake.calls().into_iter().filter(|call| call.command == "push").collect();
+    assert!(!pushed.is_empty());
+    for call in &pushed {
+        let targets = call.targets();
+        assert!(targets.iter().all(|target| !target.starts_with('-') && *target != "forged.bst"), "{targets:?}");
+    }
+}
+
+#[test]
 fn elements_without_a_committed_ref_are_left_to_tracking() {
     let world = World::new(&[]);
     world.repo.write("elements/a.bst", "kind: import\nsources:\n- kind: git\n  url: up:a\n  track: main\n");
