@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::bst::Bst;
 use crate::bst::dialect::Action;
-use crate::bst::inventory::{InventoryElement, is_told_sources};
+use crate::bst::inventory::is_told_sources;
 use crate::bst::messages::ElementState;
 use crate::bst::project_files::ProjectFiles;
 use crate::cancel::Cancel;
@@ -181,18 +181,14 @@ impl Pipeline<'_> {
         };
         // A junction that moved may have brought others than those that bst listed before it tracked.
         let moved = !work.tracked_junctions.is_empty() || changes.iter().any(of_junction);
-        let untold = |known: &InventoryElement| known.sources.is_none();
-        let committed = memory.committed.inventory.as_ref().map(|known| &known.inventory);
-        let told = is_told_sources(&self.bst.version);
-        let untold: Vec<ElementName> = match committed {
-            Some(committed) if told => {
-                committed.elements.iter().filter(|known| untold(known)).map(|known| known.name.clone()).collect()
-            }
-            _ => Vec::new(),
-        };
-        if moved || !untold.is_empty() {
+        // What bst could not tell the sources of, for they have no committed ref.
+        let committed = memory.committed.inventory.iter().flat_map(|known| &known.inventory.elements);
+        let untold = committed.filter(|known| known.sources.is_none() && is_told_sources(&self.bst.version));
+        let untold: BTreeSet<ElementName> = untold.map(|known| known.name.clone()).collect();
+        if moved || !untold.is_empty() || !self.project.wants(Refs::Committed) {
             let files = ProjectFiles::new(&self.directories.project);
-            let shaping = work.junctions.iter().chain(&untold);
+            let without_ref = work.listed.iter().filter(|(_, state)| **state == ElementState::NoReference);
+            let shaping = work.junctions.iter().chain(&untold).chain(without_ref.map(|(element, _)| element));
             let shaping: Vec<_> = shaping.map(|name| files.source_inputs(name).unwrap_or_default()).collect();
             let inputs = work.listing_inputs(&shaping);
             return work.inventory(Refs::Tracked, inputs, memory).ok().map(|inventory| Candidates::of(&inventory));

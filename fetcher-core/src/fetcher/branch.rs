@@ -77,7 +77,7 @@ impl<'f> Workers<'f> {
                 });
             }
         };
-        let memories = self.memories(place.config, branch.name());
+        let memories = self.memories(place.config, branch.name(), &mut checkout.notes);
         let branch = branch.clone();
         let (stages, failures) = (vec![checkout], Vec::new());
         let mut work =
@@ -125,10 +125,14 @@ impl<'f> Workers<'f> {
         &self,
         project: &ProjectConfig,
         branch: &BranchName,
+        notes: &mut Vec<String>,
     ) -> BTreeMap<Option<VariantName>, ElementMemory> {
         let known = |variant: Option<&VariantConfig>| {
             let variant = variant.map(|variant| &variant.name);
-            let known = self.store.elements(&project.name, branch, variant).ok().flatten();
+            let known = self.store.elements(&project.name, branch, variant).unwrap_or_else(|error| {
+                notes.push(format!("what was done is not known, so that all of it is done again: {error}"));
+                None
+            });
             let known = known.filter(|_| !self.selection.force).unwrap_or_default();
             (variant.cloned(), ElementMemory { version: ElementMemory::VERSION, ..known })
         };

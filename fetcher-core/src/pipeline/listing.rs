@@ -117,10 +117,19 @@ impl StageRunner<'_, '_> {
         drop(turn);
         parser.finish(&mut |item| diagnoser.take(&item));
         match ended {
-            Ok(exit) if exit.is_success() => Ok(reader.finish()),
+            Ok(exit) if exit.is_success() => Ok(self.masked(reader.finish())),
             Ok(exit) => Err(self.reasons(diagnoser, exit)),
             Err(failure) => Err(vec![self.redacted(failure)]),
         }
+    }
+
+    /// The listing without secrets: it is kept.
+    fn masked(&self, mut inventory: Inventory) -> Inventory {
+        let mask = |text: &mut String| *text = self.pipeline.redactor.redact(text).into_owned();
+        for source in inventory.elements.iter_mut().filter_map(|known| known.sources.as_mut()).flatten() {
+            source.url.iter_mut().chain(source.extra_data.values_mut()).for_each(mask);
+        }
+        inventory
     }
 
     fn reasons(&self, diagnoser: Diagnoser, exit: Exit) -> Vec<Diagnosis> {

@@ -47,6 +47,25 @@ impl ElementMemory {
         }
     }
 
+    /// What the elements are, and when bst was asked: as the tip has them, with the sources of those that have no
+    /// committed ref as tracking found them. None where nothing was listed yet.
+    pub fn inventory(&self) -> Option<(Inventory, Timestamp)> {
+        let (committed, tracked) = (self.committed.inventory.as_ref(), self.tracked.inventory.as_ref());
+        let Some(committed) = committed else {
+            return tracked.map(|known| (known.inventory.clone(), known.at));
+        };
+        let mut inventory = committed.inventory.clone();
+        let sources: BTreeMap<_, _> = tracked
+            .iter()
+            .flat_map(|known| &known.inventory.elements)
+            .map(|element| (&element.name, &element.sources))
+            .collect();
+        for element in inventory.elements.iter_mut().filter(|element| element.sources.is_none()) {
+            element.sources = sources.get(&element.name).and_then(|sources| (*sources).clone());
+        }
+        Some((inventory, committed.at))
+    }
+
     /// When the sources of an element with these inputs were last fetched and pushed, whichever refs that was for.
     pub fn done(&self, element: &ElementName, inputs: &str) -> Option<Timestamp> {
         let known = [&self.committed, &self.tracked].into_iter().filter_map(|refs| refs.done.get(element));

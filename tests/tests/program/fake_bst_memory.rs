@@ -193,6 +193,34 @@ fn a_run_that_is_killed_between_the_two_fetches_has_what_was_committed() {
 }
 
 #[test]
+fn what_a_project_consists_of_is_remembered_and_shown() {
+    let world = World::new(&[]);
+    world.repo.write("elements/a.bst", "kind: import\nsources:\n- kind: git\n  url: up:a\n  track: main\n");
+    world.repo.commit("No ref");
+    let fetcher = world.fetcher("");
+    world.fake.now("track_ref() { ref=dddddddddddddddddddddddddddddddddddddddd; }");
+    fetcher.run(&["inventory"]).expect(2);
+    world.asked(&fetcher, &["run"]);
+    world.fake.forget();
+    fetcher.snapshots(|| {
+        insta::assert_snapshot!(fetcher.run(&["inventory", "project/main"]), @r"
+    $ bst-fetcher inventory project/main
+    exit status 0
+    ---- stdout
+    project (main): 3 elements with 2 sources, listed at [time]
+      a.bst, without a committed ref
+        git up:a.bst [digest]
+      all.bst
+      b.bst
+        git up:b.bst [digest]
+    ");
+    });
+    assert_eq!(world.fake.every_call(), [], "it is remembered");
+    let ended = fetcher.run(&["inventory", "nobody"]).expect(2);
+    assert!(ended.stderr().contains("nobody"), "{ended}");
+}
+
+#[test]
 fn what_bst_show_prints_is_a_strangers() {
     let world = World::new(&[]);
     // Names that are options, lead elsewhere or are of no element; garbage, and more of it than is read.

@@ -102,6 +102,23 @@ variants = [{ name = "sweet", options = { flavour = "sweet" } }, { name = "sour"
     let note = &report["branches"][0]["stages"][1]["notes"][0];
     assert!(note.as_str().is_some_and(|note| note.contains("loose.bst")), "{note}");
 
+    let inventory = fetcher.run(&["inventory", "example/stable", "--json"]).expect(0).json();
+    let branches = inventory["branches"].as_array().expect("branches");
+    let of: Vec<_> = branches.iter().map(|of| (&of["branch"], &of["variant"])).collect();
+    assert_eq!(of, [(&"stable".into(), &"sweet".into()), (&"stable".into(), &"sour".into())], "{inventory:#}");
+    let element = |name: &str| {
+        let mut elements = branches[0]["elements"].as_array().expect("elements").iter();
+        elements.find(|element| element["name"] == name).unwrap_or_else(|| panic!("no {name}: {inventory:#}"))
+    };
+    let tar = &element("tar.bst")["sources"][0];
+    assert!(tar["url"].as_str().is_some_and(|url| url.starts_with("http://127.0.0.1")), "its alias is resolved: {tar:#}");
+    assert_eq!((&tar["kind"], &tar["medium"]), (&"tar".into(), &"remote-file".into()));
+    assert_eq!(element("sub.bst:lib.bst")["sources"][0]["medium"], "git");
+    // Of what has no committed ref, it is what tracking found.
+    let loose = element("loose.bst");
+    assert_eq!(loose["has-refs"], false, "{loose:#}");
+    assert_eq!(loose["sources"][0]["version"], project.hello.tip("main").as_str(), "{loose:#}");
+
     // Nothing moves: nothing is fetched, pushed or listed again.
     fetcher.run(&["run"]).expect(0);
     let report = fetcher.report();
