@@ -4,6 +4,7 @@
 //! What the stages share (one attempt after another, logs, deadlines) is in `stage_runner`, and what is known of each
 //! element in each stage in `results`, what need not be done again in `known`; this module knows what comes after what, and why something is not done.
 
+mod changes;
 mod command;
 mod inputs;
 mod known;
@@ -36,6 +37,7 @@ use crate::runner::Runner;
 use crate::secret::Redactor;
 use crate::state::ElementMemory;
 
+pub(crate) use changes::tracked_changes;
 use known::{Candidates, Choice, ElementInputs};
 use listing::NotListed;
 use results::ElementResults;
@@ -149,7 +151,9 @@ impl Pipeline<'_> {
     }
 
     fn tracked(&self, work: &mut StageRunner<'_, '_>, memory: &mut ElementMemory) -> Vec<StageReport> {
-        let track = self.track(work);
+        // With an option set before, tracking may have changed something already.
+        let before = work.ref_changes().unwrap_or_default();
+        let track = self.track(work, &before);
         let blocked = blocked_by(&track, &work.results);
         let changes = work.ref_changes();
         let mut stages = vec![track];
@@ -197,12 +201,15 @@ impl Pipeline<'_> {
         (!elements.is_empty()).then_some(Candidates { fetchable: elements, missing })
     }
 
-    fn track(&self, work: &mut StageRunner<'_, '_>) -> StageReport {
+    fn track(&self, work: &mut StageRunner<'_, '_>, before: &[RefChange]) -> StageReport {
         let everything = Request::everything(work.elements.clone());
         let StageRun { mut reports, .. } = work.run(&[Stage::Track], Action::Track, everything);
         let mut report = reports.remove(0);
         match work.ref_changes() {
-            Ok(changes) => report.changes = changes,
+            Ok(mut changes) => {
+                changes.retain(|change| !before.contains(change));
+                report.changes = changes;
+            }
             Err(error) => report.notes.push(format!("the changed refs cannot be told: {error}")),
         }
         self.finish(report, work)

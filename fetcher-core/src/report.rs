@@ -6,9 +6,13 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod tracked;
+
 pub use crate::bst::refs::RefChange;
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
+
+pub use tracked::{SeenRef, TrackedRef};
 
 /// How a stage, a branch or a run ended, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,6 +112,9 @@ pub struct BranchReport {
     pub bst_version: Option<String>,
     /// The stages, in their order; for each option set (`variants`) of the project once.
     pub stages: Vec<StageReport>,
+    /// The refs that tracking found and that are not the tip's, with all option sets together.
+    #[serde(default)]
+    pub changes: Vec<TrackedRef>,
 }
 
 impl BranchReport {
@@ -146,7 +153,7 @@ pub struct StageReport {
     /// Elements as bst's pipeline summary counts them.
     #[serde(default)]
     pub elements: Elements,
-    /// The refs that tracking changed, by element.
+    /// The refs that tracking changed, by element; those that it changed with an option set before are not among them.
     #[serde(default)]
     pub changes: Vec<RefChange>,
     /// What failed, an entry an element as a rule.

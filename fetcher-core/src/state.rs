@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
-use crate::report::{BranchReport, Outcome};
+use crate::report::{BranchReport, Outcome, SeenRef};
 
 pub use elements::{DoneElement, ElementMemory, RefsMemory, RememberedInventory};
 pub use lock::{Lock, LockError};
@@ -38,6 +38,10 @@ pub struct BranchState {
     pub failing_since: Option<Timestamp>,
     /// How many runs in a row ended badly.
     pub consecutive_failures: u32,
+    /// The refs that the last run found and that were not the tip's, and those that the tip has taken over since; none
+    /// where nothing was tracked yet.
+    #[serde(default)]
+    pub tracked: Option<Vec<SeenRef>>,
     /// The last runs, oldest first, at most [`BranchState::HISTORY`].
     #[serde(default)]
     pub history: Vec<Past>,
@@ -61,6 +65,7 @@ impl BranchState {
             last_failure: None,
             failing_since: None,
             consecutive_failures: 0,
+            tracked: None,
             history: Vec::new(),
         }
     }
@@ -68,6 +73,12 @@ impl BranchState {
     /// Takes in what a run did. An interrupted run says nothing about the branch, so that it counts neither way.
     pub fn record(&mut self, run: &RunId, report: &BranchReport, at: Timestamp) {
         self.last_run = Some(at);
+        let tracks = || report.stages.iter().filter(|stage| stage.stage == Stage::Track && stage.skipped.is_none());
+        if tracks().next().is_some() {
+            let complete = tracks().all(|stage| stage.outcome.is_good());
+            let same_tip = self.commit == report.commit;
+            self.tracked = Some(SeenRef::after(self.tracked.take(), &report.changes, same_tip, complete));
+        }
         if report.commit.is_some() {
             self.commit.clone_from(&report.commit);
         }

@@ -209,6 +209,7 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
     let last = |good| history.iter().rev().find(|past| past.outcome.is_good() == good).map(|past| past.at);
     let failing = history.iter().rev().take_while(|past| !past.outcome.is_good());
     BranchState {
+        tracked: None,
         version: BranchState::VERSION,
         project,
         branch: name,
@@ -283,6 +284,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
         seconds,
         outcome,
         bst_version: Some("2.8.1".to_owned()),
+        changes: Vec::new(),
         stages,
     }
 }

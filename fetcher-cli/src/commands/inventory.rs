@@ -54,7 +54,9 @@ fn listings<'c>(config: &'c Config, subject: Option<&str>) -> (Vec<Listing<'c>>,
     });
     let (mut listings, mut problems) = (Vec::new(), Vec::new());
     for state in store.branches() {
-        let Some(name) = state.branch.filter(|name| branch.is_none_or(|branch| branch == name.as_str())) else { continue };
+        let Some(name) = state.branch.filter(|name| branch.is_none_or(|branch| branch == name.as_str())) else {
+            continue;
+        };
         let is_wanted = |project: &&ProjectConfig| {
             project.name == state.project && wanted.is_none_or(|wanted| wanted == project.name.as_str())
         };
@@ -65,13 +67,15 @@ fn listings<'c>(config: &'c Config, subject: Option<&str>) -> (Vec<Listing<'c>>,
         };
         for variant in variants {
             match store.elements(&project.name, &name, variant) {
-                Ok(known) => listings.extend(known.and_then(|known| known.inventory()).map(|(inventory, at)| Listing {
-                    project,
-                    branch: name.clone(),
-                    variant,
-                    inventory,
-                    at,
-                })),
+                Ok(known) => {
+                    listings.extend(known.and_then(|known| known.inventory()).map(|(inventory, at)| Listing {
+                        project,
+                        branch: name.clone(),
+                        variant,
+                        inventory,
+                        at,
+                    }))
+                }
                 Err(error) => problems.push(error.to_string()),
             }
         }

@@ -13,9 +13,9 @@ use crate::bst::Bst;
 use crate::config::{ProjectConfig, VariantConfig};
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, Refs, Stage, VariantName};
-use crate::pipeline::{Directories, Pipeline};
+use crate::pipeline::{Directories, Pipeline, tracked_changes};
 use crate::project::{Branch, CheckoutError};
-use crate::report::{BranchReport, Event, Outcome, StageReport};
+use crate::report::{BranchReport, Event, Outcome, RefChange, StageReport, TrackedRef};
 use crate::state::ElementMemory;
 
 /// A branch that is being worked on, between its phases.
@@ -28,6 +28,8 @@ pub(super) struct BranchWork<'p> {
     seconds: f64,
     /// What is known of the elements, by option set.
     memories: BTreeMap<Option<VariantName>, ElementMemory>,
+    /// What tracking found.
+    changes: Vec<TrackedRef>,
     /// What went wrong beside the stages.
     pub(super) failures: Vec<Diagnosis>,
     /// Whose sourcedir has the branch's upstreams now.
@@ -79,9 +81,9 @@ impl<'f> Workers<'f> {
         };
         let memories = self.memories(place.config, branch.name(), &mut checkout.notes);
         let branch = branch.clone();
-        let (stages, failures) = (vec![checkout], Vec::new());
+        let (stages, changes, failures) = (vec![checkout], Vec::new(), Vec::new());
         let mut work =
-            Box::new(BranchWork { branch, project, bst, stages, seconds: 0.0, memories, failures, slot });
+            Box::new(BranchWork { branch, project, bst, stages, seconds: 0.0, memories, changes, failures, slot });
         if place.config.wants(Refs::Committed) {
             self.pipelines(slot, &mut work, Refs::Committed, one_at_a_time, events);
         }
@@ -100,8 +102,38 @@ impl<'f> Workers<'f> {
     ) -> BranchReport {
         let began = Instant::now();
         self.pipelines(slot, work, Refs::Tracked, one_at_a_time, events);
+        self.find_changes(work);
         work.seconds += began.elapsed().as_secs_f64();
         self.finished(place, work)
+    }
+
+    /// Finds what tracking changed, and what of that is new.
+    fn find_changes(&self, work: &mut BranchWork<'_>) {
+        let (project, branch) = (&work.branch.project().config().name, work.branch.name());
+        let inventories: Vec<_> = work
+            .memories
+            .values()
+            .flat_map(|memory| [&memory.tracked.inventory, &memory.committed.inventory])
+            .flatten()
+            .map(|known| known.inventory.clone())
+            .collect();
+        let at = self.fetcher.clock.now();
+        // Where the memory cannot be read, the run that cannot write it says so.
+        let known = self.store.branch(project, Some(branch)).ok().flatten().and_then(|state| state.tracked);
+        match tracked_changes(&work.project, &inventories) {
+            Ok(changes) => {
+                let new = |change| {
+                    let failed_with = failed_with(&change, &work.stages);
+                    TrackedRef { failed_with, ..TrackedRef::new(change, known.as_deref(), at) }
+                };
+                work.changes = changes.into_iter().map(new).collect();
+            }
+            Err(error) => {
+                if let Some(stage) = work.stages.iter_mut().rfind(|stage| stage.stage == Stage::Track) {
+                    stage.notes.push(format!("the changed refs cannot be told: {error}"));
+                }
+            }
+        }
     }
 
     /// The report of a branch whose work is over, or came to an end.
@@ -112,6 +144,7 @@ impl<'f> Workers<'f> {
             commit: Some(work.branch.commit().clone()),
             seconds: work.seconds,
             bst_version: Some(work.bst.version.to_string()),
+            changes: std::mem::take(&mut work.changes),
             ..self.branch_report(place, Some(work.branch.name().clone()), stages, outcome)
         };
         for failure in work.failures.drain(..) {
@@ -184,6 +217,15 @@ impl<'f> Workers<'f> {
             work.stages.extend(stages);
         }
     }
+}
+
+/// The option sets with which the element of a change could not be tracked.
+fn failed_with(change: &RefChange, stages: &[StageReport]) -> Vec<VariantName> {
+    let failed = stages.iter().filter(|stage| {
+        let of_element = |failure: &Diagnosis| failure.element.as_ref() == Some(&change.element);
+        stage.stage == Stage::Track && stage.failures.iter().any(of_element)
+    });
+    failed.filter_map(|stage| stage.variant.clone()).collect()
 }
 
 /// The option sets to work with, one without a name where none is configured.

@@ -173,7 +173,8 @@ impl<'f> Workers<'f> {
             };
             let _busy = Busy { queue, more };
             let done = panics::catch(|| self.perform(slot, &mut task, one_at_a_time, &mut events));
-            let (mut found, mut reports) = done.unwrap_or_else(|words| (Vec::new(), vec![self.panicked(&mut task, &words)]));
+            let (mut found, mut reports) =
+                done.unwrap_or_else(|words| (Vec::new(), vec![self.panicked(&mut task, &words)]));
             let failures = self.fetcher.clock.take_failures();
             if let (Task::List(place), true, false) = (&task, reports.is_empty(), failures.is_empty()) {
                 reports.push(self.branch_report(place, None, vec![self.report()], Outcome::Ok));
@@ -377,6 +378,7 @@ impl<'f> Workers<'f> {
             outcome,
             bst_version: None,
             stages,
+            changes: Vec::new(),
         }
     }
 

@@ -131,7 +131,8 @@ fn of_branch(run: &Report<'_>, report: &BranchReport) -> Finding {
     } else {
         signature.clear();
     }
-    let changes = report.stages.iter().flat_map(|stage| &stage.changes).cloned().collect();
+    // Another form of the same commit is no news.
+    let changes = report.changes.iter().filter(|change| !change.format_only).cloned().collect();
     Finding { key: key(&report.project, report.branch.as_ref()), topic, signature, changes, event: false }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, CommitId, ProjectName, RunId};
 use crate::plain::plain;
-use crate::report::{Outcome, RefChange};
+use crate::report::{Outcome, TrackedRef};
 use crate::secret::Redactor;
 
 /// One thing to tell.
@@ -125,12 +125,15 @@ pub struct Topic {
     /// What had failed, in a line, where it is well again.
     #[serde(default)]
     pub was: Option<String>,
-    /// The refs that changed, at most [`Topic::MOST`] of them.
+    /// The refs that changed and that were not told yet, at most [`Topic::MOST`] of them.
     #[serde(default)]
-    pub changes: Vec<RefChange>,
+    pub changes: Vec<TrackedRef>,
     /// How many changes are left out of `changes`.
     #[serde(default)]
     pub more_changes: usize,
+    /// How many refs there are in all that tracking found and that are not the tip's.
+    #[serde(default)]
+    pub differing: usize,
     /// The page of the log, or what else there is to see of it.
     #[serde(default)]
     pub url: Option<String>,
@@ -161,6 +164,7 @@ impl Topic {
             was: None,
             changes: Vec::new(),
             more_changes: 0,
+            differing: 0,
             url: None,
             log: None,
             log_end: String::new(),
@@ -187,8 +191,12 @@ impl Topic {
             clean(&mut failure.hint);
             failure.place.url.iter_mut().for_each(clean);
         }
-        for change in &mut self.changes {
-            change.old.iter_mut().chain(&mut change.new).for_each(clean);
+        for found in &mut self.changes {
+            let change = &mut found.change;
+            let refs = change.old.iter_mut().chain(&mut change.new).chain(&mut found.before);
+            let words =
+                change.url.iter_mut().chain(&mut change.condition).chain(&mut change.kind).chain(&mut change.file);
+            refs.chain(words).chain(&mut found.compare).for_each(clean);
         }
         self.was.iter_mut().for_each(clean);
         self.log_end = redactor.redact(&plain(&self.log_end)).into_owned();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::diagnosis::{Diagnosis, Place};
 use crate::names::ElementName;
-use crate::report::{BranchReport, RefChange, RunReport, StageReport};
+use crate::report::{BranchReport, RefChange, RunReport, StageReport, TrackedRef};
 use crate::secret::Redactor;
 
 /// A report as it may be shown.
@@ -40,7 +40,7 @@ pub(super) fn run(report: RunReport, redactor: &Redactor) -> RunReport {
 }
 
 fn branch(report: BranchReport, redactor: &Redactor) -> BranchReport {
-    let BranchReport { project, branch, commit, started, seconds, outcome, bst_version, stages } = report;
+    let BranchReport { project, branch, commit, started, seconds, outcome, bst_version, stages, changes } = report;
     BranchReport {
         project,
         branch,
@@ -50,6 +50,7 @@ fn branch(report: BranchReport, redactor: &Redactor) -> BranchReport {
         outcome,
         bst_version: bst_version.map(|version| text(&version, redactor)),
         stages: stages.into_iter().map(|report| stage(report, redactor)).collect(),
+        changes: changes.into_iter().filter_map(|found| tracked(found, redactor)).collect(),
     }
 }
 
@@ -98,6 +99,12 @@ fn change(change: RefChange, redactor: &Redactor) -> Option<RefChange> {
         shared_with: change.shared_with.iter().filter_map(|name| element(name, redactor)).collect(),
         ..RefChange::new(element(&change.element, redactor)?, change.source, cleaned(change.old), cleaned(change.new))
     })
+}
+
+fn tracked(found: TrackedRef, redactor: &Redactor) -> Option<TrackedRef> {
+    let cleaned = |value: Option<String>| value.map(|value| text(&value, redactor));
+    let (before, compare) = (cleaned(found.before.clone()), cleaned(found.compare.clone()));
+    Some(TrackedRef { change: change(found.change.clone(), redactor)?, before, compare, ..found })
 }
 
 fn diagnosis(diagnosis: Diagnosis, redactor: &Redactor) -> Diagnosis {

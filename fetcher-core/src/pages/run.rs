@@ -2,18 +2,16 @@
 
 use maud::{Markup, html};
 
-use super::layout;
 use super::site::{LogEntry, RunLogs, RunSummary};
 use super::view::{full_name, run_badge, took};
 use super::words::{self, count, counted, time};
+use super::{changes, layout};
 use crate::links::{Address, LogForm};
 use crate::names::{RunId, Stage};
-use crate::report::{BranchReport, Outcome, RefChange, RunReport, StageReport};
+use crate::report::{BranchReport, Outcome, RunReport, StageReport};
 
 /// Up to so many branches are shown unfolded, the good ones too.
 const UNFOLDED: usize = 4;
-/// Changed refs of a stage that are shown.
-const CHANGES: usize = 200;
 
 /// The page.
 pub(super) fn page(report: &RunReport, logs: &RunLogs, running: Option<&RunId>) -> String {
@@ -122,6 +120,7 @@ fn branch_section(branch: &BranchReport, report: &RunReport, logs: &RunLogs, her
             tbody { @for stage in &branch.stages { (stage_row(stage, branch, report, logs, here)) } }
         }
         @for stage in &branch.stages { (stage_remarks(stage)) }
+        (changes::of_branch(branch))
     }
 }
 
@@ -184,29 +183,5 @@ fn stage_remarks(stage: &StageReport) -> Markup {
             ul { @for note in &stage.notes { li { (stage.title()) ": " (note) } } }
         }
         (layout::diagnoses(&stage.failures))
-        @if !stage.changes.is_empty() { (changes(&stage.changes)) }
-    }
-}
-
-fn changes(changes: &[RefChange]) -> Markup {
-    html! {
-        details {
-            summary { (counted(changes.len() as u64, "ref", "refs")) " changed" }
-            table aria-label="Changed refs" {
-                thead { tr { th scope="col" { "Element" } th scope="col" { "Old" } th scope="col" { "New" } } }
-                tbody {
-                    @for change in changes.iter().take(CHANGES) {
-                        tr {
-                            th scope="row" { code { (change.element) } @if change.source > 0 { " source " (change.source) } }
-                            td data-label="Old" { code { (change.old.as_deref().unwrap_or("none")) } }
-                            td data-label="New" { code { (change.new.as_deref().unwrap_or("none")) } }
-                        }
-                    }
-                }
-            }
-            @if changes.len() > CHANGES {
-                p { "And " (counted((changes.len() - CHANGES) as u64, "more", "more")) "." }
-            }
-        }
     }
 }

@@ -92,7 +92,11 @@ impl<'w> StageRunner<'w, '_> {
         Diagnosis { message: redact(&failure.message), hint: redact(&failure.hint), place, ..failure }
     }
 
-    pub(super) fn invocation(&self, arguments: Vec<String>, until: Instant) -> (Option<MutexGuard<'w, ()>>, Invocation) {
+    pub(super) fn invocation(
+        &self,
+        arguments: Vec<String>,
+        until: Instant,
+    ) -> (Option<MutexGuard<'w, ()>>, Invocation) {
         let pipeline = self.pipeline;
         let turn = pipeline.one_at_a_time.map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
         let mut command = pipeline.bst.command.clone();
@@ -107,7 +111,10 @@ impl<'w> StageRunner<'w, '_> {
 }
 
 /// Follows a child to its end. A runner that fails, or that panics, is a failure of the stage.
-pub(super) fn follow(stage: Stage, run: impl FnOnce() -> Result<Exit, crate::runner::RunnerError>) -> Result<Exit, Diagnosis> {
+pub(super) fn follow(
+    stage: Stage,
+    run: impl FnOnce() -> Result<Exit, crate::runner::RunnerError>,
+) -> Result<Exit, Diagnosis> {
     match panics::catch(run) {
         Ok(ended) => ended.map_err(|error| of_runner(&error, stage)),
         Err(words) => {

@@ -72,8 +72,7 @@ impl StageRunner<'_, '_> {
         if !with_refs.is_empty()
             && let Ok(told) = self.show(&Request::named(with_refs).elements, true, &mut log, until)
         {
-            let mut told: BTreeMap<_, _> =
-                told.elements.into_iter().map(|known| (known.name, known.sources)).collect();
+            let mut told: BTreeMap<_, _> = told.elements.into_iter().map(|known| (known.name, known.sources)).collect();
             for element in &mut inventory.elements {
                 element.sources = told.remove(&element.name).flatten();
             }

@@ -115,7 +115,8 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         let mut targets = project.targets.clone();
         if targets.is_empty() && !pipeline.bst.dialect().has_default_targets() {
             let directory = &pipeline.directories.project;
-            targets = inputs::all_elements(directory).map_err(|error| cannot("list the elements in", directory, &error))?;
+            targets =
+                inputs::all_elements(directory).map_err(|error| cannot("list the elements in", directory, &error))?;
         }
         let elements = Elements { targets, deps: project.deps, except: project.except.clone() };
         let mut runner = Self {

@@ -18,12 +18,12 @@ use tower::ServiceExt as _;
 
 use super::calls::{Held, Subject};
 use super::counters::Counters;
-use crate::cas::digest::Hash;
 use super::event::{Access, Event, Events};
 use super::limits::Bucket;
 use super::link::{Asker, Link};
 use super::sending::{Answer, Coming, Sending};
 use super::tokens::Tokens;
+use crate::cas::digest::Hash;
 
 /// What all connections share.
 pub(super) struct Guard {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tonic::Status;
 
-use crate::cas::digest::Hash;
 use super::sending::Answer;
 use super::shares::{PeerKey, ShareHold, ShareKey, ShareKeys, SharePool, ShareQueue};
+use crate::cas::digest::Hash;
 
 /// How many requests are answered at once, from all clients together.
 const TURNS: usize = 1024;

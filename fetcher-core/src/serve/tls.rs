@@ -12,9 +12,9 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use crate::config::ServeTls;
 
-use crate::cas::digest::Hash;
 use super::error::ServeError;
 use super::reload::Reading;
+use crate::cas::digest::Hash;
 
 /// The files, and what is in force of them.
 pub(super) struct Tls {

@@ -10,8 +10,8 @@ use http::header::AUTHORIZATION;
 use tonic::Status;
 
 use super::error::ServeError;
-use crate::cas::digest::Hash;
 use super::reload::Reading;
+use crate::cas::digest::Hash;
 
 /// The fewest characters of a token: shorter ones are guessed.
 const SHORTEST: usize = 16;

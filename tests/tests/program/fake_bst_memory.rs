@@ -115,7 +115,8 @@ fn who_merges_what_was_tracked_has_it_already() {
     let fetcher = world.fetcher("");
     assert_eq!(world.asked(&fetcher, &["run"]), ["push", "track", "push"]);
     let stages = fetcher.report()["branches"][0]["stages"].clone();
-    let told: Vec<_> = stages.as_array().expect("stages").iter().map(|stage| (&stage["stage"], &stage["refs"])).collect();
+    let told: Vec<_> =
+        stages.as_array().expect("stages").iter().map(|stage| (&stage["stage"], &stage["refs"])).collect();
     let refs = |name: &str| Value::from(name);
     let (committed, tracked_refs) = (refs("committed"), refs("tracked"));
     assert_eq!(told[1], (&refs("fetch"), &committed), "{stages:#}");
@@ -124,7 +125,8 @@ fn who_merges_what_was_tracked_has_it_already() {
     assert_eq!((told[4].1, told[5].1, told.len()), (&tracked_refs, &tracked_refs, 6), "{stages:#}");
     assert_ne!(stages[1]["log"], stages[4]["log"], "both logs are kept");
     for name in ["a", "b"] {
-        let element = format!("kind: import\nsources:\n- kind: git\n  url: up:{name}\n  track: main\n  ref: {tracked}\n");
+        let element =
+            format!("kind: import\nsources:\n- kind: git\n  url: up:{name}\n  track: main\n  ref: {tracked}\n");
         world.repo.write(&format!("elements/{name}.bst"), &element);
     }
     world.repo.commit("What was tracked");
@@ -258,6 +260,53 @@ fn elements_without_a_committed_ref_are_left_to_tracking() {
     assert!(stages[1]["notes"][0].as_str().is_some_and(|note| note.contains("a.bst")), "{stages:#}");
     assert_eq!(world.asked(&fetcher, &["run"]), ["track"]);
     assert_eq!(world.fake.listings(), []);
+}
+
+#[test]
+fn what_moved_since_the_last_run_is_told_apart_from_what_differs_from_the_tip() {
+    let world = World::new(&[]);
+    world.repo.write("project.conf", "name: fake\nmin-version: 2.0\nelement-path: elements\n(@): [include/conf.yml]\n");
+    world.repo.write("include/conf.yml", "aliases:\n  up: https://github.com/example/\n");
+    world.repo.commit("Where upstream is");
+    let variants = "variants = [{ name = \"x\", options = { o = \"x\" } }, { name = \"y\", options = { o = \"y\" } }]";
+    let fetcher = world.fetcher(variants);
+    let run = |a: char, b: char| {
+        let refs = [a, b].map(|letter| letter.to_string().repeat(40));
+        world
+            .fake
+            .now(&format!("track_ref() {{ case $1 in a.bst) ref={} ;; b.bst) ref={} ;; esac; }}", refs[0], refs[1]));
+        fetcher.run(&["run"]).expect(0);
+        let report = fetcher.report();
+        let changes = report["branches"][0]["changes"].as_array().expect("changes").clone();
+        let word = |value: &Value| value.as_str().map_or("-".to_owned(), |text| text[..1].to_owned());
+        let line = |change: &Value| {
+            let words = [&change["old"], &change["new"], &change["before"]].map(word).join(" ");
+            format!("{} {words} {}", change["element"].as_str().expect("an element"), change["moved"])
+        };
+        (changes.iter().map(line).collect::<Vec<_>>(), changes)
+    };
+    assert_eq!(run('a', 'c').0, ["b.bst b c - false"], "nothing is known at first");
+    let (lines, changes) = run('a', 'd');
+    assert_eq!(lines, ["b.bst b d c true"], "once, whatever the number of option sets");
+    let page = format!("https://github.com/example/b.bst/compare/{}...{}", "c".repeat(40), "d".repeat(40));
+    assert_eq!(changes[0]["compare"], page.as_str(), "{changes:#?}");
+    let (lines, again) = run('a', 'd');
+    assert_eq!(lines, ["b.bst b d - false"]);
+    assert_eq!(again[0]["since"], changes[0]["since"], "when it was first seen");
+    assert_eq!(run('e', 'd').0, ["a.bst a e a true", "b.bst b d - false"]);
+    // The tip takes over what was tracked, and goes back.
+    let element = |letter: &str| {
+        format!("kind: import\nsources:\n- kind: git\n  url: up:a\n  track: main\n  ref: {}\n", letter.repeat(40))
+    };
+    world.repo.write("elements/a.bst", &element("e"));
+    world.repo.commit("What was tracked");
+    assert_eq!(run('e', 'd').0, ["b.bst b d - false"]);
+    world.repo.git(&["revert", "--no-edit", "HEAD"]);
+    assert_eq!(run('e', 'd').0, ["a.bst a e - false", "b.bst b d - false"], "upstream did not move");
+    let stages = fetcher.report()["branches"][0]["stages"].clone();
+    let changed = stages.as_array().expect("stages").iter().filter(|stage| stage["stage"] == "track");
+    let changed: Vec<_> = changed.map(|stage| stage["changes"].as_array().map(Vec::len)).collect();
+    assert_eq!(changed, [Some(2), Some(0)], "{stages:#}");
 }
 
 #[test]

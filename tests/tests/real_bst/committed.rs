@@ -111,7 +111,10 @@ variants = [{ name = "sweet", options = { flavour = "sweet" } }, { name = "sour"
         elements.find(|element| element["name"] == name).unwrap_or_else(|| panic!("no {name}: {inventory:#}"))
     };
     let tar = &element("tar.bst")["sources"][0];
-    assert!(tar["url"].as_str().is_some_and(|url| url.starts_with("http://127.0.0.1")), "its alias is resolved: {tar:#}");
+    assert!(
+        tar["url"].as_str().is_some_and(|url| url.starts_with("http://127.0.0.1")),
+        "its alias is resolved: {tar:#}"
+    );
     assert_eq!((&tar["kind"], &tar["medium"]), (&"tar".into(), &"remote-file".into()));
     assert_eq!(element("sub.bst:lib.bst")["sources"][0]["medium"], "git");
     // Of what has no committed ref, it is what tracking found.
@@ -128,7 +131,10 @@ variants = [{ name = "sweet", options = { flavour = "sweet" } }, { name = "sour"
 
     project.hide_upstreams(&scratch);
     for branch in ["main", "stable"] {
-        let trees = [committed(&scratch, &project.repo, branch), scratch.path(&format!("cache/checkouts/example/{branch}/tree"))];
+        let trees = [
+            committed(&scratch, &project.repo, branch),
+            scratch.path(&format!("cache/checkouts/example/{branch}/tree")),
+        ];
         for (tree, refs) in trees.iter().zip(["committed", "tracked"]) {
             for flavour in ["sweet", "sour"] {
                 let name = format!("client-{branch}-{flavour}-{refs}");
@@ -155,7 +161,8 @@ fn a_junction_without_a_committed_ref_leaves_all_to_tracking() {
     let fetcher = Fetcher::new(&scratch).config(config(&project.url(), &cache, ""));
     fetcher.run(&["run"]).expect(0);
     let report = fetcher.report();
-    let expected = ["fetch committed skipped", "push committed skipped", "track - ok", "fetch tracked ok", "push tracked ok"];
+    let expected =
+        ["fetch committed skipped", "push committed skipped", "track - ok", "fetch tracked ok", "push tracked ok"];
     assert_eq!(stages(&report, 0)[1..], expected, "{report:#}");
     let why = &report["branches"][0]["stages"][1]["skipped"];
     assert!(why.as_str().is_some_and(|why| why.contains("sub.bst has no committed ref")), "{why}");
@@ -174,7 +181,10 @@ fn refs_that_a_project_stores_in_one_file_are_told_apart_by_element() {
     let tips = ["main", "sweet"].map(|branch| project.hello.tip(branch).to_string());
     project.repo.write(
         "project.refs",
-        &format!("projects:\n  example:\n    git.bst:\n    - ref: {}\n    flavoured.bst:\n    - ref: {}\n", tips[0], tips[1]),
+        &format!(
+            "projects:\n  example:\n    git.bst:\n    - ref: {}\n    flavoured.bst:\n    - ref: {}\n",
+            tips[0], tips[1]
+        ),
     );
     project.repo.write("elements/all.bst", "kind: stack\ndepends: [git.bst, flavoured.bst]\n");
     project.repo.commit("Refs in a file");
@@ -204,4 +214,51 @@ fn refs_that_a_project_stores_in_one_file_are_told_apart_by_element() {
     client("as-committed", &(project.repo.git(&["show", "main:project.refs"]) + "\n"));
     let tracked = fs::read_to_string(scratch.path("cache/checkouts/example/main/tree/project.refs"));
     client("as-tracked", &tracked.expect("what tracking wrote"));
+}
+
+#[test]
+fn what_moved_is_found_wherever_bst_writes_it_and_told_once() {
+    let scratch = Scratch::new();
+    let project = Project::new(&scratch);
+    project.repo.write("include/source.yml", "sources:\n- kind: git\n  url: up:hello\n  track: main\n");
+    for element in ["one", "two"] {
+        project.repo.write(&format!("elements/{element}.bst"), "kind: import\n(@): include/source.yml\n");
+    }
+    project.repo.write("elements/all.bst", "kind: stack\ndepends: [one.bst, two.bst, flavoured.bst, tar.bst]\n");
+    project.repo.commit("Elements that include");
+    let cache = casd::source_cache(&scratch.path("remote"));
+    let more = r#"variants = [{ name = "sweet", options = { flavour = "sweet" } }, { name = "sour", options = { flavour = "sour" } }]"#;
+    let fetcher = Fetcher::new(&scratch).config(config(&project.url(), &cache, more));
+    let run = || {
+        fetcher.run(&["run"]).expect(0);
+        fetcher.report()["branches"][0]["changes"].as_array().expect("changes").clone()
+    };
+    let places = |changes: &[Value], moved: bool| {
+        let lines = changes.iter().filter(|change| change["moved"] == moved);
+        let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        lines.map(|change| ["element", "condition", "file"].map(|key| word(&change[key])).join(" ")).collect::<Vec<_>>()
+    };
+    let all = [
+        "flavoured.bst flavour == 'sour' elements/flavoured.bst",
+        "flavoured.bst flavour == 'sweet' elements/flavoured.bst",
+        "one.bst - include/source.yml",
+        "tar.bst - elements/tar.bst",
+    ];
+    let first = run();
+    let mut lines = places(&first, false);
+    lines.sort();
+    assert_eq!(lines, all, "{first:#?}");
+    let shared = first.iter().find(|change| change["element"] == "one.bst").expect("the shared one");
+    assert_eq!(shared["shared-with"], serde_json::json!(["two.bst"]), "{shared:#}");
+    assert!(shared["url"].as_str().is_some_and(|url| url.starts_with("git://127.0.0.1")), "{shared:#}");
+
+    project.hello.git(&["checkout", "--quiet", "main"]);
+    project.hello.write("moved", "main");
+    project.hello.commit("Upstream moves");
+    let second = run();
+    assert_eq!(places(&second, true), ["one.bst - include/source.yml"], "{second:#?}");
+    assert_eq!(second.len(), first.len(), "the others differ from the tip as before");
+    let moved = second.iter().find(|change| change["moved"] == true).expect("one that moved");
+    assert_eq!((&moved["before"], &moved["old"]), (&shared["new"], &Value::Null), "{moved:#}");
+    assert_eq!(places(&run(), true), Vec::<String>::new());
 }

@@ -78,7 +78,6 @@ impl Pushed {
         let found = self.prove(&self.cachedir()).into_values().find(|proof| format!("{proof:?}") == text);
         found.unwrap_or_else(|| panic!("no {text} in {:?}", self.prove(&self.cachedir())))
     }
-
 }
 
 /// Removes the blob of a file from a cache.

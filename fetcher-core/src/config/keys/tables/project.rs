@@ -96,7 +96,13 @@ const PROJECT_KEYS: &[Key] = &[
         "Which refs are fetched and pushed: those that the branch's tip has, which people build; and those that tracking \
          finds. The committed ones come first.",
     ),
-    key("track", Kind::Bool, Value("true"), "false", "Whether new refs are looked for upstream. `false` leaves the committed ones alone."),
+    key(
+        "track",
+        Kind::Bool,
+        Value("true"),
+        "false",
+        "Whether new refs are looked for upstream. `false` leaves the committed ones alone.",
+    ),
     key("fetch", Kind::Bool, Value("true"), "false", "Whether sources are fetched."),
     key(
         "push",
