@@ -14,6 +14,7 @@ mod mirrors;
 mod output;
 mod recovery;
 mod results;
+mod sources;
 mod stage_runner;
 
 use std::collections::BTreeSet;
@@ -23,9 +24,7 @@ use std::time::Duration;
 
 use crate::bst::Bst;
 use crate::bst::dialect::Action;
-use crate::bst::inventory::is_told_sources;
 use crate::bst::messages::ElementState;
-use crate::bst::project_files::ProjectFiles;
 use crate::cancel::Cancel;
 use crate::clock::Clock;
 use crate::config::{ProjectConfig, PushMode, VariantConfig};
@@ -38,8 +37,8 @@ use crate::secret::Redactor;
 use crate::state::ElementMemory;
 
 pub(crate) use changes::tracked_changes;
-use known::{Candidates, Choice, ElementInputs};
-use listing::NotListed;
+use known::{Candidates, ElementInputs};
+use listing::{LISTING_LOG, NotListed};
 use results::ElementResults;
 use stage_runner::{Request, StageRun, StageRunner, refs_of};
 
@@ -143,6 +142,7 @@ impl Pipeline<'_> {
                     report.skipped = None;
                     report.outcome = if work.cancel.is_cancelled() { Outcome::Interrupted } else { Outcome::Failed };
                     let of_stage = |failure| Diagnosis { stage: Some(report.stage), ..failure };
+                    report.log = work.kept_log(LISTING_LOG);
                     report.failures = failures.into_iter().map(of_stage).collect();
                 }
                 reports.into_iter().map(|report| self.finish(report, work)).collect()
@@ -172,35 +172,6 @@ impl Pipeline<'_> {
         stages
     }
 
-    /// The elements as they are after tracking; none where that is not known.
-    fn tracked_candidates(
-        &self,
-        work: &mut StageRunner<'_, '_>,
-        changes: &[RefChange],
-        memory: &mut ElementMemory,
-    ) -> Option<Candidates> {
-        let of_junction = |change: &RefChange| {
-            let mut elements = change.shared_with.iter().chain([&change.element]);
-            elements.any(|element| work.junctions.contains(element))
-        };
-        // A junction that moved may have brought others than those that bst listed before it tracked.
-        let moved = !work.tracked_junctions.is_empty() || changes.iter().any(of_junction);
-        // What bst could not tell the sources of, for they have no committed ref.
-        let committed = memory.committed.inventory.iter().flat_map(|known| &known.inventory.elements);
-        let untold = committed.filter(|known| known.sources.is_none() && is_told_sources(&self.bst.version));
-        let untold: BTreeSet<ElementName> = untold.map(|known| known.name.clone()).collect();
-        if moved || !untold.is_empty() || !self.project.wants(Refs::Committed) {
-            let files = ProjectFiles::new(&self.directories.project);
-            let without_ref = work.listed.iter().filter(|(_, state)| **state == ElementState::NoReference);
-            let shaping = work.junctions.iter().chain(&untold).chain(without_ref.map(|(element, _)| element));
-            let shaping: Vec<_> = shaping.map(|name| files.source_inputs(name).unwrap_or_default()).collect();
-            let inputs = work.listing_inputs(&shaping);
-            return work.inventory(Refs::Tracked, inputs, memory).ok().map(|inventory| Candidates::of(&inventory));
-        }
-        let (elements, missing) = work.listed_elements();
-        (!elements.is_empty()).then_some(Candidates { fetchable: elements, missing })
-    }
-
     fn track(&self, work: &mut StageRunner<'_, '_>, before: &[RefChange]) -> StageReport {
         let everything = Request::everything(work.elements.clone());
         let StageRun { mut reports, .. } = work.run(&[Stage::Track], Action::Track, everything);
@@ -213,83 +184,6 @@ impl Pipeline<'_> {
             Err(error) => report.notes.push(format!("the changed refs cannot be told: {error}")),
         }
         self.finish(report, work)
-    }
-
-    /// Fetches and pushes what is left to do of the candidates; all that the configuration asks for, where they are not
-    /// known.
-    fn fetch_and_push(
-        &self,
-        work: &mut StageRunner<'_, '_>,
-        memory: &mut ElementMemory,
-        inputs: &ElementInputs,
-        candidates: Option<&Candidates>,
-    ) -> Vec<StageReport> {
-        let choice = candidates.map(|candidates| Choice::new(work, candidates, inputs, memory));
-        let pushing = self.pushes();
-        let (stages, action): (&[Stage], _) = match (&pushing, self.project.fetch) {
-            (Ok(()), true) => (&[Stage::Fetch, Stage::Push], Action::Push),
-            (Ok(()), false) => (&[Stage::Push], Action::Push),
-            (Err(_), _) => (&[Stage::Fetch], Action::Fetch),
-        };
-        let last = stages[stages.len() - 1];
-        let mut left_out = candidates.map(|candidates| candidates.missing.clone()).unwrap_or_default();
-        let request = match &choice {
-            Some(choice) => choice.request.clone(),
-            None => {
-                let (elements, missing) = work.resolved_elements();
-                left_out = missing;
-                Some(Request::everything(elements))
-            }
-        };
-        let mut reports = match (request, &choice) {
-            (Some(request), choice) => self.sources(work, stages, action, request, choice.as_ref()),
-            (None, choice) => {
-                let reason = choice.as_ref().map(Choice::reason).unwrap_or_default();
-                stages.iter().map(|stage| self.skipped(work.variant, work.refs, *stage, &reason)).collect()
-            }
-        };
-        if let (Some(choice), Some(candidates)) = (&choice, candidates) {
-            reports.iter_mut().for_each(|report| choice.count_in(candidates, report));
-        }
-        if let (Some(report), false) = (reports.first_mut(), left_out.is_empty()) {
-            report.notes.push(left_out_note(work.refs, &left_out));
-        }
-        work.remember(work.refs, last, choice.as_ref(), inputs, memory);
-        if !self.project.fetch {
-            reports.insert(0, self.skipped(work.variant, work.refs, Stage::Fetch, FETCH_FALSE));
-        }
-        if let Err(reason) = pushing {
-            reports.push(self.skipped(work.variant, work.refs, Stage::Push, reason));
-        }
-        reports.into_iter().map(|report| self.finish(report, work)).collect()
-    }
-
-    /// Runs `bst source push`, which fetches first, or `bst source fetch`; then once more for what could not be named
-    /// beforehand.
-    fn sources(
-        &self,
-        work: &mut StageRunner<'_, '_>,
-        stages: &[Stage],
-        action: Action,
-        request: Request,
-        choice: Option<&Choice>,
-    ) -> Vec<StageReport> {
-        let mut run = work.run(stages, action, request.clone());
-        if action == Action::Push && self.project.fetch && !run.fetched && !run.interrupted() {
-            // bst fetches nothing where it finds no cache to push to.
-            let fetch = work.run(&[Stage::Fetch], Action::Fetch, request.clone());
-            run.replace(Stage::Fetch, fetch);
-        }
-        let mut later = work.unnamed_junctions(&request.elements);
-        later.retain(|junction| !choice.is_some_and(|choice| choice.leaves_out(junction)));
-        if !later.is_empty() && !run.interrupted() && (run.fetched || action == Action::Fetch) {
-            let junctions = work.run(stages, action, Request::named(later));
-            run.add_cost(&junctions);
-        }
-        for report in &mut run.reports {
-            work.results.enter(report, work.cancel.is_cancelled());
-        }
-        run.reports
     }
 
     /// Whether sources are to be pushed; else why not.
@@ -343,15 +237,6 @@ impl Pipeline<'_> {
 
 /// Why nothing is fetched where that is not wanted.
 const FETCH_FALSE: &str = "fetch = false";
-
-fn left_out_note(refs: Refs, elements: &BTreeSet<ElementName>) -> String {
-    let names: Vec<_> = elements.iter().map(ElementName::as_str).collect();
-    let why = match refs {
-        Refs::Committed => "left to tracking, for they have no committed ref",
-        Refs::Tracked => "left out, for they have no ref",
-    };
-    format!("{why}: {}", names.join(", "))
-}
 
 /// Why nothing after tracking can work; none where it can.
 fn blocked_by(track: &StageReport, results: &ElementResults) -> Option<String> {

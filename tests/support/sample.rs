@@ -10,7 +10,7 @@ use std::time::Duration;
 use fetcher_core::clock::FixedClock;
 use fetcher_core::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
 use fetcher_core::pages::{Publish, PublishError, Published, publish};
-use fetcher_core::report::{BranchReport, Elements, Outcome, RefChange, RunReport, StageReport};
+use fetcher_core::report::{BranchReport, Elements, Outcome, RefChange, RunReport, StageReport, TrackedRef};
 use fetcher_core::state::{BranchState, Past, Store};
 use fetcher_core::{BranchName, ProjectName, Redactor, RunId, Secret, Stage};
 use jiff::{SignedDuration, Timestamp};
@@ -284,9 +284,22 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
         seconds,
         outcome,
         bst_version: Some("2.8.1".to_owned()),
-        changes: Vec::new(),
+        changes: if outcome == Outcome::Failed { Vec::new() } else { tracked(run) },
         stages,
     }
+}
+
+/// The refs that tracking found, one of which moved since the run before.
+fn tracked(run: u32) -> Vec<TrackedRef> {
+    let mut refs: Vec<_> = changes(run).into_iter().map(TrackedRef::from).collect();
+    if let Some(first) = refs.first_mut() {
+        first.moved = true;
+        first.before = Some("v1.0-9-g<b>&".to_owned());
+        first.since = Some(at(run));
+        first.change.condition = Some("flavour == '<b>'".to_owned());
+        first.failed_with = vec!["arm".parse().expect("a name")];
+    }
+    refs
 }
 
 fn changes(run: u32) -> Vec<RefChange> {

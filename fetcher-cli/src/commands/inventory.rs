@@ -29,7 +29,9 @@ pub(crate) fn run(context: &Context, args: &InventoryArgs) -> io::Result<u8> {
         Err(status) => return Ok(status),
     };
     let (listings, problems) = listings(&config, args.subject.as_deref());
-    problems.iter().for_each(|problem| say(&format!("bst-fetcher: {problem}")));
+    for problem in &problems {
+        say(&format!("bst-fetcher: {problem}"));
+    }
     if listings.is_empty() && problems.is_empty() {
         let of = args.subject.as_deref().map(|subject| format!(" of {subject}")).unwrap_or_default();
         say(&format!("bst-fetcher: nothing{of} is listed yet; `bst-fetcher run` lists what it works on"));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::callbacks::blame;
 use super::explain;
@@ -25,7 +25,7 @@ pub(super) struct BranchWork<'p> {
     bst: Bst,
     /// What was done so far.
     stages: Vec<StageReport>,
-    seconds: f64,
+    spent: Duration,
     /// What is known of the elements, by option set.
     memories: BTreeMap<Option<VariantName>, ElementMemory>,
     /// What tracking found.
@@ -82,12 +82,21 @@ impl<'f> Workers<'f> {
         let memories = self.memories(place.config, branch.name(), &mut checkout.notes);
         let branch = branch.clone();
         let (stages, changes, failures) = (vec![checkout], Vec::new(), Vec::new());
-        let mut work =
-            Box::new(BranchWork { branch, project, bst, stages, seconds: 0.0, memories, changes, failures, slot });
+        let mut work = Box::new(BranchWork {
+            branch,
+            project,
+            bst,
+            stages,
+            spent: Duration::ZERO,
+            memories,
+            changes,
+            failures,
+            slot,
+        });
         if place.config.wants(Refs::Committed) {
             self.pipelines(slot, &mut work, Refs::Committed, one_at_a_time, events);
         }
-        work.seconds = began.elapsed().as_secs_f64();
+        work.spent = began.elapsed();
         if place.config.wants(Refs::Tracked) { Ok(work) } else { Err(self.finished(place, &mut work)) }
     }
 
@@ -103,7 +112,7 @@ impl<'f> Workers<'f> {
         let began = Instant::now();
         self.pipelines(slot, work, Refs::Tracked, one_at_a_time, events);
         self.find_changes(work);
-        work.seconds += began.elapsed().as_secs_f64();
+        work.spent += began.elapsed();
         self.finished(place, work)
     }
 
@@ -142,7 +151,7 @@ impl<'f> Workers<'f> {
         let outcome = outcome(&stages);
         let mut report = BranchReport {
             commit: Some(work.branch.commit().clone()),
-            seconds: work.seconds,
+            seconds: work.spent.as_secs_f64(),
             bst_version: Some(work.bst.version.to_string()),
             changes: std::mem::take(&mut work.changes),
             ..self.branch_report(place, Some(work.branch.name().clone()), stages, outcome)

@@ -157,7 +157,7 @@ impl StageRunner<'_, '_> {
             Some(choice) => {
                 let known = &mut memory.of_mut(refs).done;
                 known.retain(|element, _| choice.looked_at.contains_key(element));
-                for (element, inputs) in choice.looked_at.iter() {
+                for (element, inputs) in &choice.looked_at {
                     match (inputs, choice.done.get(element)) {
                         (Some(inputs), Some(at)) => {
                             drop(known.insert(element.clone(), DoneElement { inputs: inputs.clone(), at: *at }));
@@ -200,7 +200,7 @@ impl StageRunner<'_, '_> {
     /// A digest of what a listing follows from. `moved` are the inputs of elements whose refs shape the project itself,
     /// where they are not those of the tip.
     pub(super) fn listing_inputs(&self, moved: &[String]) -> String {
-        let elements = format!("{:?} {:?}", self.elements, self.pipeline.project.directory);
+        let elements = format!("{:?} {}", self.elements, self.pipeline.project.directory.display());
         let parts = [self.common_inputs(), self.tree(), elements, moved.concat()];
         digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes())
     }

@@ -15,6 +15,9 @@ use crate::names::{ElementName, Refs, Stage};
 use crate::runner::Exit;
 use crate::state::{ElementMemory, RememberedInventory};
 
+/// The name of a listing's log.
+pub(super) const LISTING_LOG: &str = "show";
+
 /// Why there is no listing.
 pub(super) enum NotListed {
     /// A junction has no ref, so that nothing can be loaded.
@@ -35,14 +38,13 @@ impl StageRunner<'_, '_> {
         let known = memory.of(refs).inventory.as_ref().filter(|known| {
             known.inputs == inputs && now.duration_since(known.at).unsigned_abs() < self.pipeline.refresh_after
         });
-        let inventory = match known {
-            Some(known) => known.inventory.clone(),
-            None => {
-                let inventory = self.ask_for_inventory()?;
-                let known = RememberedInventory { inputs, at: now, inventory: inventory.clone() };
-                memory.of_mut(refs).inventory = Some(known);
-                inventory
-            }
+        let inventory = if let Some(known) = known {
+            known.inventory.clone()
+        } else {
+            let inventory = self.ask_for_inventory()?;
+            let known = RememberedInventory { inputs, at: now, inventory: inventory.clone() };
+            memory.of_mut(refs).inventory = Some(known);
+            inventory
         };
         self.listed = inventory.elements.iter().map(|known| (known.name.clone(), state(known.has_refs))).collect();
         self.junctions.extend(inventory.elements.iter().flat_map(|known| known.name.junctions()));
@@ -52,7 +54,7 @@ impl StageRunner<'_, '_> {
     /// Asks `bst show`. A source without a ref makes it fail where sources are asked for: then those of the others are.
     fn ask_for_inventory(&mut self) -> Result<Inventory, NotListed> {
         let until = Instant::now() + self.pipeline.project.timeout;
-        let mut log = Log::open(&self.log_path("show"), self.pipeline.redactor).unwrap_or_else(|_| Log::none());
+        let mut log = Log::open(&self.log_path(LISTING_LOG), self.pipeline.redactor).unwrap_or_else(|_| Log::none());
         let everything = self.elements.clone();
         let sources = is_told_sources(&self.pipeline.bst.version);
         let failures = match self.show(&everything, sources, &mut log, until) {

@@ -289,6 +289,12 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         path
     }
 
+    /// A log that is there, as reports name it.
+    pub(super) fn kept_log(&self, name: &str) -> Option<PathBuf> {
+        let path = self.log_path(name);
+        path.is_file().then(|| path.strip_prefix(&self.pipeline.directories.run).unwrap_or(&path).to_owned())
+    }
+
     fn announce(&mut self, stage: Stage, attempt: u32) {
         (self.events)(Event::StageStarted {
             project: self.pipeline.project.name.clone(),
