@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show how each branch is
     Status(StatusArgs),
+    /// Show what projects consist of: their elements, and where the sources come from
+    Inventory(InventoryArgs),
     /// Print the logs of the last run
     Logs(LogsArgs),
     /// Let others fetch from the local cache
@@ -80,6 +82,16 @@ pub(crate) enum Command {
         /// The command
         command: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InventoryArgs {
+    /// PROJECT or PROJECT/BRANCH [default: all]
+    #[arg(value_name = "PROJECT[/BRANCH]")]
+    pub(crate) subject: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -5,6 +5,7 @@ mod config;
 pub(crate) mod diagnose;
 mod gc;
 mod init;
+mod inventory;
 mod logs;
 mod notify;
 mod run;
@@ -89,6 +90,7 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
         Command::Check(args) => check::run(&context, &args),
         Command::Serve(args) => serve::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
+        Command::Inventory(args) => inventory::run(&context, &args),
         Command::Logs(args) => logs::run(&context, &args),
         Command::Diagnose(args) => diagnose::run(&context, &args, io::stdin().lock()),
         Command::Config { what } => config::run(&context, &what),

@@ -49,14 +49,15 @@ impl Progress {
                     self.branches.insert((project, branch), bar);
                 }
             }
-            Event::StageStarted { project, branch, variant, stage, attempt } => {
+            Event::StageStarted { project, branch, variant, refs, stage, attempt } => {
                 self.log(|| {
-                    json!({ "event": "stage-started", "project": project, "branch": branch, "variant": variant, "stage": stage, "attempt": attempt })
+                    json!({ "event": "stage-started", "project": project, "branch": branch, "variant": variant, "refs": refs, "stage": stage, "attempt": attempt })
                 });
+                let refs = refs.map_or_else(String::new, |refs| format!(" ({refs})"));
                 let variant = variant.map_or_else(String::new, |variant| format!(" [{variant}]"));
                 let again = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
                 if let Some(bar) = self.branches.get(&(project, branch)) {
-                    bar.set_message(in_one_line(&format!("{stage}{variant}{again}")));
+                    bar.set_message(in_one_line(&format!("{stage}{refs}{variant}{again}")));
                     bar.set_length(0);
                 }
             }
@@ -69,7 +70,7 @@ impl Progress {
                 }
             }
             Event::StageFinished { project, branch, report } => {
-                self.say(2, || format!("{project} ({branch}) {}: {}", report.stage, summary::told(&report)));
+                self.say(2, || format!("{project} ({branch}) {}: {}", report.title(), summary::told(&report)));
                 self.log(
                     || json!({ "event": "stage-finished", "project": project, "branch": branch, "report": report }),
                 );

@@ -175,13 +175,10 @@ pub(crate) fn failures(failures: &[Diagnosis]) -> String {
     text
 }
 
-/// Which stage of which branch, as in `project (branch) fetch [arm]`.
+/// Which stage of which branch, as in `project (branch) fetch (committed) [arm]`.
 pub(crate) fn subject(branch: &BranchReport, stage: &StageReport) -> String {
     let mut text = named(&branch.project, branch.branch.as_ref());
-    let _ = write!(text, " {}", stage.stage);
-    if let Some(variant) = &stage.variant {
-        let _ = write!(text, " [{variant}]");
-    }
+    let _ = write!(text, " {}", stage.title());
     text
 }
 

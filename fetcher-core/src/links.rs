@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{BranchName, ProjectName, RunId, Stage, VariantName};
+use crate::names::{BranchName, ProjectName, Refs, RunId, Stage, VariantName};
 
 /// The address of a page inside the site that `publish-dir` gets.
 ///
@@ -65,23 +65,25 @@ impl Address {
         }
     }
 
-    /// The log of one stage of a run.
+    /// The log of one stage of a run; `refs` and `variant` as the stage's report has them.
     pub fn log(
         run: &RunId,
         project: &ProjectName,
         branch: Option<&BranchName>,
         variant: Option<&VariantName>,
+        refs: Option<Refs>,
         stage: Stage,
         form: LogForm,
     ) -> Self {
         // No branch is called `~`: git does not allow it, and slugs have it only for a slash inside.
         let branch = branch.map_or_else(|| "~".to_owned(), BranchName::slug);
         let variant = variant.map(|variant| format!("{variant}.")).unwrap_or_default();
+        let refs = refs.map(|refs| format!("{refs}.")).unwrap_or_default();
         let ending = match form {
             LogForm::Page => "html",
             LogForm::Text => "txt",
         };
-        Self(format!("runs/{run}/logs/{project}/{branch}/{variant}{stage}.{ending}"))
+        Self(format!("runs/{run}/logs/{project}/{branch}/{variant}{refs}{stage}.{ending}"))
     }
 
     /// The path of the page's file, relative to `publish-dir`.
@@ -140,10 +142,10 @@ mod tests {
         assert_eq!(page.path(), "branches/sdk/fix~#1%<b>&ü.html");
         assert_eq!(page.from(&Address::index()), "branches/sdk/fix~%231%25%3Cb%3E%26%C3%BC.html");
         assert_eq!(Address::index().from(&page), "../../index.html");
-        let log = Address::log(&run, &project, Some(&branch), None, Stage::Track, LogForm::Page);
+        let log = Address::log(&run, &project, Some(&branch), None, None, Stage::Track, LogForm::Page);
         assert_eq!(log.from(&Address::run(&run)), "logs/sdk/fix~%231%25%3Cb%3E%26%C3%BC/track.html");
         assert_eq!(Address::run(&run).at("sdk/main", &log), "../../../index.html#sdk/main");
-        let text = Address::log(&run, &project, Some(&branch), None, Stage::Track, LogForm::Text);
+        let text = Address::log(&run, &project, Some(&branch), None, None, Stage::Track, LogForm::Text);
         assert_eq!(text.from(&log), "track.txt");
         assert_eq!(log.at("L7", &log), "#L7");
     }
@@ -154,7 +156,8 @@ mod tests {
         let [index, main]: [BranchName; 2] = ["index.html", "main"].map(|name| name.parse().unwrap());
         let run: RunId = "r1".parse().unwrap();
         let variant: VariantName = "arm".parse().unwrap();
-        let log = |branch, variant| Address::log(&run, &a, branch, variant, Stage::Fetch, LogForm::Text);
+        let of = |branch, variant, refs| Address::log(&run, &a, branch, variant, refs, Stage::Fetch, LogForm::Text);
+        let log = |branch, variant| of(branch, variant, None);
         let pages = [
             Address::branch(&a, None),
             Address::branch(&b, None),
@@ -163,6 +166,9 @@ mod tests {
             log(None, None),
             log(Some(&main), None),
             log(Some(&main), Some(&variant)),
+            of(Some(&main), Some(&variant), Some(Refs::Committed)),
+            of(Some(&main), Some(&variant), Some(Refs::Tracked)),
+            of(Some(&main), None, Some(Refs::Tracked)),
         ];
         for (at, page) in pages.iter().enumerate() {
             assert!(!pages[..at].contains(page), "{page:?}");

@@ -191,6 +191,32 @@ impl fmt::Display for Stage {
     }
 }
 
+/// Which refs a stage was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refs {
+    /// Those that the branch's tip has: what people build.
+    Committed,
+    /// Those that tracking finds: what people will build.
+    Tracked,
+}
+
+impl Refs {
+    /// The name as reports and files have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Refs::Committed => "committed",
+            Refs::Tracked => "tracked",
+        }
+    }
+}
+
+impl fmt::Display for Refs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// The SHA-256 of some bytes in lower-case hexadecimal: how this library names what is known by its content.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     use fmt::Write as _;

@@ -6,6 +6,7 @@
 //! looks while it is made finds half a page or a link to nothing.
 
 mod branch;
+mod changes;
 mod excerpt;
 mod feed;
 mod index;

@@ -1,15 +1,20 @@
-//! Track, fetch and push of one branch's checkout, with the real work left to `bst`.
+//! Track, fetch and push of one branch's checkout, with the real work left to `bst`: what the tip has first, and then
+//! what tracking finds.
 //!
 //! What the stages share (one attempt after another, logs, deadlines) is in `stage_runner`, and what is known of each
-//! element in each stage in `results`; this module knows what comes after what, and why something is not done.
+//! element in each stage in `results`, what need not be done again in `known`; this module knows what comes after what, and why something is not done.
 
+mod changes;
 mod command;
 mod inputs;
+mod known;
+mod listing;
 pub(crate) mod log;
 mod mirrors;
 mod output;
 mod recovery;
 mod results;
+mod sources;
 mod stage_runner;
 
 use std::collections::BTreeSet;
@@ -25,14 +30,17 @@ use crate::clock::Clock;
 use crate::config::{ProjectConfig, PushMode, VariantConfig};
 use crate::diagnosis::{Diagnosis, Kind};
 use crate::environment::Environment;
-use crate::names::{BranchName, CommitId, ElementName, Stage};
-use crate::report::{Event, Outcome, StageReport};
+use crate::names::{BranchName, CommitId, ElementName, Refs, Stage};
+use crate::report::{Event, Outcome, RefChange, StageReport};
 use crate::runner::Runner;
 use crate::secret::{Redact as _, Redactor};
-use crate::state::Done;
+use crate::state::ElementMemory;
 
+pub(crate) use changes::tracked_changes;
+use known::{Candidates, ElementInputs};
+use listing::{LISTING_LOG, NotListed};
 use results::ElementResults;
-use stage_runner::{Request, StageRun, StageRunner};
+use stage_runner::{Request, StageRun, StageRunner, refs_of};
 
 /// Where a pipeline works. All paths are absolute.
 #[derive(Debug, Clone)]
@@ -73,126 +81,121 @@ pub struct Pipeline<'a> {
     pub directories: Directories,
     /// Held while `bst` runs, where no two may run at once: with a quota, concurrent casds miscount the cache's size.
     pub one_at_a_time: Option<&'a Mutex<()>>,
-    /// What may be skipped.
-    pub memory: Memory<'a>,
-}
-
-/// What is known from the last success.
-#[derive(Debug, Clone, Copy)]
-pub struct Memory<'a> {
-    /// What was fetched and pushed the last time, if anything was.
-    pub done: Option<&'a Done>,
-    /// How long that may stand for doing it again.
+    /// How long what was done may stand for doing it again.
     pub refresh_after: Duration,
 }
 
-/// What a pipeline did.
-#[derive(Debug, Clone)]
-pub struct PipelineRun {
-    /// Track, fetch and push, in this order; those that were not done say why.
-    pub stages: Vec<StageReport>,
-    /// What is now wholly fetched and pushed; none where something is missing.
-    pub done: Option<Done>,
-}
-
 impl Pipeline<'_> {
-    /// Runs the stages once, with the options of `variant` over the project's.
+    /// Runs the stages for some refs once, with the options of `variant` over the project's: fetch and push of what is
+    /// in the checkout for the committed ones; track, fetch and push for the tracked ones. Tracking changes the checkout,
+    /// so that the committed refs of all variants come before the tracked ones of any.
     ///
-    /// A stage that fails is data in the result. What `events` gets names the pipeline's project and branch.
-    pub fn run(&self, variant: Option<&VariantConfig>, cancel: &Cancel, events: &mut dyn FnMut(Event)) -> PipelineRun {
+    /// What is done already by `memory` is left out, and what was done is entered there. A stage that fails is data in
+    /// the result; one that was not done says why. What `events` gets names the pipeline's project and branch.
+    pub fn run(
+        &self,
+        refs: Refs,
+        variant: Option<&VariantConfig>,
+        memory: &mut ElementMemory,
+        cancel: &Cancel,
+        events: &mut dyn FnMut(Event),
+    ) -> Vec<StageReport> {
         let masked = &mut |event: Event| events(event.redacted(self.redactor));
-        let run = self.unmasked(variant, cancel, masked);
-        PipelineRun { stages: run.stages.redacted(self.redactor), ..run }
+        self.unmasked(refs, variant, memory, cancel, masked).redacted(self.redactor)
     }
 
-    fn unmasked(&self, variant: Option<&VariantConfig>, cancel: &Cancel, events: &mut dyn FnMut(Event)) -> PipelineRun {
-        let mut work = match StageRunner::new(self, variant, cancel, events) {
-            Ok(work) => work,
-            Err(failure) => return self.not_begun(variant, failure),
+    fn unmasked(
+        &self,
+        refs: Refs,
+        variant: Option<&VariantConfig>,
+        memory: &mut ElementMemory,
+        cancel: &Cancel,
+        events: &mut dyn FnMut(Event),
+    ) -> Vec<StageReport> {
+        let is_all = !self.project.wants(Refs::Tracked);
+        if refs == Refs::Committed && !is_all && !self.wants_sources() {
+            return Vec::new();
+        }
+        let mut reports = match StageRunner::new(self, refs, variant, cancel, events) {
+            Err(failure) => self.not_begun(refs, variant, failure),
+            Ok(mut work) => match refs {
+                Refs::Committed => self.committed(&mut work, memory),
+                Refs::Tracked => self.tracked(&mut work, memory),
+            },
         };
-        let track = self.track(&mut work);
-        let blocked = blocked_by(&track, &work.results);
-        let inputs = work.inputs(self.commit);
-        let mut stages = vec![track];
-        let mut done = None;
-        if let Some(reason) = &blocked {
-            stages.push(self.skipped(variant, Stage::Fetch, reason));
-            stages.push(self.skipped(variant, Stage::Push, reason));
-        } else if let Some(same) = self.unchanged(&stages[0], inputs.as_deref()) {
-            let reason = format!("nothing changed since it was done at {}", same.at.strftime("%Y-%m-%d %H:%M:%S UTC"));
-            stages.push(self.skipped(variant, Stage::Fetch, &reason));
-            stages.push(self.skipped(variant, Stage::Push, &reason));
-            done = Some(same.clone());
-        } else {
-            stages.extend(self.fetch_and_push(&mut work));
-            if stages.iter().all(|stage| stage.outcome.is_good()) {
-                done = inputs.map(|inputs| Done { inputs, at: self.clock.now() });
+        if refs == Refs::Committed && is_all {
+            let reason = if self.project.track { "refs = [\"committed\"]" } else { "track = false" };
+            reports.insert(0, self.skipped(variant, refs, Stage::Track, reason));
+        }
+        reports
+    }
+
+    fn wants_sources(&self) -> bool {
+        self.project.fetch || self.pushes().is_ok()
+    }
+
+    fn committed(&self, work: &mut StageRunner<'_, '_>, memory: &mut ElementMemory) -> Vec<StageReport> {
+        if !self.wants_sources() {
+            return self.neither(work.variant, Refs::Committed, "");
+        }
+        let inputs = work.listing_inputs(&[]);
+        match work.inventory(Refs::Committed, inputs, memory) {
+            Ok(inventory) => {
+                let inputs = ElementInputs::new(work, &[&inventory]);
+                self.fetch_and_push(work, memory, &inputs, Some(&Candidates::of(&inventory)))
+            }
+            Err(NotListed::NoRef(junction)) => {
+                let reason = format!("{junction} has no committed ref, and nothing can be loaded without");
+                self.neither(work.variant, Refs::Committed, &reason)
+            }
+            Err(NotListed::Failed(failures)) => {
+                let mut reports = self.neither(work.variant, Refs::Committed, "the elements could not be listed");
+                if let Some(report) = reports.iter_mut().find(|report| report.skipped.as_deref() != Some(FETCH_FALSE)) {
+                    report.skipped = None;
+                    report.outcome = if work.cancel.is_cancelled() { Outcome::Interrupted } else { Outcome::Failed };
+                    let of_stage = |failure| Diagnosis { stage: Some(report.stage), ..failure };
+                    report.log = work.kept_log(LISTING_LOG);
+                    report.failures = failures.into_iter().map(of_stage).collect();
+                }
+                reports.into_iter().map(|report| self.finish(report, work)).collect()
             }
         }
-        PipelineRun { stages, done }
     }
 
-    fn track(&self, work: &mut StageRunner<'_, '_>) -> StageReport {
-        if !self.project.track {
-            return self.skipped(work.variant, Stage::Track, "track = false");
+    fn tracked(&self, work: &mut StageRunner<'_, '_>, memory: &mut ElementMemory) -> Vec<StageReport> {
+        // With an option set before, tracking may have changed something already.
+        let before = work.ref_changes().unwrap_or_default();
+        let track = self.track(work, &before);
+        let blocked = blocked_by(&track, &work.results);
+        let changes = work.ref_changes();
+        let mut stages = vec![track];
+        if let Some(reason) = &blocked {
+            stages.extend(self.neither(work.variant, Refs::Tracked, reason));
+        } else if !self.wants_sources() {
+            stages.extend(self.neither(work.variant, Refs::Tracked, ""));
+        } else {
+            let candidates = self.tracked_candidates(work, changes.as_deref().unwrap_or_default(), memory);
+            let known = [&memory.committed, &memory.tracked].map(|refs| refs.inventory.as_ref());
+            let known: Vec<_> = known.into_iter().flatten().map(|known| &known.inventory).collect();
+            let inputs = ElementInputs::new(work, &known);
+            let candidates = candidates.filter(|_| changes.is_ok());
+            stages.extend(self.fetch_and_push(work, memory, &inputs, candidates.as_ref()));
         }
+        stages
+    }
+
+    fn track(&self, work: &mut StageRunner<'_, '_>, before: &[RefChange]) -> StageReport {
         let everything = Request::everything(work.elements.clone());
         let StageRun { mut reports, .. } = work.run(&[Stage::Track], Action::Track, everything);
         let mut report = reports.remove(0);
         match work.ref_changes() {
-            Ok(changes) => report.changes = changes,
+            Ok(mut changes) => {
+                changes.retain(|change| !before.contains(change));
+                report.changes = changes;
+            }
             Err(error) => report.notes.push(format!("the changed refs cannot be told: {error}")),
         }
         self.finish(report, work)
-    }
-
-    fn fetch_and_push(&self, work: &mut StageRunner<'_, '_>) -> Vec<StageReport> {
-        let pushing = self.pushes();
-        let (stages, action): (&[Stage], _) = match (&pushing, self.project.fetch) {
-            (Ok(()), true) => (&[Stage::Fetch, Stage::Push], Action::Push),
-            (Ok(()), false) => (&[Stage::Push], Action::Push),
-            (Err(_), true) => (&[Stage::Fetch], Action::Fetch),
-            (Err(reason), false) => {
-                return vec![
-                    self.skipped(work.variant, Stage::Fetch, "fetch = false"),
-                    self.skipped(work.variant, Stage::Push, reason),
-                ];
-            }
-        };
-        let mut reports = self.sources(work, stages, action);
-        if !self.project.fetch {
-            reports.insert(0, self.skipped(work.variant, Stage::Fetch, "fetch = false"));
-        }
-        if let Err(reason) = pushing {
-            reports.push(self.skipped(work.variant, Stage::Push, reason));
-        }
-        reports.into_iter().map(|report| self.finish(report, work)).collect()
-    }
-
-    /// Runs `bst source push`, which fetches first, or `bst source fetch`; then once more for what could not be named
-    /// beforehand.
-    fn sources(&self, work: &mut StageRunner<'_, '_>, stages: &[Stage], action: Action) -> Vec<StageReport> {
-        let (elements, left_out) = work.resolved_elements();
-        let everything = Request::everything(elements.clone());
-        let mut run = work.run(stages, action, everything.clone());
-        if action == Action::Push && self.project.fetch && !run.fetched && !run.interrupted() {
-            // bst fetches nothing where it finds no cache to push to.
-            let fetch = work.run(&[Stage::Fetch], Action::Fetch, everything);
-            run.replace(Stage::Fetch, fetch);
-        }
-        let later = work.unnamed_junctions(&elements);
-        if !later.is_empty() && !run.interrupted() && (run.fetched || action == Action::Fetch) {
-            let junctions = work.run(stages, action, Request::named(later));
-            run.add_cost(&junctions);
-        }
-        for report in &mut run.reports {
-            work.results.enter(report, work.cancel.is_cancelled());
-        }
-        if let (Some(report), false) = (run.reports.first_mut(), left_out.is_empty()) {
-            let names: Vec<_> = left_out.iter().map(ElementName::as_str).collect();
-            report.notes.push(format!("left out, for they have no ref: {}", names.join(", ")));
-        }
-        run.reports
     }
 
     /// Whether sources are to be pushed; else why not.
@@ -206,13 +209,6 @@ impl Pipeline<'_> {
         }
     }
 
-    /// What was done before, where it may stand for doing it now.
-    fn unchanged(&self, track: &StageReport, inputs: Option<&str>) -> Option<&Done> {
-        let done = self.memory.done.filter(|done| track.outcome.is_good() && Some(done.inputs.as_str()) == inputs)?;
-        let age = self.clock.now().duration_since(done.at).unsigned_abs();
-        (age < self.memory.refresh_after).then_some(done)
-    }
-
     fn finish(&self, report: StageReport, work: &mut StageRunner<'_, '_>) -> StageReport {
         (work.events)(Event::StageFinished {
             project: self.project.name.clone(),
@@ -222,24 +218,37 @@ impl Pipeline<'_> {
         report
     }
 
-    fn not_begun(&self, variant: Option<&VariantConfig>, failure: Diagnosis) -> PipelineRun {
-        let mut track = self.skipped(variant, Stage::Track, "");
-        track.skipped = None;
-        track.outcome = Outcome::Failed;
-        track.failures.push(failure);
-        let reason = "tracking failed";
-        let fetch = self.skipped(variant, Stage::Fetch, reason);
-        let push = self.skipped(variant, Stage::Push, reason);
-        PipelineRun { stages: vec![track, fetch, push], done: None }
+    fn not_begun(&self, refs: Refs, variant: Option<&VariantConfig>, failure: Diagnosis) -> Vec<StageReport> {
+        let mut reports = match refs {
+            Refs::Committed => Vec::new(),
+            Refs::Tracked => vec![self.skipped(variant, refs, Stage::Track, "")],
+        };
+        reports.extend(self.neither(variant, refs, "it could not begin"));
+        let first = &mut reports[0];
+        first.skipped = None;
+        first.outcome = Outcome::Failed;
+        first.failures.push(Diagnosis { stage: Some(first.stage), ..failure });
+        reports
     }
 
-    fn skipped(&self, variant: Option<&VariantConfig>, stage: Stage, reason: &str) -> StageReport {
+    /// Fetch and push, neither of which is done: because they are not wanted, or else for this reason.
+    fn neither(&self, variant: Option<&VariantConfig>, refs: Refs, reason: &str) -> Vec<StageReport> {
+        let fetch = if self.project.fetch { reason } else { FETCH_FALSE };
+        let push = self.pushes().err().unwrap_or(reason);
+        [(Stage::Fetch, fetch), (Stage::Push, push)].map(|(stage, why)| self.skipped(variant, refs, stage, why)).into()
+    }
+
+    fn skipped(&self, variant: Option<&VariantConfig>, refs: Refs, stage: Stage, reason: &str) -> StageReport {
         let mut report = StageReport::new(stage, variant.map(|variant| variant.name.clone()), self.clock.now());
+        report.refs = refs_of(stage, refs);
         report.outcome = Outcome::Skipped;
         report.skipped = Some(reason.to_owned());
         report
     }
 }
+
+/// Why nothing is fetched where that is not wanted.
+const FETCH_FALSE: &str = "fetch = false";
 
 /// Why nothing after tracking can work; none where it can.
 fn blocked_by(track: &StageReport, results: &ElementResults) -> Option<String> {

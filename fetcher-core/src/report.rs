@@ -2,7 +2,6 @@
 
 mod issues;
 mod redact;
-pub(crate) use redact::redacted_change;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -10,9 +9,13 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod tracked;
+
 pub use crate::bst::refs::RefChange;
 use crate::diagnosis::{Diagnosis, Reachability};
-use crate::names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, VariantName};
+use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
+
+pub use tracked::{SeenRef, TrackedRef};
 
 pub use issues::{AffectedBranch, IssueGroup, UpstreamCount, group_issues, group_stage_issues};
 
@@ -118,6 +121,9 @@ pub struct BranchReport {
     pub bst_version: Option<String>,
     /// The stages, in their order; for each option set (`variants`) of the project once.
     pub stages: Vec<StageReport>,
+    /// The refs that tracking found and that are not the tip's, with all option sets together.
+    #[serde(default)]
+    pub changes: Vec<TrackedRef>,
 }
 
 impl BranchReport {
@@ -147,6 +153,9 @@ pub struct StageReport {
     /// The option set that it ran for; none where the project has no `variants`.
     #[serde(default)]
     pub variant: Option<VariantName>,
+    /// Which refs it fetched or pushed; none for the other stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refs: Option<Refs>,
     /// How it ended.
     pub outcome: Outcome,
     /// Why it was skipped, in words; none where it was not.
@@ -164,7 +173,7 @@ pub struct StageReport {
     /// Elements as bst's pipeline summary counts them.
     #[serde(default)]
     pub elements: Elements,
-    /// The refs that tracking changed, by element.
+    /// The refs that tracking changed, by element; those that it changed with an option set before are not among them.
     #[serde(default)]
     pub changes: Vec<RefChange>,
     /// What failed, an entry an element as a rule.
@@ -191,6 +200,7 @@ impl StageReport {
         Self {
             stage,
             variant,
+            refs: None,
             outcome: Outcome::Ok,
             skipped: None,
             attempts: 0,
@@ -205,6 +215,13 @@ impl StageReport {
             notes: Vec::new(),
             log: None,
         }
+    }
+
+    /// The stage's name for people: `fetch (committed) [arm]`, with what there is of it.
+    pub fn title(&self) -> String {
+        let refs = self.refs.map(|refs| format!(" ({refs})")).unwrap_or_default();
+        let variant = self.variant.as_ref().map(|variant| format!(" [{variant}]")).unwrap_or_default();
+        format!("{}{refs}{variant}", self.stage)
     }
 }
 
@@ -257,6 +274,8 @@ pub enum Event {
         branch: BranchName,
         /// The option set.
         variant: Option<VariantName>,
+        /// Which refs it is about; none for the checkout and for tracking.
+        refs: Option<Refs>,
         /// The stage.
         stage: Stage,
         /// 1 for the first try.

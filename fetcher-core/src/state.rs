@@ -1,18 +1,18 @@
 //! The memory between runs: what is known of each branch, one file a branch, written whole and renamed.
 
+mod elements;
 mod explain;
 mod lock;
 mod store;
 mod usage;
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
-use crate::report::{BranchReport, Outcome};
+use crate::report::{BranchReport, Outcome, SeenRef};
 
+pub use elements::{DoneElement, ElementMemory, RefsMemory, RememberedInventory};
 pub use lock::{Lock, LockError};
 pub(crate) use store::Current;
 pub use store::Store;
@@ -43,9 +43,10 @@ pub struct BranchState {
     pub failing_since: Option<Timestamp>,
     /// How many runs in a row ended badly.
     pub consecutive_failures: u32,
-    /// What was wholly fetched and pushed, by the name of the option set (empty where there are none).
+    /// The refs that the last run found and that were not the tip's, and those that the tip has taken over since; none
+    /// where nothing was tracked yet.
     #[serde(default)]
-    pub done: BTreeMap<String, Done>,
+    pub tracked: Option<Vec<SeenRef>>,
     /// The last runs, oldest first, at most [`BranchState::HISTORY`].
     #[serde(default)]
     pub history: Vec<Past>,
@@ -69,29 +70,34 @@ impl BranchState {
             last_failure: None,
             failing_since: None,
             consecutive_failures: 0,
-            done: BTreeMap::new(),
+            tracked: None,
             history: Vec::new(),
         }
     }
 
-    /// Brings every time in it that is later than `now` back to it, for a clock was ahead when it was noted; what was
-    /// fetched and pushed then is of an unknown age, and done again. Says whether there was any.
+    /// Brings every time in it that is later than `now` back to it, for a clock was ahead when it was noted. Says whether
+    /// there was any.
     pub(crate) fn clamp(&mut self, now: Timestamp) -> bool {
         let mut clamped = false;
         let times = [&mut self.last_run, &mut self.last_success, &mut self.last_failure, &mut self.failing_since];
         let history = self.history.iter_mut().map(|past| &mut past.at);
-        for at in times.into_iter().flatten().chain(history).filter(|at| **at > now) {
+        let tracked = self.tracked.iter_mut().flatten().map(|seen| &mut seen.since);
+        for at in times.into_iter().flatten().chain(history).chain(tracked).filter(|at| **at > now) {
             *at = now;
             clamped = true;
         }
-        let before = self.done.len();
-        self.done.retain(|_, done| done.at <= now);
-        clamped || self.done.len() < before
+        clamped
     }
 
     /// Takes in what a run did. An interrupted run says nothing about the branch, so that it counts neither way.
     pub fn record(&mut self, run: &RunId, report: &BranchReport, at: Timestamp) {
         self.last_run = Some(at);
+        let tracks = || report.stages.iter().filter(|stage| stage.stage == Stage::Track && stage.skipped.is_none());
+        if tracks().next().is_some() {
+            let complete = tracks().all(|stage| stage.outcome.is_good());
+            let same_tip = self.commit == report.commit;
+            self.tracked = Some(SeenRef::after(self.tracked.take(), &report.changes, same_tip, complete));
+        }
         if report.commit.is_some() {
             self.commit.clone_from(&report.commit);
         }
@@ -114,16 +120,6 @@ impl BranchState {
         let surplus = self.history.len().saturating_sub(Self::HISTORY);
         self.history.drain(..surplus);
     }
-}
-
-/// The inputs of a fetch and push that ended well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Done {
-    /// A digest over the tip, the tracked refs, the configuration and bst's version.
-    pub inputs: String,
-    /// When they were fetched and pushed.
-    pub at: Timestamp,
 }
 
 /// One past run of a branch.

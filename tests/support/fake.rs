@@ -62,8 +62,18 @@ impl FakeBst {
         format!("['{}', '--scenario', '{}']", program.display(), self.directory.display())
     }
 
-    /// The calls so far, those for the version left out.
+    /// The calls so far, those for the version and those that list elements left out.
     pub fn calls(&self) -> Vec<Call> {
+        self.every_call().into_iter().filter(|call| call.command != "show").collect()
+    }
+
+    /// The calls that list elements.
+    pub fn listings(&self) -> Vec<Call> {
+        self.every_call().into_iter().filter(|call| call.command == "show").collect()
+    }
+
+    /// The calls so far, those for the version left out.
+    pub fn every_call(&self) -> Vec<Call> {
         let text = fs::read_to_string(self.directory.join("calls")).unwrap_or_default();
         text.lines().map(Call::from_line).collect()
     }

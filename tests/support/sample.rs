@@ -10,7 +10,7 @@ use std::time::Duration;
 use fetcher_core::clock::FixedClock;
 use fetcher_core::diagnosis::{Actor, Diagnosis, Kind, Place, Reachability, Retry};
 use fetcher_core::pages::{Publish, PublishError, Published, publish};
-use fetcher_core::report::{BranchReport, Elements, Outcome, RefChange, RunReport, StageReport};
+use fetcher_core::report::{BranchReport, Elements, Outcome, RefChange, RunReport, StageReport, TrackedRef};
 use fetcher_core::state::{BranchState, Past, Store};
 use fetcher_core::{BranchName, ProjectName, Redactor, RunId, Secret, Stage};
 use jiff::{SignedDuration, Timestamp};
@@ -211,6 +211,7 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
     let last = |good| history.iter().rev().find(|past| past.outcome.is_good() == good).map(|past| past.at);
     let failing = history.iter().rev().take_while(|past| !past.outcome.is_good());
     BranchState {
+        tracked: None,
         version: BranchState::VERSION,
         project,
         branch: name,
@@ -220,7 +221,6 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
         last_failure: last(false),
         failing_since: failing.clone().last().map(|past| past.at),
         consecutive_failures: u32::try_from(failing.count()).unwrap(),
-        done: std::collections::BTreeMap::default(),
         history,
     }
 }
@@ -242,6 +242,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
             StageReport {
                 stage: *stage,
                 variant: None,
+                refs: None,
                 outcome: match (skipped, fails) {
                     (true, _) => Outcome::Skipped,
                     (false, true) => outcome,
@@ -287,8 +288,22 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
         seconds,
         outcome,
         bst_version: Some("2.8.1".to_owned()),
+        changes: if outcome == Outcome::Failed { Vec::new() } else { tracked(run) },
         stages,
     }
+}
+
+/// The refs that tracking found, one of which moved since the run before.
+fn tracked(run: u32) -> Vec<TrackedRef> {
+    let mut refs: Vec<_> = changes(run).into_iter().map(TrackedRef::from).collect();
+    if let Some(first) = refs.first_mut() {
+        first.moved = true;
+        first.before = Some("v1.0-9-g<b>&".to_owned());
+        first.since = Some(at(run));
+        first.change.condition = Some("flavour == '<b>'".to_owned());
+        first.failed_with = vec!["arm".parse().expect("a name")];
+    }
+    refs
 }
 
 fn changes(run: u32) -> Vec<RefChange> {

@@ -105,16 +105,17 @@ impl Dialect {
         arguments
     }
 
-    /// `bst show`, which prints a line `STATE<tab>NAME` for each element.
-    pub fn show_arguments(self, global: &Global<'_>, elements: &Elements) -> Vec<String> {
+    /// `bst show`, which prints something for each element.
+    pub fn show_arguments(self, global: &Global<'_>, elements: &Elements, format: &str) -> Vec<String> {
         let mut arguments = before_command(global);
-        let format = "%{state}\t%{name}";
         arguments.extend(["show", "--deps", words(elements.deps), "--format", format].map(str::to_owned));
         for element in &elements.except {
             arguments.extend(["--except".to_owned(), element.clone()]);
         }
-        arguments.push("--".to_owned());
-        arguments.extend(elements.targets.iter().cloned());
+        if !elements.targets.is_empty() {
+            arguments.push("--".to_owned());
+            arguments.extend(elements.targets.iter().cloned());
+        }
         arguments
     }
 

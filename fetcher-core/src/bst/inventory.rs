@@ -102,7 +102,8 @@ impl InventoryReader {
     /// The value of `--format`.
     pub(crate) fn format(&self) -> String {
         let sources = if self.sources { "\n%{source-info}" } else { "" };
-        format!("{}\t%{{state}}\t%{{name}}{sources}", self.marker)
+        // The marker alone ends an element, so that nothing that follows is taken for a part of it.
+        format!("{0}\t%{{state}}\t%{{name}}{sources}\n{0}", self.marker)
     }
 
     /// Takes the next piece of standard output.
@@ -127,6 +128,9 @@ impl InventoryReader {
     }
 
     fn take_line(&mut self, line: &str) {
+        if line == self.marker {
+            return self.end_element();
+        }
         let head = line.strip_prefix(self.marker.as_str()).and_then(|rest| rest.strip_prefix('\t'));
         if let Some((state, name)) = head.and_then(|rest| rest.split_once('\t')) {
             self.end_element();

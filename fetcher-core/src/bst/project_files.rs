@@ -3,14 +3,14 @@
 //! A checkout's files are a stranger's: none is read through a link that leads out of it, none beyond what such files
 //! are, and no more than a project can have.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
-use super::refs::{StoredRefs, stored_refs};
+use super::refs::{StoredRefs, have_urls, stored_refs};
 use super::yaml::{LARGEST, YamlNode};
 use crate::names::{ElementName, digest};
 
@@ -29,6 +29,8 @@ pub(crate) struct ProjectFiles {
     conf: Option<YamlNode>,
     stored: [StoredRefs; 2],
     read: RefCell<BTreeMap<PathBuf, Option<Rc<ProjectFile>>>>,
+    common: OnceCell<Option<String>>,
+    aliases: OnceCell<BTreeMap<String, String>>,
 }
 
 /// What is known of a file: its content's digest, and what it includes.
@@ -47,7 +49,16 @@ impl ProjectFiles {
         let (name, element_path) = (word("name").to_owned(), normal(Path::new(word("element-path"))));
         let stored = ["project.refs", "junction.refs"].map(|name| stored_refs(text(name).as_deref()));
         let element_path = element_path.unwrap_or_default();
-        Self { root, name, element_path, conf, stored, read: RefCell::default() }
+        Self {
+            root,
+            name,
+            element_path,
+            conf,
+            stored,
+            read: RefCell::default(),
+            common: OnceCell::new(),
+            aliases: OnceCell::new(),
+        }
     }
 
     /// The project's name, as `project.conf` has it.
@@ -88,13 +99,51 @@ impl ProjectFiles {
     /// plugins. The content of local sources is not in it. None where something cannot be read: nothing may be
     /// concluded then.
     pub(crate) fn source_inputs(&self, element: &ElementName) -> Option<String> {
-        let mut parts = vec![self.common()?, element.to_string()];
+        let common = self.common.get_or_init(|| self.common()).clone()?;
+        let mut parts = vec![common, element.to_string()];
         for junction in element.junctions() {
             self.add_inputs(&junction, &mut parts)?;
         }
         self.add_inputs(element, &mut parts)?;
         let parts: Vec<_> = parts.iter().map(|part| digest(part.as_bytes())).collect();
         Some(digest(parts.concat().as_bytes()))
+    }
+
+    /// Whether what an element's sources are is said by its refs alone: each has a url, so that none is local. Elements
+    /// behind a junction of which that is not known may change with any file of the checkout.
+    pub(crate) fn is_from_elsewhere(&self, element: &ElementName) -> bool {
+        let path = self.element_file(element);
+        path.and_then(|path| read_file(&self.root, &path).ok()).is_some_and(|text| have_urls(&text))
+    }
+
+    /// A source's url with its alias resolved, where the project's own configuration says what it stands for.
+    pub(crate) fn resolved(&self, url: &str) -> String {
+        let Some((alias, rest)) = url.split_once(':').filter(|(_, rest)| !rest.starts_with("//")) else {
+            return url.to_owned();
+        };
+        let address = self.aliases.get_or_init(|| self.read_aliases()).get(alias);
+        address.map_or_else(|| url.to_owned(), |address| format!("{address}{rest}"))
+    }
+
+    /// `aliases` of `project.conf`, and of what that includes at its top or there.
+    fn read_aliases(&self) -> BTreeMap<String, String> {
+        let mut aliases = BTreeMap::new();
+        let Some(conf) = &self.conf else { return aliases };
+        let mut add = |node: &YamlNode| {
+            let words = node.pairs().iter().filter_map(|(alias, to)| Some((alias.clone(), to.scalar()?.to_owned())));
+            aliases.extend(words);
+        };
+        let included = |node: &YamlNode| -> Vec<YamlNode> {
+            let files = node.strings("(@)").into_iter().filter_map(|name| normal(Path::new(name)));
+            files.filter_map(|file| YamlNode::parse(&read_file(&self.root, &file).ok()?)).collect()
+        };
+        for file in included(conf).iter().chain([conf]) {
+            if let Some(node) = file.get("aliases") {
+                included(node).iter().for_each(&mut add);
+                add(node);
+            }
+        }
+        aliases
     }
 
     /// Adds what shapes one element; of an element of another project, which its junction brings, its refs alone.

@@ -135,6 +135,12 @@ pub(crate) fn stored_refs(text: Option<&str>) -> StoredRefs {
     stored
 }
 
+/// Whether an element's file has sources, and a url for each of them.
+pub(crate) fn have_urls(text: &str) -> bool {
+    let sources = source_refs(Some(text));
+    !sources.is_empty() && sources.values().all(|source| source.url.is_some())
+}
+
 /// The value of a key at the top of a YAML file, as `name` and `element-path` of `project.conf`.
 pub fn top_level(text: &str, key: &str) -> Option<String> {
     YamlNode::parse(text)?.get(key)?.scalar().map(str::to_owned)

@@ -1,13 +1,13 @@
 //! What is configured for BuildStream and for one project.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::git::Access;
-use crate::names::{ProjectName, VariantName};
+use crate::names::{ProjectName, Refs, VariantName};
 
 /// `[buildstream]`, or `[project.buildstream]` where a project has its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,8 @@ pub struct ProjectConfig {
     pub variants: Vec<VariantConfig>,
     /// `submodules`.
     pub submodules: bool,
+    /// `refs`: which refs are fetched and pushed.
+    pub refs: BTreeSet<Refs>,
     /// `track`.
     pub track: bool,
     /// `fetch`.
@@ -89,6 +91,16 @@ pub struct ProjectConfig {
     pub source_caches: Vec<SourceCacheConfig>,
     /// `buildstream` of the project, else of the program; the project's `config` is merged in.
     pub buildstream: BuildStreamConfig,
+}
+
+impl ProjectConfig {
+    /// Whether the stages for these refs are wanted: `track = false` leaves the committed ones alone.
+    pub fn wants(&self, refs: Refs) -> bool {
+        match refs {
+            Refs::Committed => !self.track || self.refs.contains(&Refs::Committed),
+            Refs::Tracked => self.track && self.refs.contains(&Refs::Tracked),
+        }
+    }
 }
 
 /// One option set of a project.

@@ -120,6 +120,7 @@ impl Gathered<'_> {
             options,
             variants,
             submodules: _,
+            refs: _,
             track: _,
             fetch: _,
             push: _,

@@ -1,126 +1,249 @@
-//! One branch: its checkout, its `bst`, and its pipelines.
+//! One branch: its checkout, its `bst`, and its pipelines, in two phases between which other branches may have their
+//! turn.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::callbacks::blame;
 use super::explain;
 use super::workers::{Place, Workers};
 use crate::bst::Bst;
+use crate::config::{ProjectConfig, VariantConfig};
 use crate::diagnosis::Diagnosis;
-use crate::names::Stage;
-use crate::pipeline::{Directories, Memory, Pipeline};
+use crate::names::{BranchName, Refs, Stage, VariantName};
+use crate::pipeline::{Directories, Pipeline, tracked_changes};
 use crate::project::{Branch, CheckoutError};
-use crate::report::{BranchReport, Event, Outcome, StageReport};
-use crate::state::BranchState;
+use crate::report::{BranchReport, Event, Outcome, RefChange, StageReport, TrackedRef};
+use crate::state::ElementMemory;
+
+/// A branch that is being worked on, between its phases.
+pub(super) struct BranchWork<'p> {
+    branch: Branch<'p>,
+    project: PathBuf,
+    bst: Bst,
+    /// What was done so far.
+    stages: Vec<StageReport>,
+    spent: Duration,
+    /// What is known of the elements, by option set.
+    memories: BTreeMap<Option<VariantName>, ElementMemory>,
+    /// What tracking found.
+    changes: Vec<TrackedRef>,
+    /// What went wrong beside the stages.
+    pub(super) failures: Vec<Diagnosis>,
+    /// Whose sourcedir has the branch's upstreams now.
+    pub(super) slot: usize,
+}
 
 impl<'f> Workers<'f> {
-    /// Does all that is to be done for a branch, as the only one that uses the sourcedir of `slot`.
-    pub(super) fn branch<'p>(
+    /// Checks a branch out and does what is to be done for its committed refs, as the only one that uses the sourcedir
+    /// of `slot`; gives what is left to do, or the report where that is nothing.
+    pub(super) fn committed<'p>(
         &'p self,
         slot: usize,
         place: &'p Place<'p>,
         branch: &Branch<'p>,
         one_at_a_time: Option<&Mutex<()>>,
         events: &mut dyn FnMut(Event),
-    ) -> BranchReport
+    ) -> Result<Box<BranchWork<'p>>, BranchReport>
     where
         'f: 'p,
     {
         let began = Instant::now();
         let (project, name) = (place.config.name.clone(), branch.name().clone());
         events(Event::BranchStarted { project: project.clone(), branch: name.clone() });
-        events(Event::StageStarted { project, branch: name, variant: None, stage: Stage::Checkout, attempt: 1 });
+        let (variant, refs, stage) = (None, None, Stage::Checkout);
+        events(Event::StageStarted { project, branch: name, variant, refs, stage, attempt: 1 });
         let mut checkout = self.report();
         // Its branches were listed, or there would be no such branch.
         checkout.reached.extend(self.fetcher.listing_proves(place.config));
-        let mut bst_version = None;
         let prepared = checked_out(branch, &mut checkout);
         checkout.seconds = began.elapsed().as_secs_f64();
         let prepared = prepared.and_then(|directory| Ok((directory, self.tools.bst(place.config)?)));
-        let stages = match prepared {
-            Err(failure) => {
-                let interrupted = failure.kind == crate::diagnosis::Kind::Interrupted;
-                checkout.outcome = if interrupted { Outcome::Interrupted } else { Outcome::Failed };
-                checkout.failures.push(failure);
-                vec![checkout]
-            }
-            Ok((directory, (bst, failure))) => {
-                bst_version = Some(bst.version.to_string());
+        let (project, bst) = match prepared {
+            Ok((project, (bst, failure))) => {
                 if let Some(failure) = failure {
                     checkout.outcome = Outcome::Partial;
                     checkout.failures.push(failure);
                 }
-                let mut stages = vec![checkout];
-                stages.extend(self.pipelines(slot, branch, &bst, directory, one_at_a_time, events));
-                stages
+                (project, bst)
+            }
+            Err(failure) => {
+                let interrupted = failure.kind == crate::diagnosis::Kind::Interrupted;
+                checkout.outcome = if interrupted { Outcome::Interrupted } else { Outcome::Failed };
+                checkout.failures.push(failure);
+                let outcome = checkout.outcome;
+                return Err(BranchReport {
+                    commit: Some(branch.commit().clone()),
+                    seconds: began.elapsed().as_secs_f64(),
+                    ..self.branch_report(place, Some(branch.name().clone()), vec![checkout], outcome)
+                });
             }
         };
-        let outcome = outcome(&stages);
-        BranchReport {
-            commit: Some(branch.commit().clone()),
-            seconds: began.elapsed().as_secs_f64(),
-            bst_version,
-            ..self.branch_report(place, Some(branch.name().clone()), stages, outcome)
+        let memories = self.memories(place.config, branch.name(), &mut checkout.notes);
+        let branch = branch.clone();
+        let (stages, changes, failures) = (vec![checkout], Vec::new(), Vec::new());
+        let mut work = Box::new(BranchWork {
+            branch,
+            project,
+            bst,
+            stages,
+            spent: Duration::ZERO,
+            memories,
+            changes,
+            failures,
+            slot,
+        });
+        if place.config.wants(Refs::Committed) {
+            self.pipelines(slot, &mut work, Refs::Committed, one_at_a_time, events);
         }
+        work.spent = began.elapsed();
+        if place.config.wants(Refs::Tracked) { Ok(work) } else { Err(self.finished(place, &mut work)) }
+    }
+
+    /// Does what is to be done for the refs that tracking finds.
+    pub(super) fn tracked<'p>(
+        &'p self,
+        slot: usize,
+        place: &'p Place<'p>,
+        work: &mut BranchWork<'p>,
+        one_at_a_time: Option<&Mutex<()>>,
+        events: &mut dyn FnMut(Event),
+    ) -> BranchReport {
+        let began = Instant::now();
+        self.pipelines(slot, work, Refs::Tracked, one_at_a_time, events);
+        self.find_changes(work);
+        work.spent += began.elapsed();
+        self.finished(place, work)
+    }
+
+    /// Finds what tracking changed, and what of that is new.
+    fn find_changes(&self, work: &mut BranchWork<'_>) {
+        let (project, branch) = (&work.branch.project().config().name, work.branch.name());
+        let inventories: Vec<_> = work
+            .memories
+            .values()
+            .flat_map(|memory| [&memory.tracked.inventory, &memory.committed.inventory])
+            .flatten()
+            .map(|known| known.inventory.clone())
+            .collect();
+        let at = self.fetcher.clock.now();
+        // Where the memory cannot be read, the run that cannot write it says so.
+        let known = self.store.branch(project, Some(branch)).ok().flatten().and_then(|state| state.tracked);
+        match tracked_changes(&work.project, &inventories) {
+            Ok(changes) => {
+                let new = |change| {
+                    let failed_with = failed_with(&change, &work.stages);
+                    TrackedRef { failed_with, ..TrackedRef::new(change, known.as_deref(), at) }
+                };
+                work.changes = changes.into_iter().map(new).collect();
+            }
+            Err(error) => {
+                if let Some(stage) = work.stages.iter_mut().rfind(|stage| stage.stage == Stage::Track) {
+                    stage.notes.push(format!("the changed refs cannot be told: {error}"));
+                }
+            }
+        }
+    }
+
+    /// The report of a branch whose work is over, or came to an end.
+    pub(super) fn finished(&self, place: &Place<'_>, work: &mut BranchWork<'_>) -> BranchReport {
+        let stages = std::mem::take(&mut work.stages);
+        let outcome = outcome(&stages);
+        let mut report = BranchReport {
+            commit: Some(work.branch.commit().clone()),
+            seconds: work.spent.as_secs_f64(),
+            bst_version: Some(work.bst.version.to_string()),
+            changes: std::mem::take(&mut work.changes),
+            ..self.branch_report(place, Some(work.branch.name().clone()), stages, outcome)
+        };
+        for failure in work.failures.drain(..) {
+            blame(&mut report, failure);
+        }
+        report
+    }
+
+    /// What is known of a branch's elements, by option set. What cannot be read is not known: all is done again then.
+    fn memories(
+        &self,
+        project: &ProjectConfig,
+        branch: &BranchName,
+        notes: &mut Vec<String>,
+    ) -> BTreeMap<Option<VariantName>, ElementMemory> {
+        let known = |variant: Option<&VariantConfig>| {
+            let variant = variant.map(|variant| &variant.name);
+            let known = self.store.elements(&project.name, branch, variant).unwrap_or_else(|error| {
+                notes.push(format!("what was done is not known, so that all of it is done again: {error}"));
+                None
+            });
+            let known = known.filter(|_| !self.selection.force).unwrap_or_default();
+            (variant.cloned(), ElementMemory { version: ElementMemory::VERSION, ..known })
+        };
+        variants(project).into_iter().map(known).collect()
     }
 
     fn pipelines(
         &self,
         slot: usize,
-        branch: &Branch<'_>,
-        bst: &Bst,
-        project: PathBuf,
+        work: &mut BranchWork<'_>,
+        refs: Refs,
         one_at_a_time: Option<&Mutex<()>>,
         events: &mut dyn FnMut(Event),
-    ) -> Vec<StageReport> {
+    ) {
         let config = &self.fetcher.config;
         let run = self.store.run_directory(self.run);
-        let project_config = branch.project().config();
-        let name = &project_config.name;
-        // What cannot be read is not written over either; entering how the branch ended tells why.
-        let known = self.store.branch(name, Some(branch.name())).unwrap_or_default();
-        let mut state = known.unwrap_or_else(|| BranchState::new(name.clone(), Some(branch.name().clone())));
+        let (project, branch) = (work.branch.project().config(), work.branch.name().clone());
         let directories = Directories {
-            project,
+            project: work.project.clone(),
             cachedir: config.cache_dir.join("cachedir"),
             sourcedir: config.cache_dir.join("sources").join(slot.to_string()),
             temporary: self.temporary.join(slot.to_string()),
-            logs: run.join(name.as_str()).join(branch.name().slug()),
+            logs: run.join(project.name.as_str()).join(branch.slug()),
             run,
         };
-        let variants: Vec<_> = match &project_config.variants[..] {
-            [] => vec![None],
-            variants => variants.iter().map(Some).collect(),
+        let pipeline = Pipeline {
+            project,
+            branch: &branch,
+            commit: work.branch.commit(),
+            bst: &work.bst,
+            runner: self.runner,
+            environment: &self.fetcher.environment,
+            redactor: &self.fetcher.redactor,
+            clock: &self.fetcher.clock,
+            directories,
+            one_at_a_time,
+            refresh_after: config.refresh_after,
         };
-        let mut stages = Vec::new();
-        for variant in variants {
-            let key = variant.map(|variant| variant.name.to_string()).unwrap_or_default();
-            let done = if self.selection.force { None } else { state.done.remove(&key) };
-            let pipeline = Pipeline {
-                project: project_config,
-                branch: branch.name(),
-                commit: branch.commit(),
-                bst,
-                runner: self.runner,
-                environment: &self.fetcher.environment,
-                redactor: &self.fetcher.redactor,
-                clock: &self.fetcher.clock,
-                directories: directories.clone(),
-                one_at_a_time,
-                memory: Memory { done: done.as_ref(), refresh_after: config.refresh_after },
-            };
-            let run = pipeline.run(variant, &self.fetcher.cancel, events);
-            match run.done {
-                Some(done) => drop(state.done.insert(key, done)),
-                None => drop(state.done.remove(&key)),
+        for variant in variants(project) {
+            let name = variant.map(|variant| &variant.name);
+            let memory = work.memories.entry(name.cloned()).or_default();
+            let mut stages = pipeline.run(refs, variant, memory, &self.fetcher.cancel, events);
+            // What one option set got is kept, whatever becomes of the next.
+            if let (Err(error), Some(stage)) =
+                (self.store.save_elements(&project.name, &branch, name, memory), stages.last_mut())
+            {
+                stage.notes.push(format!("what was done is not remembered: {error}"));
             }
-            stages.extend(run.stages);
-            // What one option set got is kept, whatever becomes of the next. Where it cannot be, it is only got again;
-            // entering how the branch ended tells why.
-            let _ = self.store.save(&state);
+            work.stages.extend(stages);
         }
-        stages
+    }
+}
+
+/// The option sets with which the element of a change could not be tracked.
+fn failed_with(change: &RefChange, stages: &[StageReport]) -> Vec<VariantName> {
+    let failed = stages.iter().filter(|stage| {
+        let of_element = |failure: &Diagnosis| failure.element.as_ref() == Some(&change.element);
+        stage.stage == Stage::Track && stage.failures.iter().any(of_element)
+    });
+    failed.filter_map(|stage| stage.variant.clone()).collect()
+}
+
+/// The option sets to work with, one without a name where none is configured.
+fn variants(project: &ProjectConfig) -> Vec<Option<&VariantConfig>> {
+    match &project.variants[..] {
+        [] => vec![None],
+        variants => variants.iter().map(Some).collect(),
     }
 }
 

@@ -77,6 +77,7 @@ impl Fetcher {
             // What is no number was put there by somebody else.
             (cache, "sources", |name| name.parse().map_or_else(|_| format!("?{name}"), slot_key)),
             (store.directory(), "branches", project_key),
+            (store.directory(), "elements", project_key),
         ] {
             let own = OwnDirectory::open(parent).and_then(|parent| parent.map_or(Ok(None), |own| own.below(name)));
             match own {

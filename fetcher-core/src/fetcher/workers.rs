@@ -6,6 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use super::branch::BranchWork;
 use super::callbacks::blame;
 use super::tools::Tools;
 use super::{Fetcher, Selection, explain};
@@ -46,14 +47,37 @@ pub(super) struct Workers<'f> {
 enum Task<'p> {
     /// Find out a project's branches.
     List(&'p Place<'p>),
-    /// Work on a branch of one.
-    Branch(&'p Place<'p>, Branch<'p>),
+    /// Work on the committed refs of a branch of one.
+    Committed(&'p Place<'p>, Branch<'p>),
+    /// Work on the refs that tracking finds, in what is checked out.
+    Tracked(&'p Place<'p>, Branch<'p>, Box<BranchWork<'p>>),
+}
+
+impl Task<'_> {
+    /// What comes first: who waits for committed refs builds with them today. Upstreams are fetched once where the
+    /// same worker goes on with a branch.
+    fn rank(&self, slot: usize) -> u8 {
+        match self {
+            Task::List(_) => 0,
+            Task::Committed(..) => 1,
+            Task::Tracked(_, _, work) if work.slot == slot => 2,
+            Task::Tracked(..) => 3,
+        }
+    }
 }
 
 struct Queue<'p> {
     tasks: VecDeque<Task<'p>>,
     /// Threads that are at work, and may find more to do.
     busy: usize,
+}
+
+impl<'p> Queue<'p> {
+    /// What is next for the worker of a slot: of what comes first, the oldest.
+    fn pop(&mut self, slot: usize) -> Option<Task<'p>> {
+        let next = (0..self.tasks.len()).min_by_key(|at| (self.tasks[*at].rank(slot), *at))?;
+        self.tasks.remove(next)
+    }
 }
 
 /// A thread at work. However its task ends, by a panic too, nobody waits for it then.
@@ -140,10 +164,10 @@ impl<'f> Workers<'f> {
     {
         let mut events = |event| drop(sender.send(Message::Event(Box::new(event))));
         loop {
-            let task = {
+            let mut task = {
                 let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
                 loop {
-                    if let Some(task) = queue.tasks.pop_front() {
+                    if let Some(task) = queue.pop(slot) {
                         queue.busy += 1;
                         break task;
                     }
@@ -154,11 +178,17 @@ impl<'f> Workers<'f> {
                 }
             };
             let _busy = Busy { queue, more };
-            let done = panics::catch(|| self.perform(slot, &task, one_at_a_time, &mut events));
-            let (found, mut reports) = done.unwrap_or_else(|words| (Vec::new(), vec![self.panicked(&task, &words)]));
+            let done = panics::catch(|| self.perform(slot, &mut task, one_at_a_time, &mut events));
+            let (mut found, mut reports) =
+                done.unwrap_or_else(|words| (Vec::new(), vec![self.panicked(&mut task, &words)]));
             let failures = self.fetcher.clock.take_failures();
             if let (Task::List(place), true, false) = (&task, reports.is_empty(), failures.is_empty()) {
                 reports.push(self.branch_report(place, None, vec![self.report()], Outcome::Ok));
+            }
+            for task in &mut found {
+                if let Task::Tracked(_, _, work) = task {
+                    work.failures.extend(failures.iter().cloned());
+                }
             }
             for report in &mut reports {
                 for failure in &failures {
@@ -177,35 +207,56 @@ impl<'f> Workers<'f> {
     fn perform<'p>(
         &'p self,
         slot: usize,
-        task: &Task<'p>,
+        task: &mut Task<'p>,
         one_at_a_time: Option<&Mutex<()>>,
         events: &mut dyn FnMut(Event),
     ) -> (Vec<Task<'p>>, Vec<BranchReport>)
     where
         'f: 'p,
     {
-        if self.fetcher.cancel.is_cancelled() {
-            return (Vec::new(), Vec::new());
-        }
+        let cancelled = self.fetcher.cancel.is_cancelled();
         match task {
+            Task::List(_) | Task::Committed(..) if cancelled => (Vec::new(), Vec::new()),
             Task::List(place) => {
                 let place: &'p Place<'p> = place;
                 let (branches, reports) = self.list(place, events);
-                (branches.into_iter().map(|branch| Task::Branch(place, branch)).collect(), reports)
+                (branches.into_iter().map(|branch| Task::Committed(place, branch)).collect(), reports)
             }
-            Task::Branch(place, branch) => (Vec::new(), vec![self.branch(slot, place, branch, one_at_a_time, events)]),
+            Task::Committed(place, branch) => {
+                let place: &'p Place<'p> = place;
+                match self.committed(slot, place, branch, one_at_a_time, events) {
+                    Ok(work) => (vec![Task::Tracked(place, branch.clone(), work)], Vec::new()),
+                    Err(report) => (Vec::new(), vec![report]),
+                }
+            }
+            // What was done for the committed refs is told.
+            Task::Tracked(place, _, work) if cancelled => {
+                (Vec::new(), vec![BranchReport { outcome: Outcome::Interrupted, ..self.finished(place, work) }])
+            }
+            Task::Tracked(place, _, work) => (Vec::new(), vec![self.tracked(slot, place, work, one_at_a_time, events)]),
         }
     }
 
     /// The report of a task that ended in a panic.
-    fn panicked(&self, task: &Task<'_>, words: &str) -> BranchReport {
+    fn panicked(&self, task: &mut Task<'_>, words: &str) -> BranchReport {
         let failure = explain::work_panicked(words);
         match task {
             Task::List(place) => self.failed(place, None, self.report(), failure),
-            Task::Branch(place, branch) => BranchReport {
-                commit: Some(branch.commit().clone()),
-                ..self.failed(place, Some(branch.name().clone()), self.report(), failure)
-            },
+            Task::Committed(place, branch) => self.broken_off(place, branch, failure),
+            Task::Tracked(place, branch, work) => {
+                let place: &Place<'_> = place;
+                let mut report = self.broken_off(place, branch, failure);
+                let done = self.finished(place, work);
+                report.stages.splice(0..0, done.stages);
+                report
+            }
+        }
+    }
+
+    fn broken_off(&self, place: &Place<'_>, branch: &Branch<'_>, failure: Diagnosis) -> BranchReport {
+        BranchReport {
+            commit: Some(branch.commit().clone()),
+            ..self.failed(place, Some(branch.name().clone()), self.report(), failure)
         }
     }
 
@@ -352,6 +403,7 @@ impl<'f> Workers<'f> {
             outcome,
             bst_version: None,
             stages,
+            changes: Vec::new(),
         }
     }
 }

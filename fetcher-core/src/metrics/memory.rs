@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::{Actor, Diagnosis, Kind};
 use crate::json_file::Stored;
-use crate::names::{BranchName, ProjectName, RunId, Stage, VariantName};
+use crate::names::{BranchName, ProjectName, Refs, RunId, Stage, VariantName};
 use crate::report::{BranchReport, Outcome, RunReport, StageReport};
 use crate::state::{BranchState, Past, StateError, Store};
 
@@ -65,10 +65,37 @@ pub(super) struct BranchMemory {
     #[serde(default)]
     pub(super) last_findings: Vec<(Kind, Actor)>,
     /// Seconds of each stage when it was last done and not skipped, by variant.
-    pub(super) durations: Vec<(Stage, Option<VariantName>, f64)>,
+    pub(super) durations: Vec<StageDuration>,
     pub(super) runs: BTreeMap<Outcome, u64>,
     pub(super) failures: BTreeMap<Kind, u64>,
     pub(super) stages: BTreeMap<Stage, StageCount>,
+}
+
+/// How long a stage took.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(from = "KnownDuration")]
+pub(super) struct StageDuration {
+    pub(super) stage: Stage,
+    pub(super) variant: Option<VariantName>,
+    pub(super) refs: Option<Refs>,
+    pub(super) seconds: f64,
+}
+
+/// The same in the form of this and of earlier releases, which knew no refs.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KnownDuration {
+    Named { stage: Stage, variant: Option<VariantName>, refs: Option<Refs>, seconds: f64 },
+    Tuple(Stage, Option<VariantName>, f64),
+}
+
+impl From<KnownDuration> for StageDuration {
+    fn from(known: KnownDuration) -> Self {
+        match known {
+            KnownDuration::Named { stage, variant, refs, seconds } => Self { stage, variant, refs, seconds },
+            KnownDuration::Tuple(stage, variant, seconds) => Self { stage, variant, refs: None, seconds },
+        }
+    }
 }
 
 /// What was counted of one stage of a branch, all variants together.
@@ -202,8 +229,14 @@ impl BranchMemory {
         for stage in &report.stages {
             self.stages.entry(stage.stage).or_default().add(stage);
             if stage.outcome != Outcome::Skipped {
-                self.durations.retain(|(name, variant, _)| (*name, variant) != (stage.stage, &stage.variant));
-                self.durations.push((stage.stage, stage.variant.clone(), stage.seconds));
+                let (variant, refs) = (&stage.variant, stage.refs);
+                // What an earlier release measured had no refs.
+                self.durations.retain(|known| {
+                    (known.stage, &known.variant) != (stage.stage, variant)
+                        || (known.refs != refs && known.refs.is_some())
+                });
+                let (stage, variant, seconds) = (stage.stage, variant.clone(), stage.seconds);
+                self.durations.push(StageDuration { stage, variant, refs, seconds });
             }
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::memory::{BranchMemory, Memory, StageCount};
 use crate::diagnosis::{Actor, Kind};
-use crate::names::BranchName;
+use crate::names::{BranchName, Refs};
 use crate::report::Outcome;
 use crate::state::BranchState;
 
@@ -114,9 +114,11 @@ impl Text {
         }
         self.gauge("stage_duration_seconds", "How long the stage took when it was last done and not skipped.");
         for (state, memory) in branches {
-            for (stage, variant, seconds) in &memory.durations {
-                let variant = variant.as_ref().map_or("", |variant| variant.as_str());
-                self.sample(Some(state), &[("stage", stage.as_str()), ("variant", variant)], seconds);
+            for known in &memory.durations {
+                let variant = known.variant.as_ref().map_or("", |variant| variant.as_str());
+                let refs = known.refs.map_or("", Refs::as_str);
+                let labels = [("stage", known.stage.as_str()), ("variant", variant), ("refs", refs)];
+                self.sample(Some(state), &labels, known.seconds);
             }
         }
     }

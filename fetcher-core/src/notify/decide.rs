@@ -10,7 +10,7 @@ use super::render::cause;
 use super::wants::Wants;
 use crate::diagnosis::{Diagnosis, Kind};
 use crate::names::{ProjectName, RunId, digest};
-use crate::report::RefChange;
+use crate::report::TrackedRef;
 
 /// The most messages about one project in which the same happened, in one run; more become one.
 const FEW: usize = 5;
@@ -24,7 +24,7 @@ pub(super) struct Finding {
     /// What fails; empty where all is well.
     pub(super) signature: BTreeSet<String>,
     /// All refs that tracking changed.
-    pub(super) changes: Vec<RefChange>,
+    pub(super) changes: Vec<TrackedRef>,
     /// Whether its end is not worth a word: something that happened, rather than a state.
     pub(super) event: bool,
 }
@@ -148,6 +148,7 @@ fn judge(wants: &Wants, before: &Known, finding: &Finding, at: Timestamp) -> (Op
         (Some(_), false) => Some(Happening::Recovery),
         (None, false) => {
             topic.changes = fresh(&mut after, finding);
+            topic.differing = finding.changes.len();
             topic.more_changes = topic.changes.len().saturating_sub(Topic::MOST);
             let event = if topic.changes.is_empty() { Happening::Success } else { Happening::Change };
             // Who wants every success and no changes hears of this one too.
@@ -177,10 +178,13 @@ fn judge(wants: &Wants, before: &Known, finding: &Finding, at: Timestamp) -> (Op
 }
 
 /// The changes of refs that are not known yet; all of them are known then.
-fn fresh(known: &mut Known, finding: &Finding) -> Vec<RefChange> {
-    let name = |change: &RefChange| {
+fn fresh(known: &mut Known, finding: &Finding) -> Vec<TrackedRef> {
+    let name = |found: &TrackedRef| {
+        let change = &found.change;
         let new = change.new.as_deref().unwrap_or_default();
-        digest(format!("{}\n{}\n{new}", change.element, change.source).as_bytes())[..16].to_owned()
+        // Without a condition, as earlier releases named it.
+        let condition = change.condition.as_ref().map(|condition| format!("\n{condition}")).unwrap_or_default();
+        digest(format!("{}\n{}\n{new}{condition}", change.element, change.source).as_bytes())[..16].to_owned()
     };
     let fresh = finding.changes.iter().filter(|change| !known.refs.contains(&name(change))).cloned().collect();
     known.refs = finding.changes.iter().map(name).collect();

@@ -54,7 +54,8 @@ impl Links<'_> {
         let address = match stage.filter(|stage| stage.log.is_some()) {
             Some(stage) => {
                 let stage = branch.log_owner(stage);
-                Address::log(run, project, name, stage.variant.as_ref(), stage.stage, LogForm::Page)
+                let variant = stage.variant.as_ref();
+                Address::log(run, project, name, variant, stage.refs, stage.stage, LogForm::Page)
             }
             None => Address::branch(project, name),
         };
@@ -179,7 +180,8 @@ fn of_branch(run: &FinishedRun<'_>, report: &BranchReport) -> Finding {
     } else {
         signature.clear();
     }
-    let changes = report.stages.iter().flat_map(|stage| &stage.changes).cloned().collect();
+    // Another form of the same commit is no news.
+    let changes = report.changes.iter().filter(|change| !change.format_only).cloned().collect();
     Finding { key: key(&report.project, report.branch.as_ref()), topic, signature, changes, event: false }
 }
 

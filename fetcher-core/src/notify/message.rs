@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, CommitId, ProjectName, RunId};
-use crate::report::{IssueGroup, Outcome, RefChange, redacted_change};
+use crate::report::{IssueGroup, Outcome, RefChange, TrackedRef};
 use crate::secret::{Redact, Redactor};
 
 /// One thing to tell.
@@ -133,12 +133,15 @@ pub struct Topic {
     /// What had failed, in a line, where it is well again.
     #[serde(default)]
     pub was: Option<String>,
-    /// The refs that changed, at most [`Topic::MOST`] of them.
+    /// The refs that changed and that were not told yet, at most [`Topic::MOST`] of them.
     #[serde(default)]
-    pub changes: Vec<RefChange>,
+    pub changes: Vec<TrackedRef>,
     /// How many changes are left out of `changes`.
     #[serde(default)]
     pub more_changes: usize,
+    /// How many refs there are in all that tracking found and that are not the tip's.
+    #[serde(default)]
+    pub differing: usize,
     /// The page of the log, or what else there is to see of it.
     #[serde(default)]
     pub url: Option<String>,
@@ -171,6 +174,7 @@ impl Topic {
             was: None,
             changes: Vec::new(),
             more_changes: 0,
+            differing: 0,
             url: None,
             log: None,
             log_end: String::new(),
@@ -213,6 +217,7 @@ impl Redact for Topic {
             was,
             changes,
             more_changes,
+            differing,
             url,
             log,
             log_end,
@@ -227,12 +232,22 @@ impl Redact for Topic {
             let [title, hint, message] = [issue.title, issue.hint, issue.message].map(short);
             IssueGroup { title, hint, message, ..issue }
         };
-        let change = |change: RefChange| {
-            let change = redacted_change(change, redactor)?;
-            let [old, new, condition, file, kind, url] =
-                [change.old, change.new, change.condition, change.file, change.kind, change.url]
-                    .map(|text| text.map(short));
-            Some(RefChange { old, new, condition, file, kind, url, ..change })
+        let change = |found: TrackedRef| {
+            let found = found.redacted(redactor)?;
+            let change = found.change;
+            let [old, new, condition, file, kind, url, before, compare] = [
+                change.old,
+                change.new,
+                change.condition,
+                change.file,
+                change.kind,
+                change.url,
+                found.before,
+                found.compare,
+            ]
+            .map(|text| text.map(short));
+            let change = RefChange { old, new, condition, file, kind, url, ..change };
+            Some(TrackedRef { change, before, compare, ..found })
         };
         Self {
             project,
@@ -247,6 +262,7 @@ impl Redact for Topic {
             was: was.map(short),
             changes: changes.into_iter().filter_map(change).collect(),
             more_changes,
+            differing,
             url: url.redacted(redactor),
             log: log.redacted(redactor),
             log_end: log_end.redacted(redactor),

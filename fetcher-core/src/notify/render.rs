@@ -125,7 +125,7 @@ fn recovered(topic: &Topic, at: Timestamp) -> String {
 
 fn changed(topic: &Topic) -> String {
     let count = topic.changes.len() + topic.more_changes;
-    let elements: BTreeSet<_> = topic.changes.iter().map(|change| one_line(change.element.as_str())).collect();
+    let elements: BTreeSet<_> = topic.changes.iter().map(|found| one_line(found.change.element.as_str())).collect();
     let refs = if count == 1 { "1 ref changed" } else { "refs changed" };
     let count = if count == 1 { String::new() } else { format!("{count} ") };
     format!("{count}{refs}: {}", names(elements.into_iter(), topic.more_changes))
@@ -255,20 +255,26 @@ fn causes(topic: &Topic) -> String {
 
 /// The refs that changed, a line each.
 fn changes(topic: &Topic) -> Vec<String> {
-    let short = |reference: &Option<String>| match reference {
+    let short = |reference: Option<&str>| match reference {
         Some(reference) => shortened(&one_line(reference), 60).into_owned(),
         None => "none".to_owned(),
     };
     let mut lines: Vec<String> = topic
         .changes
         .iter()
-        .map(|change| {
-            let element = one_line(change.element.as_str());
-            format!("{element} source {}: {} -> {}", change.source, short(&change.old), short(&change.new))
+        .map(|found| {
+            let element = one_line(found.change.element.as_str());
+            let (from, to) = (short(found.from_ref()), short(found.change.new.as_deref()));
+            let page = found.compare.as_ref().map(|page| format!(" {}", one_line(page))).unwrap_or_default();
+            format!("{element} source {}: {from} -> {to}{page}", found.change.source)
         })
         .collect();
     if topic.more_changes > 0 {
         lines.push(format!("and {} more", topic.more_changes));
+    }
+    let told = topic.changes.len() + topic.more_changes;
+    if topic.differing > told {
+        lines.push(format!("in all, {} refs differ from what the branch has", topic.differing));
     }
     lines
 }

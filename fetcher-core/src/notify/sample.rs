@@ -6,7 +6,7 @@ use super::decide::Frame;
 use super::message::{Happening, Message, Topic};
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Reachability, Retry};
 use crate::names::Stage;
-use crate::report::{BranchReport, IssueGroup, Outcome, RefChange, StageReport, group_issues};
+use crate::report::{BranchReport, IssueGroup, Outcome, RefChange, StageReport, TrackedRef, group_issues};
 
 /// A moment, so many hours after the first.
 pub(crate) fn at(hours: i64) -> Timestamp {
@@ -63,6 +63,7 @@ fn issues(project: &str, branch: Option<&str>, failures: &[Diagnosis]) -> Vec<Is
         outcome: Outcome::Failed,
         bst_version: None,
         stages: vec![stage],
+        changes: Vec::new(),
     };
     group_issues([&branch], &Reachability::default())
 }
@@ -105,7 +106,8 @@ pub(crate) fn all() -> Vec<(&'static str, Message)> {
     let many: Vec<_> =
         (0..14).map(|n| failure(Kind::Checksum, Some(&format!("e{n}.bst")), Some(Stage::Fetch))).collect();
     let change = |n: usize| {
-        RefChange::new(format!("lib/{n}.bst").parse().unwrap(), 0, Some("a".repeat(40)), Some(format!("v{n}")))
+        let element = format!("lib/{n}.bst").parse().unwrap();
+        TrackedRef::from(RefChange::new(element, 0, Some("a".repeat(40)), Some(format!("v{n}"))))
     };
     let later = |topic: Topic| Topic { since: Some(at(-50)), ..topic };
     let mut disk = Topic { outcome: Outcome::Failed, ..Topic::host() };

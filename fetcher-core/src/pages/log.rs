@@ -15,8 +15,7 @@ pub(super) fn page(run: &RunId, branch: &BranchReport, stage: &StageReport, exce
     let address = |form| super::run::log_address(run, branch, stage, form);
     let (here, text) = (address(LogForm::Page), address(LogForm::Text));
     let of = full_name(&branch.project, branch.branch.as_ref());
-    let variant = stage.variant.as_ref().map(|variant| format!(" ({variant})")).unwrap_or_default();
-    let title = format!("{}{variant} of {of}", stage.stage);
+    let title = format!("{} of {of}", stage.title());
     let body = html! {
         h1 { "Log: " (title) }
         p.lead {

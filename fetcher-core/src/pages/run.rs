@@ -2,21 +2,19 @@
 
 use maud::{Markup, html};
 
-use super::layout;
 use super::site::{LogEntry, RunLogs, RunSummary};
 use super::view::{full_name, run_badge, took};
 use super::words::{self, count, counted, time};
+use super::{changes, layout};
 use crate::diagnosis::Reachability;
 use crate::links::{Address, LogForm};
 use crate::names::{RunId, Stage};
-use crate::report::{BranchReport, Outcome, RefChange, RunReport, StageReport, group_stage_issues};
+use crate::report::{BranchReport, Outcome, RunReport, StageReport, group_stage_issues};
 
 /// Up to so many branches are shown unfolded, the good ones too.
 const UNFOLDED: usize = 4;
 /// Causes that are listed for the run as a whole.
 const CAUSES: usize = 30;
-/// Changed refs of a stage that are shown.
-const CHANGES: usize = 200;
 
 /// The page.
 pub(super) fn page(report: &RunReport, logs: &RunLogs, running: Option<&RunId>) -> String {
@@ -143,6 +141,7 @@ fn branch_section(branch: &BranchReport, report: &RunReport, logs: &RunLogs, her
             tbody { @for stage in &branch.stages { (stage_row(stage, branch, report, logs, here)) } }
         }
         @for stage in &branch.stages { (stage_remarks(stage, branch, &report.network)) }
+        (changes::of_branch(branch))
     }
 }
 
@@ -150,7 +149,7 @@ fn stage_row(stage: &StageReport, branch: &BranchReport, report: &RunReport, log
     let elements = &stage.elements;
     html! {
         tr {
-            th scope="row" { (stage.stage) @if let Some(variant) = &stage.variant { " (" (variant) ")" } }
+            th scope="row" { (stage.title()) }
             td data-label="Outcome" {
                 div {
                     (words::badge(stage.outcome))
@@ -198,38 +197,14 @@ fn log_links(stage: &StageReport, branch: &BranchReport, report: &RunReport, log
 /// The address of a stage's log.
 pub(super) fn log_address(run: &RunId, branch: &BranchReport, stage: &StageReport, form: LogForm) -> Address {
     let stage = branch.log_owner(stage);
-    Address::log(run, &branch.project, branch.branch.as_ref(), stage.variant.as_ref(), stage.stage, form)
+    Address::log(run, &branch.project, branch.branch.as_ref(), stage.variant.as_ref(), stage.refs, stage.stage, form)
 }
 
 fn stage_remarks(stage: &StageReport, branch: &BranchReport, network: &Reachability) -> Markup {
     html! {
         @if !stage.notes.is_empty() {
-            ul { @for note in &stage.notes { li { (stage.stage) ": " (note) } } }
+            ul { @for note in &stage.notes { li { (stage.title()) ": " (note) } } }
         }
         (layout::problems(stage.failures.iter().chain(&stage.findings), &group_stage_issues(branch, stage, network)))
-        @if !stage.changes.is_empty() { (changes(&stage.changes)) }
-    }
-}
-
-fn changes(changes: &[RefChange]) -> Markup {
-    html! {
-        details {
-            summary { (counted(changes.len() as u64, "ref", "refs")) " changed" }
-            table aria-label="Changed refs" {
-                thead { tr { th scope="col" { "Element" } th scope="col" { "Old" } th scope="col" { "New" } } }
-                tbody {
-                    @for change in changes.iter().take(CHANGES) {
-                        tr {
-                            th scope="row" { code { (change.element) } @if change.source > 0 { " source " (change.source) } }
-                            td data-label="Old" { code { (change.old.as_deref().unwrap_or("none")) } }
-                            td data-label="New" { code { (change.new.as_deref().unwrap_or("none")) } }
-                        }
-                    }
-                }
-            }
-            @if changes.len() > CHANGES {
-                p { "And " (counted((changes.len() - CHANGES) as u64, "more", "more")) "." }
-            }
-        }
     }
 }

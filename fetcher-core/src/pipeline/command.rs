@@ -9,10 +9,9 @@ use super::log::Log;
 use super::output::{OutputTracker, StageAttempt};
 use super::stage_runner::{LEAST_TIME, StageRunner};
 use crate::bst::dialect::{Action, Elements, Global};
-use crate::bst::messages::{ElementState, Parser};
-use crate::bst::refs;
+use crate::bst::messages::Parser;
 use crate::diagnosis::{Actor, Diagnoser, Diagnoses, Diagnosis, Kind, Retry, of_runner};
-use crate::names::{ElementName, Stage};
+use crate::names::Stage;
 use crate::panics;
 use crate::report::Event;
 use crate::runner::{Exit, Invocation};
@@ -83,41 +82,16 @@ impl<'w> StageRunner<'w, '_> {
         }
     }
 
-    /// Asks `bst show` for the elements and their states, where no stage told of them; says whether it could.
-    pub(super) fn list(&mut self, log: &mut Log, until: Instant) -> bool {
-        let conf = self.conf_path();
-        let conf = conf.to_string_lossy();
-        let arguments = self.pipeline.bst.dialect().show_arguments(&self.global(&conf), &self.elements);
-        let mut output = Vec::new();
-        let (turn, invocation) = self.invocation(arguments, until);
-        let (runner, cancel) = (self.pipeline.runner, self.cancel);
-        let ended = follow(Stage::Track, || {
-            runner.run(&invocation, cancel, &mut |bytes| {
-                log.write(bytes);
-                output.extend_from_slice(bytes);
-                output.truncate(refs::LARGEST);
-            })
-        });
-        drop(turn);
-        for line in String::from_utf8_lossy(&output).lines() {
-            if let Some((state, element)) = line.split_once('\t')
-                && let Ok(element) = element.parse::<ElementName>()
-            {
-                let no_ref = state.trim() == "no reference";
-                let state = if no_ref { ElementState::NoReference } else { ElementState::Waiting };
-                self.junctions.extend(element.junctions());
-                self.listed.insert(element, state);
-            }
-        }
-        ended.is_ok_and(Exit::is_success)
-    }
-
-    fn global<'g>(&'g self, conf: &'g str) -> Global<'g> {
+    pub(super) fn global<'g>(&'g self, conf: &'g str) -> Global<'g> {
         let options = self.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         Global { config: conf, on_error: self.pipeline.project.on_error, options }
     }
 
-    fn invocation(&self, arguments: Vec<String>, until: Instant) -> (Option<MutexGuard<'w, ()>>, Invocation) {
+    pub(super) fn invocation(
+        &self,
+        arguments: Vec<String>,
+        until: Instant,
+    ) -> (Option<MutexGuard<'w, ()>>, Invocation) {
         let pipeline = self.pipeline;
         let turn = pipeline.one_at_a_time.map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
         let mut command = pipeline.bst.command.clone();
@@ -132,7 +106,10 @@ impl<'w> StageRunner<'w, '_> {
 }
 
 /// Follows a child to its end. A runner that fails, or that panics, is a failure of the stage.
-fn follow(stage: Stage, run: impl FnOnce() -> Result<Exit, crate::runner::RunnerError>) -> Result<Exit, Diagnosis> {
+pub(super) fn follow(
+    stage: Stage,
+    run: impl FnOnce() -> Result<Exit, crate::runner::RunnerError>,
+) -> Result<Exit, Diagnosis> {
     match panics::catch(run) {
         Ok(ended) => ended.map_err(|error| of_runner(&error, stage)),
         Err(words) => {

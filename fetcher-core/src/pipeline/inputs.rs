@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Repository, Status, StatusOptions};
 
+use crate::bst::project_files::ProjectFiles;
 use crate::bst::refs::{self, LARGEST};
 use crate::names::ElementName;
 use crate::report::RefChange;
@@ -30,6 +31,12 @@ const MAX_CHANGED: usize = 100_000;
 const MAX_CHANGED_BYTES: usize = 512 << 20;
 /// The most repositories inside each other.
 const MAX_DEPTH: usize = 10;
+
+/// The tree of the commit that is checked out.
+pub(super) fn tree(project: &Path) -> Option<String> {
+    let repository = Repository::open_ext(project, git2::RepositoryOpenFlags::empty(), [] as [&Path; 0]).ok()?;
+    Some(repository.head().ok()?.peel_to_tree().ok()?.id().to_string())
+}
 
 /// The files in which a project's refs may be, and which differ from the commit: changed ones of any name, and new
 /// elements and ref files.
@@ -109,57 +116,55 @@ fn collect(repository: &Repository, project: &Path, files: &mut Vec<Changed>, de
     Ok(())
 }
 
-/// The refs that differ, by element.
-pub(super) fn ref_changes(project: &Path, files: &[Changed]) -> Vec<RefChange> {
-    let conf = read(&project.join("project.conf")).unwrap_or_default();
-    let elements = refs::top_level(&conf, "element-path").unwrap_or_else(|| ".".to_owned());
-    let elements = Path::new(&elements).components().collect::<PathBuf>();
-    let elements = elements.strip_prefix(".").unwrap_or(&elements);
-    let name = refs::top_level(&conf, "name").unwrap_or_default();
+/// The refs that differ, by element: in elements, in what elements include, and where the project stores refs.
+///
+/// # Errors
+/// When the elements that include a file cannot be found out.
+pub(super) fn ref_changes(project: &Path, files: &[Changed]) -> io::Result<Vec<RefChange>> {
+    let known = ProjectFiles::new(project);
     let mut changes = Vec::new();
     for file in files {
         let (old, new) = (file.old.as_deref(), file.new.as_deref());
-        if file.path.extension().is_some_and(|end| end == "refs") {
-            changes.extend(refs::stored_changes(&name, old, new));
-        } else if let Ok(element) = file.path.strip_prefix(elements)
-            && let Ok(element) = ElementName::try_from(element.to_string_lossy().into_owned())
-        {
-            changes.extend(refs::element_changes(&element, old, new));
-        }
+        let found = if file.path.extension().is_some_and(|end| end == "refs") {
+            refs::stored_changes(known.name(), old, new)
+        } else if let Some(element) = known.element_of(&file.path) {
+            refs::element_changes(&element, old, new)
+        } else {
+            included_changes(&known, file)?
+        };
+        let path = file.path.to_string_lossy();
+        changes.extend(found.into_iter().map(|change| RefChange { file: Some(path.clone().into_owned()), ..change }));
     }
     changes.sort();
-    changes
+    Ok(changes)
+}
+
+/// The refs that differ in a file that elements may include.
+fn included_changes(known: &ProjectFiles, file: &Changed) -> io::Result<Vec<RefChange>> {
+    let (old, new) = (file.old.as_deref(), file.new.as_deref());
+    // Whose they are is found out only where there are some: that takes reading all elements.
+    let Ok(nobody) = ElementName::try_from(file.path.to_string_lossy().into_owned()) else { return Ok(Vec::new()) };
+    let changes = refs::element_changes(&nobody, old, new);
+    if changes.is_empty() {
+        return Ok(changes);
+    }
+    let mut elements = known.elements_that_include(&file.path)?.into_iter();
+    let Some(element) = elements.next() else { return Ok(Vec::new()) };
+    let shared_with: Vec<_> = elements.collect();
+    let of = |change| RefChange { element: element.clone(), shared_with: shared_with.clone(), ..change };
+    Ok(changes.into_iter().map(of).collect())
 }
 
 /// All elements of a project, for releases to which naming none means none.
-pub(super) fn all_elements(project: &Path) -> Vec<String> {
-    let conf = read(&project.join("project.conf")).unwrap_or_default();
-    let top = project.join(refs::top_level(&conf, "element-path").unwrap_or_default());
-    let mut elements = Vec::new();
-    let mut open = vec![top.clone()];
-    let mut left = MAX_ENTRIES;
-    while let Some(directory) = open.pop() {
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
-        for entry in entries.flatten() {
-            // More than this no commit has: it is what somebody left there.
-            left -= 1;
-            if left == 0 {
-                return elements;
-            }
-            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
-            if kind.is_dir() && !entry.file_name().to_string_lossy().starts_with('.') {
-                open.push(path);
-            } else if kind.is_file() && path.extension().is_some_and(|end| end == "bst") {
-                elements.extend(path.strip_prefix(&top).ok().and_then(Path::to_str).map(str::to_owned));
-            }
-        }
-    }
-    elements.sort();
-    elements
+///
+/// # Errors
+/// When they cannot be listed.
+pub(super) fn all_elements(project: &Path) -> io::Result<Vec<String>> {
+    Ok(ProjectFiles::new(project).elements()?.iter().map(ToString::to_string).collect())
 }
 
 /// Reads a regular file that may be hostile: neither through a symbolic link nor beyond what a project's file can be.
-pub(super) fn read(path: &Path) -> io::Result<String> {
+fn read(path: &Path) -> io::Result<String> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }

@@ -39,6 +39,18 @@ impl StageAttempt {
         self.total > 0 || !self.listed.is_empty() || !self.queues.is_empty()
     }
 
+    /// Whether bst says of every element what its queue did: those that it names, and by their number those that had
+    /// nothing to do. `unreached` are those that failed in a queue before.
+    pub(super) fn tells_all(&self, stage: Stage, failed: usize, unreached: usize) -> bool {
+        let Some(queue) = self.queues.get(&stage) else { return false };
+        let done = self.done.get(&stage).map_or(0, BTreeSet::len) as u64;
+        let (failed, unreached) = (failed as u64, unreached as u64);
+        queue.processed == done
+            && queue.failed == failed
+            && queue.processed + queue.skipped + failed + unreached == self.total
+            && self.total == self.listed.len() as u64
+    }
+
     /// Whether bst came to the end of its queues and told of every failure that it counted there.
     pub(super) fn is_accounted_for(&self) -> bool {
         let told = |stage: Stage| {

@@ -142,6 +142,20 @@ impl ElementResults {
         self.stages.get(&stage)?.elements.get(element)
     }
 
+    /// The elements of which something is known in a stage.
+    pub(super) fn elements(&self, stage: Stage) -> impl Iterator<Item = &ElementName> {
+        self.stages.get(&stage).into_iter().flat_map(|results| results.elements.keys())
+    }
+
+    /// Whether nothing is left to do for an element up to and in a stage.
+    pub(super) fn is_good(&self, last: Stage, element: &ElementName) -> bool {
+        let good = |result: &ElementResult| match result {
+            ElementResult::Done | ElementResult::NothingToDo => true,
+            ElementResult::Failed(_) => false,
+        };
+        self.of(last, element).is_some_and(good) && self.of(Stage::Fetch, element).is_none_or(good)
+    }
+
     /// Whether the stage's work is known to be done for the element.
     pub(super) fn is_done(&self, stage: Stage, element: &ElementName) -> bool {
         self.of(stage, element) == Some(&ElementResult::Done)
@@ -261,6 +275,14 @@ impl StageResults {
                     *known = ElementResult::NothingToDo;
                 }
             }
+        } else {
+            let unreached = unreached(stage, attempt);
+            if attempt.tells_all(stage, failed.len(), unreached.len()) {
+                let rest = attempt.listed.keys().filter(|element| !failed.contains(*element));
+                for element in rest.filter(|element| !unreached.contains(element)) {
+                    self.elements.entry(element.clone()).or_insert(ElementResult::NothingToDo);
+                }
+            }
         }
         relapsed
     }
@@ -351,6 +373,12 @@ impl StageResults {
     }
 }
 
+/// The elements that an attempt at a push did not come to, for fetching them failed.
+fn unreached(stage: Stage, attempt: &StageAttempt) -> BTreeSet<&ElementName> {
+    let fetched = |failure: &&Diagnosis| stage == Stage::Push && failure.stage == Some(Stage::Fetch);
+    attempt.failures.iter().filter(fetched).filter_map(|failure| failure.element.as_ref()).collect()
+}
+
 /// What is left to tell of a failure of an element that had worked before: bst failed, and that element is not to blame.
 fn relapse(element: ElementName, failure: Diagnosis) -> (Scope, Diagnosis) {
     let message = format!("bst failed for {element}, which had worked before: {}", failure.message);
@@ -358,7 +386,7 @@ fn relapse(element: ElementName, failure: Diagnosis) -> (Scope, Diagnosis) {
 }
 
 /// What there is to tell of a bst that ended before its end, where no failure that is known accounts for that.
-fn unexplained(exit: Exit) -> Diagnosis {
+pub(super) fn unexplained(exit: Exit) -> Diagnosis {
     let end = match exit {
         Exit::Status(status) => format!("ended with exit status {status}"),
         Exit::Signal(signal) => format!("was killed by signal {signal}"),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::inputs::{self, Changed};
+use super::inputs;
 use super::log::Log;
 use super::output::StageAttempt;
 use super::results::{ElementResults, Scope};
@@ -16,7 +16,7 @@ use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
 use crate::config::{Deps, OnError, VariantConfig};
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
-use crate::names::{ElementName, Stage, digest};
+use crate::names::{ElementName, Refs, Stage};
 use crate::report::{Event, Outcome, RefChange, StageReport};
 use crate::runner::Exit;
 use crate::whole::write_whole;
@@ -31,6 +31,8 @@ const MAX_RECOVERIES: u32 = 8;
 pub(super) struct StageRunner<'w, 'p> {
     pub(super) pipeline: &'w Pipeline<'p>,
     pub(super) variant: Option<&'w VariantConfig>,
+    /// Which refs are fetched and pushed.
+    pub(super) refs: Refs,
     pub(super) cancel: &'w Cancel,
     pub(super) events: &'w mut dyn FnMut(Event),
     /// The elements that the configuration asks for.
@@ -44,7 +46,6 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) tracked_junctions: BTreeSet<ElementName>,
     /// The junctions that lead to listed elements, and those that bst told of.
     pub(super) junctions: BTreeSet<ElementName>,
-    changed: Result<Vec<Changed>, String>,
     /// Whether `source push` was run again because of its bug with junctions.
     pub(super) push_retried: bool,
 }
@@ -106,6 +107,7 @@ impl Request {
 impl<'w, 'p> StageRunner<'w, 'p> {
     pub(super) fn new(
         pipeline: &'w Pipeline<'p>,
+        refs: Refs,
         variant: Option<&'w VariantConfig>,
         cancel: &'w Cancel,
         events: &'w mut dyn FnMut(Event),
@@ -115,12 +117,15 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         options.extend(variant.iter().flat_map(|variant| variant.options.clone()));
         let mut targets = project.targets.clone();
         if targets.is_empty() && !pipeline.bst.dialect().has_default_targets() {
-            targets = inputs::all_elements(&pipeline.directories.project);
+            let directory = &pipeline.directories.project;
+            targets =
+                inputs::all_elements(directory).map_err(|error| cannot("list the elements in", directory, &error))?;
         }
         let elements = Elements { targets, deps: project.deps, except: project.except.clone() };
         let mut runner = Self {
             pipeline,
             variant,
+            refs,
             cancel,
             events,
             elements,
@@ -129,19 +134,9 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             results: ElementResults::default(),
             tracked_junctions: BTreeSet::new(),
             junctions: BTreeSet::new(),
-            changed: Ok(Vec::new()),
             push_retried: false,
         };
-        runner.prepare().map_err(|(path, error)| Diagnosis {
-            kind: if error.kind() == std::io::ErrorKind::StorageFull { Kind::DiskFull } else { Kind::Permission },
-            element: None,
-            stage: Some(Stage::Track),
-            message: format!("cannot write {}: {error}", path.display()),
-            retry: Retry::No,
-            actor: Actor::Host,
-            hint: "make the cache directory writable for the user that runs this, with space left".to_owned(),
-            place: Place { file: Some(path), ..Place::default() },
-        })?;
+        runner.prepare().map_err(|(path, error)| cannot("write", &path, &error))?;
         Ok(runner)
     }
 
@@ -169,62 +164,42 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         self.pipeline.directories.temporary.join("logs")
     }
 
-    fn conf(&self, cachedir: &Path, sourcedir: &Path, logdir: &Path) -> String {
+    pub(super) fn conf(&self, cachedir: &Path, sourcedir: &Path, logdir: &Path) -> String {
         let project = self.pipeline.project;
         let (source_caches, config) = (&project.source_caches[..], &project.buildstream.config);
         UserConfiguration { cachedir, sourcedir, logdir, source_caches, config }.render(self.pipeline.bst.dialect())
     }
 
-    /// The digest of all that a fetch and a push depend on; none where the checkout cannot be read.
-    pub(super) fn inputs(&mut self, commit: &crate::names::CommitId) -> Option<String> {
-        if !self.pipeline.project.track {
-            self.look();
-        }
-        let nowhere = Path::new("/");
-        let mut inputs = vec![
-            commit.to_string(),
-            self.pipeline.bst.version.to_string(),
-            self.conf(nowhere, nowhere, nowhere),
-            format!("{:?} {:?} {:?}", self.elements, self.options, self.pipeline.project.push),
-            format!("fetch {} track {}", self.pipeline.project.fetch, self.pipeline.project.track),
-        ];
-        for file in self.changed.as_ref().ok()? {
-            inputs.push(file.path.display().to_string());
-            inputs.push(file.new.clone().unwrap_or_default());
-        }
-        let parts: Vec<_> = inputs.iter().map(|part| digest(part.as_bytes())).collect();
-        Some(digest(parts.concat().as_bytes()))
-    }
-
-    /// Looks at what tracking changed in the checkout.
-    fn look(&mut self) {
-        self.changed = inputs::changed(&self.pipeline.directories.project).map_err(|error| error.to_string());
-    }
-
     /// The refs that tracking changed.
-    pub(super) fn ref_changes(&mut self) -> Result<Vec<RefChange>, String> {
-        self.look();
-        let files = self.changed.as_ref().map_err(Clone::clone)?;
-        Ok(inputs::ref_changes(&self.pipeline.directories.project, files))
+    pub(super) fn ref_changes(&self) -> Result<Vec<RefChange>, String> {
+        let project = &self.pipeline.directories.project;
+        let files = inputs::changed(project).map_err(|error| error.to_string())?;
+        inputs::ref_changes(project, &files).map_err(|error| error.to_string())
     }
 
-    /// What to ask a fetch for, and the elements that it has to leave out because they have no ref.
-    pub(super) fn resolved_elements(&self) -> (Elements, BTreeSet<ElementName>) {
+    /// The elements that bst listed and that have a ref by now, and those that have none.
+    pub(super) fn listed_elements(&self) -> (BTreeSet<ElementName>, BTreeSet<ElementName>) {
         let tracked = |element: &ElementName| {
             self.tracked_junctions.contains(element) || self.results.is_done(Stage::Track, element)
         };
         let missing = unresolved(self.listed.iter(), tracked);
+        (self.listed.keys().filter(|element| !missing.contains(*element)).cloned().collect(), missing)
+    }
+
+    /// What to ask a fetch for, and the elements that it has to leave out because they have no ref.
+    pub(super) fn resolved_elements(&self) -> (Elements, BTreeSet<ElementName>) {
+        let (resolved, missing) = self.listed_elements();
         if missing.is_empty() {
             return (self.with_junctions(self.elements.clone()), missing);
         }
         // `--except` would take away their dependencies too, so that the others are named instead.
-        let named = self.listed.keys().filter(|element| !missing.contains(*element)).map(ToString::to_string);
+        let named = resolved.iter().map(ToString::to_string);
         let named = Elements { targets: named.collect(), deps: Deps::None, except: Vec::new() };
         (self.with_junctions(named), missing)
     }
 
     /// Adds the junctions, which no `--deps` includes, where other targets are named too.
-    fn with_junctions(&self, mut elements: Elements) -> Elements {
+    pub(super) fn with_junctions(&self, mut elements: Elements) -> Elements {
         if !elements.targets.is_empty() {
             let junctions = self.unnamed_junctions(&elements);
             elements.targets.extend(junctions.iter().map(ToString::to_string));
@@ -247,7 +222,10 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         let stage = stages[stages.len() - 1];
         let until = began + self.pipeline.project.timeout;
         let variant = self.variant.map(|variant| &variant.name);
-        let fresh = |stage: &Stage| StageReport::new(*stage, variant.cloned(), started);
+        let fresh = |stage: &Stage| StageReport {
+            refs: refs_of(*stage, self.refs),
+            ..StageReport::new(*stage, variant.cloned(), started)
+        };
         let mut reports: Vec<_> = stages.iter().map(fresh).collect();
         let mut log = self.open_log(stages, &mut reports);
         let (mut asked, mut recoveries, mut tries, mut fetched) = (whole.clone(), 0, 0, false);
@@ -286,13 +264,9 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     }
 
     fn open_log(&self, stages: &[Stage], reports: &mut [StageReport]) -> Log {
-        let directories = &self.pipeline.directories;
-        let mut path = directories.logs.clone();
-        if let Some(variant) = self.variant {
-            path.push(variant.name.as_str());
-        }
         let names: Vec<_> = stages.iter().map(|stage| stage.as_str()).collect();
-        path.push(format!("{}.log", names.join("-")));
+        let path = self.log_path(&names.join("-"));
+        let directories = &self.pipeline.directories;
         match Log::open(&path, self.pipeline.redactor) {
             Ok(log) => {
                 let relative = path.strip_prefix(&directories.run).unwrap_or(&path);
@@ -311,11 +285,29 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         }
     }
 
+    /// Where a command's log is; what is done for both sorts of refs has two.
+    pub(super) fn log_path(&self, name: &str) -> PathBuf {
+        let mut path = self.pipeline.directories.logs.clone();
+        if let Some(variant) = self.variant {
+            path.push(variant.name.as_str());
+        }
+        let of_track = name == Stage::Track.as_str();
+        path.push(if of_track { format!("{name}.log") } else { format!("{}-{name}.log", self.refs) });
+        path
+    }
+
+    /// A log that is there, as reports name it.
+    pub(super) fn kept_log(&self, name: &str) -> Option<PathBuf> {
+        let path = self.log_path(name);
+        path.is_file().then(|| path.strip_prefix(&self.pipeline.directories.run).unwrap_or(&path).to_owned())
+    }
+
     fn announce(&mut self, stage: Stage, attempt: u32) {
         (self.events)(Event::StageStarted {
             project: self.pipeline.project.name.clone(),
             branch: self.pipeline.branch.clone(),
             variant: self.variant.map(|variant| variant.name.clone()),
+            refs: refs_of(stage, self.refs),
             stage,
             attempt,
         });
@@ -366,6 +358,23 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     /// cross junctions.
     pub(super) fn can_be_named(&self, action: Action, element: &ElementName) -> bool {
         action != Action::Track || self.pipeline.project.cross_junctions || element.junctions().next().is_none()
+    }
+}
+
+/// Why work cannot begin.
+fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
+    let kind = if error.kind() == std::io::ErrorKind::StorageFull { Kind::DiskFull } else { Kind::Permission };
+    let message = format!("cannot {what} {}: {error}", path.display());
+    let hint = "make the cache directory readable and writable for the user that runs this, with space left";
+    let place = Place { file: Some(path.to_owned()), ..Place::default() };
+    Diagnosis { place, ..Diagnosis::new(kind, message, Retry::No, Actor::Host, hint) }
+}
+
+/// The refs that a stage's report names.
+pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
+    match stage {
+        Stage::Checkout | Stage::Track => None,
+        Stage::Fetch | Stage::Push => Some(refs),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reports and events on their way out. Every field is taken apart by name, so that one which is added later cannot be
 //! forgotten.
 
-use super::{BranchReport, Event, IssueGroup, RefChange, RunReport, StageReport, UpstreamCount};
+use super::{BranchReport, Event, IssueGroup, RefChange, RunReport, StageReport, TrackedRef, UpstreamCount};
 use crate::diagnosis::redacted_element;
 use crate::secret::{Redact, Redactor};
 
@@ -38,9 +38,10 @@ impl Redact for RunReport {
 
 impl Redact for BranchReport {
     fn redacted(self, redactor: &Redactor) -> Self {
-        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages } = self;
+        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes } = self;
         let (bst_version, stages) = (bst_version.redacted(redactor), stages.redacted(redactor));
-        Self { project, branch, commit, started, seconds, outcome, bst_version, stages }
+        let changes = changes.into_iter().filter_map(|found| found.redacted(redactor)).collect();
+        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes }
     }
 }
 
@@ -49,6 +50,7 @@ impl Redact for StageReport {
         let Self {
             stage,
             variant,
+            refs,
             outcome,
             skipped,
             attempts,
@@ -66,6 +68,7 @@ impl Redact for StageReport {
         Self {
             stage,
             variant,
+            refs,
             outcome,
             skipped: skipped.redacted(redactor),
             attempts,
@@ -84,7 +87,7 @@ impl Redact for StageReport {
 }
 
 /// None in the case that what is left of the element's name is no name.
-pub(crate) fn redacted_change(change: RefChange, redactor: &Redactor) -> Option<RefChange> {
+fn redacted_change(change: RefChange, redactor: &Redactor) -> Option<RefChange> {
     let RefChange { element, source, old, new, condition, file, kind, url, shared_with } = change;
     let element = redacted_element(&element, redactor)?;
     Some(RefChange {
@@ -98,6 +101,23 @@ pub(crate) fn redacted_change(change: RefChange, redactor: &Redactor) -> Option<
         url: url.redacted(redactor),
         shared_with: shared_with.iter().filter_map(|name| redacted_element(name, redactor)).collect(),
     })
+}
+
+impl TrackedRef {
+    /// The same without secrets; none in the case that what is left of the element's name is no name.
+    pub(crate) fn redacted(self, redactor: &Redactor) -> Option<Self> {
+        let Self { change, moved, before, since, format_only, compare, failed_with } = self;
+        let (before, compare) = (before.redacted(redactor), compare.redacted(redactor));
+        redacted_change(change, redactor).map(|change| Self {
+            change,
+            moved,
+            before,
+            since,
+            format_only,
+            compare,
+            failed_with,
+        })
+    }
 }
 
 impl Redact for IssueGroup {

@@ -4,6 +4,7 @@
 //! state-dir/lock                                  see [`Lock`](super::Lock)
 //! state-dir/current.json                          the run under way; left by one that was killed
 //! state-dir/branches/PROJECT/BRANCH.json          a [`BranchState`]; `~.json` for the project itself
+//! state-dir/elements/PROJECT/BRANCH/VARIANT.json  an [`ElementMemory`]; `~.json` where there are no option sets
 //! state-dir/run.new, run.old                      a run's directory that is being made or removed
 //! state-dir/runs/RUN/report.json                  a [`RunReport`]
 //! state-dir/runs/RUN/PROJECT/BRANCH/…             the logs of its stages
@@ -16,9 +17,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::BranchState;
+use super::{BranchState, ElementMemory};
 use crate::json_file::{JsonFile, StateError, Stored};
-use crate::names::{BranchName, ProjectName, RunId};
+use crate::names::{BranchName, ProjectName, RunId, VariantName};
 use crate::report::RunReport;
 
 /// The report in a run's directory.
@@ -99,11 +100,57 @@ impl Store {
         self.branch_file(&state.project, state.branch.as_ref()).save(state)
     }
 
+    /// What is known of a branch's elements with an option set (with the project's options alone, where there is none).
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not one.
+    pub fn elements(
+        &self,
+        project: &ProjectName,
+        branch: &BranchName,
+        variant: Option<&VariantName>,
+    ) -> Result<Option<ElementMemory>, StateError> {
+        self.elements_file(project, branch, variant).read()
+    }
+
+    /// Writes what is known of a branch's elements, whole.
+    ///
+    /// # Errors
+    /// When it cannot be written; the file is then what it was.
+    pub fn save_elements(
+        &self,
+        project: &ProjectName,
+        branch: &BranchName,
+        variant: Option<&VariantName>,
+        memory: &ElementMemory,
+    ) -> Result<(), StateError> {
+        self.elements_file(project, branch, variant).save(memory)
+    }
+
+    fn elements_file(
+        &self,
+        project: &ProjectName,
+        branch: &BranchName,
+        variant: Option<&VariantName>,
+    ) -> JsonFile<ElementMemory> {
+        // No option set is called `~`.
+        let variant = variant.map_or("~", VariantName::as_str);
+        JsonFile::at(self.elements_directory(project, branch).join(format!("{variant}.json")))
+    }
+
+    fn elements_directory(&self, project: &ProjectName, branch: &BranchName) -> PathBuf {
+        self.directory.join("elements").join(project.as_str()).join(branch.slug())
+    }
+
     /// Forgets a branch.
     ///
     /// # Errors
     /// When the file cannot be removed.
     pub fn forget(&self, project: &ProjectName, branch: Option<&BranchName>) -> Result<(), StateError> {
+        if let Some(branch) = branch {
+            let directory = self.elements_directory(project, branch);
+            gone(&directory).map_err(StateError::io("remove", &directory))?;
+        }
         remove_file(self.branch_file(project, branch).path())
     }
 
@@ -139,7 +186,29 @@ impl Store {
                 failures.extend(file.save(&state).err());
             }
         }
+        let (files, unlisted) = self.elements_files();
+        failures.extend(unlisted);
+        for file in files {
+            let (memory, failure) = file.load();
+            failures.extend(failure);
+            let Some(mut memory) = memory else { continue };
+            if memory.forget_future(now) {
+                failures.extend(file.save(&memory).err());
+            }
+        }
         failures
+    }
+
+    fn elements_files(&self) -> (Vec<JsonFile<ElementMemory>>, Vec<StateError>) {
+        let (mut files, mut failures) = (Vec::new(), Vec::new());
+        let mut listed = |directory: &Path| entries(directory).unwrap_or_else(|error| drop_into(&mut failures, error));
+        for project in listed(&self.directory.join("elements")) {
+            for branch in listed(&project) {
+                let all = listed(&branch).into_iter().filter(|path| path.extension().is_some_and(|end| end == "json"));
+                files.extend(all.map(JsonFile::at));
+            }
+        }
+        (files, failures)
     }
 
     fn branch_files(&self) -> (Vec<JsonFile<BranchState>>, Vec<StateError>) {
@@ -285,6 +354,7 @@ fn gone(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::DoneElement;
 
     #[test]
     fn what_is_saved_is_found_again_and_garbage_is_said() {
@@ -338,12 +408,17 @@ mod tests {
         let mut state = BranchState::new("p".parse().unwrap(), None);
         let old = at("2025-12-31T00:00:00Z");
         (state.failing_since, state.last_failure, state.last_success) = (Some(ahead), Some(ahead), Some(old));
-        let done = |at| super::super::Done { inputs: "x".to_owned(), at };
-        state.done = [("old".to_owned(), done(old)), ("ahead".to_owned(), done(ahead))].into();
+        let (project, branch) = (state.project.clone(), "b".parse().unwrap());
+        let done = |name: &str, at| (name.parse().unwrap(), DoneElement { inputs: "x".to_owned(), at });
+        let mut memory = ElementMemory { version: ElementMemory::VERSION, ..ElementMemory::default() };
+        memory.committed.done = [done("old.bst", old), done("ahead.bst", ahead)].into();
+        store.save_elements(&project, &branch, None, &memory).unwrap();
         store.save(&state).unwrap();
         assert!(store.recover(now).is_empty());
         let known = store.branch(&state.project, None).unwrap().unwrap();
         assert_eq!((known.failing_since, known.last_failure, known.last_success), (Some(now), Some(now), Some(old)));
-        assert_eq!(known.done.keys().collect::<Vec<_>>(), ["old"], "what is known to be fetched is known since when");
+        let known = store.elements(&project, &branch, None).unwrap().unwrap().committed.done;
+        let known: Vec<_> = known.keys().map(ToString::to_string).collect();
+        assert_eq!(known, ["old.bst"], "what is known to be fetched is known since when");
     }
 }

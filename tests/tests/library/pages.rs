@@ -94,7 +94,7 @@ fn branch_page(project: &str, branch: &str) -> Address {
 fn log_page(run: &RunId, project: &str, branch: &str, stage: Stage, form: LogForm) -> Address {
     let project: ProjectName = project.parse().unwrap();
     let branch: BranchName = branch.parse().unwrap();
-    Address::log(run, &project, Some(&branch), None, stage, form)
+    Address::log(run, &project, Some(&branch), None, None, stage, form)
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn pages() -> Vec<(&'static str, String)> {
         |project: &str, branch: &str| Address::branch(&project.parse().unwrap(), Some(&branch.parse().unwrap()));
     let log = |project: &str, branch: &str, stage| {
         let (project, branch) = (project.parse().unwrap(), branch.parse().unwrap());
-        Address::log(&run, &project, Some(&branch), None, stage, LogForm::Page)
+        Address::log(&run, &project, Some(&branch), None, None, stage, LogForm::Page)
     };
     vec![
         ("index", Address::index()),

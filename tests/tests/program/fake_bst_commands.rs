@@ -28,56 +28,56 @@ const TARGETS: &str = "targets = [\"all.bst\"]";
 #[test]
 fn bst_2_tracks_and_lets_push_do_the_fetching() {
     insta::assert_snapshot!(asked("", TARGETS, true), @r"
-    --on-error continue source track --deps all -- all.bst
     --on-error continue source push --deps all -- all.bst
+    --on-error continue source track --deps all -- all.bst
     ");
 }
 
 #[test]
 fn bst_2_fetches_where_there_is_nothing_to_push_to() {
     insta::assert_snapshot!(asked("", TARGETS, false), @r"
-    --on-error continue source track --deps all -- all.bst
     --on-error continue source fetch --deps all -- all.bst
+    --on-error continue source track --deps all -- all.bst
     ");
 }
 
 #[test]
 fn the_projects_own_default_targets_are_not_named() {
     insta::assert_snapshot!(asked("", "", true), @r"
-    --on-error continue source track --deps all
     --on-error continue source push --deps all
+    --on-error continue source track --deps all
     ");
 }
 
 #[test]
 fn bst_1_has_words_of_its_own_and_cannot_push() {
     insta::assert_snapshot!(asked("version=1.6.9", TARGETS, true), @r"
-    --on-error continue track --deps all -- all.bst
     --on-error continue fetch --deps all -- all.bst
+    --on-error continue track --deps all -- all.bst
     ");
 }
 
 #[test]
 fn bst_1_is_told_every_element_for_it_has_no_default_targets() {
     insta::assert_snapshot!(asked("version=1.6.9", "", false), @r"
-    --on-error continue track --deps all -- a.bst all.bst b.bst
     --on-error continue fetch --deps all -- a.bst all.bst b.bst
+    --on-error continue track --deps all -- a.bst all.bst b.bst
     ");
 }
 
 #[test]
 fn bst_1_91_cannot_push_sources() {
     insta::assert_snapshot!(asked("version=1.91.3", TARGETS, true), @r"
-    --on-error continue source track --deps all -- all.bst
     --on-error continue source fetch --deps all -- all.bst
+    --on-error continue source track --deps all -- all.bst
     ");
 }
 
 #[test]
 fn bst_1_93_pushes_without_deps() {
     insta::assert_snapshot!(asked("version=1.93.6", TARGETS, true), @r"
-    --on-error continue source track --deps all -- all.bst
     --on-error continue source push -- all.bst
+    --on-error continue source track --deps all -- all.bst
     ");
 }
 
@@ -90,8 +90,8 @@ cross-junctions = true
 on-error = "quit"
 options = { arch = "x86_64", debug = "true" }"#;
     insta::assert_snapshot!(asked("", project, false), @r"
-    --on-error quit -o arch x86_64 -o debug true source track --deps build --cross-junctions --except a.bst -- all.bst b.bst
     --on-error quit -o arch x86_64 -o debug true source fetch --deps build --except a.bst -- all.bst b.bst
+    --on-error quit -o arch x86_64 -o debug true source track --deps build --cross-junctions --except a.bst -- all.bst b.bst
     ");
 }
 
@@ -101,10 +101,10 @@ fn stages_run_once_for_each_variant_with_its_options_over_the_projects() {
 options = { arch = "x86_64", debug = "true" }
 variants = [{ name = "x86", options = {} }, { name = "arm", options = { arch = "aarch64" } }]"#;
     insta::assert_snapshot!(asked("", project, false), @r"
-    --on-error continue -o arch x86_64 -o debug true source track --deps all -- all.bst
     --on-error continue -o arch x86_64 -o debug true source fetch --deps all -- all.bst
-    --on-error continue -o arch aarch64 -o debug true source track --deps all -- all.bst
     --on-error continue -o arch aarch64 -o debug true source fetch --deps all -- all.bst
+    --on-error continue -o arch x86_64 -o debug true source track --deps all -- all.bst
+    --on-error continue -o arch aarch64 -o debug true source track --deps all -- all.bst
     ");
 }
 
@@ -112,8 +112,8 @@ variants = [{ name = "x86", options = {} }, { name = "arm", options = { arch = "
 fn stages_that_are_not_wanted_are_left_out() {
     insta::assert_snapshot!(asked("", "targets = [\"all.bst\"]\ntrack = false\npush = false", true), @"--on-error continue source fetch --deps all -- all.bst");
     insta::assert_snapshot!(asked("", "targets = [\"all.bst\"]\nfetch = false", true), @r"
-    --on-error continue source track --deps all -- all.bst
     --on-error continue source push --deps all -- all.bst
+    --on-error continue source track --deps all -- all.bst
     ");
     insta::assert_snapshot!(asked("", "targets = [\"all.bst\"]\nfetch = false\npush = false", true), @"--on-error continue source track --deps all -- all.bst");
 }

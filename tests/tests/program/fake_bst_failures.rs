@@ -200,7 +200,7 @@ fn a_repository_that_is_gone_fails_its_project_alone() {
     let fetcher = Fetcher::new(&scratch).config(config);
     let ended = fetcher.run(&["run"]).expect(1);
     assert!(ended.stderr().contains("gone"), "{ended}");
-    assert_eq!(fake.commands(), ["track", "fetch"]);
+    assert_eq!(fake.commands(), ["fetch", "track"]);
 }
 
 #[test]

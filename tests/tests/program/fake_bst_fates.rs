@@ -18,8 +18,10 @@ fn run(scratch: &Scratch, fake: &FakeBst, project: &str) -> (Ended, Value) {
 }
 
 fn again(scratch: &Scratch, fake: &FakeBst, project: &str) -> (Ended, Value) {
+    // What is committed has tests of its own.
+    let refs = "refs = [\"tracked\"]";
     let project =
-        format!("[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\nretry-delay = \"1ms\"\n{project}\n");
+        format!("[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\nretry-delay = \"1ms\"\n{refs}\n{project}\n");
     let fetcher = Fetcher::new(scratch).config(format!("[fetcher]\njobs = 1\n{}\n{project}", fake.config()));
     let ended = fetcher.run(&["run"]);
     let report = fetcher.report();

@@ -1,6 +1,7 @@
 //! The program with the real `bst`.
 
 mod check_host;
+mod committed;
 mod failures;
 mod junctions;
 mod plugin_texts;

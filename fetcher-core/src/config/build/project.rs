@@ -1,6 +1,7 @@
 //! Building what is configured for projects.
 
 use crate::git::Access;
+use crate::names::Refs;
 use std::path::Path;
 
 use super::super::value::{Fields, Node, Value};
@@ -27,6 +28,7 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
         options: text_map(fields, "options"),
         variants: all(fields, "variants", variant)?,
         submodules: flag(fields, "submodules")?,
+        refs: texts(fields, "refs").iter().map(|word| refs(word)).collect::<Option<_>>()?,
         track: flag(fields, "track")?,
         fetch: flag(fields, "fetch")?,
         push: match value(fields, "push")? {
@@ -47,6 +49,14 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
         source_caches: all(fields, "source-caches", source_cache)?,
         buildstream: buildstream(fields.get("buildstream")?.fields()?, place)?,
     })
+}
+
+fn refs(word: &str) -> Option<Refs> {
+    match word {
+        "committed" => Some(Refs::Committed),
+        "tracked" => Some(Refs::Tracked),
+        _ => None,
+    }
 }
 
 fn variant(fields: &Fields) -> Option<VariantConfig> {

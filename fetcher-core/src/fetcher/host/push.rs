@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::{HostCheck, Look, place};
 use crate::bst::{Bst, probe};
 use crate::config::{Deps, ProjectConfig, PushMode, SourceCacheConfig};
-use crate::names::{BranchName, CommitId, Stage};
-use crate::pipeline::{Directories, Memory, Pipeline};
+use crate::names::{BranchName, CommitId, Refs, Stage};
+use crate::pipeline::{Directories, Pipeline};
 use crate::report::{Outcome, StageReport};
+use crate::state::ElementMemory;
 
 /// How long a push of a few bytes may take; a dead remote costs 19 s with BuildStream's own settings.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -59,6 +60,7 @@ impl Look<'_> {
             cross_junctions: false,
             options: std::collections::BTreeMap::new(),
             variants: Vec::new(),
+            refs: std::collections::BTreeSet::from([Refs::Committed]),
             track: false,
             fetch: false,
             push: PushMode::Always,
@@ -87,12 +89,13 @@ impl Look<'_> {
                 logs: directory.join("logs"),
             },
             one_at_a_time: None,
-            memory: Memory { done: None, refresh_after: Duration::ZERO },
+            refresh_after: Duration::ZERO,
         };
-        let run = pipeline.run(None, &self.fetcher.cancel, &mut |_| {});
+        let mut memory = ElementMemory::default();
+        let stages = pipeline.run(Refs::Committed, None, &mut memory, &self.fetcher.cancel, &mut |_| {});
         // Where bst could not even begin, it is another stage that says why.
-        let failed = run.stages.iter().find(|stage| !stage.failures.is_empty());
-        let push = failed.or(run.stages.iter().find(|stage| stage.stage == Stage::Push));
+        let failed = stages.iter().find(|stage| !stage.failures.is_empty());
+        let push = failed.or(stages.iter().find(|stage| stage.stage == Stage::Push));
         push.cloned().ok_or_else(|| io::Error::other("nothing was pushed"))
     }
 }

@@ -5,6 +5,7 @@ use crate::config::NotifyOn;
 use crate::diagnosis::Kind;
 use crate::names::Stage;
 use crate::notify::sample::{at, failed, failure, frame};
+use crate::report::{RefChange, TrackedRef};
 
 /// A notifier that is told by hours.
 struct Told {
@@ -163,17 +164,17 @@ fn each_hears_of_what_it_is_about() {
 #[test]
 fn refs_are_told_when_they_are_new_and_not_with_every_run() {
     let change = |element: &str, new: &str| {
-        RefChange::new(element.parse().unwrap(), 0, Some("old".to_owned()), Some(new.to_owned()))
+        TrackedRef::from(RefChange::new(element.parse().unwrap(), 0, Some("old".to_owned()), Some(new.to_owned())))
     };
-    let tracked = |changes: &[RefChange]| {
+    let tracked = |changes: &[TrackedRef]| {
         let [mut finding] = main(&[]);
         finding.changes = changes.to_vec();
         [finding]
     };
     let mut told = Told::new(&[NotifyOn::Change]);
-    let changed = |told: &mut Told, changes: &[RefChange]| {
+    let changed = |told: &mut Told, changes: &[TrackedRef]| {
         let messages = told.messages(&tracked(changes));
-        messages.iter().flat_map(|m| &m.topics[0].changes).map(|c| c.element.to_string()).collect::<Vec<_>>()
+        messages.iter().flat_map(|m| &m.topics[0].changes).map(|c| c.change.element.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(changed(&mut told, &[change("a.bst", "1")]), ["a.bst"]);
     assert_eq!(changed(&mut told, &[change("a.bst", "1")]), nothing());

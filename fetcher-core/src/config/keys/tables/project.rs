@@ -88,7 +88,21 @@ const PROJECT_KEYS: &[Key] = &[
         "false",
         "Whether the repository's submodules are checked out, recursively.",
     ),
-    key("track", Kind::Bool, Value("true"), "false", "Whether new refs are looked for upstream."),
+    key(
+        "refs",
+        Kind::List(&Kind::Word(&["committed", "tracked"]), 1),
+        Value("[\"committed\", \"tracked\"]"),
+        "[\"committed\"]",
+        "Which refs are fetched and pushed: those that the branch's tip has, which people build; and those that tracking \
+         finds. The committed ones come first.",
+    ),
+    key(
+        "track",
+        Kind::Bool,
+        Value("true"),
+        "false",
+        "Whether new refs are looked for upstream. `false` leaves the committed ones alone.",
+    ),
     key("fetch", Kind::Bool, Value("true"), "false", "Whether sources are fetched."),
     key(
         "push",

@@ -1,0 +1,128 @@
+//! `bst-fetcher inventory [PROJECT[/BRANCH]]`
+
+use std::io::{self, Write};
+
+use fetcher_core::bst::inventory::{Inventory, InventoryElement, InventorySource};
+use fetcher_core::config::ProjectConfig;
+use fetcher_core::names::VariantName;
+use fetcher_core::state::Store;
+use fetcher_core::{BranchName, Config};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{Context, OK, SOME_FAILED, USAGE};
+use crate::cli::InventoryArgs;
+use crate::{output, say};
+
+/// What a branch consists of with one option set.
+struct Listing<'c> {
+    project: &'c ProjectConfig,
+    branch: BranchName,
+    variant: Option<&'c VariantName>,
+    inventory: Inventory,
+    at: Timestamp,
+}
+
+pub(crate) fn run(context: &Context, args: &InventoryArgs) -> io::Result<u8> {
+    let config = match context.config() {
+        Ok(config) => config,
+        Err(status) => return Ok(status),
+    };
+    let (listings, problems) = listings(&config, args.subject.as_deref());
+    for problem in &problems {
+        say(&format!("bst-fetcher: {problem}"));
+    }
+    if listings.is_empty() && problems.is_empty() {
+        let of = args.subject.as_deref().map(|subject| format!(" of {subject}")).unwrap_or_default();
+        say(&format!("bst-fetcher: nothing{of} is listed yet; `bst-fetcher run` lists what it works on"));
+        return Ok(USAGE);
+    }
+    if args.json {
+        let branches: Vec<_> = listings.iter().map(as_json).collect();
+        output::json(&format!("{:#}", json!({ "version": 1, "branches": branches })))?;
+    } else {
+        let mut out = output::text();
+        listings.iter().try_for_each(|listing| print(&mut out, listing))?;
+    }
+    Ok(if problems.is_empty() { OK } else { SOME_FAILED })
+}
+
+/// What is remembered of the branches that are asked for, and what cannot be read.
+fn listings<'c>(config: &'c Config, subject: Option<&str>) -> (Vec<Listing<'c>>, Vec<String>) {
+    let store = Store::new(&config.state_dir);
+    let (wanted, branch) = subject.map_or((None, None), |subject| match subject.split_once('/') {
+        Some((project, branch)) => (Some(project), Some(branch)),
+        None => (Some(subject), None),
+    });
+    let (mut listings, mut problems) = (Vec::new(), Vec::new());
+    for state in store.branches() {
+        let Some(name) = state.branch.filter(|name| branch.is_none_or(|branch| branch == name.as_str())) else {
+            continue;
+        };
+        let is_wanted = |project: &&ProjectConfig| {
+            project.name == state.project && wanted.is_none_or(|wanted| wanted == project.name.as_str())
+        };
+        let Some(project) = config.projects.iter().find(is_wanted) else { continue };
+        let variants: Vec<_> = match &project.variants[..] {
+            [] => vec![None],
+            variants => variants.iter().map(|variant| Some(&variant.name)).collect(),
+        };
+        for variant in variants {
+            match store.elements(&project.name, &name, variant) {
+                Ok(known) => {
+                    listings.extend(known.and_then(|known| known.inventory()).map(|(inventory, at)| Listing {
+                        project,
+                        branch: name.clone(),
+                        variant,
+                        inventory,
+                        at,
+                    }))
+                }
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+    }
+    (listings, problems)
+}
+
+fn as_json(listing: &Listing<'_>) -> serde_json::Value {
+    json!({
+        "project": listing.project.name,
+        "branch": listing.branch,
+        "variant": listing.variant,
+        "listed": listing.at,
+        "elements": listing.inventory.elements,
+    })
+}
+
+fn print(out: &mut impl Write, listing: &Listing<'_>) -> io::Result<()> {
+    let elements = &listing.inventory.elements;
+    let sources: usize = elements.iter().filter_map(|element| element.sources.as_ref()).map(Vec::len).sum();
+    let variant = listing.variant.map(|variant| format!(" [{variant}]")).unwrap_or_default();
+    writeln!(
+        out,
+        "{} ({}){variant}: {} elements with {sources} sources, listed at {}",
+        listing.project.name,
+        listing.branch,
+        elements.len(),
+        listing.at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    )?;
+    elements.iter().try_for_each(|element| print_element(out, element))
+}
+
+fn print_element(out: &mut impl Write, element: &InventoryElement) -> io::Result<()> {
+    let no_ref = if element.has_refs { "" } else { ", without a committed ref" };
+    let unknown = if element.sources.is_some() { "" } else { ", whose sources bst does not tell" };
+    writeln!(out, "  {}{no_ref}{unknown}", one_line(element.name.as_str()))?;
+    element.sources.iter().flatten().try_for_each(|source| writeln!(out, "    {}", line(source)))
+}
+
+fn line(source: &InventorySource) -> String {
+    let guess = source.version_guess.as_ref().map(|guess| format!("({guess})"));
+    let words = [Some(&source.kind), source.url.as_ref(), source.version.as_ref(), guess.as_ref()];
+    one_line(&words.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" "))
+}
+
+fn one_line(text: &str) -> String {
+    output::in_one_line(text)
+}

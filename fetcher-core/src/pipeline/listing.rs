@@ -1,0 +1,154 @@
+//! Asking bst what a project consists of, where that is not remembered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::Instant;
+
+use super::command::follow;
+use super::log::Log;
+use super::stage_runner::{Request, StageRunner};
+use crate::bst::dialect::Elements;
+use crate::bst::inventory::{Inventory, InventoryReader, is_told_sources};
+use crate::bst::messages::{ElementState, Parser};
+use crate::diagnosis::{Diagnoser, Diagnosis, Kind};
+use crate::names::{ElementName, Refs, Stage};
+use crate::runner::Exit;
+use crate::state::{ElementMemory, RememberedInventory};
+
+/// The name of a listing's log.
+pub(super) const LISTING_LOG: &str = "show";
+
+/// Why there is no listing.
+pub(super) enum NotListed {
+    /// A junction has no ref, so that nothing can be loaded.
+    NoRef(ElementName),
+    /// bst could not.
+    Failed(Vec<Diagnosis>),
+}
+
+impl StageRunner<'_, '_> {
+    /// The elements of the checkout as it is now: remembered, where the listing follows from the same `inputs`.
+    pub(super) fn inventory(
+        &mut self,
+        refs: Refs,
+        inputs: String,
+        memory: &mut ElementMemory,
+    ) -> Result<Inventory, NotListed> {
+        let now = self.pipeline.clock.now();
+        let known = memory.of(refs).inventory.as_ref().filter(|known| {
+            known.inputs == inputs && now.duration_since(known.at).unsigned_abs() < self.pipeline.refresh_after
+        });
+        let inventory = if let Some(known) = known {
+            known.inventory.clone()
+        } else {
+            let inventory = self.ask_for_inventory()?;
+            let known = RememberedInventory { inputs, at: now, inventory: inventory.clone() };
+            memory.of_mut(refs).inventory = Some(known);
+            inventory
+        };
+        self.listed = inventory.elements.iter().map(|known| (known.name.clone(), state(known.has_refs))).collect();
+        self.junctions.extend(inventory.elements.iter().flat_map(|known| known.name.junctions()));
+        Ok(inventory)
+    }
+
+    /// Asks `bst show`. A source without a ref makes it fail where sources are asked for: then those of the others are.
+    fn ask_for_inventory(&mut self) -> Result<Inventory, NotListed> {
+        let until = Instant::now() + self.pipeline.project.timeout;
+        let mut log = Log::open(&self.log_path(LISTING_LOG), self.pipeline.redactor).unwrap_or_else(|_| Log::none());
+        let everything = self.elements.clone();
+        let sources = is_told_sources(&self.pipeline.bst.version);
+        let failures = match self.show(&everything, sources, &mut log, until) {
+            Ok(inventory) => return Ok(inventory),
+            Err(failures) => failures,
+        };
+        let no_ref = |failure: &&Diagnosis| failure.kind == Kind::JunctionNoRef;
+        if let Some(junction) = failures.iter().find(no_ref).and_then(|failure| failure.element.clone()) {
+            return Err(NotListed::NoRef(junction));
+        }
+        if !sources || self.cancel.is_cancelled() {
+            return Err(NotListed::Failed(failures));
+        }
+        let mut inventory = self.show(&everything, false, &mut log, until).map_err(NotListed::Failed)?;
+        let with_refs: BTreeSet<_> =
+            inventory.elements.iter().filter(|known| known.has_refs).map(|known| known.name.clone()).collect();
+        if !with_refs.is_empty()
+            && let Ok(told) = self.show(&Request::named(with_refs).elements, true, &mut log, until)
+        {
+            let mut told: BTreeMap<_, _> = told.elements.into_iter().map(|known| (known.name, known.sources)).collect();
+            for element in &mut inventory.elements {
+                element.sources = told.remove(&element.name).flatten();
+            }
+        }
+        Ok(inventory)
+    }
+
+    /// Asks `bst show` for the elements and their states, where no stage told of them; says whether it could.
+    pub(super) fn list(&mut self, log: &mut Log, until: Instant) -> bool {
+        let elements = self.elements.clone();
+        let Ok(inventory) = self.show(&elements, false, log, until) else { return false };
+        for known in inventory.elements {
+            self.junctions.extend(known.name.junctions());
+            self.listed.insert(known.name, state(known.has_refs));
+        }
+        true
+    }
+
+    fn show(
+        &mut self,
+        elements: &Elements,
+        sources: bool,
+        log: &mut Log,
+        until: Instant,
+    ) -> Result<Inventory, Vec<Diagnosis>> {
+        let mut reader = InventoryReader::new(marker(), sources);
+        let conf = self.conf_path();
+        let conf = conf.to_string_lossy();
+        let arguments = self.pipeline.bst.dialect().show_arguments(&self.global(&conf), elements, &reader.format());
+        log.write(format!("$ bst {}\n", arguments.join(" ")).as_bytes());
+        let (mut parser, mut diagnoser) = (Parser::default(), Diagnoser::new(Some(Stage::Fetch)));
+        let (turn, invocation) = self.invocation(arguments, until);
+        let (runner, cancel) = (self.pipeline.runner, self.cancel);
+        let ended = follow(Stage::Fetch, || {
+            runner.run(&invocation, cancel, &mut |bytes| {
+                log.write(bytes);
+                reader.push(bytes);
+                parser.push(bytes, &mut |item| diagnoser.take(&item));
+            })
+        });
+        drop(turn);
+        parser.finish(&mut |item| diagnoser.take(&item));
+        match ended {
+            Ok(exit) if exit.is_success() => Ok(self.masked(reader.finish())),
+            Ok(exit) => Err(self.reasons(diagnoser, exit)),
+            Err(failure) => Err(vec![failure]),
+        }
+    }
+
+    /// The listing without secrets: it is kept.
+    fn masked(&self, mut inventory: Inventory) -> Inventory {
+        let mask = |text: &mut String| *text = self.pipeline.redactor.redact(text).into_owned();
+        for source in inventory.elements.iter_mut().filter_map(|known| known.sources.as_mut()).flatten() {
+            source.url.iter_mut().chain(source.extra_data.values_mut()).for_each(mask);
+        }
+        inventory
+    }
+
+    fn reasons(&self, diagnoser: Diagnoser, exit: Exit) -> Vec<Diagnosis> {
+        let mut failures = diagnoser.finish(exit).failures;
+        if failures.is_empty() {
+            failures.push(super::results::unexplained(exit));
+        }
+        let of_stage = |failure| Diagnosis { stage: Some(Stage::Fetch), ..failure };
+        failures.into_iter().map(of_stage).collect()
+    }
+}
+
+fn state(has_refs: bool) -> ElementState {
+    if has_refs { ElementState::Waiting } else { ElementState::NoReference }
+}
+
+/// What begins an element's line: no project can foresee it.
+fn marker() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}

@@ -1,0 +1,153 @@
+//! Fetching and pushing, of what is left to do.
+
+use std::collections::BTreeSet;
+
+use super::known::{Candidates, Choice, ElementInputs};
+use super::stage_runner::{Request, StageRunner};
+use super::{FETCH_FALSE, Pipeline};
+use crate::bst::dialect::Action;
+use crate::bst::inventory::is_told_sources;
+use crate::bst::messages::ElementState;
+use crate::bst::project_files::ProjectFiles;
+use crate::names::{ElementName, Refs, Stage};
+use crate::report::{RefChange, StageReport};
+use crate::state::ElementMemory;
+
+impl Pipeline<'_> {
+    /// The elements as they are after tracking; none where that is not known.
+    pub(super) fn tracked_candidates(
+        &self,
+        work: &mut StageRunner<'_, '_>,
+        changes: &[RefChange],
+        memory: &mut ElementMemory,
+    ) -> Option<Candidates> {
+        let of_junction = |change: &RefChange| {
+            let mut elements = change.shared_with.iter().chain([&change.element]);
+            elements.any(|element| work.junctions.contains(element))
+        };
+        // A junction that moved may have brought others than those that bst listed before it tracked.
+        let moved = !work.tracked_junctions.is_empty() || changes.iter().any(of_junction);
+        // What bst could not tell the sources of, for they have no committed ref.
+        let committed = memory.committed.inventory.iter().flat_map(|known| &known.inventory.elements);
+        let untold = committed.filter(|known| known.sources.is_none() && is_told_sources(&self.bst.version));
+        let untold: BTreeSet<ElementName> = untold.map(|known| known.name.clone()).collect();
+        if moved || !untold.is_empty() || !self.project.wants(Refs::Committed) {
+            let files = ProjectFiles::new(&self.directories.project);
+            let without_ref = work.listed.iter().filter(|(_, state)| **state == ElementState::NoReference);
+            let shaping = work.junctions.iter().chain(&untold).chain(without_ref.map(|(element, _)| element));
+            let shaping: Vec<_> = shaping.map(|name| files.source_inputs(name).unwrap_or_default()).collect();
+            let inputs = work.listing_inputs(&shaping);
+            return work.inventory(Refs::Tracked, inputs, memory).ok().map(|inventory| Candidates::of(&inventory));
+        }
+        let (elements, missing) = work.listed_elements();
+        (!elements.is_empty()).then_some(Candidates { fetchable: elements, missing })
+    }
+
+    /// Fetches and pushes what is left to do of the candidates; all that the configuration asks for, where they are not
+    /// known.
+    pub(super) fn fetch_and_push(
+        &self,
+        work: &mut StageRunner<'_, '_>,
+        memory: &mut ElementMemory,
+        inputs: &ElementInputs,
+        candidates: Option<&Candidates>,
+    ) -> Vec<StageReport> {
+        let pushing = self.pushes();
+        let (stages, action): (&[Stage], _) = match (&pushing, self.project.fetch) {
+            (Ok(()), true) => (&[Stage::Fetch, Stage::Push], Action::Push),
+            (Ok(()), false) => (&[Stage::Push], Action::Push),
+            (Err(_), _) => (&[Stage::Fetch], Action::Fetch),
+        };
+        let mut reports = match candidates {
+            Some(candidates) => self.what_is_left(work, stages, action, memory, inputs, candidates),
+            None => self.everything(work, stages, action, memory, inputs),
+        };
+        if !self.project.fetch {
+            reports.insert(0, self.skipped(work.variant, work.refs, Stage::Fetch, FETCH_FALSE));
+        }
+        if let Err(reason) = pushing {
+            reports.push(self.skipped(work.variant, work.refs, Stage::Push, reason));
+        }
+        reports.into_iter().map(|report| self.finish(report, work)).collect()
+    }
+
+    /// Does the stages for those of the candidates that are not done.
+    fn what_is_left(
+        &self,
+        work: &mut StageRunner<'_, '_>,
+        stages: &[Stage],
+        action: Action,
+        memory: &mut ElementMemory,
+        inputs: &ElementInputs,
+        candidates: &Candidates,
+    ) -> Vec<StageReport> {
+        let choice = Choice::new(work, candidates, inputs, memory);
+        let mut reports = if let Some(request) = &choice.request {
+            self.sources(work, stages, action, request, Some(&choice))
+        } else {
+            let reason = choice.reason();
+            stages.iter().map(|stage| self.skipped(work.variant, work.refs, *stage, &reason)).collect()
+        };
+        for report in &mut reports {
+            choice.count_in(candidates, report);
+        }
+        note_left_out(work.refs, &mut reports, &candidates.missing);
+        work.remember(work.refs, stages[stages.len() - 1], Some(&choice), inputs, memory);
+        reports
+    }
+
+    /// Does the stages for all that the configuration asks for.
+    fn everything(
+        &self,
+        work: &mut StageRunner<'_, '_>,
+        stages: &[Stage],
+        action: Action,
+        memory: &mut ElementMemory,
+        inputs: &ElementInputs,
+    ) -> Vec<StageReport> {
+        let (elements, missing) = work.resolved_elements();
+        let mut reports = self.sources(work, stages, action, &Request::everything(elements), None);
+        note_left_out(work.refs, &mut reports, &missing);
+        work.remember(work.refs, stages[stages.len() - 1], None, inputs, memory);
+        reports
+    }
+
+    /// Runs `bst source push`, which fetches first, or `bst source fetch`; then once more for what could not be named
+    /// beforehand.
+    fn sources(
+        &self,
+        work: &mut StageRunner<'_, '_>,
+        stages: &[Stage],
+        action: Action,
+        request: &Request,
+        choice: Option<&Choice>,
+    ) -> Vec<StageReport> {
+        let mut run = work.run(stages, action, request.clone());
+        if action == Action::Push && self.project.fetch && !run.fetched && !run.interrupted() {
+            // bst fetches nothing where it finds no cache to push to.
+            let fetch = work.run(&[Stage::Fetch], Action::Fetch, request.clone());
+            run.replace(Stage::Fetch, fetch);
+        }
+        let mut later = work.unnamed_junctions(&request.elements);
+        later.retain(|junction| !choice.is_some_and(|choice| choice.leaves_out(junction)));
+        if !later.is_empty() && !run.interrupted() && (run.fetched || action == Action::Fetch) {
+            let junctions = work.run(stages, action, Request::named(later));
+            run.add_cost(&junctions);
+        }
+        for report in &mut run.reports {
+            work.results.enter(report, work.cancel.is_cancelled());
+        }
+        run.reports
+    }
+}
+
+/// Says in the first report which elements were left out for want of a ref.
+fn note_left_out(refs: Refs, reports: &mut [StageReport], elements: &BTreeSet<ElementName>) {
+    let (Some(report), false) = (reports.first_mut(), elements.is_empty()) else { return };
+    let names: Vec<_> = elements.iter().map(ElementName::as_str).collect();
+    let why = match refs {
+        Refs::Committed => "left to tracking, for they have no committed ref",
+        Refs::Tracked => "left out, for they have no ref",
+    };
+    report.notes.push(format!("{why}: {}", names.join(", ")));
+}

@@ -1,0 +1,131 @@
+//! What is known of the elements of a branch with one option set, between runs.
+//!
+//! One file an option set, so that a branch's state stays small for those who read the states of all branches.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::bst::inventory::Inventory;
+use crate::json_file::Stored;
+use crate::names::{ElementName, Refs};
+
+/// What is known of a branch's elements with one option set.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ElementMemory {
+    /// The version of this format, [`ElementMemory::VERSION`].
+    pub version: u32,
+    /// What is known of the refs that the tip has.
+    #[serde(default)]
+    pub committed: RefsMemory,
+    /// What is known of those that tracking found.
+    #[serde(default)]
+    pub tracked: RefsMemory,
+    /// What this run asked bst for already, with its inputs, whether it worked or not. It is not written.
+    #[serde(skip)]
+    pub asked: BTreeMap<ElementName, String>,
+}
+
+impl Stored for ElementMemory {
+    const VERSION: u32 = 1;
+    const WHAT: &'static str = "memory of elements";
+}
+
+impl ElementMemory {
+    /// The version of the format that this library writes.
+    pub const VERSION: u32 = 1;
+
+    /// Forgets what was noted later than `now`, for a clock was ahead then. Says whether there was anything.
+    pub(crate) fn forget_future(&mut self, now: Timestamp) -> bool {
+        let forgotten = [&mut self.committed, &mut self.tracked].map(|refs| refs.forget_future(now));
+        forgotten.contains(&true)
+    }
+
+    /// What is known of some refs.
+    pub fn of(&self, refs: Refs) -> &RefsMemory {
+        match refs {
+            Refs::Committed => &self.committed,
+            Refs::Tracked => &self.tracked,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn of_mut(&mut self, refs: Refs) -> &mut RefsMemory {
+        match refs {
+            Refs::Committed => &mut self.committed,
+            Refs::Tracked => &mut self.tracked,
+        }
+    }
+
+    /// What the elements are, and when bst was asked: as the tip has them, with the sources of those that have no
+    /// committed ref as tracking found them. None where nothing was listed yet.
+    pub fn inventory(&self) -> Option<(Inventory, Timestamp)> {
+        let (committed, tracked) = (self.committed.inventory.as_ref(), self.tracked.inventory.as_ref());
+        let Some(committed) = committed else {
+            return tracked.map(|known| (known.inventory.clone(), known.at));
+        };
+        let mut inventory = committed.inventory.clone();
+        let sources: BTreeMap<_, _> = tracked
+            .iter()
+            .flat_map(|known| &known.inventory.elements)
+            .map(|element| (&element.name, &element.sources))
+            .collect();
+        for element in inventory.elements.iter_mut().filter(|element| element.sources.is_none()) {
+            element.sources = sources.get(&element.name).and_then(|sources| (*sources).clone());
+        }
+        Some((inventory, committed.at))
+    }
+
+    /// When the sources of an element with these inputs were last fetched and pushed, whichever refs that was for.
+    pub fn done(&self, element: &ElementName, inputs: &str) -> Option<Timestamp> {
+        let known = [&self.committed, &self.tracked].into_iter().filter_map(|refs| refs.done.get(element));
+        known.filter(|done| done.inputs == inputs).map(|done| done.at).max()
+    }
+}
+
+impl RefsMemory {
+    /// Forgets what was noted later than `now`, for a clock was ahead then and its age is not known. Says whether there
+    /// was anything.
+    fn forget_future(&mut self, now: Timestamp) -> bool {
+        let before = (self.done.len(), self.inventory.is_some());
+        self.done.retain(|_, done| done.at <= now);
+        self.inventory = self.inventory.take().filter(|known| known.at <= now);
+        before != (self.done.len(), self.inventory.is_some())
+    }
+}
+
+/// What is known of the elements with the refs of the tip, or with those that tracking found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RefsMemory {
+    /// The elements, as bst listed them last.
+    #[serde(default)]
+    pub inventory: Option<RememberedInventory>,
+    /// What was fetched, and pushed where that is wanted, by element.
+    #[serde(default)]
+    pub done: BTreeMap<ElementName, DoneElement>,
+}
+
+/// A listing, and what it is a listing of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RememberedInventory {
+    /// A digest of what the listing follows from: tree, options, targets, tools.
+    pub inputs: String,
+    /// When bst was asked.
+    pub at: Timestamp,
+    /// What it said.
+    pub inventory: Inventory,
+}
+
+/// An element whose sources were fetched and pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DoneElement {
+    /// A digest of what its sources follow from, of the caches, and of the tools.
+    pub inputs: String,
+    /// When that was done.
+    pub at: Timestamp,
+}
