@@ -13,7 +13,9 @@ use fetcher_core::bst::version::Version;
 use fetcher_core::bst::{Bst, child_environment};
 use fetcher_core::config::Disk;
 use fetcher_core::git::Git;
-use fetcher_core::pipeline::{Directories, Memory};
+use fetcher_core::names::Refs;
+use fetcher_core::pipeline::Directories;
+use fetcher_core::state::ElementMemory;
 use fetcher_core::{Cancel, Config, Environment, LocalRunner, Pipeline, Project, Redactor, SystemClock};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -60,9 +62,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             logs: scratch.path().join("logs"),
         },
         one_at_a_time: None,
-        memory: Memory { done: None, refresh_after: Duration::ZERO },
+        refresh_after: Duration::ZERO,
     };
-    let run = pipeline.run(None, &cancel, &mut |event| println!("{event:?}"));
-    println!("{}", serde_json::to_string_pretty(&run.stages)?);
+    // What people build today, and then what tracking finds.
+    let mut memory = ElementMemory::default();
+    for refs in [Refs::Committed, Refs::Tracked] {
+        let stages = pipeline.run(refs, None, &mut memory, &cancel, &mut |event| println!("{event:?}"));
+        println!("{}", serde_json::to_string_pretty(&stages)?);
+    }
     Ok(())
 }
