@@ -30,7 +30,7 @@ impl Pushed {
             let text = format!("kind: import\nsources:\n- kind: local\n  path: files/{number}\n");
             scratch.write(&format!("tree/elements/{element}"), &text);
             for name in ["a", "deep/b", "deep/er/c"] {
-                scratch.write(&format!("tree/files/{number}/{name}"), &format!("{name} of {number}\n"));
+                scratch.write(&format!("tree/files/{number}/{name}"), format!("{name} of {number}\n"));
             }
             targets.push(element);
         }
