@@ -70,13 +70,9 @@ fn listings<'c>(config: &'c Config, subject: Option<&str>) -> (Vec<Listing<'c>>,
         for variant in variants {
             match store.elements(&project.name, &name, variant) {
                 Ok(known) => {
-                    listings.extend(known.and_then(|known| known.inventory()).map(|(inventory, at)| Listing {
-                        project,
-                        branch: name.clone(),
-                        variant,
-                        inventory,
-                        at,
-                    }))
+                    let known = known.and_then(|known| known.inventory());
+                    let branch = name.clone();
+                    listings.extend(known.map(|(inventory, at)| Listing { project, branch, variant, inventory, at }));
                 }
                 Err(error) => problems.push(error.to_string()),
             }

@@ -278,9 +278,9 @@ fn what_moved_since_the_last_run_is_told_apart_from_what_differs_from_the_tip() 
         fetcher.run(&["run"]).expect(0);
         let report = fetcher.report();
         let changes = report["branches"][0]["changes"].as_array().expect("changes").clone();
-        let word = |value: &Value| value.as_str().map_or("-".to_owned(), |text| text[..1].to_owned());
+        let first = |value: &Value| value.as_str().map_or("-".to_owned(), |text| text[..1].to_owned());
         let line = |change: &Value| {
-            let words = [&change["old"], &change["new"], &change["before"]].map(word).join(" ");
+            let words = [&change["old"], &change["new"], &change["before"]].map(first).join(" ");
             format!("{} {words} {}", change["element"].as_str().expect("an element"), change["moved"])
         };
         (changes.iter().map(line).collect::<Vec<_>>(), changes)
@@ -304,9 +304,9 @@ fn what_moved_since_the_last_run_is_told_apart_from_what_differs_from_the_tip() 
     world.repo.git(&["revert", "--no-edit", "HEAD"]);
     assert_eq!(run('e', 'd').0, ["a.bst a e - false", "b.bst b d - false"], "upstream did not move");
     let stages = fetcher.report()["branches"][0]["stages"].clone();
-    let changed = stages.as_array().expect("stages").iter().filter(|stage| stage["stage"] == "track");
-    let changed: Vec<_> = changed.map(|stage| stage["changes"].as_array().map(Vec::len)).collect();
-    assert_eq!(changed, [Some(2), Some(0)], "{stages:#}");
+    let tracks = stages.as_array().expect("stages").iter().filter(|stage| stage["stage"] == "track");
+    let counts: Vec<_> = tracks.map(|stage| stage["changes"].as_array().map(Vec::len)).collect();
+    assert_eq!(counts, [Some(2), Some(0)], "{stages:#}");
 }
 
 #[test]

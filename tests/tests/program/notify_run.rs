@@ -50,7 +50,7 @@ fn a_failure_is_told_once_with_a_link_that_leads_somewhere() {
     let site = world.scratch.path("site");
     world.general(&format!("base-url = \"https://f.example.org\"\npublish-dir = \"{}\"", site.display()));
     // The page has to be there when it is told.
-    let looks = "case $$BST_FETCHER_URL in https://f.example.org/runs/*/logs/project/main/push.html) \
+    let looks = "case $$BST_FETCHER_URL in https://f.example.org/runs/*/logs/project/main/committed.push.html) \
                  test -s \"site/$${BST_FETCHER_URL#https://f.example.org/}\" ;; *) false ;; esac";
     let looks = format!("[[notify]]\nkind = \"command\"\non = [\"failure\"]\ncommand = [\"sh\", \"-c\", '{looks}']\n");
     world.notifiers(&(hook("a", &http.url, "") + &looks));
