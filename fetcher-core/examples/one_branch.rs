@@ -33,7 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = Config::parse(&text, &scratch.path().join("config.toml"), &Disk, &environment)?;
 
     // Which branches are there, and a working tree of the first one that is wanted.
-    let git = Git { runner: &runner, environment: &environment, cancel: &cancel, timeout: Duration::from_secs(600) };
+    let timeout = Duration::from_secs(600);
+    let git = Git { runner: &runner, environment: &environment, cancel: &cancel, timeout, space: None };
     let project = Project::new(&config.projects[0], scratch.path(), git)?;
     let fetched = project.fetch(&project.list()?.tips)?;
     let branch = fetched.branches.first().ok_or("there is no such branch")?;
