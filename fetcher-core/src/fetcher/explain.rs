@@ -268,7 +268,9 @@ pub(super) fn no_run(error: &FetcherError, now: Timestamp, alarm_after: Duration
             let long = since.is_some_and(|since| now.duration_since(since).unsigned_abs() >= alarm_after);
             return long.then(|| lock_held(error));
         }
-        FetcherError::NoSuchBranch { .. } | FetcherError::NoSuchProject { .. } => return None,
+        FetcherError::NoSuchBranch { .. } | FetcherError::NoSuchProject { .. } | FetcherError::NoSuchElement { .. } => {
+            return None;
+        }
         FetcherError::State(StateError::Format { path, .. }) => {
             let place = Place { file: Some(path.clone()), ..Place::default() };
             let hint = "move the file away: the next run begins without it";
