@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Instant;
 
-use super::command::follow;
+use super::command::{LEAST_TIME, follow};
 use super::log::Log;
 use super::stage_runner::{Request, StageRunner};
 use crate::bst::dialect::Elements;
 use crate::bst::inventory::{Inventory, InventoryReader, is_told_sources};
 use crate::bst::messages::{ElementState, Parser};
-use crate::diagnosis::{Diagnoser, Diagnosis, Kind};
+use crate::diagnosis::{Diagnoser, Diagnosis, Kind, Retry};
 use crate::names::{ElementName, Refs, Stage};
 use crate::runner::Exit;
 use crate::state::{ElementMemory, RememberedInventory};
@@ -41,7 +41,7 @@ impl StageRunner<'_, '_> {
         let inventory = if let Some(known) = known {
             known.inventory.clone()
         } else {
-            let inventory = self.ask_for_inventory()?;
+            let inventory = self.ask_until_told()?;
             let known = RememberedInventory { inputs, at: now, inventory: inventory.clone() };
             memory.of_mut(refs).inventory = Some(known);
             inventory
@@ -51,9 +51,30 @@ impl StageRunner<'_, '_> {
         Ok(inventory)
     }
 
+    /// Asks until bst tells, cannot tell, or the time is over.
+    fn ask_until_told(&mut self) -> Result<Inventory, NotListed> {
+        let project = self.pipeline.project;
+        let until = Instant::now() + project.timeout;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let asked = self.ask_for_inventory(until);
+            let Err(NotListed::Failed(failures)) = &asked else { return asked };
+            let may_pass = |failure: &Diagnosis| match failure.retry {
+                Retry::Yes => true,
+                Retry::Once => tries == 1,
+                Retry::No => false,
+            };
+            let wait = project.retry_delay.saturating_mul(1 << (tries - 1).min(10));
+            let has_time = Instant::now() + wait + LEAST_TIME < until;
+            if tries > project.retries || !failures.iter().any(may_pass) || !has_time || self.cancel.wait(wait) {
+                return asked;
+            }
+        }
+    }
+
     /// Asks `bst show`. A source without a ref makes it fail where sources are asked for: then those of the others are.
-    fn ask_for_inventory(&mut self) -> Result<Inventory, NotListed> {
-        let until = Instant::now() + self.pipeline.project.timeout;
+    fn ask_for_inventory(&mut self, until: Instant) -> Result<Inventory, NotListed> {
         let mut log = Log::open(&self.log_path(LISTING_LOG), self.pipeline.redactor).unwrap_or_else(|_| Log::none());
         let everything = self.elements.clone();
         let sources = is_told_sources(&self.pipeline.bst.version);
