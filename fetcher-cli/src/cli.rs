@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use fetcher_core::names::ElementName;
+
 /// Tracks, fetches and pushes the sources of BuildStream projects ahead of time.
 #[derive(Debug, Parser)]
 #[command(name = "bst-fetcher", version, propagate_version = true, max_term_width = 100)]
@@ -181,6 +183,9 @@ pub(crate) struct RunArgs {
     /// Only this branch; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) branch: Vec<String>,
+    /// Only this element, without its dependencies, on the branches that have it; may be repeated
+    #[arg(long, value_name = "ELEMENT", value_parser = element)]
+    pub(crate) element: Vec<ElementName>,
     /// Only list what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -252,6 +257,10 @@ pub(crate) struct InitArgs {
     /// The configuration file inside the repository
     #[arg(long, value_name = "FILE", requires = "from")]
     pub(crate) path: Option<PathBuf>,
+}
+
+fn element(text: &str) -> Result<ElementName, String> {
+    text.parse().map_err(|error: fetcher_core::names::NameError| error.to_string())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

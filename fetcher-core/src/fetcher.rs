@@ -15,6 +15,7 @@ mod tell;
 mod tools;
 mod workers;
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::diagnosis::{Diagnosis, Kind, Reachability};
 use crate::environment::Environment;
-use crate::names::RunId;
+use crate::names::{ElementName, RunId};
 use crate::notify::Notifier;
 use crate::report::{BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, SpaceGuard};
@@ -48,6 +49,9 @@ pub struct Selection {
     pub projects: Vec<String>,
     /// Names of branches; none for all that are configured.
     pub branches: Vec<String>,
+    /// Elements, each without its dependencies; none for all that is configured. What such a run finds says nothing of
+    /// the branches as a whole, so that their state stays what it was and nobody is told of them.
+    pub elements: Vec<ElementName>,
     /// Fetch and push even where nothing changed.
     pub force: bool,
     /// Only find out which branches there are.
@@ -63,7 +67,7 @@ impl Selection {
     }
 
     fn is_all(&self) -> bool {
-        self.projects.is_empty() && self.branches.is_empty()
+        self.projects.is_empty() && self.branches.is_empty() && self.elements.is_empty()
     }
 }
 
@@ -91,6 +95,12 @@ pub enum FetcherError {
     NoSuchBranch {
         /// The name.
         name: String,
+    },
+    /// No branch has an element that was asked for by name.
+    #[error("no branch has the element {}", name.as_str())]
+    NoSuchElement {
+        /// The name.
+        name: ElementName,
     },
     /// A project that was asked for by name is not configured.
     #[error("no project is called {name:?}; the configuration has {}", known.join(", "))]
@@ -284,7 +294,7 @@ impl Fetcher {
             self.add(&store, &mut report, failures)?;
             // Pages are there by now, so that links lead somewhere.
             let mut failures = match unknown {
-                None => self.tell_end(&store, &report, selection.is_all(), telling),
+                None => self.tell_end(&store, &told(&report, selection), selection.is_all(), telling),
                 Some(_) => Vec::new(),
             };
             failures.extend(self.clock.take_failures());
@@ -298,6 +308,11 @@ impl Fetcher {
         store.clear_current()?;
         if let Some(name) = unknown {
             return Err(FetcherError::NoSuchBranch { name });
+        }
+        let is_nowhere =
+            !report.branches.is_empty() && report.branches.iter().all(|branch| branch.outcome == Outcome::Skipped);
+        if let Some(name) = selection.elements.first().filter(|_| is_nowhere) {
+            return Err(FetcherError::NoSuchElement { name: name.clone() });
         }
         if let Err(failure) = events.send(Event::RunFinished(report.clone())) {
             self.add(&store, &mut report, vec![failure])?;
@@ -365,8 +380,10 @@ impl Fetcher {
             workers::Message::Branch(branch) => {
                 let mut branch = branch.redacted(&self.redactor);
                 events.settle(&mut branch);
-                let forgotten = self.remember(store, &report.run, &branch).err();
-                report.failures.extend(forgotten.map(|error| self.masked(error.diagnosis())));
+                if selection.elements.is_empty() {
+                    let forgotten = self.remember(store, &report.run, &branch).err();
+                    report.failures.extend(forgotten.map(|error| self.masked(error.diagnosis())));
+                }
                 report.branches.push(branch.clone());
                 // A failure to write here will be told when the report is written for the last time.
                 let _ = store.save_report(report);
@@ -401,6 +418,14 @@ impl Fetcher {
         state.record(run, branch, self.clock.now());
         store.save(&state)
     }
+}
+
+/// What those who are notified are told of: of branches only what is true of them as a whole.
+fn told<'r>(report: &'r RunReport, selection: &Selection) -> Cow<'r, RunReport> {
+    if selection.elements.is_empty() {
+        return Cow::Borrowed(report);
+    }
+    Cow::Owned(RunReport { branches: Vec::new(), ..report.clone() })
 }
 
 /// Where a run works.

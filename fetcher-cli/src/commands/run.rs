@@ -35,6 +35,7 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
     let selection = Selection {
         projects: args.project,
         branches: args.branch,
+        elements: args.element,
         force: args.force,
         dry_run: args.dry_run,
         lock_wait: args.lock_wait,
@@ -134,7 +135,9 @@ fn status(report: &RunReport) -> u8 {
 fn status_of_error(error: &FetcherError) -> u8 {
     match error {
         FetcherError::Lock(LockError::Held { .. }) => LOCKED,
-        FetcherError::NoSuchProject { .. } | FetcherError::NoSuchBranch { .. } => USAGE,
+        FetcherError::NoSuchProject { .. } | FetcherError::NoSuchBranch { .. } | FetcherError::NoSuchElement { .. } => {
+            USAGE
+        }
         FetcherError::Lock(LockError::Io { .. }) | FetcherError::State(_) | FetcherError::Directory { .. } => {
             CONFIGURATION
         }

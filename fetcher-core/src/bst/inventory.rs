@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::version::Version;
 use super::yaml::YamlNode;
 use crate::names::ElementName;
+use crate::secret::{Redact, Redactor};
 
 /// No project has more elements; what follows is not read.
 const MOST_ELEMENTS: usize = 200_000;
@@ -74,6 +75,24 @@ impl Inventory {
     /// The element of a name.
     pub fn element(&self, name: &ElementName) -> Option<&InventoryElement> {
         self.elements.iter().find(|element| element.name == *name)
+    }
+}
+
+/// Fit to be kept: what a source says of itself may hold credentials.
+impl Redact for Inventory {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let source = |source: InventorySource| InventorySource {
+            url: source.url.redacted(redactor),
+            version: source.version.redacted(redactor),
+            version_guess: source.version_guess.redacted(redactor),
+            extra_data: source.extra_data.into_iter().map(|(key, value)| (key, value.redacted(redactor))).collect(),
+            ..source
+        };
+        let element = |element: InventoryElement| InventoryElement {
+            sources: element.sources.map(|sources| sources.into_iter().map(source).collect()),
+            ..element
+        };
+        Self { elements: self.elements.into_iter().map(element).collect() }
     }
 }
 

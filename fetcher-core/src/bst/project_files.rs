@@ -72,6 +72,12 @@ impl ProjectFiles {
         name.to_str()?.parse().ok()
     }
 
+    /// Whether the project has an element of this name; of one behind junctions, whether it has the first of them.
+    pub(crate) fn has(&self, element: &ElementName) -> bool {
+        let own = element.junctions().next().unwrap_or_else(|| element.clone());
+        self.element_file(&own).is_some_and(|path| read_file(&self.root, &path).is_ok())
+    }
+
     /// All elements of the project itself, by name, from the files that are there; none where they are too many or
     /// cannot be listed.
     pub(crate) fn elements(&self) -> io::Result<Vec<ElementName>> {

@@ -10,9 +10,10 @@ use super::callbacks::blame;
 use super::explain;
 use super::workers::{Place, Workers};
 use crate::bst::Bst;
-use crate::config::{ProjectConfig, VariantConfig};
+use crate::bst::project_files::ProjectFiles;
+use crate::config::{Deps, ProjectConfig, VariantConfig};
 use crate::diagnosis::Diagnosis;
-use crate::names::{BranchName, Refs, Stage, VariantName};
+use crate::names::{BranchName, ElementName, Refs, Stage, VariantName};
 use crate::pipeline::{Directories, Pipeline, tracked_changes};
 use crate::project::{Branch, CheckoutError};
 use crate::report::{BranchReport, Event, Outcome, RefChange, StageReport, TrackedRef};
@@ -81,6 +82,15 @@ impl<'f> Workers<'f> {
                 });
             }
         };
+        let missing = self.selection.elements.iter().find(|element| !ProjectFiles::new(&project).has(element));
+        if let Some(element) = missing {
+            checkout.notes.push(format!("there is no {element} here"));
+            let stages = vec![checkout];
+            return Err(BranchReport {
+                commit: Some(branch.commit().clone()),
+                ..self.branch_report(place, Some(branch.name().clone()), stages, Outcome::Skipped)
+            });
+        }
         let memories = self.memories(place.config, branch.name(), &mut checkout.notes);
         let branch = branch.clone();
         let (stages, changes, failures) = (vec![checkout], Vec::new(), Vec::new());
@@ -193,7 +203,9 @@ impl<'f> Workers<'f> {
     ) {
         let config = &self.fetcher.config;
         let run = self.store.run_directory(self.run);
-        let (project, branch) = (work.branch.project().config(), work.branch.name().clone());
+        let configured = work.branch.project().config();
+        let (narrowed, branch) = (narrowed(configured, &self.selection.elements), work.branch.name().clone());
+        let project = narrowed.as_ref().unwrap_or(configured);
         let directories = Directories {
             project: work.project.clone(),
             cachedir: config.cache_dir.join("cachedir"),
@@ -218,7 +230,11 @@ impl<'f> Workers<'f> {
         for variant in variants(project) {
             let name = variant.map(|variant| &variant.name);
             let memory = work.memories.entry(name.cloned()).or_default();
+            let whole = narrowed.is_some().then(|| memory.clone());
             let mut stages = pipeline.run(refs, variant, memory, &self.fetcher.cancel, events);
+            if let Some(whole) = whole {
+                memory.return_to(whole);
+            }
             // What one option set got is kept, whatever becomes of the next.
             if let (Err(error), Some(stage)) =
                 (self.store.save_elements(&project.name, &branch, name, memory), stages.last_mut())
@@ -237,6 +253,13 @@ fn failed_with(change: &RefChange, stages: &[StageReport]) -> Vec<VariantName> {
         stage.stage == Stage::Track && stage.failures.iter().any(of_element)
     });
     failed.filter_map(|stage| stage.variant.clone()).collect()
+}
+
+/// A project of which these elements alone are meant; none where all of it is.
+fn narrowed(project: &ProjectConfig, elements: &[ElementName]) -> Option<ProjectConfig> {
+    let targets: Vec<_> = elements.iter().map(ToString::to_string).collect();
+    let (deps, except) = (Deps::None, Vec::new());
+    (!targets.is_empty()).then(|| ProjectConfig { targets, deps, except, ..project.clone() })
 }
 
 /// The option sets to work with, one without a name where none is configured.

@@ -316,7 +316,9 @@ pub(super) fn no_run(error: &FetcherError, now: Timestamp, alarm_after: Duration
             let long = since.is_some_and(|since| now.duration_since(since).unsigned_abs() >= alarm_after);
             return long.then(|| lock_held(error));
         }
-        FetcherError::NoSuchBranch { .. } | FetcherError::NoSuchProject { .. } => return None,
+        FetcherError::NoSuchBranch { .. } | FetcherError::NoSuchProject { .. } | FetcherError::NoSuchElement { .. } => {
+            return None;
+        }
         FetcherError::State(error) => return Some(error.diagnosis()),
         FetcherError::Lock(LockError::Io { path, source }) | FetcherError::Directory { path, source } => (source, path),
     };

@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use super::command::follow;
 use super::log::Log;
-use super::stage_runner::{Request, StageRunner};
+use super::stage_runner::{LEAST_TIME, Request, StageRunner};
 use crate::bst::dialect::Elements;
 use crate::bst::inventory::{Inventory, InventoryReader, is_told_sources};
 use crate::bst::messages::{ElementState, Parser};
-use crate::diagnosis::{Diagnoser, Diagnosis, Kind};
+use crate::diagnosis::{Diagnoser, Diagnosis, Kind, Retry};
 use crate::names::{ElementName, Refs, Stage};
 use crate::runner::Exit;
+use crate::secret::Redact as _;
 use crate::state::{ElementMemory, RememberedInventory};
 
 /// The name of a listing's log.
@@ -41,7 +42,7 @@ impl StageRunner<'_, '_> {
         let inventory = if let Some(known) = known {
             known.inventory.clone()
         } else {
-            let inventory = self.ask_for_inventory()?;
+            let inventory = self.ask_until_told()?;
             let known = RememberedInventory { inputs, at: now, inventory: inventory.clone() };
             memory.of_mut(refs).inventory = Some(known);
             inventory
@@ -51,9 +52,30 @@ impl StageRunner<'_, '_> {
         Ok(inventory)
     }
 
+    /// Asks until bst tells, cannot tell, or the time is over.
+    fn ask_until_told(&mut self) -> Result<Inventory, NotListed> {
+        let project = self.pipeline.project;
+        let until = Instant::now() + project.timeout;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let asked = self.ask_for_inventory(until);
+            let Err(NotListed::Failed(failures)) = &asked else { return asked };
+            let may_pass = |failure: &Diagnosis| match failure.retry {
+                Retry::Yes => true,
+                Retry::Once => tries == 1,
+                Retry::No => false,
+            };
+            let wait = project.retry_delay.saturating_mul(1 << (tries - 1).min(10));
+            let has_time = Instant::now() + wait + LEAST_TIME < until;
+            if tries > project.retries || !failures.iter().any(may_pass) || !has_time || self.cancel.wait(wait) {
+                return asked;
+            }
+        }
+    }
+
     /// Asks `bst show`. A source without a ref makes it fail where sources are asked for: then those of the others are.
-    fn ask_for_inventory(&mut self) -> Result<Inventory, NotListed> {
-        let until = Instant::now() + self.pipeline.project.timeout;
+    fn ask_for_inventory(&mut self, until: Instant) -> Result<Inventory, NotListed> {
         let mut log = Log::open(&self.log_path(LISTING_LOG), self.pipeline.redactor).unwrap_or_else(|_| Log::none());
         let everything = self.elements.clone();
         let sources = is_told_sources(&self.pipeline.bst.version);
@@ -118,29 +140,21 @@ impl StageRunner<'_, '_> {
         drop(turn);
         parser.finish(&mut |item| diagnoser.take(&item));
         match ended {
-            Ok(exit) if exit.is_success() => Ok(self.masked(reader.finish())),
-            Ok(exit) => Err(self.reasons(diagnoser, exit)),
+            Ok(exit) if exit.is_success() => Ok(reader.finish().redacted(self.pipeline.redactor)),
+            Ok(exit) => Err(reasons(diagnoser, exit)),
             Err(failure) => Err(vec![failure]),
         }
     }
+}
 
-    /// The listing without secrets: it is kept.
-    fn masked(&self, mut inventory: Inventory) -> Inventory {
-        let mask = |text: &mut String| *text = self.pipeline.redactor.redact(text).into_owned();
-        for source in inventory.elements.iter_mut().filter_map(|known| known.sources.as_mut()).flatten() {
-            source.url.iter_mut().chain(source.extra_data.values_mut()).for_each(mask);
-        }
-        inventory
+/// Why a listing could not be had.
+fn reasons(diagnoser: Diagnoser, exit: Exit) -> Vec<Diagnosis> {
+    let mut failures = diagnoser.finish(exit).failures;
+    if failures.is_empty() {
+        failures.push(super::results::unexplained(exit));
     }
-
-    fn reasons(&self, diagnoser: Diagnoser, exit: Exit) -> Vec<Diagnosis> {
-        let mut failures = diagnoser.finish(exit).failures;
-        if failures.is_empty() {
-            failures.push(super::results::unexplained(exit));
-        }
-        let of_stage = |failure| Diagnosis { stage: Some(Stage::Fetch), ..failure };
-        failures.into_iter().map(of_stage).collect()
-    }
+    let of_stage = |failure| Diagnosis { stage: Some(Stage::Fetch), ..failure };
+    failures.into_iter().map(of_stage).collect()
 }
 
 fn state(has_refs: bool) -> ElementState {

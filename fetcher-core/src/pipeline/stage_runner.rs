@@ -253,7 +253,9 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         }
         if let Err(error) = log.finish() {
             let note = format!("the log is not whole: {error}");
-            reports.iter_mut().for_each(|report| report.notes.push(note.clone()));
+            for report in &mut reports {
+                report.notes.push(note.clone());
+            }
         }
         for report in &mut reports {
             report.attempts = tries;

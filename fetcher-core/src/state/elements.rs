@@ -59,6 +59,15 @@ impl ElementMemory {
         }
     }
 
+    /// Gives what was learned of a few elements to the memory of all: what is done is added there, and what the elements
+    /// of the project are stays.
+    pub(crate) fn return_to(&mut self, whole: ElementMemory) {
+        let few = std::mem::replace(self, whole);
+        self.committed.done.extend(few.committed.done);
+        self.tracked.done.extend(few.tracked.done);
+        self.asked = few.asked;
+    }
+
     /// What the elements are, and when bst was asked: as the tip has them, with the sources of those that have no
     /// committed ref as tracking found them. None where nothing was listed yet.
     pub fn inventory(&self) -> Option<(Inventory, Timestamp)> {

@@ -120,6 +120,21 @@ fn a_bst_that_is_killed_is_tried_again() {
 }
 
 #[test]
+fn a_listing_that_a_retry_can_mend_is_asked_again() {
+    let scratch = Scratch::new();
+    let scenario = "before() { count_calls 2>/dev/null; [ $command != show ] || [ $nth -gt 2 ] || kill -9 $$; }";
+    let fake = FakeBst::new(&scratch, scenario);
+    run(&scratch, &fake, "retries = 1\ntrack = false").expect(0);
+    assert_eq!((fake.listings().len(), fake.commands()), (3, vec!["fetch".to_owned()]));
+    // Where it cannot be mended, that is told, and nothing is fetched blindly.
+    fake.now("before() { [ $command != show ] || { echo gibberish >&2; exit 1; }; }");
+    fake.forget();
+    let ended = run(&scratch, &fake, "retries = 0\ntrack = false\noptions = { a = \"b\" }").expect(4);
+    assert!(ended.stderr().contains("fetch (committed): failed"), "{ended}");
+    assert_eq!(fake.commands(), [""; 0]);
+}
+
+#[test]
 fn garbage_from_bst_is_kept_in_the_log_and_breaks_nothing() {
     let scratch = Scratch::new();
     let scenario = r"before() {

@@ -310,6 +310,38 @@ fn what_moved_since_the_last_run_is_told_apart_from_what_differs_from_the_tip() 
 }
 
 #[test]
+fn a_run_may_be_about_one_element() {
+    let world = World::new(&["other"]);
+    world.repo.git(&["checkout", "--quiet", "other"]);
+    world.repo.git(&["rm", "--quiet", "elements/b.bst"]);
+    world.repo.write("elements/all.bst", "kind: stack\ndepends: [a.bst]\n");
+    world.repo.commit("Without b");
+    world.repo.git(&["checkout", "--quiet", "main"]);
+    let fetcher = world.fetcher("branches = [\"*\"]");
+    world.fake.now("fails() { [ $command = fetch ] && [ $1 = a.bst ] && text='HTTP Error 404: Not Found'; }");
+    fetcher.run(&["run"]).expect(1);
+    let (before, inventory) = (fetcher.status()["branches"].clone(), fetcher.run(&["inventory", "--json"]).json());
+    world.fake.now("track_ref() { ref=dddddddddddddddddddddddddddddddddddddddd; }");
+    assert_eq!(world.asked(&fetcher, &["run", "--element", "b.bst"]), ["track", "push"], "on the branch that has it");
+    for call in world.fake.calls() {
+        assert_eq!((call.targets(), call.values("--deps")), (vec!["b.bst"], vec!["none"]), "{call:?}");
+        assert!(call.directory.iter().any(|part| part == "main"), "{call:?}");
+    }
+    assert_eq!(world.asked(&fetcher, &["run", "--element", "b.bst"]), ["track"], "what was done is remembered");
+    // It says nothing of the branch as a whole.
+    assert_eq!(fetcher.status()["branches"], before);
+    assert_eq!(fetcher.run(&["inventory", "--json"]).json(), inventory);
+    fetcher.run(&["run", "--element", "nowhere.bst"]).expect(2);
+    fetcher.run(&["run", "--element=--option"]).expect(2);
+    // What others need is known as before.
+    world.fake.forget();
+    fetcher.run(&["run", "--branch", "main"]).expect(0);
+    assert_eq!(world.fake.commands(), ["push", "track", "push"]);
+    assert_eq!(world.fake.calls()[0].targets(), ["a.bst"]);
+    assert_eq!(world.fake.listings(), []);
+}
+
+#[test]
 fn one_sort_of_refs_may_be_had_alone() {
     let world = World::new(&[]);
     world.fake.now("track_ref() { ref=dddddddddddddddddddddddddddddddddddddddd; }");

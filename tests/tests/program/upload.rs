@@ -78,7 +78,7 @@ fn pages_are_put_once_with_their_logs_and_what_a_dead_server_missed_is_sent_late
         assert!(there(&scratch.path("kept").join(page)), "{page}");
     }
     let first = asked(&scratch, "201");
-    assert!(first.iter().any(|path| path.ends_with("/fetch.txt")), "{first:?}");
+    assert!(first.iter().any(|path| path.ends_with("/committed.fetch.txt")), "{first:?}");
     let depths: Vec<_> = first.iter().map(|path| path.matches('/').count()).collect();
     assert!(depths.is_sorted_by(|a, b| a >= b), "nothing links to what is not there yet: {first:?}");
     let run = scratch.path("state/runs");
