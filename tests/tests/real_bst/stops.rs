@@ -163,7 +163,7 @@ fn what_a_killed_program_left_is_cleared() {
     let invocation = hanging.invocation(600);
     let words: Vec<_> = invocation.command.iter().map(|word| word.to_str().unwrap()).collect();
     let mut program = Command::new(std::env::current_exe().unwrap());
-    program.args(["--exact", "run_one_to_be_killed", "--nocapture"]).env_clear().envs(&invocation.environment);
+    program.args(["--exact", "stops::run_one_to_be_killed", "--nocapture"]).env_clear().envs(&invocation.environment);
     program.env("TEST_KILLED_PLACE", hanging.path()).env("TEST_KILLED_COMMAND", words.join("\n"));
     let mut program = program.spawn().unwrap();
     hanging.wait();
