@@ -1,6 +1,7 @@
 //! The facade: one whole run over all configured branches.
 
 mod branch;
+mod branch_work;
 mod callbacks;
 mod explain;
 mod hints;

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::branch_work::BranchWork;
 use super::callbacks::blame;
 use super::explain;
 use super::workers::{Place, Workers};
-use crate::bst::Bst;
 use crate::bst::project_files::ProjectFiles;
 use crate::config::{Deps, ProjectConfig, VariantConfig};
 use crate::diagnosis::Diagnosis;
@@ -18,24 +18,6 @@ use crate::pipeline::{Directories, Pipeline, tracked_changes};
 use crate::project::{Branch, CheckoutError};
 use crate::report::{BranchReport, Event, Outcome, RefChange, StageReport, TrackedRef};
 use crate::state::ElementMemory;
-
-/// A branch that is being worked on, between its phases.
-pub(super) struct BranchWork<'p> {
-    branch: Branch<'p>,
-    project: PathBuf,
-    bst: Bst,
-    /// What was done so far.
-    stages: Vec<StageReport>,
-    spent: Duration,
-    /// What is known of the elements, by option set.
-    memories: BTreeMap<Option<VariantName>, ElementMemory>,
-    /// What tracking found.
-    changes: Vec<TrackedRef>,
-    /// What went wrong beside the stages.
-    pub(super) failures: Vec<Diagnosis>,
-    /// Whose sourcedir has the branch's upstreams now.
-    pub(super) slot: usize,
-}
 
 impl<'f> Workers<'f> {
     /// Checks a branch out and does what is to be done for its committed refs, as the only one that uses the sourcedir

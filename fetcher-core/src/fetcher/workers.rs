@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use super::branch::BranchWork;
+use super::branch_work::BranchWork;
 use super::callbacks::blame;
 use super::tools::Tools;
 use super::{Fetcher, Selection, explain};
