@@ -182,7 +182,7 @@ impl World {
         self.fake.now(&format!(
             "rotates={rotates}
             before() {{
-                [ $command$rotates != trackyes ] || printf %s {rotated} >'{token}'
+                [ $rotates != yes ] || printf %s {rotated} >'{token}'
                 while IFS= read -r line || [ -n \"$line\" ]; do
                     printf %s \"${{line%???????????????}}\" >&2
                     printf '%s\\n' \"${{line#\"${{line%???????????????}}\"}}\" >&2

@@ -20,7 +20,13 @@ fn ahead(world: &Notified) -> String {
     let (then, later) = (format!("{year}-"), format!("{}-", year + 5));
     let future = format!("{}{}", year + 5, &run[4..]);
     let directory = world.scratch.path("state");
-    for file in ["branches/project/main.json", &format!("runs/{run}/report.json"), "metrics.json", "usage.json"] {
+    for file in [
+        "branches/project/main.json",
+        "elements/project/main/~.json",
+        &format!("runs/{run}/report.json"),
+        "metrics.json",
+        "usage.json",
+    ] {
         let path = directory.join(file);
         if let Ok(text) = fs::read_to_string(&path) {
             fs::write(&path, text.replace(run.as_str(), &future).replace(&format!("\"{then}"), &format!("\"{later}")))

@@ -83,7 +83,9 @@ fn killed_at_any_point_nothing_is_lost_and_nothing_left_behind() {
     let (mut runs, points) = (1, points());
     for point in 0..points {
         let fails = point % 2 == 0;
-        world.repo.write("step", &point.to_string());
+        // Everything is to be fetched again: what every element's sources follow from is another.
+        let conf = format!("name: fake\nmin-version: 2.0\nelement-path: elements\n# {point}\n");
+        world.repo.write("project.conf", &conf);
         world.repo.commit("Another step");
         world.fake.now(if fails { FAILS } else { "" });
         let mut child = fetcher.command(&["run"]).stderr(Stdio::null()).spawn().expect("the program starts");
@@ -109,8 +111,8 @@ fn killed_at_any_point_nothing_is_lost_and_nothing_left_behind() {
             branch["history"].as_array().and_then(|past| past.last()).map(|past| &past["run"]),
             Some(&report["run"])
         );
-        let tip = fs::read_to_string(world.scratch.path("cache/checkouts/project/main/tree/step"));
-        assert_eq!(tip.expect("the checkout"), point.to_string());
+        let tip = fs::read_to_string(world.scratch.path("cache/checkouts/project/main/tree/project.conf"));
+        assert_eq!(tip.expect("the checkout"), conf);
     }
     for run in fs::read_dir(state.join("runs")).expect("the runs").flatten() {
         let report: Value =

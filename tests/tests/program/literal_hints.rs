@@ -15,7 +15,10 @@ fn ends_with(words: &str) -> String {
 
 fn fetcher<'s>(scratch: &'s Scratch, scenario: &str, project: &str) -> Fetcher<'s> {
     let fake = FakeBst::new(scratch, scenario);
-    Fetcher::new(scratch).config(format!("{}\n[[project]]\nurl = \"project\"\nretries = 0\n{project}\n", fake.config()))
+    Fetcher::new(scratch).config(format!(
+        "{}\n[[project]]\nurl = \"project\"\nretries = 0\nrefs = [\"tracked\"]\n{project}\n",
+        fake.config()
+    ))
 }
 
 /// The hint of the first failure of a branch.
