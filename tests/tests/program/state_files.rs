@@ -162,9 +162,9 @@ fn a_branch_s_file_that_cannot_be_written_is_told() {
 
 #[test]
 fn a_full_disk_under_the_memory_is_told() {
-    let world = Notified::new(&[], "");
+    let world = Notified::new(&["other"], "");
     let fetcher = world.fetcher().small_disk("state/branches", "4k");
-    // One page is not enough for a directory and two files.
+    // One page is not enough for two branches.
     let ended = fetcher.run(&["run"]).expect(1);
     assert!(ended.stderr().contains("No space left on device"), "{ended}");
     assert!(ended.stderr().contains("disk-full"), "{ended}");
