@@ -228,7 +228,8 @@ impl Diagnoser {
             add_once(&mut failures, found);
         }
         for (url, found) in unreached {
-            let pushing = stage == Some(Stage::Push) && (nowhere || self.push_caches.contains(&url));
+            // Only a push says that there is nowhere to push to, also in the end of a log that tells no stage.
+            let pushing = nowhere || (stage == Some(Stage::Push) && self.push_caches.contains(&url));
             if pushing { failures.push(found) } else { warnings.push(found) }
         }
         // What was only stopped because something else failed is not told beside it.

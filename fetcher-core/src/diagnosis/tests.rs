@@ -211,6 +211,19 @@ fn exits_tell_what_the_log_does_not() {
     assert!(unknown.failures[0].message.contains("wrong phase"));
 }
 
+#[test]
+fn the_end_of_a_push_without_its_beginning_tells_of_the_cache() {
+    let begin = "[00:00:10][        ][    main:core activity                 ]";
+    let log = format!(
+        "{begin} WARNING Failed to initialize remote https://cache.example.org:11002: status = StatusCode.UNAVAILABLE\n\n\
+         No source caches available for pushing sources\n"
+    );
+    for exit in [None, Some(Exit::Status(255))] {
+        let kinds: Vec<_> = found(&log, exit).failures.iter().map(|failure| failure.kind).collect();
+        assert_eq!(kinds, [Kind::CacheUnreachable], "{exit:?}");
+    }
+}
+
 /// One element failing with a log of its own.
 fn failing(element: &str, text: &str, log: &str) -> String {
     let rule = "=".repeat(70);
