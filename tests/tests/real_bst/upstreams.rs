@@ -65,7 +65,8 @@ fn a_file_that_changed_behind_its_address_is_found_and_fails_nothing() {
     let element = format!("kind: import\nsources:\n- kind: tar\n  url: files:pkg-1.tar.gz\n  ref: {old}\n");
     project.repo.write("elements/tar.bst", &element);
     project.repo.commit("A ref of what was there before");
-    let fetcher = Fetcher::new(&scratch).config(config(&project.url(), "targets = [\"all.bst\"]"));
+    let fetcher =
+        Fetcher::new(&scratch).config(config(&project.url(), "targets = [\"all.bst\"]\nrefs = [\"tracked\"]"));
     let ended = fetcher.run(&["run"]).expect(0);
     let report = fetcher.report();
     let findings = report["branches"][0]["stages"][1]["findings"].as_array().expect("findings");
