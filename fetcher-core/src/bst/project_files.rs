@@ -7,8 +7,11 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
+
+use rustix::fs::OFlags;
 
 use super::refs::{StoredRefs, have_urls, stored_refs};
 use super::yaml::{LARGEST, YamlNode};
@@ -282,7 +285,9 @@ fn read_file(root: &Path, path: &Path) -> io::Result<String> {
     if !real.starts_with(root) {
         return Err(io::Error::other("it leads out of the checkout"));
     }
-    let file = File::open(&real)?;
+    // Whatever was put there meanwhile: no link is followed, and a FIFO is not waited for.
+    let flags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits();
+    let file = File::options().read(true).custom_flags(i32::try_from(flags).unwrap_or_default()).open(&real)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
@@ -396,7 +401,9 @@ mod tests {
         tree.write("elements/bad.bst", "kind: [\n");
         tree.write("elements/circle.bst", "(@): include/circle.yml\n");
         tree.write("include/circle.yml", "(@): include/circle.yml\n");
-        for element in ["link.bst", "up.bst", "gone.bst", "bad.bst", "none.bst", "../x.bst"] {
+        let fifo = tree.0.path().join("elements/fifo.bst");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        for element in ["fifo.bst", "link.bst", "up.bst", "gone.bst", "bad.bst", "none.bst", "../x.bst"] {
             assert_eq!(tree.inputs(element), None, "{element}");
         }
         assert!(tree.inputs("circle.bst").is_some());

@@ -101,10 +101,15 @@ fn collect(repository: &Repository, project: &Path, files: &mut Vec<Changed>, de
             }
             continue;
         }
-        let old = head.get_path(relative).ok().filter(|entry| entry.kind() == Some(ObjectType::Blob));
-        let old = old.and_then(|entry| repository.find_blob(entry.id()).ok());
-        let old = old.map(|blob| String::from_utf8_lossy(blob.content()).into_owned());
-        let new = read(&full).ok();
+        let old = match head.get_path(relative) {
+            Ok(entry) if entry.kind() == Some(ObjectType::Blob) => {
+                Some(String::from_utf8_lossy(repository.find_blob(entry.id())?.content()).into_owned())
+            }
+            Ok(_) => None,
+            Err(error) if error.code() == git2::ErrorCode::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let new = read(&full).map_err(|error| git2::Error::from_str(&format!("{}: {error}", full.display())))?;
         bytes += old.as_ref().map_or(0, String::len) + new.as_ref().map_or(0, String::len);
         files.push(Changed { path: path.to_owned(), old, new });
         if files.len() > MAX_CHANGED || bytes > MAX_CHANGED_BYTES {
@@ -163,14 +168,18 @@ pub(super) fn all_elements(project: &Path) -> io::Result<Vec<String>> {
     Ok(ProjectFiles::new(project).elements()?.iter().map(ToString::to_string).collect())
 }
 
-/// Reads a regular file that may be hostile: neither through a symbolic link nor beyond what a project's file can be.
-fn read(path: &Path) -> io::Result<String> {
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+/// Reads a regular file that may be hostile: neither through a symbolic link nor beyond what a project's file can be. None
+/// where there is no such file, or something else in its place, which holds no refs.
+fn read(path: &Path) -> io::Result<Option<String>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
     }
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 #[cfg(test)]
