@@ -4,6 +4,7 @@ mod canaries;
 mod clock_ahead;
 mod diagnose;
 mod fake_bst_commands;
+mod fake_bst_elements;
 mod fake_bst_failures;
 mod fake_bst_fates;
 mod fake_bst_host;
