@@ -1,12 +1,13 @@
 //! The keys of `[[project]]`, `[defaults]` and `[buildstream]`.
 
-use super::{Fallback, Key, Kind, Least, NONE, Table, at_most_one, key};
+use super::super::keys::{Choice, Fallback, Key, Kind, Least, Table};
+use super::key;
 
 use Fallback::{Required as Must, Value, Words};
 
-pub(super) static PROJECT: Table = Table { keys: PROJECT_KEYS, layered: true, ..NONE };
+pub(super) static PROJECT: Table = Table { keys: PROJECT_KEYS, layered: true, ..Table::EMPTY };
 
-pub(super) static DEFAULTS: Table = Table { keys: PROJECT_KEYS, layered: true, ..NONE };
+pub(super) static DEFAULTS: Table = Table { keys: PROJECT_KEYS, layered: true, ..Table::EMPTY };
 
 const PROJECT_KEYS: &[Key] = &[
     key(
@@ -199,8 +200,8 @@ pub(super) static BUILDSTREAM: Table = Table {
             "Merged into the generated `buildstream.conf`.",
         ),
     ],
-    choices: &[at_most_one(&["command", "requirements"])],
-    ..NONE
+    choices: &[Choice::at_most_one(&["command", "requirements"])],
+    ..Table::EMPTY
 };
 
 static VARIANT: Table = Table {
@@ -214,7 +215,7 @@ static VARIANT: Table = Table {
             "Its options, over the project's.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static GIT: Table = Table {
@@ -242,7 +243,7 @@ static GIT: Table = Table {
         ),
         key("username", Kind::Text, Words("`oauth2` where there is a token"), "\"me\"", "The user name for https."),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static SOURCE_CACHE: Table = Table {
@@ -284,7 +285,7 @@ static SOURCE_CACHE: Table = Table {
             "How the connection behaves.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static AUTH: Table = Table {
@@ -324,7 +325,7 @@ static AUTH: Table = Table {
         ("client-key", "client-cert"),
         ("access-token-reload-interval", "access-token"),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static CONNECTION: Table = Table {
@@ -358,5 +359,5 @@ static CONNECTION: Table = Table {
             "Seconds that a request may take.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
