@@ -6,18 +6,18 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::keys::{Key, Kind};
-use super::value::{Fields, Node, Value};
+use super::keys::{KeyDeclaration, ValueKind};
+use super::value::{ConfigNode, ConfigTable, ConfigValue};
 use crate::secret::{Secret, SecretSet};
 
 /// A table whose struct was declared together with its keys.
 pub(super) trait FromConfigTable: Sized {
     /// Its keys, in the order of the manual.
-    const KEYS: &'static [Key];
+    const KEYS: &'static [KeyDeclaration];
 
     /// From checked values, every default filled in; nothing where one is missing that the keys promise, which a test of
     /// the keys excludes.
-    fn from_fields(fields: &Fields) -> Option<Self>;
+    fn from_fields(fields: &ConfigTable) -> Option<Self>;
 
     /// Adds what of it is secret, or names a file that is.
     fn add_secrets(&self, secrets: &mut SecretSet);
@@ -26,10 +26,10 @@ pub(super) trait FromConfigTable: Sized {
 /// What a key's value becomes.
 pub(super) trait FromConfigNode: Sized {
     /// From the checked value, where it is given.
-    fn from_node(node: Option<&Node>) -> Option<Self>;
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self>;
 
     /// Adds what of it is secret where a key of this kind holds it.
-    fn add_secrets(&self, kind: &Kind, secrets: &mut SecretSet) {
+    fn add_secrets(&self, kind: &ValueKind, secrets: &mut SecretSet) {
         let _ = (kind, secrets);
     }
 }
@@ -52,12 +52,12 @@ macro_rules! config_table {
         }
 
         impl $crate::config::declare::FromConfigTable for $name {
-            const KEYS: &'static [$crate::config::keys::Key] = &[
+            const KEYS: &'static [$crate::config::keys::KeyDeclaration] = &[
                 $($kind_key.documented(concat!($($kind_documentation),+)),)?
                 $($key.documented(concat!($($documentation),+)),)*
             ];
 
-            fn from_fields(fields: &$crate::config::value::Fields) -> Option<Self> {
+            fn from_fields(fields: &$crate::config::value::ConfigTable) -> Option<Self> {
                 Some(Self {
                     $($field: <$type as $crate::config::declare::FromConfigNode>::from_node(fields.get($key.name))?,)*
                     $($($whole: <$whole_type as $crate::config::declare::FromConfigTable>::from_fields(fields)?,)*)?
@@ -71,11 +71,11 @@ macro_rules! config_table {
         }
 
         impl $crate::config::declare::FromConfigNode for $name {
-            fn from_node(node: Option<&$crate::config::value::Node>) -> Option<Self> {
+            fn from_node(node: Option<&$crate::config::value::ConfigNode>) -> Option<Self> {
                 <Self as $crate::config::declare::FromConfigTable>::from_fields(node?.fields()?)
             }
 
-            fn add_secrets(&self, _: &$crate::config::keys::Kind, secrets: &mut $crate::secret::SecretSet) {
+            fn add_secrets(&self, _: &$crate::config::keys::ValueKind, secrets: &mut $crate::secret::SecretSet) {
                 $crate::config::declare::FromConfigTable::add_secrets(self, secrets);
             }
         }
@@ -102,7 +102,7 @@ macro_rules! config_words {
         }
 
         impl $crate::config::declare::FromConfigNode for $name {
-            fn from_node(node: Option<&$crate::config::value::Node>) -> Option<Self> {
+            fn from_node(node: Option<&$crate::config::value::ConfigNode>) -> Option<Self> {
                 match node?.text()? {
                     $($word => Some(Self::$variant),)*
                     _ => None,
@@ -125,14 +125,14 @@ macro_rules! config_kinds {
             /// What `kind` may be.
             pub(crate) const WORDS: &'static [&'static str] = &[$($kind),*];
             /// The further keys of each kind.
-            pub(crate) const KINDS: &'static [(&'static str, &'static [$crate::config::keys::Key])] =
+            pub(crate) const KINDS: &'static [(&'static str, &'static [$crate::config::keys::KeyDeclaration])] =
                 &[$(($kind, <$table as $crate::config::declare::FromConfigTable>::KEYS)),*];
         }
 
         impl $crate::config::declare::FromConfigTable for $name {
-            const KEYS: &'static [$crate::config::keys::Key] = &[];
+            const KEYS: &'static [$crate::config::keys::KeyDeclaration] = &[];
 
-            fn from_fields(fields: &$crate::config::value::Fields) -> Option<Self> {
+            fn from_fields(fields: &$crate::config::value::ConfigTable) -> Option<Self> {
                 match fields.get("kind")?.text()? {
                     $($kind => $table::from_fields(fields).map(Self::$variant),)*
                     _ => None,
@@ -151,73 +151,77 @@ macro_rules! config_kinds {
 pub(super) use {config_kinds, config_table, config_words};
 
 impl FromConfigNode for String {
-    fn from_node(node: Option<&Node>) -> Option<Self> {
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
         node?.text().map(str::to_owned)
     }
 
-    fn add_secrets(&self, kind: &Kind, secrets: &mut SecretSet) {
+    fn add_secrets(&self, kind: &ValueKind, secrets: &mut SecretSet) {
         // Credentials can stand in addresses, and in what a command gets.
-        if let Kind::Url(_) | Kind::MailServer | Kind::Repository | Kind::Command = kind {
+        if let ValueKind::Url(_) | ValueKind::MailServer | ValueKind::Repository | ValueKind::Command = kind {
             secrets.text(self);
         }
     }
 }
 
 impl FromConfigNode for bool {
-    fn from_node(node: Option<&Node>) -> Option<Self> {
-        if let Value::Bool(flag) = node?.value { Some(flag) } else { None }
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
+        if let ConfigValue::Bool(flag) = node?.value { Some(flag) } else { None }
     }
 }
 
 impl FromConfigNode for u64 {
-    fn from_node(node: Option<&Node>) -> Option<Self> {
-        if let Value::Number(number) | Value::Size(number, _) = node?.value { Some(number) } else { None }
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
+        if let ConfigValue::Number(number) | ConfigValue::Size(number, _) = node?.value { Some(number) } else { None }
     }
 }
 
 impl FromConfigNode for u32 {
-    fn from_node(node: Option<&Node>) -> Option<Self> {
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
         u64::from_node(node)?.try_into().ok()
     }
 }
 
 impl FromConfigNode for usize {
-    fn from_node(node: Option<&Node>) -> Option<Self> {
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
         u64::from_node(node)?.try_into().ok()
     }
 }
 
 impl FromConfigNode for NonZeroUsize {
-    fn from_node(node: Option<&Node>) -> Option<Self> {
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
         Self::new(usize::from_node(node)?)
     }
 }
 
 impl FromConfigNode for Duration {
-    fn from_node(node: Option<&Node>) -> Option<Self> {
-        if let Value::Time(time, _) = node?.value { Some(time) } else { None }
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
+        if let ConfigValue::Time(time, _) = node?.value { Some(time) } else { None }
     }
 }
 
 impl FromConfigNode for PathBuf {
-    fn from_node(node: Option<&Node>) -> Option<Self> {
-        if let Value::Path(path) | Value::SecretFile(path) = &node?.value { Some(path.clone()) } else { None }
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
+        if let ConfigValue::Path(path) | ConfigValue::SecretFile(path) = &node?.value {
+            Some(path.clone())
+        } else {
+            None
+        }
     }
 
-    fn add_secrets(&self, kind: &Kind, secrets: &mut SecretSet) {
-        if let Kind::SecretFile = kind {
+    fn add_secrets(&self, kind: &ValueKind, secrets: &mut SecretSet) {
+        if let ValueKind::SecretFile = kind {
             secrets.file(self);
         }
     }
 }
 
 impl FromConfigNode for Secret {
-    fn from_node(node: Option<&Node>) -> Option<Self> {
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
         node?.text().map(Secret::new)
     }
 
-    fn add_secrets(&self, kind: &Kind, secrets: &mut SecretSet) {
-        if let Kind::SecretUrl(_) = kind {
+    fn add_secrets(&self, kind: &ValueKind, secrets: &mut SecretSet) {
+        if let ValueKind::SecretUrl(_) = kind {
             secrets.address(self);
         } else {
             secrets.value(self.clone());
@@ -226,14 +230,14 @@ impl FromConfigNode for Secret {
 }
 
 impl<T: FromConfigNode> FromConfigNode for Option<T> {
-    fn from_node(node: Option<&Node>) -> Option<Self> {
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
         match node {
             None => Some(None),
             Some(_) => T::from_node(node).map(Some),
         }
     }
 
-    fn add_secrets(&self, kind: &Kind, secrets: &mut SecretSet) {
+    fn add_secrets(&self, kind: &ValueKind, secrets: &mut SecretSet) {
         if let Some(value) = self {
             value.add_secrets(kind, secrets);
         }
@@ -242,12 +246,12 @@ impl<T: FromConfigNode> FromConfigNode for Option<T> {
 
 /// Empty where it is not given.
 impl<T: FromConfigNode> FromConfigNode for Vec<T> {
-    fn from_node(node: Option<&Node>) -> Option<Self> {
-        node.map_or(&[][..], Node::list).iter().map(|node| T::from_node(Some(node))).collect()
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
+        node.map_or(&[][..], ConfigNode::list).iter().map(|node| T::from_node(Some(node))).collect()
     }
 
-    fn add_secrets(&self, kind: &Kind, secrets: &mut SecretSet) {
-        let kind = if let Kind::List(of, _) = kind { of } else { kind };
+    fn add_secrets(&self, kind: &ValueKind, secrets: &mut SecretSet) {
+        let kind = if let ValueKind::List(of, _) = kind { of } else { kind };
         for value in self {
             value.add_secrets(kind, secrets);
         }
@@ -256,12 +260,12 @@ impl<T: FromConfigNode> FromConfigNode for Vec<T> {
 
 /// Headers of HTTP by name; empty where they are not given.
 impl FromConfigNode for BTreeMap<String, Secret> {
-    fn from_node(node: Option<&Node>) -> Option<Self> {
-        let table = node.and_then(Node::fields).into_iter().flatten();
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
+        let table = node.and_then(ConfigNode::fields).into_iter().flatten();
         table.map(|(name, node)| Some((name.clone(), Secret::from_node(Some(node))?))).collect()
     }
 
-    fn add_secrets(&self, _: &Kind, secrets: &mut SecretSet) {
+    fn add_secrets(&self, _: &ValueKind, secrets: &mut SecretSet) {
         for (name, value) in self {
             secrets.header(name, value);
         }

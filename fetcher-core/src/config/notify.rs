@@ -5,23 +5,26 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::declare::{FromConfigTable, config_kinds, config_table, config_words};
-use super::keys::Fallback::{Required as Must, Value, Words};
-use super::keys::{Choice, Key, Kind, Least, Required, Table};
+use super::keys::KeyDefault::{Required as Must, Value, Words};
+use super::keys::{ExclusiveKeys, KeyDeclaration, KeyRequirement, MinimumDuration, TableDeclaration, ValueKind};
 use crate::secret::Secret;
 
-pub(super) static NOTIFY: Table = Table {
+pub(super) static NOTIFY: TableDeclaration = TableDeclaration {
     keys: NotifierConfig::KEYS,
     kinds: NotifyTarget::KINDS,
-    choices: &[Choice { keys: &["url", "url-file"], required: Required::ForKinds(&["webhook", "healthcheck"]) }],
+    choices: &[ExclusiveKeys {
+        keys: &["url", "url-file"],
+        required: KeyRequirement::ForKinds(&["webhook", "healthcheck"]),
+    }],
     needs: &[("username", "password-file"), ("sasl-username", "password-file")],
     layered: false,
 };
 
-pub(super) static UPLOAD: Table = Table {
+pub(super) static UPLOAD: TableDeclaration = TableDeclaration {
     keys: UploadConfig::KEYS,
-    choices: &[Choice { keys: &["url", "command"], required: Required::Always }],
+    choices: &[ExclusiveKeys { keys: &["url", "command"], required: KeyRequirement::Always }],
     needs: &[("headers", "url"), ("token-file", "url"), ("ca-file", "url")],
-    ..Table::EMPTY
+    ..TableDeclaration::EMPTY
 };
 
 /// What HTTP addresses begin with.
@@ -33,22 +36,22 @@ config_table! {
     pub struct NotifierConfig {
         kind {
             /// What it is, and so which of the further keys it has.
-            Key::new("kind", Kind::Word(NotifyTarget::WORDS), Must, "\"healthcheck\"");
+            KeyDeclaration::new("kind", ValueKind::Word(NotifyTarget::WORDS), Must, "\"healthcheck\"");
         }
         /// What it is called in messages and in `bst-fetcher notify test NAME`.
-        name: String = Key::new("name", Kind::Name, Words("its kind, from the second of a kind on with a number (`email-2`)"), "\"team\"");
+        name: String = KeyDeclaration::new("name", ValueKind::Name, Words("its kind, from the second of a kind on with a number (`email-2`)"), "\"team\"");
         /// What is told: a new, different or lasting failure; success after failure; every success; every
         /// change of outcome or refs; every run. A healthcheck is pinged with every run, and a commit gets its status, whatever
         /// is here.
-        on: Vec<NotifyOn> = Key::new("on", Kind::List(&Kind::Word(NotifyOn::WORDS), 1), Value("[\"failure\", \"recovery\"]"), "[\"change\"]");
+        on: Vec<NotifyOn> = KeyDeclaration::new("on", ValueKind::List(&ValueKind::Word(NotifyOn::WORDS), 1), Value("[\"failure\", \"recovery\"]"), "[\"change\"]");
         /// Of which projects: names or globs.
-        projects: Vec<String> = Key::new("projects", Kind::List(&Kind::Glob, 0), Words("all"), "[\"freedesktop-*\"]");
+        projects: Vec<String> = KeyDeclaration::new("projects", ValueKind::List(&ValueKind::Glob, 0), Words("all"), "[\"freedesktop-*\"]");
         /// Of which branches: names or globs.
-        branches: Vec<String> = Key::new("branches", Kind::List(&Kind::Branches, 0), Words("all"), "[\"master\"]");
+        branches: Vec<String> = KeyDeclaration::new("branches", ValueKind::List(&ValueKind::Branches, 0), Words("all"), "[\"master\"]");
         /// A failure that lasts is told again after this long; in between it is quiet.
-        remind_after: Duration = Key::new("remind-after", Kind::Time(Least::Second), Value("\"24h\""), "\"7d\"");
+        remind_after: Duration = KeyDeclaration::new("remind-after", ValueKind::Time(MinimumDuration::Second), Value("\"24h\""), "\"7d\"");
         /// How long one delivery may take.
-        timeout: Duration = Key::new("timeout", Kind::Time(Least::Second), Value("\"30s\""), "\"10s\"");
+        timeout: Duration = KeyDeclaration::new("timeout", ValueKind::Time(MinimumDuration::Second), Value("\"30s\""), "\"10s\"");
     }
     with {
         /// What its kind needs.
@@ -100,15 +103,15 @@ config_table! {
     pub struct EmailConfig {
         /// The mail server: `smtp://`, `smtps://` or `smtp+starttls://` with host and port; or `sendmail`, or
         /// `sendmail:/PATH/TO/IT`.
-        server: String = Key::new("server", Kind::MailServer, Must, "\"smtps://mail.example.org\"");
+        server: String = KeyDeclaration::new("server", ValueKind::MailServer, Must, "\"smtps://mail.example.org\"");
         /// Who the mail is from.
-        from: String = Key::new("from", Kind::Mail, Must, "\"fetcher@example.org\"");
+        from: String = KeyDeclaration::new("from", ValueKind::Mail, Must, "\"fetcher@example.org\"");
         /// Who gets it.
-        to: Vec<String> = Key::new("to", Kind::List(&Kind::Mail, 1), Must, "[\"ops@example.org\"]");
+        to: Vec<String> = KeyDeclaration::new("to", ValueKind::List(&ValueKind::Mail, 1), Must, "[\"ops@example.org\"]");
         /// The name to log in with; it needs `password-file`.
-        username: Option<String> = Key::new("username", Kind::Text, Words("no login"), "\"fetcher\"");
+        username: Option<String> = KeyDeclaration::new("username", ValueKind::Text, Words("no login"), "\"fetcher\"");
         /// A file with the password.
-        password_file: Option<PathBuf> = Key::new("password-file", Kind::SecretFile, Words("no login"), "\"mail.password\"");
+        password_file: Option<PathBuf> = KeyDeclaration::new("password-file", ValueKind::SecretFile, Words("no login"), "\"mail.password\"");
         /// Further certificate authorities to trust, PEM.
         ca_file: Option<PathBuf> = CA_FILE;
     }
@@ -119,17 +122,17 @@ config_table! {
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct IrcConfig {
         /// The server: `ircs://` (TLS) or `irc://`, with host and port.
-        server: String = Key::new("server", Kind::Url(&["ircs", "irc"]), Must, "\"ircs://irc.example.org:6697\"");
+        server: String = KeyDeclaration::new("server", ValueKind::Url(&["ircs", "irc"]), Must, "\"ircs://irc.example.org:6697\"");
         /// The name to speak under.
-        nick: String = Key::new("nick", Kind::IrcName, Value("\"bst-fetcher\""), "\"fetcher\"");
+        nick: String = KeyDeclaration::new("nick", ValueKind::IrcName, Value("\"bst-fetcher\""), "\"fetcher\"");
         /// Where to speak; a name without `#` is a person.
-        channels: Vec<String> = Key::new("channels", Kind::List(&Kind::IrcName, 1), Must, "[\"#builds\"]");
+        channels: Vec<String> = KeyDeclaration::new("channels", ValueKind::List(&ValueKind::IrcName, 1), Must, "[\"#builds\"]");
         /// Whether to join the channels first; not needed where they take messages from outside.
-        join: bool = Key::new("join", Kind::Bool, Value("true"), "false");
+        join: bool = KeyDeclaration::new("join", ValueKind::Bool, Value("true"), "false");
         /// The account to log in to; it needs `password-file`.
-        sasl_username: Option<String> = Key::new("sasl-username", Kind::Text, Words("no login"), "\"fetcher\"");
+        sasl_username: Option<String> = KeyDeclaration::new("sasl-username", ValueKind::Text, Words("no login"), "\"fetcher\"");
         /// A file with the password: the account's where there is one, else the server's.
-        password_file: Option<PathBuf> = Key::new("password-file", Kind::SecretFile, Words("no password"), "\"irc.password\"");
+        password_file: Option<PathBuf> = KeyDeclaration::new("password-file", ValueKind::SecretFile, Words("no password"), "\"irc.password\"");
         /// Further certificate authorities to trust, PEM.
         ca_file: Option<PathBuf> = CA_FILE;
     }
@@ -145,13 +148,13 @@ config_table! {
         url_file: Option<PathBuf> = URL_FILE;
         /// What is sent: this program's own JSON, or a message in the form of Matrix, Slack and Mattermost,
         /// Discord or ntfy.
-        format: WebhookFormat = Key::new("format", Kind::Word(WebhookFormat::WORDS), Value("\"json\""), "\"slack\"");
+        format: WebhookFormat = KeyDeclaration::new("format", ValueKind::Word(WebhookFormat::WORDS), Value("\"json\""), "\"slack\"");
         /// Further headers of the request.
         headers: BTreeMap<String, Secret> = HEADERS;
         /// A file with the key of the HMAC-SHA256 signature that is sent along.
-        secret_file: Option<PathBuf> = Key::new("secret-file", Kind::SecretFile, Words("no signature"), "\"hook.secret\"");
+        secret_file: Option<PathBuf> = KeyDeclaration::new("secret-file", ValueKind::SecretFile, Words("no signature"), "\"hook.secret\"");
         /// A file whose text is the body, with places for the facts.
-        template: Option<PathBuf> = Key::new("template", Kind::File, Words("the form that `format` names"), "\"hook.json\"");
+        template: Option<PathBuf> = KeyDeclaration::new("template", ValueKind::File, Words("the form that `format` names"), "\"hook.json\"");
         /// Further certificate authorities to trust, PEM.
         ca_file: Option<PathBuf> = CA_FILE;
     }
@@ -180,7 +183,7 @@ config_table! {
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct CommandConfig {
         /// The program: it gets the report as JSON on its standard input, and facts in its environment.
-        command: Vec<String> = Key::new("command", Kind::Command, Must, "[\"scripts/notify\"]");
+        command: Vec<String> = KeyDeclaration::new("command", ValueKind::Command, Must, "[\"scripts/notify\"]");
     }
 }
 
@@ -202,15 +205,15 @@ config_table! {
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct ZulipConfig {
         /// The server of the organization.
-        server: String = Key::new("server", Kind::Url(HTTP), Must, "\"https://example.zulipchat.com\"");
+        server: String = KeyDeclaration::new("server", ValueKind::Url(HTTP), Must, "\"https://example.zulipchat.com\"");
         /// The bot's mail address, which it logs in with.
-        email: String = Key::new("email", Kind::Mail, Must, "\"fetcher-bot@example.zulipchat.com\"");
+        email: String = KeyDeclaration::new("email", ValueKind::Mail, Must, "\"fetcher-bot@example.zulipchat.com\"");
         /// A file with the bot's API key.
-        api_key_file: PathBuf = Key::new("api-key-file", Kind::SecretFile, Must, "\"zulip.key\"");
+        api_key_file: PathBuf = KeyDeclaration::new("api-key-file", ValueKind::SecretFile, Must, "\"zulip.key\"");
         /// The channel to speak in; the bot has to be subscribed to it where it is private.
-        channel: String = Key::new("channel", Kind::Text, Must, "\"builds\"");
+        channel: String = KeyDeclaration::new("channel", ValueKind::Text, Must, "\"builds\"");
         /// The topic to speak under, of at most 60 characters.
-        topic: Option<String> = Key::new("topic", Kind::Text, Words("the project's name"), "\"sources\"");
+        topic: Option<String> = KeyDeclaration::new("topic", ValueKind::Text, Words("the project's name"), "\"sources\"");
         /// Further certificate authorities to trust, PEM.
         ca_file: Option<PathBuf> = CA_FILE;
     }
@@ -221,15 +224,15 @@ config_table! {
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct CommitStatusConfig {
         /// What the project's forge is: GitLab, GitHub, or Gitea and Forgejo.
-        forge: Option<StatusForge> = Key::new("forge", Kind::Word(StatusForge::WORDS), Words("known by the host of the project's `url`: github.com, codeberg.org, and hosts with a part `gitlab`"), "\"gitea\"");
+        forge: Option<StatusForge> = KeyDeclaration::new("forge", ValueKind::Word(StatusForge::WORDS), Words("known by the host of the project's `url`: github.com, codeberg.org, and hosts with a part `gitlab`"), "\"gitea\"");
         /// Where its API is.
-        api_url: Option<String> = Key::new("api-url", Kind::Url(HTTP), Words("the usual one of the host of the project's `url`"), "\"https://gitlab.example.org/api/v4\"");
+        api_url: Option<String> = KeyDeclaration::new("api-url", ValueKind::Url(HTTP), Words("the usual one of the host of the project's `url`"), "\"https://gitlab.example.org/api/v4\"");
         /// The repository's path on the forge.
-        repository: Option<String> = Key::new("repository", Kind::Text, Words("the path of the project's `url`"), "\"group/name\"");
+        repository: Option<String> = KeyDeclaration::new("repository", ValueKind::Text, Words("the path of the project's `url`"), "\"group/name\"");
         /// A file with a token that may set statuses of commits (GitLab: scope `api`; GitHub: commit statuses, write).
-        token_file: PathBuf = Key::new("token-file", Kind::SecretFile, Must, "\"forge.token\"");
+        token_file: PathBuf = KeyDeclaration::new("token-file", ValueKind::SecretFile, Must, "\"forge.token\"");
         /// What the status is called.
-        context: String = Key::new("context", Kind::Text, Value("\"bst-fetcher\""), "\"sources\"");
+        context: String = KeyDeclaration::new("context", ValueKind::Text, Value("\"bst-fetcher\""), "\"sources\"");
         /// Further certificate authorities to trust, PEM.
         ca_file: Option<PathBuf> = CA_FILE;
     }
@@ -248,29 +251,35 @@ config_words! {
     }
 }
 
-const URL: Key = Key::new("url", Kind::SecretUrl(HTTP), Words("`url-file`"), "\"https://hooks.example.org/x\"");
+const URL: KeyDeclaration =
+    KeyDeclaration::new("url", ValueKind::SecretUrl(HTTP), Words("`url-file`"), "\"https://hooks.example.org/x\"");
 
-const URL_FILE: Key = Key::new("url-file", Kind::SecretFile, Words("`url`"), "\"hook.url\"");
+const URL_FILE: KeyDeclaration = KeyDeclaration::new("url-file", ValueKind::SecretFile, Words("`url`"), "\"hook.url\"");
 
-const CA_FILE: Key = Key::new("ca-file", Kind::File, Words("the usual certificate authorities"), "\"ca.crt\"");
+const CA_FILE: KeyDeclaration =
+    KeyDeclaration::new("ca-file", ValueKind::File, Words("the usual certificate authorities"), "\"ca.crt\"");
 
-const HEADERS: Key =
-    Key::new("headers", Kind::Map(&Kind::Header), Value("{}"), "{ Authorization = \"Bearer ${HOOK_TOKEN}\" }");
+const HEADERS: KeyDeclaration = KeyDeclaration::new(
+    "headers",
+    ValueKind::Map(&ValueKind::Header),
+    Value("{}"),
+    "{ Authorization = \"Bearer ${HOOK_TOKEN}\" }",
+);
 
 config_table! {
     /// `[upload]`: where pages and logs are sent to, for hosts that serve nothing.
     #[derive(Debug, Clone, PartialEq)]
     pub struct UploadConfig {
         /// Where to: each file is sent by HTTP PUT to this address with its path behind it.
-        url: Option<Secret> = Key::new("url", Kind::SecretUrl(HTTP), Words("`command`"), "\"https://logs.example.org/fetcher/\"");
+        url: Option<Secret> = KeyDeclaration::new("url", ValueKind::SecretUrl(HTTP), Words("`command`"), "\"https://logs.example.org/fetcher/\"");
         /// A program that sends the files, run in the directory that holds them.
-        command: Vec<String> = Key::new("command", Kind::Command, Words("`url`"), "[\"rsync\", \"-a\", \"./\", \"logs.example.org:fetcher/\"]");
+        command: Vec<String> = KeyDeclaration::new("command", ValueKind::Command, Words("`url`"), "[\"rsync\", \"-a\", \"./\", \"logs.example.org:fetcher/\"]");
         /// Further headers of the request.
         headers: BTreeMap<String, Secret> = HEADERS;
         /// A file with the bearer token for `url`.
-        token_file: Option<PathBuf> = Key::new("token-file", Kind::SecretFile, Words("no token"), "\"logs.token\"");
+        token_file: Option<PathBuf> = KeyDeclaration::new("token-file", ValueKind::SecretFile, Words("no token"), "\"logs.token\"");
         /// How long it may take, all together.
-        timeout: Duration = Key::new("timeout", Kind::Time(Least::Second), Value("\"5m\""), "\"30m\"");
+        timeout: Duration = KeyDeclaration::new("timeout", ValueKind::Time(MinimumDuration::Second), Value("\"5m\""), "\"30m\"");
         /// Further certificate authorities to trust, PEM.
         ca_file: Option<PathBuf> = CA_FILE;
     }

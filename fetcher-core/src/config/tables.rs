@@ -1,41 +1,41 @@
 //! The keys themselves.
 
-use super::keys::{Fallback, Key, Kind, Least, Table};
+use super::keys::{KeyDeclaration, KeyDefault, MinimumDuration, TableDeclaration, ValueKind};
 use super::notify::{NOTIFY, UPLOAD};
 use super::self_update::SELF_UPDATE;
 use super::serve::SERVE;
 
 mod project;
 
-use Fallback::{Required as Must, Value, Words};
+use KeyDefault::{Required as Must, Value, Words};
 
 /// The whole file.
-pub(crate) static TOP: Table = Table {
+pub(crate) static TOP: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "fetcher",
-            Kind::Table(&FETCHER),
+            ValueKind::Table(&FETCHER),
             Value("{}"),
             "{ jobs = 4 }",
             "The program itself: directories, how much at once, what is written where.",
         ),
         key(
             "self-update",
-            Kind::Table(&SELF_UPDATE),
+            ValueKind::Table(&SELF_UPDATE),
             Value("{}"),
             "{ enabled = false }",
             "The configuration's own git checkout, followed before every run; and the program itself.",
         ),
         key(
             "buildstream",
-            Kind::Table(&project::BUILDSTREAM),
+            ValueKind::Table(&project::BUILDSTREAM),
             Value("{}"),
             "{ command = [\"bst\", \"--debug\"] }",
             "Where `bst` comes from and how it is configured, for every project that does not say otherwise.",
         ),
         key(
             "defaults",
-            Kind::Table(&project::DEFAULTS),
+            ValueKind::Table(&project::DEFAULTS),
             Words("nothing"),
             "{ retries = 5 }",
             "Any key of `[[project]]`, for every project: tables are merged, anything else in a project replaces \
@@ -43,56 +43,56 @@ pub(crate) static TOP: Table = Table {
         ),
         key(
             "project",
-            Kind::Tables(&project::PROJECT),
+            ValueKind::Tables(&project::PROJECT),
             Must,
             "[{ url = \"https://git.example.org/other.git\" }]",
             "A project to fetch: one table each.",
         ),
         key(
             "notify",
-            Kind::Tables(&NOTIFY),
+            ValueKind::Tables(&NOTIFY),
             Value("[]"),
             "[{ kind = \"healthcheck\", url = \"https://hc.example.org/ping/uuid\" }]",
             "Somebody or something to tell: one table each.",
         ),
         key(
             "upload",
-            Kind::Table(&UPLOAD),
+            ValueKind::Table(&UPLOAD),
             Words("logs stay on this host"),
             "{ url = \"https://logs.example.org/fetcher/\" }",
             "Where status pages and logs are sent to, for hosts that serve nothing themselves.",
         ),
         key(
             "serve",
-            Kind::Table(&SERVE),
+            ValueKind::Table(&SERVE),
             Value("{}"),
             "{ listen = \"127.0.0.1:11002\" }",
             "The server of the local cache (`bst-fetcher serve`).",
         ),
     ],
-    ..Table::EMPTY
+    ..TableDeclaration::EMPTY
 };
 
-static FETCHER: Table = Table {
+static FETCHER: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "state-dir",
-            Kind::Path,
+            ValueKind::Path,
             Words("`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/bst-fetcher`, else `~/.local/state/bst-fetcher`"),
             "\"/var/lib/bst-fetcher\"",
             "The memory between runs, and the runs' directories.",
         ),
         key(
             "cache-dir",
-            Kind::Path,
+            ValueKind::Path,
             Words("`$CACHE_DIRECTORY`, else `$XDG_CACHE_HOME/bst-fetcher`, else `~/.cache/bst-fetcher`"),
             "\"/var/cache/bst-fetcher\"",
             "Mirrors, checkouts, BuildStream's `cachedir` and `sourcedir`, managed environments.",
         ),
-        key("jobs", Kind::Number(1, 256), Value("2"), "4", "How many branches are worked on at once."),
+        key("jobs", ValueKind::Number(1, 256), Value("2"), "4", "How many branches are worked on at once."),
         key(
             "min-free-space",
-            Kind::Size,
+            ValueKind::Size,
             Value("\"1G\""),
             "\"10G\"",
             "The free space that the file systems of `state-dir` and `cache-dir` have to have. Below it things \
@@ -103,7 +103,7 @@ static FETCHER: Table = Table {
         ),
         key(
             "keep-runs",
-            Kind::Time(Least::Zero),
+            ValueKind::Time(MinimumDuration::Zero),
             Value("\"30d\""),
             "\"7d\"",
             "How long the directories of past runs, with their logs, are kept; and how long what a configuration no \
@@ -111,7 +111,7 @@ static FETCHER: Table = Table {
         ),
         key(
             "keep-logs",
-            Kind::Size,
+            ValueKind::Size,
             Value("\"2G\""),
             "\"500M\"",
             "How much the logs of all runs may take in `state-dir`, and again in `publish-dir`. Beyond it those of the \
@@ -119,7 +119,7 @@ static FETCHER: Table = Table {
         ),
         key(
             "lock-alarm-after",
-            Kind::Time(Least::Second),
+            ValueKind::Time(MinimumDuration::Second),
             Value("\"24h\""),
             "\"6h\"",
             "For how long another run may hold the lock before those who are notified hear of it. A run that finds \
@@ -127,37 +127,43 @@ static FETCHER: Table = Table {
         ),
         key(
             "publish-dir",
-            Kind::Path,
+            ValueKind::Path,
             Words("no pages"),
             "\"/var/www/fetcher\"",
             "Where status pages and logs are written, for any web server.",
         ),
         key(
             "base-url",
-            Kind::Url(&["https", "http"]),
+            ValueKind::Url(&["https", "http"]),
             Words("no links"),
             "\"https://fetcher.example.org/\"",
             "Where people find `publish-dir`: what links in notifications begin with.",
         ),
         key(
             "metrics-file",
-            Kind::Path,
+            ValueKind::Path,
             Words("no metrics"),
             "\"/var/lib/prometheus/node-exporter/bst-fetcher.prom\"",
             "A textfile for Prometheus's node exporter; its name has to end in `.prom` there.",
         ),
         key(
             "refresh-after",
-            Kind::Time(Least::Zero),
+            ValueKind::Time(MinimumDuration::Zero),
             Value("\"24h\""),
             "\"12h\"",
             "How long \"nothing changed\" may skip fetch and push. A cache that expires what nobody asks for \
              needs less.",
         ),
     ],
-    ..Table::EMPTY
+    ..TableDeclaration::EMPTY
 };
 
-const fn key(name: &'static str, kind: Kind, fallback: Fallback, example: &'static str, meaning: &'static str) -> Key {
-    Key::new(name, kind, fallback, example).documented(meaning)
+const fn key(
+    name: &'static str,
+    kind: ValueKind,
+    fallback: KeyDefault,
+    example: &'static str,
+    meaning: &'static str,
+) -> KeyDeclaration {
+    KeyDeclaration::new(name, kind, fallback, example).documented(meaning)
 }

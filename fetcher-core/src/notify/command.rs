@@ -6,28 +6,28 @@ use serde_json::Value;
 
 use super::error::NotifyError;
 use super::host::NotifierHost;
-use super::message::Message;
-use super::wants::Wants;
+use super::message::Notification;
+use super::subscription::Subscription;
 use super::{Notifier, render, script};
 use crate::config::CommandConfig;
 
-pub(super) struct Program {
+pub(super) struct CommandNotifier {
     pub(super) name: String,
-    pub(super) wants: Wants,
+    pub(super) subscription: Subscription,
     pub(super) config: CommandConfig,
     pub(super) host: NotifierHost,
 }
 
-impl Notifier for Program {
+impl Notifier for CommandNotifier {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn wants(&self) -> Wants {
-        self.wants.clone()
+    fn subscription(&self) -> Subscription {
+        self.subscription.clone()
     }
 
-    fn send(&self, message: &Message) -> Result<(), NotifyError> {
+    fn send(&self, message: &Notification) -> Result<(), NotifyError> {
         let facts = render::facts(message);
         let text = |name: &str| match facts.get(name) {
             None | Some(Value::Null) => String::new(),
@@ -51,6 +51,6 @@ impl Notifier for Program {
         let mut input = facts.to_string();
         input.push('\n');
         let command: Vec<_> = self.config.command.iter().map(OsString::from).collect();
-        script::run(&self.host, &command, input.as_bytes(), variables, self.wants.timeout)
+        script::run(&self.host, &command, input.as_bytes(), variables, self.subscription.timeout)
     }
 }

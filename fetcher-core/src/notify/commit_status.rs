@@ -3,26 +3,26 @@
 
 use serde_json::json;
 
-use super::error::{Fault, NotifyError};
+use super::error::{DeliveryErrorKind, NotifyError};
 use super::files::secret;
 use super::host::NotifierHost;
-use super::http::{HttpMethod, Request};
-use super::message::{Happening, Message, Topic, shortened};
-use super::wants::Wants;
+use super::http::{HttpMethod, HttpRequest};
+use super::message::{Notification, NotificationEvent, NotificationTopic, shortened};
+use super::subscription::Subscription;
 use super::{Notifier, render};
 use crate::config::{CommitStatusConfig, NotifyOn, StatusForge};
 use crate::http::address_parts;
 use crate::links::form_encoded;
 use crate::names::CommitId;
-use crate::plain::one_line;
 use crate::report::Outcome;
+use crate::sanitize::one_line;
 
 /// The most characters of a description (GitHub's; the others take more).
 const LONGEST: usize = 140;
 
 pub(super) struct CommitStatusNotifier {
     pub(super) name: String,
-    pub(super) wants: Wants,
+    pub(super) subscription: Subscription,
     pub(super) config: CommitStatusConfig,
     pub(super) host: NotifierHost,
 }
@@ -42,12 +42,12 @@ impl Notifier for CommitStatusNotifier {
     }
 
     /// Each tip has a status of its own, so it hears of every run.
-    fn wants(&self) -> Wants {
-        Wants { on: vec![NotifyOn::Always], ..self.wants.clone() }
+    fn subscription(&self) -> Subscription {
+        Subscription { on: vec![NotifyOn::Always], ..self.subscription.clone() }
     }
 
-    fn send(&self, message: &Message) -> Result<(), NotifyError> {
-        if message.event == Happening::Test {
+    fn send(&self, message: &Notification) -> Result<(), NotifyError> {
+        if message.event == NotificationEvent::Test {
             return self.greet();
         }
         for topic in &message.topics {
@@ -62,7 +62,7 @@ impl Notifier for CommitStatusNotifier {
 impl CommitStatusNotifier {
     /// The API of a project's forge, from what is configured, else from the project's address.
     fn api(&self, project: &str) -> Result<StatusApi, NotifyError> {
-        let setup = |what: String, hint: &str| NotifyError::new(Fault::Setup, what, hint);
+        let setup = |what: String, hint: &str| NotifyError::new(DeliveryErrorKind::Setup, what, hint);
         let url = self.host.projects.get(project).map(String::as_str).unwrap_or_default();
         let (host, path) = address_parts(url).unwrap_or_default();
         let forge = self.config.forge.or_else(|| forge_of(host)).ok_or_else(|| {
@@ -89,7 +89,7 @@ impl CommitStatusNotifier {
         Ok(StatusApi { forge, base, repository })
     }
 
-    fn set(&self, api: &StatusApi, commit: &CommitId, topic: &Topic) -> Result<(), NotifyError> {
+    fn set(&self, api: &StatusApi, commit: &CommitId, topic: &NotificationTopic) -> Result<(), NotifyError> {
         let failed = match topic.outcome {
             Outcome::Ok | Outcome::Skipped => false,
             Outcome::Partial | Outcome::Failed => true,
@@ -127,8 +127,8 @@ impl CommitStatusNotifier {
 
     /// Asks who the token belongs to, which changes nothing.
     fn greet(&self) -> Result<(), NotifyError> {
-        let Some(project) = self.host.projects.keys().find(|project| self.wants.wants_project(project)) else {
-            return Err(NotifyError::new(Fault::Setup, "it is for no project", "correct `projects`"));
+        let Some(project) = self.host.projects.keys().find(|project| self.subscription.wants_project(project)) else {
+            return Err(NotifyError::new(DeliveryErrorKind::Setup, "it is for no project", "correct `projects`"));
         };
         let api = self.api(project)?;
         self.request(api.forge, HttpMethod::Get, &format!("{}/user", api.base), "")
@@ -143,7 +143,7 @@ impl CommitStatusNotifier {
         };
         let agent = format!("bst-fetcher/{}", env!("CARGO_PKG_VERSION"));
         let headers = [("Content-Type", "application/json"), ("Accept", "application/json"), ("User-Agent", &agent)];
-        Request {
+        HttpRequest {
             method,
             url,
             headers: headers
@@ -154,7 +154,7 @@ impl CommitStatusNotifier {
             body: body.as_bytes(),
             ca_file: self.config.ca_file.as_deref(),
             environment: &self.host.environment,
-            timeout: self.wants.timeout,
+            timeout: self.subscription.timeout,
         }
         .send()
     }

@@ -6,13 +6,13 @@ use base64::prelude::BASE64_STANDARD;
 use super::error::NotifyError;
 use super::files::secret;
 use super::host::NotifierHost;
-use super::http::{HttpMethod, Request};
-use super::message::{Message, Topic, shortened};
-use super::wants::Wants;
+use super::http::{HttpMethod, HttpRequest};
+use super::message::{Notification, NotificationTopic, shortened};
+use super::subscription::Subscription;
 use super::{Notifier, render};
 use crate::config::ZulipConfig;
 use crate::links::form_encoded;
-use crate::plain::one_line;
+use crate::sanitize::one_line;
 
 /// The most characters of a message (`max_message_length` of a server as it is installed).
 const LONGEST: usize = 10_000;
@@ -21,7 +21,7 @@ const LONGEST_TOPIC: usize = 60;
 
 pub(super) struct ZulipNotifier {
     pub(super) name: String,
-    pub(super) wants: Wants,
+    pub(super) subscription: Subscription,
     pub(super) config: ZulipConfig,
     pub(super) host: NotifierHost,
 }
@@ -31,18 +31,18 @@ impl Notifier for ZulipNotifier {
         &self.name
     }
 
-    fn wants(&self) -> Wants {
-        self.wants.clone()
+    fn subscription(&self) -> Subscription {
+        self.subscription.clone()
     }
 
-    fn send(&self, message: &Message) -> Result<(), NotifyError> {
+    fn send(&self, message: &Notification) -> Result<(), NotifyError> {
         let key = secret(&self.config.api_key_file)?;
         let login = BASE64_STANDARD.encode(format!("{}:{}", self.config.email, key.expose()));
         let topic = self.config.topic.clone().unwrap_or_else(|| topic(message));
         let form =
             [("type", "stream"), ("to", &self.config.channel), ("topic", &topic), ("content", &content(message))];
         let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", form_encoded(value))).collect();
-        Request {
+        HttpRequest {
             method: HttpMethod::Post,
             url: &format!("{}/api/v1/messages", self.config.server.trim_end_matches('/')),
             headers: vec![
@@ -52,22 +52,22 @@ impl Notifier for ZulipNotifier {
             body: body.join("&").as_bytes(),
             ca_file: self.config.ca_file.as_deref(),
             environment: &self.host.environment,
-            timeout: self.wants.timeout,
+            timeout: self.subscription.timeout,
         }
         .send()
     }
 }
 
 /// What a project's messages are found under.
-fn topic(message: &Message) -> String {
-    let project = message.topics.first().and_then(|topic: &Topic| topic.project.as_ref());
+fn topic(message: &Notification) -> String {
+    let project = message.topics.first().and_then(|topic: &NotificationTopic| topic.project.as_ref());
     let topic = project.map_or_else(|| format!("bst-fetcher on {}", message.host), ToString::to_string);
     shortened(&one_line(&topic), LONGEST_TOPIC).into_owned()
 }
 
 /// The message as Zulip's Markdown. What others have written stands in a block of code that it cannot leave: the fence is
 /// longer than any row of backticks in it. So nothing in it is a link, a mention or a picture.
-fn content(message: &Message) -> String {
+fn content(message: &Notification) -> String {
     const AROUND: usize = 300;
     let text = render::text(message);
     let longest_row = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);

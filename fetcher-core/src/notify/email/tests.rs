@@ -6,10 +6,10 @@ use crate::cancel::Cancel;
 use crate::environment::Environment;
 use std::path::PathBuf;
 
-fn email(server: &str) -> Email {
-    Email {
+fn email(server: &str) -> EmailNotifier {
+    EmailNotifier {
         name: "team".to_owned(),
-        wants: Wants::default(),
+        subscription: Subscription::default(),
         config: EmailConfig {
             server: server.to_owned(),
             username: None,
