@@ -135,7 +135,7 @@ pub(crate) enum NotifyCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct What {
+pub(crate) struct SelectionArgs {
     /// Put it into place, rather than print it
     #[arg(long, conflicts_with = "remove")]
     pub(crate) install: bool,
@@ -147,7 +147,7 @@ pub(crate) struct What {
 #[derive(Debug, Args)]
 pub(crate) struct SystemdArgs {
     #[command(flatten)]
-    pub(crate) what: What,
+    pub(crate) what: SelectionArgs,
     /// For the user's own service manager instead of the system's
     #[arg(long)]
     pub(crate) user: bool,
@@ -168,7 +168,7 @@ pub(crate) struct SystemdArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CronArgs {
     #[command(flatten)]
-    pub(crate) what: What,
+    pub(crate) what: SelectionArgs,
     /// When, as crontab(5) has it [default: once an hour, at a minute of this host's own]
     #[arg(long, value_name = "FIELDS")]
     pub(crate) at: Option<String>,

@@ -18,11 +18,11 @@ use std::path::PathBuf;
 
 use clap::CommandFactory as _;
 use fetcher_core::config::ConfigError;
-use fetcher_core::self_update::{self, Loaded};
+use fetcher_core::self_update::{self, LoadedConfig};
 use fetcher_core::{Cancel, Config, Environment, Redactor};
 
 use crate::cli::{Cli, Command};
-use crate::{output, say};
+use crate::{eprint_line, output};
 
 pub(crate) const OK: u8 = 0;
 pub(crate) const SOME_FAILED: u8 = 1;
@@ -33,7 +33,7 @@ pub(crate) const PANICKED: u8 = 70;
 pub(crate) const LOCKED: u8 = 75;
 
 /// What every command needs.
-pub(crate) struct Context {
+pub(crate) struct CommandContext {
     pub(crate) environment: Environment,
     pub(crate) config: Option<PathBuf>,
     pub(crate) verbose: u8,
@@ -41,14 +41,14 @@ pub(crate) struct Context {
     pub(crate) json_log: bool,
 }
 
-impl Context {
+impl CommandContext {
     /// The configuration, or the exit status once its problems were told.
     pub(crate) fn config(&self) -> Result<Config, u8> {
         self.loaded().map(|loaded| loaded.config)
     }
 
     /// The same with the commit that it is of.
-    pub(crate) fn loaded(&self) -> Result<Loaded, u8> {
+    pub(crate) fn loaded(&self) -> Result<LoadedConfig, u8> {
         let path = self.path()?;
         self_update::load(&path, &self.environment, &Cancel::new()).map_err(|error| told(&error))
     }
@@ -72,13 +72,13 @@ impl Context {
 
 /// Tells what is wrong with a configuration, and gives the exit status for that.
 pub(crate) fn told(error: &ConfigError) -> u8 {
-    say(&error.to_string());
+    eprint_line(&error.to_string());
     CONFIGURATION
 }
 
 /// Runs a command, and gives the exit status.
 pub(crate) fn dispatch(cli: Cli) -> u8 {
-    let context = Context {
+    let context = CommandContext {
         environment: Environment::of_this_process(),
         config: cli.config,
         verbose: cli.verbose,
@@ -109,7 +109,7 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return OK;
         }
-        say(&format!("bst-fetcher: {error}"));
+        eprint_line(&format!("bst-fetcher: {error}"));
         SOME_FAILED
     })
 }
@@ -123,7 +123,7 @@ fn man(command: Option<&str>) -> io::Result<u8> {
         Some(name) => program.find_subcommand(name),
     };
     let Some(wanted) = wanted else {
-        say(&format!(
+        eprint_line(&format!(
             "bst-fetcher: there is no command {:?}; `bst-fetcher --help` lists them",
             command.unwrap_or_default()
         ));

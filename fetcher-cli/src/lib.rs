@@ -16,7 +16,7 @@ use clap::Parser as _;
 
 pub use cli::Cli;
 
-use output::say;
+use output::eprint_line;
 
 /// The whole program: parses the command line, runs the command, and gives the exit status.
 ///

@@ -5,18 +5,18 @@
 
 use std::io::{self, IsTerminal as _, StdoutLock, Write};
 
-use fetcher_core::plain::{self, PlainWriter};
+use fetcher_core::sanitize::{self, PlainWriter};
 
 /// Says a line on standard error. Where nobody can hear it (a full device, a closed terminal), the work goes on.
-pub(crate) fn say(line: &str) {
+pub(crate) fn eprint_line(line: &str) {
     if !line.is_empty() {
-        write_line(&plain::plain(line));
+        write_line(&sanitize::strip_control(line));
     }
 }
 
 /// Says a value as a line of JSON on standard error.
 pub(crate) fn say_json(value: &serde_json::Value) {
-    write_line(&plain::json(&value.to_string()));
+    write_line(&sanitize::json(&value.to_string()));
 }
 
 /// In one piece: many threads write here, and each write is a call of the kernel's.
@@ -26,7 +26,7 @@ fn write_line(line: &str) {
 
 /// Text for bars and other lines that something else puts on the terminal.
 pub(crate) fn in_one_line(text: &str) -> String {
-    plain::one_line(&plain::plain(text))
+    sanitize::one_line(&sanitize::strip_control(text))
 }
 
 /// Whether somebody looks at standard error.
@@ -41,12 +41,12 @@ pub(crate) fn text() -> PlainWriter<StdoutLock<'static>> {
 
 /// Writes JSON to standard output.
 pub(crate) fn json(text: &str) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{}", plain::json(text))
+    writeln!(io::stdout().lock(), "{}", sanitize::json(text))
 }
 
 /// Standard output for what has to arrive as it is, in files and other programs: logs, scripts, configurations. On a
 /// terminal it is as harmless as any other text.
-pub(crate) enum Exact {
+pub(crate) enum ExactOutput {
     /// A terminal.
     Terminal(PlainWriter<StdoutLock<'static>>),
     /// Anything else.
@@ -54,12 +54,12 @@ pub(crate) enum Exact {
 }
 
 /// Standard output for what has to arrive as it is.
-pub(crate) fn exact() -> Exact {
+pub(crate) fn exact() -> ExactOutput {
     let out = io::stdout().lock();
-    if out.is_terminal() { Exact::Terminal(PlainWriter::new(out)) } else { Exact::Elsewhere(out) }
+    if out.is_terminal() { ExactOutput::Terminal(PlainWriter::new(out)) } else { ExactOutput::Elsewhere(out) }
 }
 
-impl Exact {
+impl ExactOutput {
     /// Ends a part of the output: a sequence that was begun and not ended in it swallows nothing of the next.
     pub(crate) fn end_part(self) -> io::Result<Self> {
         Ok(match self {
@@ -69,7 +69,7 @@ impl Exact {
     }
 }
 
-impl Write for Exact {
+impl Write for ExactOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Terminal(out) => out.write(bytes),

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fetcher_core::Redactor;
 use fetcher_core::secret::Redact as _;
 
-use crate::say;
+use crate::eprint_line;
 
 /// Shows panics like everything else: in their message may be anybody's text.
 pub(crate) fn are_shown_harmless() {
-    panic::set_hook(Box::new(|info| say(&shown(&info.to_string()))));
+    panic::set_hook(Box::new(|info| eprint_line(&shown(&info.to_string()))));
 }
 
 /// Does the work; gives the message of the panic that ended it, if one did, on whichever thread it was.
@@ -22,7 +22,7 @@ pub(crate) fn caught<T>(redactor: &Redactor, work: impl FnOnce() -> T) -> Result
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         let told = info.to_string().redacted(&redactor);
-        say(&shown(&told));
+        eprint_line(&shown(&told));
         noted.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(told);
     }));
     let done = panic::catch_unwind(AssertUnwindSafe(work));

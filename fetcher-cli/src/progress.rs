@@ -3,23 +3,23 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use fetcher_core::plain::plain;
+use fetcher_core::sanitize::strip_control;
 use fetcher_core::{BranchName, Event, ProjectName};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::output::{in_one_line, say, say_json};
+use crate::output::{eprint_line, in_one_line, say_json};
 use crate::summary;
 
 /// A sink of events.
-pub(crate) struct Progress {
+pub(crate) struct ProgressSink {
     bars: Option<MultiProgress>,
     json: bool,
     verbose: u8,
     branches: HashMap<(ProjectName, BranchName), ProgressBar>,
 }
 
-impl Progress {
+impl ProgressSink {
     pub(crate) fn new(bars: bool, json: bool, verbose: u8) -> Self {
         Self { bars: bars.then(MultiProgress::new), json, verbose, branches: HashMap::new() }
     }
@@ -100,8 +100,8 @@ impl Progress {
             return;
         }
         match &self.bars {
-            Some(bars) => drop(bars.println(plain(&line()))),
-            None => say(&line()),
+            Some(bars) => drop(bars.println(strip_control(&line()))),
+            None => eprint_line(&line()),
         }
     }
 

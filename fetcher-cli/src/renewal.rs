@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fetcher_core::Environment;
-use fetcher_core::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use fetcher_core::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 
 /// Set for a program that was started by a renewal: it does not renew itself again.
 const RENEWED: &str = "BST_FETCHER_RENEWED";
@@ -31,13 +31,13 @@ pub(crate) fn program(environment: &Environment) -> PathBuf {
 pub(crate) fn go_on(program: &Path) -> Diagnosis {
     let error = Command::new(program).args(env::args_os().skip(1)).env(RENEWED, "1").exec();
     Diagnosis {
-        kind: Kind::SelfUpdate,
+        kind: FailureKind::SelfUpdate,
         element: None,
         stage: None,
         message: format!("cannot go on in the new {}, so the old one does: {error}", program.display()),
         retry: Retry::Once,
         actor: Actor::Host,
         hint: "see whether the file can be executed on this host".to_owned(),
-        place: Place { file: Some(program.to_owned()), ..Place::default() },
+        place: Location { file: Some(program.to_owned()), ..Location::default() },
     }
 }

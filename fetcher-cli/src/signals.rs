@@ -12,9 +12,9 @@ use signal_hook::low_level::emulate_default_handler;
 
 /// The signal that came first; 0 while none did.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Caught(Arc<AtomicI32>);
+pub(crate) struct CaughtSignal(Arc<AtomicI32>);
 
-impl Caught {
+impl CaughtSignal {
     /// The exit status that tells of the signal, if one came.
     pub(crate) fn status(&self) -> Option<u8> {
         let signal = self.0.load(Ordering::SeqCst);
@@ -23,9 +23,9 @@ impl Caught {
 }
 
 /// Lets the signals use `cancel`.
-pub(crate) fn listen(cancel: Cancel) -> io::Result<Caught> {
+pub(crate) fn listen(cancel: Cancel) -> io::Result<CaughtSignal> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
-    let caught = Caught::default();
+    let caught = CaughtSignal::default();
     let told = caught.clone();
     thread::spawn(move || {
         for signal in signals.forever() {

@@ -9,12 +9,12 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use fetcher_core::bst::version::Version;
+use fetcher_core::bst::version::BstVersion;
 use fetcher_core::bst::{Bst, child_environment};
-use fetcher_core::config::Disk;
+use fetcher_core::config::DiskFiles;
 use fetcher_core::git::Git;
 use fetcher_core::names::Refs;
-use fetcher_core::pipeline::Directories;
+use fetcher_core::pipeline::PipelineDirectories;
 use fetcher_core::state::ElementMemory;
 use fetcher_core::{Cancel, Config, Environment, LocalRunner, Pipeline, Project, Redactor, SystemClock};
 
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The project as a configuration would have it.
     let text = format!("[[project]]\nname = 'project'\nurl = {url:?}\nbranches = {wanted:?}\n");
-    let config = Config::parse(&text, &scratch.path().join("config.toml"), &Disk, &environment)?;
+    let config = Config::parse(&text, &scratch.path().join("config.toml"), &DiskFiles, &environment)?;
 
     // Which branches are there, and a working tree of the first one that is wanted.
     let timeout = Duration::from_secs(600);
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let command = vec![OsString::from("bst")];
     let children = child_environment(&environment, &[]);
-    let version = Version::probe(&command, Path::new("/"), children, &runner, &cancel)?;
+    let version = BstVersion::probe(&command, Path::new("/"), children, &runner, &cancel)?;
 
     let pipeline = Pipeline {
         project: project.config(),
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         environment: &environment,
         redactor: &Redactor::default(),
         clock: &SystemClock,
-        directories: Directories {
+        directories: PipelineDirectories {
             project: checkout.directory,
             cachedir: scratch.path().join("cachedir"),
             sourcedir: scratch.path().join("sources"),

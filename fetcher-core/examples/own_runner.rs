@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::Path;
 
 use fetcher_core::runner::RunnerError;
-use fetcher_core::{Cancel, Config, Environment, Exit, Fetcher, Invocation, LocalRunner, Runner, Selection};
+use fetcher_core::{Cancel, Config, Environment, Exit, Fetcher, Invocation, LocalRunner, RunSelection, Runner};
 
 struct Telling(LocalRunner);
 
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let environment = Environment::of_this_process();
     let config = Config::load(Path::new(&path), &environment)?;
     let local = LocalRunner::new(config.state_dir.as_os_str());
-    let report = Fetcher::new(config, environment).runner(Telling(local)).run(&Selection::all(), &mut |_| {})?;
+    let report = Fetcher::new(config, environment).runner(Telling(local)).run(&RunSelection::all(), &mut |_| {})?;
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
 }

@@ -21,7 +21,7 @@ pub mod version;
 pub(crate) mod yaml;
 
 use dialect::Dialect;
-use version::Version;
+use version::BstVersion;
 
 /// A `bst` that can be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Bst {
     /// The program and its first arguments.
     pub command: Vec<OsString>,
     /// Its release.
-    pub version: Version,
+    pub version: BstVersion,
 }
 
 impl Bst {

@@ -9,11 +9,10 @@ use crate::secret::Secret;
 
 mod build;
 mod files;
-mod kept;
 mod keys;
+mod last_good;
 mod load;
 mod notify;
-mod place;
 mod problem;
 mod project;
 mod reader;
@@ -21,28 +20,32 @@ mod schema;
 mod secrets;
 mod serve;
 mod show;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod value;
 
 pub(crate) use files::LARGEST;
-pub use files::{Disk, Files, Seen};
+pub use files::{DiskFiles, FileLookup, FileStatus};
 pub use notify::{NotifierConfig, NotifyOn, NotifyTarget, UploadConfig, UploadTarget, UrlSource, WebhookFormat};
-pub use place::{Home, choose_file};
-pub use problem::{ConfigError, Problem};
-pub use project::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
+pub use problem::{ConfigError, ConfigProblem};
+pub use project::{
+    BuildStreamConfig, BuildStreamTool, DependencyScope, OnError, ProjectConfig, PushMode, SourceCacheConfig,
+    VariantConfig,
+};
 pub use schema::schema;
 pub use serve::{ServeConfig, ServeTls};
+pub use sources::{UserConfigDirectory, choose_file};
 
 /// A whole configuration.
 ///
 /// ```
 /// use std::path::Path;
-/// use fetcher_core::{Environment, config::{Config, Disk}};
+/// use fetcher_core::{Environment, config::{Config, DiskFiles}};
 ///
 /// let text = "[[project]]\nurl = 'https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git'\n";
 /// let environment = Environment::from_iter([("HOME", "/home/me")]);
-/// let config = Config::parse(text, Path::new("/etc/bst-fetcher/config.toml"), &Disk, &environment)?;
+/// let config = Config::parse(text, Path::new("/etc/bst-fetcher/config.toml"), &DiskFiles, &environment)?;
 /// assert_eq!(config.projects[0].name.as_str(), "freedesktop-sdk");
 /// assert_eq!(config.cache_dir, Path::new("/home/me/.cache/bst-fetcher"));
 /// # Ok::<(), fetcher_core::config::ConfigError>(())
@@ -52,7 +55,7 @@ pub struct Config {
     /// The file that it was read from, absolute.
     pub path: PathBuf,
     /// What is worth a remark but stops nothing, in the order of the lines.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<ConfigProblem>,
     /// The digest of the file's text, to know a change by.
     pub digest: String,
     /// `fetcher.state-dir`: the memory between runs, and the run directories.
@@ -88,7 +91,7 @@ pub struct Config {
     /// `[serve]`.
     pub serve: ServeConfig,
     /// Every value with where it came from.
-    effective: value::Fields,
+    effective: value::ConfigTable,
     /// The secrets that environment variables put into it.
     secret_variables: Vec<Secret>,
 }
@@ -113,10 +116,10 @@ pub struct SelfUpdateConfig {
 ///
 /// ```
 /// use std::path::Path;
-/// use fetcher_core::{Environment, config::{Config, Disk, starter}};
+/// use fetcher_core::{Environment, config::{Config, DiskFiles, starter}};
 ///
 /// let environment = Environment::from_iter([("HOME", "/home/me")]);
-/// let config = Config::parse(starter(), Path::new("/home/me/config.toml"), &Disk, &environment)?;
+/// let config = Config::parse(starter(), Path::new("/home/me/config.toml"), &DiskFiles, &environment)?;
 /// assert_eq!(config.projects.len(), 1);
 /// # Ok::<(), fetcher_core::config::ConfigError>(())
 /// ```
@@ -139,7 +142,12 @@ impl Config {
     ///
     /// # Errors
     /// When anything in it is wrong: then with all that is.
-    pub fn parse(text: &str, path: &Path, files: &dyn Files, environment: &Environment) -> Result<Self, ConfigError> {
+    pub fn parse(
+        text: &str,
+        path: &Path,
+        files: &dyn FileLookup,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
         load::parse(text, path, path, files, environment)
     }
 }

@@ -1,14 +1,13 @@
 //! What failed, which element, and who must act: data, and what gets it from a log of bst's.
 //!
 //! The words of bst and of the programs under it are looked for line by line ([`Diagnoser`]); what is known of a sort of
-//! failure is in one place. Nothing is guessed: what no rule knows is [`Kind::Unknown`], with the lines that matter.
+//! failure is in one place. Nothing is guessed: what no rule knows is [`FailureKind::Unknown`], with the lines that matter.
 
 mod annotations;
 mod cache;
-mod closing;
+mod closing_line;
 mod diagnoser;
-mod elements;
-mod ending;
+mod element_log;
 mod exception;
 mod exit;
 mod explain;
@@ -17,6 +16,7 @@ mod hidden;
 mod http;
 mod installed;
 mod kind;
+mod line_diagnosis;
 mod load;
 mod name_mask;
 mod network;
@@ -26,9 +26,9 @@ mod python;
 mod redact;
 mod render;
 mod requirement;
+mod session_end;
 mod specificity;
 mod tools;
-mod verdict;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -38,9 +38,9 @@ use serde::{Deserialize, Serialize};
 use crate::names::{ElementName, Stage};
 
 pub use annotations::render_github;
-pub use diagnoser::{Diagnoser, Diagnoses, Facts, diagnose, of_runner};
-pub use kind::{Kind, Remedy};
-pub use network::{ProxyFailure, Reachability, upstream_host};
+pub use diagnoser::{Diagnoser, LogDiagnoses, LogFacts, diagnose, of_runner};
+pub use kind::{FailureKind, Remedy};
+pub use network::{HostReachability, ProxyFailure, upstream_host};
 pub(crate) use redact::redacted_element;
 pub use render::render_text;
 pub use specificity::Specificity;
@@ -51,7 +51,7 @@ pub(crate) use tools::requirement_of_module;
 #[serde(rename_all = "kebab-case")]
 pub struct Diagnosis {
     /// What sort of failure it is.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// The element that failed; none where the failure is not one element's.
     #[serde(default)]
     pub element: Option<ElementName>,
@@ -68,21 +68,27 @@ pub struct Diagnosis {
     pub hint: String,
     /// Where to look.
     #[serde(rename = "where", default)]
-    pub place: Place,
+    pub place: Location,
 }
 
 impl Diagnosis {
     /// A failure of no element and no stage, whose place is not known.
-    pub fn new(kind: Kind, message: impl Into<String>, retry: Retry, actor: Actor, hint: impl Into<String>) -> Self {
+    pub fn new(
+        kind: FailureKind,
+        message: impl Into<String>,
+        retry: Retry,
+        actor: Actor,
+        hint: impl Into<String>,
+    ) -> Self {
         let (message, hint) = (message.into(), hint.into());
-        Self { kind, element: None, stage: None, message, retry, actor, hint, place: Place::default() }
+        Self { kind, element: None, stage: None, message, retry, actor, hint, place: Location::default() }
     }
 }
 
 /// Where a failure's cause is to be found; what is not known is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Place {
+pub struct Location {
     /// The file, as the failing program named it: as a rule relative to the project's elements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,

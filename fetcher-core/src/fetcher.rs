@@ -3,16 +3,16 @@
 mod branch;
 mod branch_work;
 mod callbacks;
-mod explain;
+mod error_diagnoses;
 mod hints;
 pub mod host;
 mod housekeeping;
 mod leftovers;
+mod notifications;
+mod publishing;
 mod reasons;
 mod shared;
-mod show;
 mod space;
-mod tell;
 mod tools;
 mod workers;
 
@@ -29,23 +29,23 @@ use thiserror::Error;
 use crate::cancel::Cancel;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::diagnosis::{Diagnosis, Kind, Reachability};
+use crate::diagnosis::{Diagnosis, FailureKind, HostReachability};
 use crate::environment::Environment;
 use crate::names::{ElementName, RunId};
 use crate::notify::Notifier;
 use crate::report::{BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
-use crate::state::{BranchState, Current, LockError, StateError, Store, Usage};
+use crate::state::{BranchState, LockError, RunInProgress, StateError, StateStore, UsageRegister};
 
 use callbacks::{GuardedClock, GuardedSink};
 
 pub use host::HostCheck;
-pub use housekeeping::Removed;
+pub use housekeeping::HousekeepingResult;
 
 /// What a run is about.
 #[derive(Debug, Clone, Default)]
-pub struct Selection {
+pub struct RunSelection {
     /// Names of projects; none for all.
     pub projects: Vec<String>,
     /// Names of branches; none for all that are configured.
@@ -61,7 +61,7 @@ pub struct Selection {
     pub lock_wait: Duration,
 }
 
-impl Selection {
+impl RunSelection {
     /// Everything that is configured.
     pub fn all() -> Self {
         Self::default()
@@ -116,12 +116,12 @@ pub enum FetcherError {
 /// Runs everything that a configuration asks for.
 ///
 /// ```no_run
-/// use fetcher_core::{Config, Environment, Fetcher, Selection};
+/// use fetcher_core::{Config, Environment, Fetcher, RunSelection};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let environment = Environment::of_this_process();
 /// let config = Config::load("config.toml", &environment)?;
-/// let report = Fetcher::new(config, environment).run(&Selection::all(), &mut |event| println!("{event:?}"))?;
+/// let report = Fetcher::new(config, environment).run(&RunSelection::all(), &mut |event| println!("{event:?}"))?;
 /// println!("{}", report.outcome);
 /// # Ok(())
 /// # }
@@ -217,8 +217,8 @@ impl Fetcher {
     pub fn states(&self) -> (Vec<BranchState>, Vec<StateError>) {
         let directories = [&*self.config.state_dir, &*self.config.cache_dir];
         let (config, now) = (&self.config, self.clock.now());
-        let (usage, mut failures) = Usage::open(&directories, &config.path, config.keep_runs, now, false);
-        let (states, unread) = Store::new(&config.state_dir).read_branches();
+        let (usage, mut failures) = UsageRegister::open(&directories, &config.path, config.keep_runs, now, false);
+        let (states, unread) = StateStore::new(&config.state_dir).read_branches();
         failures.extend(unread);
         (self.current(states, &usage), failures)
     }
@@ -230,7 +230,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// When there was no run at all. A branch that fails is data in the report.
-    pub fn run(&self, selection: &Selection, events: &mut dyn FnMut(Event)) -> Result<RunReport, FetcherError> {
+    pub fn run(&self, selection: &RunSelection, events: &mut dyn FnMut(Event)) -> Result<RunReport, FetcherError> {
         self.check(selection)?;
         let mut events = GuardedSink::new(events);
         let started = self.clock.now();
@@ -240,11 +240,11 @@ impl Fetcher {
         made(&self.config.cache_dir)?;
         let holder = format!("process {process}, since {}", started.strftime("%Y-%m-%d %H:%M:%S UTC"));
         let (_locks, unended) = self.lock(&holder, selection.lock_wait)?;
-        let store = Store::new(&self.config.state_dir);
+        let store = StateStore::new(&self.config.state_dir);
         let (killed, failures) = self.clear_killed(&store, state_dir.as_os_str());
         let mut at_start: Vec<_> = killed.into_iter().chain(unended).chain(failures).collect();
         let temporary = self.temporary()?;
-        store.set_current(&Current::new(run.clone(), process, temporary.path().to_owned()))?;
+        store.set_current(&RunInProgress::new(run.clone(), process, temporary.path().to_owned()))?;
         let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
         let (usage, mut failures) = self.usage(started, !selection.dry_run);
         let usage = Mutex::new(usage);
@@ -266,7 +266,8 @@ impl Fetcher {
             Err(full) => report.failures.push(self.masked(full)),
             Ok(made) => {
                 report.failures.extend(made.map(|made| self.masked(made)));
-                let place = Place { store: &store, temporary: temporary.path(), owner: &state_dir, usage: &usage };
+                let place =
+                    RunDirectories { store: &store, temporary: temporary.path(), owner: &state_dir, usage: &usage };
                 unknown = self.work(selection, place, &mut report, &mut events);
                 if !selection.dry_run && !self.cancel.is_cancelled() {
                     let local = LocalRunner::new(state_dir.as_os_str());
@@ -291,7 +292,7 @@ impl Fetcher {
             let local = LocalRunner::new(state_dir.as_os_str());
             let failures = self.show(&store, &usage, &report, Some(&local));
             // A server that does not answer now is not waited for twice.
-            let local = failures.iter().all(|failure| failure.kind != Kind::Upload).then_some(&local);
+            let local = failures.iter().all(|failure| failure.kind != FailureKind::Upload).then_some(&local);
             self.add(&store, &mut report, failures)?;
             // Pages are there by now, so that links lead somewhere.
             let mut failures = match unknown {
@@ -322,7 +323,7 @@ impl Fetcher {
     }
 
     /// Adds failures that showed after the work was done.
-    fn add(&self, store: &Store, report: &mut RunReport, failures: Vec<Diagnosis>) -> Result<(), StateError> {
+    fn add(&self, store: &StateStore, report: &mut RunReport, failures: Vec<Diagnosis>) -> Result<(), StateError> {
         if failures.is_empty() {
             return Ok(());
         }
@@ -341,7 +342,7 @@ impl Fetcher {
         failure.redacted(&self.redactor)
     }
 
-    fn check(&self, selection: &Selection) -> Result<(), FetcherError> {
+    fn check(&self, selection: &RunSelection) -> Result<(), FetcherError> {
         let known = || self.config.projects.iter().map(|project| project.name.as_str());
         match selection.projects.iter().find(|name| !known().any(|known| known == *name)) {
             None => Ok(()),
@@ -354,17 +355,17 @@ impl Fetcher {
     /// Does the work; gives the name of a branch that was asked for and is nowhere.
     fn work(
         &self,
-        selection: &Selection,
-        place: Place<'_>,
+        selection: &RunSelection,
+        place: RunDirectories<'_>,
         report: &mut RunReport,
         events: &mut GuardedSink<'_>,
     ) -> Option<String> {
-        let Place { store, temporary, owner, usage } = place;
+        let RunDirectories { store, temporary, owner, usage } = place;
         let local = LocalRunner::new(owner.as_os_str());
         let space = self.free_space();
         let guard = SpaceGuard::new(self.runner.as_deref().unwrap_or(&local), &space);
         let runner: &dyn Runner = &guard;
-        let all = workers::Workers {
+        let all = workers::WorkerPool {
             fetcher: self,
             selection,
             store,
@@ -372,13 +373,13 @@ impl Fetcher {
             usage,
             local: &local,
             space: &space,
-            tools: tools::Tools::new(self, runner, &store.run_directory(&report.run)),
+            tools: tools::RunTools::new(self, runner, &store.run_directory(&report.run)),
             runner,
             run: &report.run.clone(),
         };
         let order = all.run(&mut |message| match message {
-            workers::Message::Event(event) => events.send_of_branch(event.redacted(&self.redactor)),
-            workers::Message::Branch(branch) => {
+            workers::WorkerMessage::Event(event) => events.send_of_branch(event.redacted(&self.redactor)),
+            workers::WorkerMessage::Branch(branch) => {
                 let mut branch = branch.redacted(&self.redactor);
                 events.settle(&mut branch);
                 if selection.elements.is_empty() {
@@ -410,7 +411,7 @@ impl Fetcher {
     }
 
     /// Enters what a run did into the memory of the branch.
-    fn remember(&self, store: &Store, run: &RunId, branch: &BranchReport) -> Result<(), StateError> {
+    fn remember(&self, store: &StateStore, run: &RunId, branch: &BranchReport) -> Result<(), StateError> {
         if branch.outcome == Outcome::Skipped && branch.stages.is_empty() {
             return Ok(());
         }
@@ -422,7 +423,7 @@ impl Fetcher {
 }
 
 /// What those who are notified are told of: of branches only what is true of them as a whole.
-fn told<'r>(report: &'r RunReport, selection: &Selection) -> Cow<'r, RunReport> {
+fn told<'r>(report: &'r RunReport, selection: &RunSelection) -> Cow<'r, RunReport> {
     if selection.elements.is_empty() {
         return Cow::Borrowed(report);
     }
@@ -431,12 +432,12 @@ fn told<'r>(report: &'r RunReport, selection: &Selection) -> Cow<'r, RunReport> 
 
 /// Where a run works.
 #[derive(Clone, Copy)]
-struct Place<'r> {
-    store: &'r Store,
+struct RunDirectories<'r> {
+    store: &'r StateStore,
     temporary: &'r Path,
     /// To whom what it starts belongs.
     owner: &'r Path,
-    usage: &'r Mutex<Usage>,
+    usage: &'r Mutex<UsageRegister>,
 }
 
 fn empty_report(run: RunId, started: Timestamp) -> RunReport {
@@ -444,13 +445,13 @@ fn empty_report(run: RunId, started: Timestamp) -> RunReport {
         version: RunReport::VERSION,
         run,
         fetcher_version: env!("CARGO_PKG_VERSION").to_owned(),
-        host: tell::host_name(),
+        host: notifications::host_name(),
         started,
         finished: None,
         outcome: Outcome::Interrupted,
         configuration: None,
         failures: Vec::new(),
-        network: Reachability::default(),
+        network: HostReachability::default(),
         branches: Vec::new(),
     }
 }
@@ -462,7 +463,8 @@ fn made(path: &Path) -> Result<PathBuf, FetcherError> {
 
 fn outcome(report: &RunReport, interrupted: bool) -> Outcome {
     let outcomes = || report.branches.iter().map(|branch| branch.outcome);
-    let blamed = report.failures.iter().any(|failure| !matches!(failure.kind, Kind::Killed | Kind::SpaceMade));
+    let blamed =
+        report.failures.iter().any(|failure| !matches!(failure.kind, FailureKind::Killed | FailureKind::SpaceMade));
     if interrupted || outcomes().any(|outcome| outcome == Outcome::Interrupted) {
         Outcome::Interrupted
     } else if outcomes().all(Outcome::is_good) {

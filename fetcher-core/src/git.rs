@@ -4,12 +4,12 @@
 //! ```no_run
 //! # use std::{path::Path, time::Duration};
 //! # use fetcher_core::{Cancel, Environment, Runner};
-//! use fetcher_core::git::{Access, Git, Mirror, Remote, select};
+//! use fetcher_core::git::{GitAccess, Git, Mirror, RemoteRepository, select};
 //!
 //! # fn follow(runner: &dyn Runner) -> Result<(), fetcher_core::git::GitError> {
 //! let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
 //! let git = Git { runner, environment: &environment, cancel: &cancel, timeout: Duration::from_secs(600), space: None };
-//! let remote = Remote::new("https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git", &Access::default())?;
+//! let remote = RemoteRepository::new("https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git", &GitAccess::default())?;
 //! let mirror = Mirror::new(git, Path::new("/var/cache/x/mirrors/freedesktop-sdk"), remote);
 //! let chosen = select(&["release/*".to_owned()], &[], &mirror.remote_refs()?)?;
 //! for tip in mirror.fetch(&chosen.tips)?.tips {
@@ -30,7 +30,7 @@
 //! # What is trusted
 //! A project's repository, and what a project's plugins leave behind in a working tree, are hostile. Nothing in them is
 //! run: no hook, no filter (so Git LFS, `eol=crlf`, `ident` and `working-tree-encoding` do nothing, and a
-//! [note](Note::Unconverted) says so), no `update = !command` of a submodule. Working trees are written from open
+//! [note](GitNote::Unconverted) says so), no `update = !command` of a submodule. Working trees are written from open
 //! directories, and no symbolic link is followed; their `.git` holds what this library
 //! puts there and nothing else. Which files are still as they
 //! were written is known from an index that is kept outside the tree, by change times, which only root can forge.
@@ -41,8 +41,8 @@ mod access;
 mod budget;
 mod checkout;
 mod child;
+mod contained_files;
 mod error;
-mod files;
 mod gitdir;
 mod gitmodules;
 mod mirror;
@@ -51,24 +51,24 @@ mod store;
 mod tree;
 mod tree_reader;
 mod url;
-mod written;
+mod written_index;
 
 use std::fmt;
 use std::path::PathBuf;
 
-pub use access::{Access, Remote};
-pub use checkout::Checked;
+pub use access::{GitAccess, RemoteRepository};
+pub use checkout::CheckoutResult;
 pub use child::Git;
-pub use error::{Failure, GitError};
-pub use mirror::{Fetched, Mirror};
-pub use refs::{MissingBranch, RemoteRefs, Selection, Tip, select};
+pub use error::{GitError, GitFailure};
+pub use mirror::{FetchSummary, Mirror};
+pub use refs::{BranchMatches, BranchTip, MissingBranch, RemoteRefs, select};
 pub(crate) use store::{give_up, remove_all_leftovers};
 pub use tree_reader::TreeReader;
 pub use url::RemoteUrl;
 
 /// Something that stopped nothing, and is worth saying.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
+pub enum GitNote {
     /// A branch's name cannot be used here; the branch is passed over.
     BranchRefused {
         /// The name.
@@ -109,7 +109,7 @@ pub enum Note {
     },
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for GitNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BranchRefused { name, reason } => write!(f, "the branch {name:?} is passed over: {reason}"),
@@ -139,7 +139,7 @@ mod tests {
     fn threads_may_share_what_follows_repositories() {
         fn shared<T: Send + Sync>() {}
         shared::<Mirror<'_>>();
-        shared::<Remote>();
+        shared::<RemoteRepository>();
         shared::<GitError>();
     }
 }

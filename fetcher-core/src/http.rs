@@ -13,7 +13,7 @@ use crate::environment::Environment;
 /// Why no client can be made.
 #[derive(Debug, Error)]
 #[error("{message}")]
-pub(crate) struct Unusable {
+pub(crate) struct ClientError {
     pub(crate) message: String,
     /// What to do.
     pub(crate) hint: &'static str,
@@ -21,7 +21,7 @@ pub(crate) struct Unusable {
 
 /// A client for one address. It follows no redirects, and takes every status for an answer. It trusts the usual
 /// authorities and those in `ca_file`, and goes by the proxy that `environment` names.
-pub(crate) fn agent(url: &str, ca_file: Option<&Path>, environment: &Environment) -> Result<Agent, Unusable> {
+pub(crate) fn agent(url: &str, ca_file: Option<&Path>, environment: &Environment) -> Result<Agent, ClientError> {
     let roots = match ca_file {
         None => RootCerts::WebPki,
         Some(path) => {
@@ -41,10 +41,10 @@ pub(crate) fn agent(url: &str, ca_file: Option<&Path>, environment: &Environment
         .new_agent())
 }
 
-fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Unusable> {
+fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, ClientError> {
     let hint = "correct `ca-file`: a file with certificates in PEM";
     let text = fs::read(path)
-        .map_err(|error| Unusable { message: format!("cannot read {}: {error}", path.display()), hint })?;
+        .map_err(|error| ClientError { message: format!("cannot read {}: {error}", path.display()), hint })?;
     let found: Vec<_> = parse_pem(&text)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
@@ -52,13 +52,13 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Unusable> {
         })
         .collect();
     if found.is_empty() {
-        return Err(Unusable { message: format!("there is no certificate in {}", path.display()), hint });
+        return Err(ClientError { message: format!("there is no certificate in {}", path.display()), hint });
     }
     Ok(found)
 }
 
 /// The proxy that the caller's environment names, as curl(1) understands it.
-fn proxy(url: &str, environment: &Environment) -> Result<Option<Proxy>, Unusable> {
+fn proxy(url: &str, environment: &Environment) -> Result<Option<Proxy>, ClientError> {
     let get = |name: &str| environment.get(name).and_then(|value| value.to_str());
     let either = |lower: &str, upper: &str| get(lower).or_else(|| get(upper));
     let host = host_of(url);
@@ -76,7 +76,7 @@ fn proxy(url: &str, environment: &Environment) -> Result<Option<Proxy>, Unusable
         _ => get("http_proxy"),
     };
     let named = named.or_else(|| either("all_proxy", "ALL_PROXY")).filter(|named| !direct && !named.is_empty());
-    let wrong = |_| Unusable {
+    let wrong = |_| ClientError {
         message: "the proxy that the environment names is none that can be used".to_owned(),
         hint: "correct HTTPS_PROXY, http_proxy or ALL_PROXY",
     };

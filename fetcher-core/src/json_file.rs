@@ -11,13 +11,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::whole::{sync_directory, write_durable};
+use crate::atomic_file::{sync_directory, write_durable};
 
 /// How many broken files of one name are kept beside it; a further one takes the place of the last.
 const BROKEN: usize = 9;
 
 /// What such a file holds.
-pub(crate) trait Stored: Serialize + DeserializeOwned {
+pub(crate) trait StoredJson: Serialize + DeserializeOwned {
     /// The version of the format that is written. What is stored has it in a field `version`; older ones are read too.
     const VERSION: u32;
     /// What it is, as in "state of a branch".
@@ -109,7 +109,7 @@ pub(crate) struct JsonFile<T> {
     content: PhantomData<fn() -> T>,
 }
 
-impl<T: Stored> JsonFile<T> {
+impl<T: StoredJson> JsonFile<T> {
     pub(crate) fn at(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), content: PhantomData }
     }
@@ -129,7 +129,7 @@ impl<T: Stored> JsonFile<T> {
             Err(error) => return Err(StateError::io("read", &self.path)(error)),
         };
         let failed = |source| StateError::Format { what: T::WHAT, path: self.path.clone(), source };
-        let Header { version } = serde_json::from_slice(&text).map_err(failed)?;
+        let FileHeader { version } = serde_json::from_slice(&text).map_err(failed)?;
         if version > T::VERSION {
             return Err(StateError::Newer { what: T::WHAT, path: self.path.clone(), version, known: T::VERSION });
         }
@@ -180,7 +180,7 @@ impl<T: Stored> JsonFile<T> {
 }
 
 #[derive(serde::Deserialize)]
-struct Header {
+struct FileHeader {
     /// Files of the first releases may have none.
     #[serde(default)]
     version: u32,

@@ -6,6 +6,7 @@
 //! The library does no terminal I/O, keeps no process-wide state, and reads the process's environment only where the
 //! caller hands it in as an [`Environment`].
 
+mod atomic_file;
 pub mod bst;
 pub mod cancel;
 #[cfg(feature = "cas")]
@@ -29,25 +30,24 @@ mod own_directory;
 pub mod pages;
 mod panics;
 pub mod pipeline;
-pub mod plain;
 pub mod project;
 pub mod report;
 pub mod requirements;
 pub mod runner;
+pub mod sanitize;
 pub mod secret;
 pub mod self_update;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod state;
 pub mod upload;
-mod whole;
 
 pub use cancel::Cancel;
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use diagnosis::Diagnosis;
 pub use environment::Environment;
-pub use fetcher::{Fetcher, FetcherError, Selection};
+pub use fetcher::{Fetcher, FetcherError, RunSelection};
 pub use free_space::FreeSpace;
 pub use names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, VariantName};
 pub use pipeline::Pipeline;

@@ -9,15 +9,15 @@ use crate::names::{BranchName, ProjectName, Refs, RunId, Stage, VariantName};
 /// The address of a page inside the site that `publish-dir` gets.
 ///
 /// ```
-/// use fetcher_core::links::Address;
+/// use fetcher_core::links::PageAddress;
 /// let run = "20260102T030405.678Z-9".parse()?;
-/// let page = Address::run(&run);
+/// let page = PageAddress::run(&run);
 /// assert_eq!(page.under("https://fetcher.example.org/"),
 ///     "https://fetcher.example.org/runs/20260102T030405.678Z-9/index.html");
 /// # Ok::<(), fetcher_core::names::NameError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Address(String);
+pub struct PageAddress(String);
 
 /// The two forms in which a log is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum LogForm {
     Text,
 }
 
-impl Address {
+impl PageAddress {
     /// The first page: all branches.
     pub fn index() -> Self {
         Self("index.html".to_owned())
@@ -57,7 +57,7 @@ impl Address {
         Self(format!("runs/{run}/index.html"))
     }
 
-    /// The part of a run's page that is about one branch: a fragment for [`Address::at`].
+    /// The part of a run's page that is about one branch: a fragment for [`PageAddress::at`].
     pub fn branch_fragment(project: &ProjectName, branch: Option<&BranchName>) -> String {
         match branch {
             Some(branch) => format!("{project}/{}", branch.slug()),
@@ -99,7 +99,7 @@ impl Address {
     }
 
     /// The link from `page` to this one, relative, so that the site may lie anywhere.
-    pub fn from(&self, page: &Address) -> String {
+    pub fn from(&self, page: &PageAddress) -> String {
         let shared = self.0.split('/').zip(page.0.split('/')).take_while(|(a, b)| a == b).count();
         if self == page {
             return encoded(self.0.rsplit('/').next().unwrap_or_default());
@@ -110,7 +110,7 @@ impl Address {
     }
 
     /// The link from `page` to a place in this one.
-    pub fn at(&self, fragment: &str, page: &Address) -> String {
+    pub fn at(&self, fragment: &str, page: &PageAddress) -> String {
         let link = if self == page { String::new() } else { self.from(page) };
         format!("{link}#{}", encoded(fragment))
     }
@@ -138,14 +138,14 @@ mod tests {
         let project: ProjectName = "sdk".parse().unwrap();
         let branch: BranchName = "fix/#1%<b>&ü".parse().unwrap();
         let run: RunId = "r1".parse().unwrap();
-        let page = Address::branch(&project, Some(&branch));
+        let page = PageAddress::branch(&project, Some(&branch));
         assert_eq!(page.path(), "branches/sdk/fix~#1%<b>&ü.html");
-        assert_eq!(page.from(&Address::index()), "branches/sdk/fix~%231%25%3Cb%3E%26%C3%BC.html");
-        assert_eq!(Address::index().from(&page), "../../index.html");
-        let log = Address::log(&run, &project, Some(&branch), None, None, Stage::Track, LogForm::Page);
-        assert_eq!(log.from(&Address::run(&run)), "logs/sdk/fix~%231%25%3Cb%3E%26%C3%BC/track.html");
-        assert_eq!(Address::run(&run).at("sdk/main", &log), "../../../index.html#sdk/main");
-        let text = Address::log(&run, &project, Some(&branch), None, None, Stage::Track, LogForm::Text);
+        assert_eq!(page.from(&PageAddress::index()), "branches/sdk/fix~%231%25%3Cb%3E%26%C3%BC.html");
+        assert_eq!(PageAddress::index().from(&page), "../../index.html");
+        let log = PageAddress::log(&run, &project, Some(&branch), None, None, Stage::Track, LogForm::Page);
+        assert_eq!(log.from(&PageAddress::run(&run)), "logs/sdk/fix~%231%25%3Cb%3E%26%C3%BC/track.html");
+        assert_eq!(PageAddress::run(&run).at("sdk/main", &log), "../../../index.html#sdk/main");
+        let text = PageAddress::log(&run, &project, Some(&branch), None, None, Stage::Track, LogForm::Text);
         assert_eq!(text.from(&log), "track.txt");
         assert_eq!(log.at("L7", &log), "#L7");
     }
@@ -156,13 +156,13 @@ mod tests {
         let [index, main]: [BranchName; 2] = ["index.html", "main"].map(|name| name.parse().unwrap());
         let run: RunId = "r1".parse().unwrap();
         let variant: VariantName = "arm".parse().unwrap();
-        let of = |branch, variant, refs| Address::log(&run, &a, branch, variant, refs, Stage::Fetch, LogForm::Text);
+        let of = |branch, variant, refs| PageAddress::log(&run, &a, branch, variant, refs, Stage::Fetch, LogForm::Text);
         let log = |branch, variant| of(branch, variant, None);
         let pages = [
-            Address::branch(&a, None),
-            Address::branch(&b, None),
-            Address::branch(&a, Some(&index)),
-            Address::branch(&a, Some(&main)),
+            PageAddress::branch(&a, None),
+            PageAddress::branch(&b, None),
+            PageAddress::branch(&a, Some(&index)),
+            PageAddress::branch(&a, Some(&main)),
             log(None, None),
             log(Some(&main), None),
             log(Some(&main), Some(&variant)),

@@ -4,7 +4,7 @@
 //! run of each branch is counted once, however often and whenever the metrics are written, also where the run that it
 //! belongs to was killed before they were.
 
-mod memory;
+mod metrics_state;
 mod render;
 
 use std::io;
@@ -12,21 +12,21 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::atomic_file::write_atomic;
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use crate::json_file::JsonFile;
 use crate::report::RunReport;
-use crate::state::{BranchState, StateError, Store};
-use crate::whole::write_whole;
-use memory::Memory;
+use crate::state::{BranchState, StateError, StateStore};
+use metrics_state::MetricsState;
 
 /// What the metrics are made from, and where they go.
 #[derive(Debug, Clone, Copy)]
-pub struct Metrics<'a> {
+pub struct MetricsWriter<'a> {
     /// `metrics-file`: its directory has to be there, for it is the node exporter's.
     pub file: &'a Path,
     /// The memory between runs: for the reports of branches' runs that are not counted yet. Beside it the counters are
     /// kept, in `metrics.json`.
-    pub store: &'a Store,
+    pub store: &'a StateStore,
     /// The branches.
     pub states: &'a [BranchState],
     /// The run that goes on or has just ended. What is said of the last run is said when it has ended.
@@ -36,10 +36,10 @@ pub struct Metrics<'a> {
 /// The metrics could not be written, or not everything is in them.
 #[derive(Debug, Error)]
 #[error(transparent)]
-pub struct MetricsError(#[from] Cause);
+pub struct MetricsError(#[from] MetricsErrorKind);
 
 #[derive(Debug, Error)]
-enum Cause {
+enum MetricsErrorKind {
     /// The textfile cannot be written.
     #[error("cannot write the metrics to {path:?}: {source}")]
     Write { path: PathBuf, source: io::Error },
@@ -52,21 +52,21 @@ impl MetricsError {
     /// The failure, explained: it is a matter of the fetching host, and of no branch.
     pub fn diagnosis(&self) -> Diagnosis {
         let (path, source) = match &self.0 {
-            Cause::Memory(error) => return Diagnosis { message: self.to_string(), ..error.diagnosis() },
-            Cause::Write { path, source } => (path, source),
+            MetricsErrorKind::Memory(error) => return Diagnosis { message: self.to_string(), ..error.diagnosis() },
+            MetricsErrorKind::Write { path, source } => (path, source),
         };
         let (kind, hint) = match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                (Kind::DiskFull, "Make room on the file's file system.")
+                (FailureKind::DiskFull, "Make room on the file's file system.")
             }
             io::ErrorKind::NotFound => (
-                Kind::Configuration,
+                FailureKind::Configuration,
                 "Set fetcher.metrics-file to a file in the directory that the node exporter reads \
                  (its --collector.textfile.directory), and see that the directory is there.",
             ),
-            _ => (Kind::Permission, "Make the directory writable for the user that runs bst-fetcher."),
+            _ => (FailureKind::Permission, "Make the directory writable for the user that runs bst-fetcher."),
         };
-        let place = Place { file: Some(path.clone()), ..Place::default() };
+        let place = Location { file: Some(path.clone()), ..Location::default() };
         Diagnosis { place, ..Diagnosis::new(kind, self.to_string(), Retry::Yes, Actor::Host, hint) }
     }
 }
@@ -76,17 +76,17 @@ impl MetricsError {
 /// # Errors
 /// When the file or the memory of the counters cannot be written: nothing that was not counted yet is lost then. Also when
 /// something that was to be counted could not be read, which is set aside or left out; then they are written none the less.
-pub fn write(metrics: &Metrics) -> Result<(), MetricsError> {
-    let kept = JsonFile::<Memory>::at(metrics.store.directory().join("metrics.json"));
+pub fn write(metrics: &MetricsWriter) -> Result<(), MetricsError> {
+    let kept = JsonFile::<MetricsState>::at(metrics.store.directory().join("metrics.json"));
     // Counters that are lost begin again at zero, which Prometheus knows how to take.
     let (memory, broken) = kept.load();
     let mut memory = memory.unwrap_or_default();
     let unread = memory.take_in(metrics.states, metrics.report, metrics.store);
     if let Err(error) = kept.save(&memory) {
-        return Err(Cause::Memory(broken.unwrap_or(error)).into());
+        return Err(MetricsErrorKind::Memory(broken.unwrap_or(error)).into());
     }
     let text = render::render(&memory, metrics.states);
     let path = metrics.file.to_owned();
-    write_whole(metrics.file, text.as_bytes()).map_err(|source| Cause::Write { path, source })?;
-    broken.or(unread).map_or(Ok(()), |error| Err(Cause::Memory(error).into()))
+    write_atomic(metrics.file, text.as_bytes()).map_err(|source| MetricsErrorKind::Write { path, source })?;
+    broken.or(unread).map_or(Ok(()), |error| Err(MetricsErrorKind::Memory(error).into()))
 }

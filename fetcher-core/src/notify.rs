@@ -1,11 +1,11 @@
 //! Telling: who hears of what, when, and how it gets there.
 //!
-//! A [`Notifier`] gets [`Message`]s, which are data; what they look like is made from them by pure functions in
+//! A [`Notifier`] gets [`Notification`]s, which are data; what they look like is made from them by pure functions in
 //! [`render`]. What each notifier was told is remembered, so that the same failure is not told with every run, and what
 //! could not be delivered waits for the next run.
 //!
 //! ```
-//! use fetcher_core::notify::{Message, Notifier, NotifyError, render};
+//! use fetcher_core::notify::{Notification, Notifier, NotifyError, render};
 //!
 //! struct Board(std::sync::Mutex<Vec<String>>);
 //!
@@ -13,7 +13,7 @@
 //!     fn name(&self) -> &str {
 //!         "board"
 //!     }
-//!     fn send(&self, message: &Message) -> Result<(), NotifyError> {
+//!     fn send(&self, message: &Notification) -> Result<(), NotifyError> {
 //!         self.0.lock().unwrap().push(render::line(message));
 //!         Ok(())
 //!     }
@@ -25,9 +25,8 @@ pub(crate) mod sample;
 
 mod command;
 mod configured;
-mod decide;
 mod deliver;
-mod desk;
+mod dispatcher;
 #[cfg(feature = "email")]
 mod email;
 mod error;
@@ -41,14 +40,15 @@ mod host;
 mod http;
 #[cfg(feature = "irc")]
 mod irc;
-mod letters;
-mod memory;
 mod message;
+mod message_files;
+mod notifier_state;
+mod policy;
 pub mod render;
 mod script;
+mod subscription;
 #[cfg(feature = "webhook")]
 mod template;
-mod wants;
 #[cfg(feature = "webhook")]
 mod webhook;
 
@@ -56,16 +56,16 @@ use std::time::Duration;
 
 use crate::names::RunId;
 
-pub use error::{Fault, NotifyError};
-pub use message::{Happening, Message, Topic};
-pub use wants::Wants;
+pub use error::{DeliveryErrorKind, NotifyError};
+pub use message::{Notification, NotificationEvent, NotificationTopic};
+pub use subscription::Subscription;
 
 pub(crate) use configured::configured;
-pub(crate) use decide::Frame;
 pub(crate) use deliver::Delivery;
-pub(crate) use desk::{Desk, started, tried};
-pub(crate) use findings::{FinishedRun, Links};
+pub(crate) use dispatcher::{Dispatcher, started, tried};
+pub(crate) use findings::{FinishedRun, LinkBases};
 pub(crate) use host::NotifierHost;
+pub(crate) use policy::MessageContext;
 
 /// Somebody or something to tell.
 ///
@@ -76,24 +76,24 @@ pub trait Notifier: Send + Sync {
     fn name(&self) -> &str;
 
     /// What it wants to hear of.
-    fn wants(&self) -> Wants {
-        Wants::default()
+    fn subscription(&self) -> Subscription {
+        Subscription::default()
     }
 
     /// Delivers one message.
     ///
     /// # Errors
     /// When it was not delivered: then it is sent again with the next run, for a week at most.
-    fn send(&self, message: &Message) -> Result<(), NotifyError>;
+    fn send(&self, message: &Notification) -> Result<(), NotifyError>;
 
     /// Delivers messages in their order, and says of each what became of it. By itself it [`send`](Notifier::send)s one
     /// after the other, up to one whose failure says that the next would fare no better.
-    fn send_all(&self, messages: &[Message], told: &mut dyn FnMut(usize, Result<(), NotifyError>)) {
+    fn send_all(&self, messages: &[Notification], told: &mut dyn FnMut(usize, Result<(), NotifyError>)) {
         for (at, message) in messages.iter().enumerate() {
             let sent = self.send(message);
             let goes_on = match &sent {
                 Ok(()) => true,
-                Err(error) => matches!(error.fault, Fault::Refused | Fault::InPart),
+                Err(error) => matches!(error.fault, DeliveryErrorKind::Refused | DeliveryErrorKind::InPart),
             };
             told(at, sent);
             if !goes_on {
@@ -103,41 +103,41 @@ pub trait Notifier: Send + Sync {
     }
 
     /// How long it is waited for before each message is told; longer than its `timeout` where it has to go slowly.
-    fn patience(&self) -> Duration {
-        self.wants().timeout
+    fn delivery_timeout(&self) -> Duration {
+        self.subscription().timeout
     }
 
-    /// Whether it wants a [`Pulse`] of every run.
-    fn takes_pulse(&self) -> bool {
+    /// Whether it wants a [`Heartbeat`] of every run.
+    fn wants_heartbeat(&self) -> bool {
         false
     }
 
-    /// Takes the pulse of a run: every run begins and ends with one, whatever the notifier wants to hear of.
+    /// Takes a heartbeat of a run: every run begins and ends with one, whatever the notifier wants to hear of.
     ///
     /// # Errors
     /// When it was not delivered. It is not sent again.
-    fn pulse(&self, pulse: &Pulse) -> Result<(), NotifyError> {
-        let _ = pulse;
+    fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), NotifyError> {
+        let _ = heartbeat;
         Ok(())
     }
 }
 
 /// A sign of life of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pulse {
+pub struct Heartbeat {
     /// The run.
     pub run: RunId,
     /// The host's name.
     pub host: String,
     /// What the run does.
-    pub beat: Beat,
+    pub phase: RunPhase,
     /// What there is to say of it: a short report in text.
     pub text: String,
 }
 
 /// What a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beat {
+pub enum RunPhase {
     /// It starts.
     Started,
     /// It ended, and nothing failed.

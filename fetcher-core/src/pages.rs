@@ -7,19 +7,19 @@
 
 mod branch;
 mod changes;
-mod excerpt;
 mod feed;
+mod format;
 mod index;
 mod layout;
 mod log;
+mod log_preview;
 mod plot;
 mod publish;
 mod run;
 mod site;
+mod site_view;
 mod status;
 mod text;
-mod view;
-mod words;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,20 +28,20 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::clock::Clock;
-use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use crate::names::RunId;
 use crate::secret::Redactor;
-use crate::state::{BranchState, Store};
+use crate::state::{BranchState, StateStore};
 
 /// What is to be published, and where.
 ///
 /// ```
 /// use std::time::Duration;
-/// use fetcher_core::{Redactor, SystemClock, pages::{Publish, publish}, state::Store};
+/// use fetcher_core::{Redactor, SystemClock, pages::{SitePublisher, publish}, state::StateStore};
 /// # let directory = tempfile::tempdir()?;
 /// # let (site, state_dir) = (directory.path().join("site"), directory.path().join("state"));
-/// let store = Store::new(state_dir);
-/// publish(&Publish {
+/// let store = StateStore::new(state_dir);
+/// publish(&SitePublisher {
 ///     directory: &site,
 ///     store: &store,
 ///     states: &store.branches(),
@@ -56,12 +56,12 @@ use crate::state::{BranchState, Store};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy)]
-pub struct Publish<'a> {
+pub struct SitePublisher<'a> {
     /// `publish-dir`: the folder that a web server serves. It belongs to this alone: a folder that was begun by
     /// something else is refused.
     pub directory: &'a Path,
     /// The memory between runs, for the run directories with their reports and logs.
-    pub store: &'a Store,
+    pub store: &'a StateStore,
     /// The branches, in the order in which they are to be shown; those of one project after each other.
     pub states: &'a [BranchState],
     /// The run that goes on; of any other without an end it is said that it was killed.
@@ -81,7 +81,7 @@ pub struct Publish<'a> {
 
 /// What publishing did.
 #[derive(Debug, Default)]
-pub struct Published {
+pub struct PublishedSite {
     /// The files that were written, in their order, relative to the folder.
     pub written: Vec<String>,
     /// How many files were already what they should be.
@@ -121,21 +121,23 @@ impl PublishError {
     pub fn diagnosis(&self) -> Diagnosis {
         let (kind, path, hint) = match self {
             PublishError::Foreign(path) => {
-                (Kind::Configuration, path, "Set fetcher.publish-dir to a folder that nothing else writes to.")
+                (FailureKind::Configuration, path, "Set fetcher.publish-dir to a folder that nothing else writes to.")
             }
             PublishError::Write { path, source } | PublishError::Remove { path, source } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    (Kind::DiskFull, path, "Make room on the file system of fetcher.publish-dir, or shorten keep-runs.")
-                }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (
+                    FailureKind::DiskFull,
+                    path,
+                    "Make room on the file system of fetcher.publish-dir, or shorten keep-runs.",
+                ),
                 _ => (
-                    Kind::Permission,
+                    FailureKind::Permission,
                     path,
                     "Make the folder readable and writable for the user that runs bst-fetcher, or set \
                      fetcher.publish-dir to one that is.",
                 ),
             },
         };
-        let place = Place { file: Some(path.clone()), ..Place::default() };
+        let place = Location { file: Some(path.clone()), ..Location::default() };
         Diagnosis { place, ..Diagnosis::new(kind, self.to_string(), Retry::Yes, Actor::Host, hint) }
     }
 }
@@ -147,6 +149,6 @@ impl PublishError {
 /// # Errors
 /// When the folder cannot be written or is somebody else's. What was written until then is whole and stays, and the
 /// next time goes on from there.
-pub fn publish(publish: &Publish) -> Result<Published, PublishError> {
+pub fn publish(publish: &SitePublisher) -> Result<PublishedSite, PublishError> {
     publish::publish(publish)
 }

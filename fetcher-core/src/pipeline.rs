@@ -7,12 +7,12 @@
 mod changes;
 mod command;
 mod inputs;
-mod known;
 mod listing;
 pub(crate) mod log;
 mod mirrors;
 mod output;
 mod recovery;
+mod remaining_work;
 mod results;
 mod sources;
 mod stage_runner;
@@ -23,12 +23,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::bst::Bst;
-use crate::bst::dialect::Action;
+use crate::bst::dialect::BstAction;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
 use crate::clock::Clock;
 use crate::config::{ProjectConfig, PushMode, VariantConfig};
-use crate::diagnosis::{Diagnosis, Kind};
+use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::environment::Environment;
 use crate::names::{BranchName, CommitId, ElementName, Refs, Stage};
 use crate::report::{Event, Outcome, RefChange, StageReport};
@@ -37,14 +37,14 @@ use crate::secret::{Redact as _, Redactor};
 use crate::state::ElementMemory;
 
 pub(crate) use changes::tracked_changes;
-use known::{Candidates, ElementInputs};
 use listing::{LISTING_LOG, NotListed};
+use remaining_work::{ElementInputs, FetchCandidates};
 use results::ElementResults;
-use stage_runner::{Request, StageRun, StageRunner, refs_of};
+use stage_runner::{StageRequest, StageRun, StageRunner, refs_of};
 
 /// Where a pipeline works. All paths are absolute.
 #[derive(Debug, Clone)]
-pub struct Directories {
+pub struct PipelineDirectories {
     /// The directory with `project.conf`, in a clean checkout.
     pub project: PathBuf,
     /// BuildStream's cache, which all pipelines share.
@@ -78,7 +78,7 @@ pub struct Pipeline<'a> {
     /// Where the time comes from.
     pub clock: &'a dyn Clock,
     /// Where it works.
-    pub directories: Directories,
+    pub directories: PipelineDirectories,
     /// Held while `bst` runs, where no two may run at once: with a quota, concurrent casds miscount the cache's size.
     pub one_at_a_time: Option<&'a Mutex<()>>,
     /// How long what was done may stand for doing it again.
@@ -142,7 +142,7 @@ impl Pipeline<'_> {
         match work.inventory(Refs::Committed, inputs, memory) {
             Ok(inventory) => {
                 let inputs = ElementInputs::new(work, &[&inventory]);
-                self.fetch_and_push(work, memory, &inputs, Some(&Candidates::of(&inventory)))
+                self.fetch_and_push(work, memory, &inputs, Some(&FetchCandidates::of(&inventory)))
             }
             Err(NotListed::NoRef(junction)) => {
                 let reason = format!("{junction} has no committed ref, and nothing can be loaded without");
@@ -185,8 +185,8 @@ impl Pipeline<'_> {
     }
 
     fn track(&self, work: &mut StageRunner<'_, '_>, before: &[RefChange]) -> StageReport {
-        let everything = Request::everything(work.elements.clone());
-        let StageRun { mut reports, .. } = work.run(&[Stage::Track], Action::Track, everything);
+        let everything = StageRequest::everything(work.elements.clone());
+        let StageRun { mut reports, .. } = work.run(&[Stage::Track], BstAction::Track, everything);
         let mut report = reports.remove(0);
         match work.ref_changes() {
             Ok(mut changes) => {
@@ -256,7 +256,7 @@ fn blocked_by(track: &StageReport, results: &ElementResults) -> Option<String> {
     let before_all = !results.has_loaded(Stage::Track);
     let whole = track.failures.iter().find(|failure| {
         (before_all || failure.element.is_none())
-            && !matches!(failure.kind, Kind::TimeOut | Kind::Killed | Kind::CasdDied)
+            && !matches!(failure.kind, FailureKind::TimeOut | FailureKind::Killed | FailureKind::CasdDied)
     });
     match track.outcome {
         Outcome::Interrupted => Some("the run was interrupted".to_owned()),

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::config::ProjectConfig;
-use crate::git::{Git, GitError, Mirror, Note, Remote, Selection, Tip, TreeReader, select};
+use crate::git::{BranchMatches, BranchTip, Git, GitError, GitNote, Mirror, RemoteRepository, TreeReader, select};
 use crate::names::{BranchName, CommitId};
 use crate::own_directory::OwnDirectory;
 
@@ -37,7 +37,7 @@ pub struct Project<'a> {
 }
 
 /// What a fetch of a project's branches gave.
-pub struct Branches<'p> {
+pub struct BranchListing<'p> {
     /// The branches that the mirror has now, each at its tip.
     pub branches: Vec<Branch<'p>>,
     /// Branches that vanished between the listing and the fetch.
@@ -50,16 +50,16 @@ pub struct Branches<'p> {
 #[derive(Clone)]
 pub struct Branch<'p> {
     project: &'p Project<'p>,
-    tip: Tip,
+    tip: BranchTip,
 }
 
 /// A working tree that is exactly a branch's tip.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkout {
+pub struct BranchCheckout {
     /// The directory with `project.conf` in it.
     pub directory: PathBuf,
     /// What is worth saying.
-    pub notes: Vec<Note>,
+    pub notes: Vec<GitNote>,
 }
 
 /// Why there is no working tree to work in.
@@ -120,7 +120,7 @@ impl<'a> Project<'a> {
     /// # Errors
     /// When its address is none, or the file with its token cannot be read.
     pub fn new(config: &'a ProjectConfig, cache_dir: &'a Path, git: Git<'a>) -> Result<Self, GitError> {
-        let remote = Remote::new(&config.url, &config.git)?;
+        let remote = RemoteRepository::new(&config.url, &config.git)?;
         let mirror = Mirror::new(git, &cache_dir.join("mirrors").join(config.name.as_str()), remote);
         Ok(Self { config, cache_dir, mirror })
     }
@@ -133,13 +133,13 @@ impl<'a> Project<'a> {
     /// Asks the remote repository, with one connection, which of the branches are there that the configuration means.
     ///
     /// # Errors
-    /// When it cannot be asked. A branch that is not there stops nothing: it is in [`Selection::missing`].
-    pub fn list(&self) -> Result<Selection, GitError> {
+    /// When it cannot be asked. A branch that is not there stops nothing: it is in [`BranchMatches::missing`].
+    pub fn list(&self) -> Result<BranchMatches, GitError> {
         self.own_directory(&["mirrors"])?;
         let mut refs = self.mirror.remote_refs()?;
         let mut selection = select(&self.config.branches, &self.config.exclude_branches, &refs)?;
         refs.notes.append(&mut selection.notes);
-        Ok(Selection { notes: refs.notes, ..selection })
+        Ok(BranchMatches { notes: refs.notes, ..selection })
     }
 
     /// Gets branches into the mirror, with one connection, or none where it has their tips already. The mirror keeps
@@ -147,14 +147,14 @@ impl<'a> Project<'a> {
     ///
     /// # Errors
     /// When the remote repository cannot be asked, or the mirror cannot be written.
-    pub fn fetch<'p>(&'p self, tips: &[Tip]) -> Result<Branches<'p>, GitError>
+    pub fn fetch<'p>(&'p self, tips: &[BranchTip]) -> Result<BranchListing<'p>, GitError>
     where
         'a: 'p,
     {
         self.own_directory(&["mirrors"])?;
         let fetched = self.mirror.fetch(tips)?;
         let rebuilt = fetched.rebuilt.map(|reason| format!("the mirror was made anew, for it was corrupt: {reason}"));
-        Ok(Branches {
+        Ok(BranchListing {
             branches: fetched.tips.into_iter().map(|tip| Branch { project: self, tip }).collect(),
             gone: fetched.gone.into_iter().map(|tip| tip.branch).collect(),
             notes: fetched.notes.iter().map(ToString::to_string).chain(rebuilt).collect(),
@@ -219,7 +219,7 @@ impl<'p> Branch<'p> {
     ///
     /// # Errors
     /// When the tree cannot be made, or has no project where the configuration says.
-    pub fn checkout(&self) -> Result<Checkout, CheckoutError> {
+    pub fn checkout(&self) -> Result<BranchCheckout, CheckoutError> {
         let Project { config, cache_dir, mirror } = self.project;
         let submodules = config.submodules.then(|| cache_dir.join("submodules"));
         if config.submodules {
@@ -232,7 +232,7 @@ impl<'p> Branch<'p> {
         let real = directory.canonicalize().ok().zip(checked.path.canonicalize().ok());
         let inside = real.filter(|(directory, tree)| directory.starts_with(tree));
         match inside.filter(|(directory, _)| directory.join("project.conf").is_file()) {
-            Some((directory, _)) => Ok(Checkout { directory, notes: checked.notes }),
+            Some((directory, _)) => Ok(BranchCheckout { directory, notes: checked.notes }),
             None => Err(CheckoutError::NoProject {
                 directory: config.directory.clone(),
                 others: projects_below(&checked.path),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 mod tracked;
 
 pub use crate::bst::refs::RefChange;
-use crate::diagnosis::{Diagnosis, Reachability};
+use crate::diagnosis::{Diagnosis, HostReachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
 
 pub use tracked::{SeenRef, TrackedRef};
@@ -89,7 +89,7 @@ pub struct RunReport {
     /// Which hosts of upstreams were reached in this run, and which were not: by it a failure of the network is known to
     /// be this host's or an upstream's.
     #[serde(default)]
-    pub network: Reachability,
+    pub network: HostReachability,
     /// The branches, in the order of the configuration.
     pub branches: Vec<BranchReport>,
 }
@@ -172,7 +172,7 @@ pub struct StageReport {
     pub bst_seconds: f64,
     /// Elements as bst's pipeline summary counts them.
     #[serde(default)]
-    pub elements: Elements,
+    pub elements: ElementCounts,
     /// The refs that tracking changed, by element; those that it changed with an option set before are not among them.
     #[serde(default)]
     pub changes: Vec<RefChange>,
@@ -207,7 +207,7 @@ impl StageReport {
             started,
             seconds: 0.0,
             bst_seconds: 0.0,
-            elements: Elements::default(),
+            elements: ElementCounts::default(),
             changes: Vec::new(),
             failures: Vec::new(),
             findings: Vec::new(),
@@ -228,7 +228,7 @@ impl StageReport {
 /// Elements as bst's pipeline summary counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Elements {
+pub struct ElementCounts {
     /// In the pipeline.
     pub total: u64,
     /// Done in this stage.

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 pub use gate::Redact;
 pub(crate) use parts::names_a_secret;
 pub use set::SecretSet;
-use values::Values;
+use values::SecretValues;
 use watch::WatchedFile;
 pub use writer::RedactingWriter;
 
@@ -26,7 +26,7 @@ const MASK: &str = "***";
 
 /// A secret in a text.
 #[derive(Debug, PartialEq, Eq)]
-struct Found {
+struct SecretSpan {
     /// Where what shows that it is one begins: the key before the value, say.
     from: usize,
     /// What is masked.
@@ -76,12 +76,12 @@ impl fmt::Debug for Secret {
 /// assert_eq!(redactor.redact("GET https://me:pw@host/?a=s3cr3t%20value"), "GET https://***@host/?a=***");
 /// ```
 #[derive(Clone, Default)]
-pub struct Redactor(Arc<Tables>);
+pub struct Redactor(Arc<MaskTables>);
 
 /// What all clones of a redactor share.
 #[derive(Default)]
-struct Tables {
-    values: RwLock<Arc<Values>>,
+struct MaskTables {
+    values: RwLock<Arc<SecretValues>>,
     files: Mutex<Vec<WatchedFile>>,
     /// Text that is no secret, whatever it is part of.
     public: Vec<String>,
@@ -104,7 +104,8 @@ impl Redactor {
     pub fn watching(secrets: SecretSet) -> Self {
         let SecretSet { values, files, public } = secrets;
         let files: Vec<WatchedFile> = files.into_iter().map(WatchedFile::new).collect();
-        let tables = Tables { watches: !files.is_empty(), files: Mutex::new(files), public, ..Tables::default() };
+        let tables =
+            MaskTables { watches: !files.is_empty(), files: Mutex::new(files), public, ..MaskTables::default() };
         tables.learn(values);
         tables.refresh();
         Self(Arc::new(tables))
@@ -159,7 +160,7 @@ impl Redactor {
     }
 
     /// Where secrets are in the text: in order, apart from each other.
-    fn find(&self, text: &[u8]) -> Vec<Found> {
+    fn find(&self, text: &[u8]) -> Vec<SecretSpan> {
         let mut found = forms::find(text);
         self.0.values().find(text, &mut found);
         joined(found)
@@ -172,9 +173,9 @@ impl Redactor {
     }
 }
 
-impl Tables {
+impl MaskTables {
     /// The values as they are at this moment.
-    fn values(&self) -> Arc<Values> {
+    fn values(&self) -> Arc<SecretValues> {
         self.refresh();
         Arc::clone(&self.values.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -197,7 +198,7 @@ impl Tables {
         let fresh: Vec<Secret> = fresh.collect();
         if !fresh.is_empty() {
             let all = values.secrets().iter().cloned().chain(fresh).collect();
-            *values = Arc::new(Values::new(all));
+            *values = Arc::new(SecretValues::new(all));
         }
     }
 }
@@ -210,7 +211,7 @@ impl fmt::Debug for Redactor {
 }
 
 /// In order, apart from each other.
-fn joined(mut found: Vec<Found>) -> Vec<Found> {
+fn joined(mut found: Vec<SecretSpan>) -> Vec<SecretSpan> {
     found.sort_unstable_by_key(|found| found.part.start);
     found.dedup_by(|next, found| {
         let joins = next.part.start <= found.part.end;
@@ -224,9 +225,9 @@ fn joined(mut found: Vec<Found>) -> Vec<Found> {
 }
 
 /// Appends the text to `to` with what was found masked.
-fn mask(text: &[u8], found: &[Found], to: &mut Vec<u8>) {
+fn mask(text: &[u8], found: &[SecretSpan], to: &mut Vec<u8>) {
     let mut done = 0;
-    for Found { part, .. } in found {
+    for SecretSpan { part, .. } in found {
         to.extend_from_slice(&text[done..part.start]);
         to.extend_from_slice(MASK.as_bytes());
         done = part.end;

@@ -2,7 +2,7 @@
 //!
 //! [`SelfUpdate::follow`] asks the upstream of the clone that holds the configuration file, judges what is new there in
 //! the commit itself, and only then brings the work tree to it. [`load`] reads the configuration without asking anybody.
-//! Both give it whole: a run holds a shared lock on the work tree until its end ([`Held`]), and a checkout that was
+//! Both give it whole: a run holds a shared lock on the work tree until its end ([`WorkTreeGuard`]), and a checkout that was
 //! killed in the middle is brought to its end by whoever comes next.
 //!
 //! Nothing of the repository is executed: no hook, no filter; submodules are left alone. Git's own configuration,
@@ -10,7 +10,7 @@
 //!
 //! ```no_run
 //! use std::{path::Path, time::Duration};
-//! use fetcher_core::{Cancel, Environment, Fetcher, Selection, SystemClock, self_update::SelfUpdate};
+//! use fetcher_core::{Cancel, Environment, Fetcher, RunSelection, SystemClock, self_update::SelfUpdate};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
@@ -18,32 +18,32 @@
 //! let followed = update.follow(Path::new("/etc/bst-fetcher/config.toml"));
 //! let loaded = followed.loaded?;
 //! let fetcher = Fetcher::new(loaded.config, environment.clone()).configured_by(loaded.commit, followed.failures);
-//! let report = fetcher.run(&Selection::all(), &mut |_| {})?;
+//! let report = fetcher.run(&RunSelection::all(), &mut |_| {})?;
 //! drop(loaded.held);
 //! # Ok(())
 //! # }
 //! ```
 
+mod change_text;
 mod checkout;
 mod clone;
-mod contents;
-mod current;
+mod clone_locks;
+mod clone_path;
+mod commit_check;
+mod commit_contents;
+mod commit_files;
+mod current_config;
 mod differences;
 mod error;
-mod hold;
 mod index;
-mod judge;
-mod keep;
+mod init;
+mod local_backup;
 mod objects;
-mod place;
 mod program;
-mod set_up;
-mod sign;
+mod signature;
 mod staging;
 mod trust;
 mod validate;
-mod view;
-mod words;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -61,25 +61,25 @@ use crate::git::Git;
 use crate::runner::{LocalRunner, processes};
 use crate::secret::{Redact as _, Redactor};
 
-use checkout::Plan;
-use clone::{Clone, Upstream};
-use current::Current;
-use hold::Noted;
-use judge::Judged;
-use program::Program;
-use trust::Signed;
-use words::{kept_aside, of_file, unsigned};
+use change_text::{kept_aside, of_file, unsigned};
+use checkout::CheckoutPlan;
+use clone::{ConfigRepository, FollowedBranch};
+use clone_locks::JournalEntry;
+use commit_check::CommitCheck;
+use current_config::CurrentConfig;
+use program::RunningProgram;
+use trust::SignedCommit;
 
-pub use error::{Told, UpdateError};
-pub use set_up::{SetUp, SetUpError};
-pub use validate::{Validated, validate};
+pub use error::{CommitSummary, UpdateError};
+pub use init::{InitError, Initialized};
+pub use validate::{ValidatedConfig, validate};
 
 /// How long one exchange with the configuration's git server may take.
 const TIMEOUT: Duration = Duration::from_secs(300);
 /// How long to wait at least for somebody who reads the work tree.
-const BREATH: Duration = Duration::from_secs(2);
+const MIN_READERS_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for somebody who changes the work tree, which takes moments.
-const MOMENT: Duration = Duration::from_secs(60);
+const WRITER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Follows a configuration's repository.
 pub struct SelfUpdate<'a> {
@@ -93,25 +93,25 @@ pub struct SelfUpdate<'a> {
 
 /// A configuration, read whole.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// The configuration.
     pub config: Config,
     /// The commit of its repository, with `-dirty` behind it where files were changed here since; none where it comes
     /// from no repository.
     pub commit: Option<String>,
     /// Keeps its files as they are.
-    pub held: Held,
+    pub held: WorkTreeGuard,
 }
 
 /// While this lives, nobody changes the work tree of the configuration: the files that it names stay what they are.
 #[derive(Debug, Default)]
-pub struct Held(#[expect(dead_code, reason = "it is there to be dropped")] Option<File>);
+pub struct WorkTreeGuard(#[expect(dead_code, reason = "it is there to be dropped")] Option<File>);
 
 /// What came of following.
 #[derive(Debug)]
-pub struct Followed {
+pub struct FollowResult {
     /// The configuration to use: the new one, or the last good one.
-    pub loaded: Result<Loaded, ConfigError>,
+    pub loaded: Result<LoadedConfig, ConfigError>,
     /// What went wrong; for [`Fetcher::configured_by`](crate::fetcher::Fetcher::configured_by).
     pub failures: Vec<Diagnosis>,
     /// What happened that is no failure, a sentence each.
@@ -123,21 +123,21 @@ pub struct Followed {
 /// The top of the git work tree that a configuration file is in, if it is in one: what has to be writable for it to be
 /// followed.
 pub fn work_tree(path: &Path) -> Option<PathBuf> {
-    place::find(path).map(|place| place.top)
+    clone_path::find(path).map(|place| place.top)
 }
 
 /// Reads a configuration as it is here, whole, without asking anybody.
 ///
 /// # Errors
 /// As for [`Config::load`]; also where somebody changes the files and does not come to an end.
-pub fn load(path: &Path, environment: &Environment, cancel: &Cancel) -> Result<Loaded, ConfigError> {
+pub fn load(path: &Path, environment: &Environment, cancel: &Cancel) -> Result<LoadedConfig, ConfigError> {
     // A work tree that cannot be opened is not followed either.
-    let Ok(Some(clone)) = Clone::of(path) else {
-        return Ok(Loaded { config: Config::load(path, environment)?, commit: None, held: Held(None) });
+    let Ok(Some(clone)) = ConfigRepository::of(path) else {
+        return Ok(LoadedConfig { config: Config::load(path, environment)?, commit: None, held: WorkTreeGuard(None) });
     };
     let failed = |error: UpdateError| of_file(path, error.to_string());
     let held = hold(&clone, cancel).map_err(failed)?;
-    if let Some(signed) = Signed::of(&clone, environment).map_err(failed)? {
+    if let Some(signed) = SignedCommit::of(&clone, environment).map_err(failed)? {
         let changed = signed.changed(&clone, cancel).map_err(failed)?;
         if !changed.is_empty() {
             return Err(unsigned(path, &changed));
@@ -146,45 +146,45 @@ pub fn load(path: &Path, environment: &Environment, cancel: &Cancel) -> Result<L
     let config = Config::load(path, environment)?;
     let commit = clone.head().filter(|head| clone.tracks(*head));
     let commit = commit.map(|commit| format!("{commit}{}", if clone.is_changed() { "-dirty" } else { "" }));
-    Ok(Loaded { config, commit, held })
+    Ok(LoadedConfig { config, commit, held })
 }
 
 /// Shares the work tree, once a checkout that was killed in the middle is brought to its end.
-fn hold(clone: &Clone, cancel: &Cancel) -> Result<Held, UpdateError> {
+fn hold(clone: &ConfigRepository, cancel: &Cancel) -> Result<WorkTreeGuard, UpdateError> {
     for _ in 0..10 {
-        let held = clone.desk.read(MOMENT, cancel).map_err(clone.failed("lock"))?;
-        if let Noted::Nothing = clone.desk.journal().map_err(clone.failed("read the journal of"))? {
-            return Ok(Held(held));
+        let held = clone.desk.read(WRITER_TIMEOUT, cancel).map_err(clone.failed("lock"))?;
+        if let JournalEntry::Nothing = clone.desk.journal().map_err(clone.failed("read the journal of"))? {
+            return Ok(WorkTreeGuard(held));
         }
         drop(held);
         recover(clone, SystemClock.now(), cancel)?;
     }
-    Err(clone.busy(MOMENT))
+    Err(clone.busy(WRITER_TIMEOUT))
 }
 
 /// Brings the checkout to an end that is under way: forward, or back where that cannot be, which the next run tells
 /// if it meets the same again.
-fn recover(clone: &Clone, now: Timestamp, cancel: &Cancel) -> Result<(), UpdateError> {
-    let Some(_alone) = clone.desk.write(MOMENT, cancel).map_err(clone.failed("lock"))? else {
-        return Err(clone.busy(MOMENT));
+fn recover(clone: &ConfigRepository, now: Timestamp, cancel: &Cancel) -> Result<(), UpdateError> {
+    let Some(_alone) = clone.desk.write(WRITER_TIMEOUT, cancel).map_err(clone.failed("lock"))? else {
+        return Err(clone.busy(WRITER_TIMEOUT));
     };
     match clone.desk.journal().map_err(clone.failed("read the journal of"))? {
-        Noted::Nothing => Ok(()),
-        Noted::Checkout(journal) => {
+        JournalEntry::Nothing => Ok(()),
+        JournalEntry::Checkout(journal) => {
             let staging = checkout::staging(clone)?;
             if staging.is_ready(&journal.commit) {
                 return checkout::finish(clone, &staging, &journal).map(drop);
             }
             checkout::amend(clone, Some(&journal), now, cancel)
         }
-        Noted::Old(journal) => checkout::amend(clone, Some(&journal), now, cancel),
-        Noted::Unknown => checkout::amend(clone, None, now, cancel),
+        JournalEntry::Old(journal) => checkout::amend(clone, Some(&journal), now, cancel),
+        JournalEntry::Unknown => checkout::amend(clone, None, now, cancel),
     }
 }
 
 /// What is told of one follow-up.
 #[derive(Default)]
-struct Account {
+struct UpdateOutcome {
     failures: Vec<Diagnosis>,
     notes: Vec<String>,
     /// The version of the program that a configuration wants which this program cannot read.
@@ -220,9 +220,9 @@ impl<'a> SelfUpdate<'a> {
     }
 
     /// Follows the repository that a configuration file is in, if it is in one, and reads the configuration.
-    pub fn follow(&self, path: &Path) -> Followed {
-        let mut account = Account::default();
-        let updated = match Clone::of(path) {
+    pub fn follow(&self, path: &Path) -> FollowResult {
+        let mut account = UpdateOutcome::default();
+        let updated = match ConfigRepository::of(path) {
             Ok(Some(clone)) => self.update(&clone, &mut account),
             Ok(None) => Ok(()),
             Err(error) if self.is_followed(path) => Err(error),
@@ -238,29 +238,29 @@ impl<'a> SelfUpdate<'a> {
         let secrets = loaded.as_ref().map(|loaded| loaded.config.secrets(self.environment)).unwrap_or_default();
         let redactor = Redactor::watching(secrets);
         let (failures, notes) = (account.failures.redacted(&redactor), account.notes.redacted(&redactor));
-        Followed { loaded, failures, notes, renewed }
+        FollowResult { loaded, failures, notes, renewed }
     }
 
     /// Whether a configuration whose repository cannot be opened is to follow it, or once did.
     fn is_followed(&self, path: &Path) -> bool {
         let wanted = Config::load(path, self.environment).is_ok_and(|config| config.self_update.enabled == Some(true));
-        let once = |place: place::Place| place.top.join(".git/bst-fetcher").symlink_metadata().is_ok();
-        wanted || place::find(path).is_some_and(once)
+        let once = |place: clone_path::ClonePath| place.top.join(".git/bst-fetcher").symlink_metadata().is_ok();
+        wanted || clone_path::find(path).is_some_and(once)
     }
 
-    fn update(&self, clone: &Clone, account: &mut Account) -> Result<(), UpdateError> {
+    fn update(&self, clone: &ConfigRepository, account: &mut UpdateOutcome) -> Result<(), UpdateError> {
         let Some(head) = clone.head().filter(|_| self.may_follow(clone)) else { return Ok(()) };
-        let wait = self.wait.max(MOMENT);
+        let wait = self.wait.max(WRITER_TIMEOUT);
         let Some(_lock) = clone.desk.update(wait, self.cancel).map_err(clone.failed("lock"))? else {
             return Err(clone.busy(wait));
         };
         // What a killed run left of its gits. Only who holds the lock may say so. Where they cannot be ended git says what
         // they hold, and a journal is there whole or not at all.
         let _ = processes::clear_leftovers(clone.desk.path().as_os_str());
-        if !matches!(clone.desk.journal().map_err(clone.failed("read the journal of"))?, Noted::Nothing) {
+        if !matches!(clone.desk.journal().map_err(clone.failed("read the journal of"))?, JournalEntry::Nothing) {
             recover(clone, self.clock.now(), self.cancel)?;
         }
-        let current = Current::of(clone, head, self.environment, self.cancel)?;
+        let current = CurrentConfig::of(clone, head, self.environment, self.cancel)?;
         if let Some(commit) = current.restore {
             clone.underway()?;
             // Where that cannot be the next commit may still be a good one.
@@ -277,10 +277,10 @@ impl<'a> SelfUpdate<'a> {
 
     /// A quick look that needs no lock: a work tree that never held this file in a commit, or that nobody may follow,
     /// is none of ours.
-    fn may_follow(&self, clone: &Clone) -> bool {
+    fn may_follow(&self, clone: &ConfigRepository) -> bool {
         let committed = [clone.head(), clone.last_taken()].into_iter().flatten().any(|commit| clone.tracks(commit));
         // Where that has to be signed, what was changed here says nothing.
-        if !committed || !matches!(Signed::of(clone, self.environment), Ok(None)) {
+        if !committed || !matches!(SignedCommit::of(clone, self.environment), Ok(None)) {
             return committed;
         }
         let file = clone.top.join(&clone.entry);
@@ -290,12 +290,12 @@ impl<'a> SelfUpdate<'a> {
     /// Takes the tip, if it is new and good.
     fn take(
         &self,
-        clone: &Clone,
+        clone: &ConfigRepository,
         git: &Git<'_>,
-        upstream: &Upstream,
+        upstream: &FollowedBranch,
         tip: Oid,
-        current: &Current,
-        account: &mut Account,
+        current: &CurrentConfig,
+        account: &mut UpdateOutcome,
     ) -> Result<(), UpdateError> {
         let taken = clone.taken(upstream);
         let head = clone.head();
@@ -311,14 +311,14 @@ impl<'a> SelfUpdate<'a> {
             return Ok(());
         }
         match &current.signers {
-            Some(Ok(signers)) => sign::verify(clone, git, tip, signers)?,
+            Some(Ok(signers)) => signature::verify(clone, git, tip, signers)?,
             Some(Err(reason)) => return Err(UpdateError::Signers { reason: reason.clone() }),
             None => {}
         }
-        let Judged { text, config } = judge::here(clone, tip, self.environment)?;
+        let CommitCheck { text, config } = commit_check::here(clone, tip, self.environment)?;
         if let Err(problems) = config {
-            account.wanted = text.as_deref().and_then(|text| judge::setting(text, "required-version"));
-            return Err(judge::broken(clone, tip, taken, problems, self.environment, self.cancel));
+            account.wanted = text.as_deref().and_then(|text| commit_check::setting(text, "required-version"));
+            return Err(commit_check::broken(clone, tip, taken, problems, self.environment, self.cancel));
         }
         let taken = self.check_out(clone, tip, Some(upstream), current, account);
         if taken.as_ref().is_err_and(UpdateError::is_full) {
@@ -330,18 +330,18 @@ impl<'a> SelfUpdate<'a> {
     /// Brings the work tree to a commit once nobody uses it.
     fn check_out(
         &self,
-        clone: &Clone,
+        clone: &ConfigRepository,
         commit: Oid,
-        upstream: Option<&Upstream>,
-        current: &Current,
-        account: &mut Account,
+        upstream: Option<&FollowedBranch>,
+        current: &CurrentConfig,
+        account: &mut UpdateOutcome,
     ) -> Result<(), UpdateError> {
         // Who only reads the configuration is done in a moment; another run is not.
-        let wait = self.wait.max(BREATH);
+        let wait = self.wait.max(MIN_READERS_TIMEOUT);
         let Some(_alone) = clone.desk.write(wait, self.cancel).map_err(clone.failed("lock"))? else {
             return Err(clone.busy(wait));
         };
-        let plan = Plan::of(clone, commit, upstream, self.cancel)?;
+        let plan = CheckoutPlan::of(clone, commit, upstream, self.cancel)?;
         // Somebody's own clone, in which they are at work, is not a host's.
         if !plan.losses.is_empty() && current.settings.enabled.is_none() && !clone.desk.is_hosts() {
             return Err(UpdateError::Undecided { top: clone.top.clone() });
@@ -358,11 +358,11 @@ impl<'a> SelfUpdate<'a> {
     }
 
     /// Renews the program where a configuration needs a newer one; says whether a newer one is in place.
-    fn renew(&self, config: &Config, account: &mut Account) -> bool {
+    fn renew(&self, config: &Config, account: &mut UpdateOutcome) -> bool {
         let Some((path, renewed)) = self.program else { return false };
         // The command is that of the configuration that holds, whichever wants the version.
         let wanted = [account.wanted.as_ref(), config.self_update.required_version.as_ref()];
-        let program = Program {
+        let program = RunningProgram {
             path,
             version: env!("CARGO_PKG_VERSION"),
             renewed,
@@ -374,8 +374,9 @@ impl<'a> SelfUpdate<'a> {
         let directory = config.path.parent().unwrap_or(Path::new("/"));
         // One at a time, where there is a place for a lock; the second finds what the first has brought. Where there is
         // none, or it cannot be had, each brings its own: what is put in place is whole.
-        let clone = Clone::of(&config.path).ok().flatten();
-        let _lock = clone.and_then(|clone| clone.desk.update(self.wait.max(MOMENT), self.cancel).ok().flatten());
+        let clone = ConfigRepository::of(&config.path).ok().flatten();
+        let _lock =
+            clone.and_then(|clone| clone.desk.update(self.wait.max(WRITER_TIMEOUT), self.cancel).ok().flatten());
         match program.renew(wanted, &config.self_update, directory) {
             Ok(()) => true,
             Err(failure) => {

@@ -11,10 +11,10 @@
 //!
 //! ```no_run
 //! use std::path::Path;
-//! use fetcher_core::{Cancel, config::ServeConfig, serve::Server};
+//! use fetcher_core::{Cancel, config::ServeConfig, serve::CacheServer};
 //!
 //! let cachedir = Path::new("/home/me/.cache/buildstream");
-//! let server = Server::new(&ServeConfig::default(), cachedir)?.events(|event| eprintln!("{event}")).bind()?;
+//! let server = CacheServer::new(&ServeConfig::default(), cachedir)?.events(|event| eprintln!("{event}")).bind()?;
 //! println!("url: http://{}", server.address());
 //! let cancel = Cancel::new(); // another thread may call cancel.cancel()
 //! server.run(&cancel)?;
@@ -22,27 +22,27 @@
 //! ```
 
 mod assets;
+mod bounded_cache;
 mod bytestream;
 mod cache;
-mod calls;
+mod call_context;
 mod capabilities;
 mod cas;
+mod client_connection;
+mod connection_slots;
 mod connections;
 mod counters;
 mod error;
 mod event;
 mod file_age;
-mod guard;
-mod limits;
-mod link;
 mod metrics_page;
 mod objects;
-mod places;
-mod reading;
+mod rate_limit;
 mod reload;
+mod request_guard;
+mod reread;
 mod resource;
-mod seen;
-mod sending;
+mod response_body;
 mod server;
 mod shares;
 mod tls;
@@ -50,5 +50,5 @@ mod tokens;
 mod trees;
 
 pub use error::ServeError;
-pub use event::{Access, Event, Events};
-pub use server::{Bound, Server};
+pub use event::{AccessRecord, ServeEvent, ServeEventSink};
+pub use server::{BoundServer, CacheServer};

@@ -1,9 +1,9 @@
 //! The memory between runs: what is known of each branch, one file a branch, written whole and renamed.
 
 mod elements;
-mod explain;
 mod lock;
 mod store;
+mod unreadable_file;
 mod usage;
 
 use jiff::Timestamp;
@@ -13,10 +13,10 @@ use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
 use crate::report::{BranchReport, Outcome, SeenRef};
 
 pub use elements::{DoneElement, ElementMemory, RefsMemory, RememberedInventory};
-pub use lock::{Lock, LockError};
-pub(crate) use store::Current;
-pub use store::Store;
-pub(crate) use usage::{Standing, Usage, slot_key};
+pub use lock::{DirectoryLock, LockError};
+pub(crate) use store::RunInProgress;
+pub use store::StateStore;
+pub(crate) use usage::{UsageRegister, UsageStatus, slot_key};
 
 pub use crate::json_file::StateError;
 
@@ -49,7 +49,7 @@ pub struct BranchState {
     pub tracked: Option<Vec<SeenRef>>,
     /// The last runs, oldest first, at most [`BranchState::HISTORY`].
     #[serde(default)]
-    pub history: Vec<Past>,
+    pub history: Vec<BranchRun>,
 }
 
 impl BranchState {
@@ -116,7 +116,13 @@ impl BranchState {
         }
         let fetch = report.stages.iter().filter(|stage| stage.stage == Stage::Fetch);
         let fetched = fetch.map(|stage| stage.elements.processed).sum();
-        self.history.push(Past { run: run.clone(), at, outcome: report.outcome, seconds: report.seconds, fetched });
+        self.history.push(BranchRun {
+            run: run.clone(),
+            at,
+            outcome: report.outcome,
+            seconds: report.seconds,
+            fetched,
+        });
         let surplus = self.history.len().saturating_sub(Self::HISTORY);
         self.history.drain(..surplus);
     }
@@ -125,7 +131,7 @@ impl BranchState {
 /// One past run of a branch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Past {
+pub struct BranchRun {
     /// The run.
     pub run: RunId,
     /// When it ended.

@@ -4,9 +4,9 @@
 //! meanwhile finds a link to nothing. Nothing is removed there: let the server's own housekeeping do that.
 
 #[cfg(feature = "webhook")]
-mod memory;
+mod upload_server;
 #[cfg(feature = "webhook")]
-mod put;
+mod upload_state;
 
 use std::ffi::OsString;
 use std::io;
@@ -17,25 +17,25 @@ use thiserror::Error;
 use crate::bst::child_environment;
 use crate::cancel::Cancel;
 use crate::config::{UploadConfig, UploadTarget};
-use crate::diagnosis::{Actor, Diagnosis, Kind, Retry};
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, Retry};
 use crate::environment::Environment;
 use crate::names::RunId;
 use crate::runner::{Exit, Invocation, Runner, RunnerError};
 use crate::secret::{Redact, Redactor};
-use crate::state::{StateError, Store};
+use crate::state::{StateError, StateStore};
 
 /// How much of what a command says is kept, in bytes: its end.
-const KEPT: usize = 4096;
+const TAIL_BYTES: usize = 4096;
 
 /// What is to be sent, where, and with what.
 #[derive(Clone, Copy)]
-pub struct Upload<'a> {
+pub struct SiteUpload<'a> {
     /// `[upload]`.
     pub config: &'a UploadConfig,
     /// The folder that [`publish`](crate::pages::publish) writes.
     pub directory: &'a Path,
     /// What was sent before is kept in it, in `uploaded.json`.
-    pub store: &'a Store,
+    pub store: &'a StateStore,
     /// The run after which it is sent.
     pub run: &'a RunId,
     /// What a command's environment is picked from.
@@ -50,7 +50,7 @@ pub struct Upload<'a> {
 
 /// What was sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Uploaded {
+pub struct UploadResult {
     /// How many files; 0 where a command sent them.
     pub files: usize,
     /// How many bytes.
@@ -131,7 +131,7 @@ impl UploadError {
             UploadError::Runner(_) | UploadError::Command { .. } => "run upload.command by hand in fetcher.publish-dir",
             UploadError::Unsupported => "set upload.command, or build with the feature",
         };
-        Diagnosis::new(Kind::Upload, self.to_string(), Retry::Yes, Actor::Host, hint)
+        Diagnosis::new(FailureKind::Upload, self.to_string(), Retry::Yes, Actor::Host, hint)
     }
 }
 
@@ -159,23 +159,24 @@ impl Redact for UploadError {
 ///
 /// # Errors
 /// When not everything was sent: with the first thing that went wrong.
-pub fn upload(upload: &Upload<'_>) -> Result<Uploaded, UploadError> {
+pub fn upload(upload: &SiteUpload<'_>) -> Result<UploadResult, UploadError> {
     send(upload).map_err(|error| error.redacted(upload.redactor))
 }
 
-fn send(upload: &Upload<'_>) -> Result<Uploaded, UploadError> {
+fn send(upload: &SiteUpload<'_>) -> Result<UploadResult, UploadError> {
     match &upload.config.target {
-        UploadTarget::Command(command) => by_command(upload, command).map(|()| Uploaded::default()),
+        UploadTarget::Command(command) => by_command(upload, command).map(|()| UploadResult::default()),
         #[cfg(feature = "webhook")]
         UploadTarget::Put { url, headers, token_file, ca_file } => {
-            put::Server::new(upload, url, headers, token_file.as_deref(), ca_file.as_deref())?.put_all(upload)
+            upload_server::UploadServer::new(upload, url, headers, token_file.as_deref(), ca_file.as_deref())?
+                .put_all(upload)
         }
         #[cfg(not(feature = "webhook"))]
         UploadTarget::Put { .. } => Err(UploadError::Unsupported),
     }
 }
 
-fn by_command(upload: &Upload<'_>, command: &[String]) -> Result<(), UploadError> {
+fn by_command(upload: &SiteUpload<'_>, command: &[String]) -> Result<(), UploadError> {
     let mut environment = child_environment(upload.environment, &["SSH_AUTH_SOCK".to_owned()]);
     environment.insert("BST_FETCHER_RUN".into(), upload.run.as_str().into());
     let command = command.iter().map(OsString::from).collect();
@@ -184,7 +185,7 @@ fn by_command(upload: &Upload<'_>, command: &[String]) -> Result<(), UploadError
     let mut output = Vec::new();
     let exit = upload.runner.run(&invocation, upload.cancel, &mut |bytes| {
         output.extend_from_slice(bytes);
-        output.drain(..output.len().saturating_sub(KEPT));
+        output.drain(..output.len().saturating_sub(TAIL_BYTES));
     })?;
     if exit.is_success() {
         return Ok(());

@@ -73,8 +73,8 @@ pub fn on_free_port(scheme: &str, mut command: impl FnMut(u16) -> Command) -> Da
 /// Starts a server, and waits until it listens on its port; none where it ends instead.
 pub fn on_port(scheme: &str, port: u16, command: &mut Command) -> Option<Daemon> {
     let mut daemon = Daemon { child: spawn(command), url: format!("{scheme}://127.0.0.1:{port}") };
-    let patience = Instant::now() + Duration::from_secs(30);
-    while daemon.child.try_wait().expect("its state").is_none() && Instant::now() < patience {
+    let delivery_timeout = Instant::now() + Duration::from_secs(30);
+    while daemon.child.try_wait().expect("its state").is_none() && Instant::now() < delivery_timeout {
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Some(daemon);
         }

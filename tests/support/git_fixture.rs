@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use fetcher_core::git::{Access, Fetched, Git, Mirror, Remote, Selection, select};
+use fetcher_core::git::{BranchMatches, FetchSummary, Git, GitAccess, Mirror, RemoteRepository, select};
 use fetcher_core::{Cancel, CommitId, Environment, FreeSpace};
 use tempfile::TempDir;
 
@@ -81,22 +81,22 @@ impl Fixture {
 
     /// The mirror, of the name `mirror`, of an address.
     pub fn mirror(&self, url: impl AsRef<str>) -> Mirror<'_> {
-        self.mirror_with(url.as_ref(), &Access::default())
+        self.mirror_with(url.as_ref(), &GitAccess::default())
     }
 
     /// The same with credentials.
-    pub fn mirror_with(&self, url: &str, access: &Access) -> Mirror<'_> {
-        Mirror::new(self.git(), &self.path("mirror"), Remote::new(url, access).expect("a remote"))
+    pub fn mirror_with(&self, url: &str, access: &GitAccess) -> Mirror<'_> {
+        Mirror::new(self.git(), &self.path("mirror"), RemoteRepository::new(url, access).expect("a remote"))
     }
 }
 
 /// Chooses and fetches branches.
-pub fn fetch(mirror: &Mirror<'_>, patterns: &[&str]) -> Fetched {
+pub fn fetch(mirror: &Mirror<'_>, patterns: &[&str]) -> FetchSummary {
     mirror.fetch(&chosen(mirror, patterns).tips).expect("a fetch")
 }
 
 /// Chooses branches.
-pub fn chosen(mirror: &Mirror<'_>, patterns: &[&str]) -> Selection {
+pub fn chosen(mirror: &Mirror<'_>, patterns: &[&str]) -> BranchMatches {
     let patterns: Vec<_> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
     select(&patterns, &[], &mirror.remote_refs().expect("a listing")).expect("a selection")
 }

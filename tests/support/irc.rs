@@ -130,12 +130,12 @@ impl Listener {
     /// Waits for a line that holds this.
     #[track_caller]
     pub fn wait(&self, part: &str) -> String {
-        let patience = Instant::now() + Duration::from_secs(60);
+        let delivery_timeout = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(line) = self.lines().into_iter().rfind(|line| line.contains(part)) {
                 return line;
             }
-            assert!(Instant::now() < patience, "no line with {part:?}: {:#?}", self.lines());
+            assert!(Instant::now() < delivery_timeout, "no line with {part:?}: {:#?}", self.lines());
             thread::sleep(Duration::from_millis(10));
         }
     }

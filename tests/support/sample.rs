@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fetcher_core::clock::FixedClock;
-use fetcher_core::diagnosis::{Actor, Diagnosis, Kind, Place, Reachability, Retry};
-use fetcher_core::pages::{Publish, PublishError, Published, publish};
-use fetcher_core::report::{BranchReport, Elements, Outcome, RefChange, RunReport, StageReport, TrackedRef};
-use fetcher_core::state::{BranchState, Past, Store};
+use fetcher_core::diagnosis::{Actor, Diagnosis, FailureKind, HostReachability, Location, Retry};
+use fetcher_core::pages::{PublishError, PublishedSite, SitePublisher, publish};
+use fetcher_core::report::{BranchReport, ElementCounts, Outcome, RefChange, RunReport, StageReport, TrackedRef};
+use fetcher_core::state::{BranchRun, BranchState, StateStore};
 use fetcher_core::{BranchName, ProjectName, Redactor, RunId, Secret, Stage};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -67,8 +67,8 @@ impl Sample {
     }
 
     /// The memory between runs, as far as it is run directories.
-    pub fn store(&self) -> Store {
-        Store::new(self.directory.path().join("state"))
+    pub fn store(&self) -> StateStore {
+        StateStore::new(self.directory.path().join("state"))
     }
 
     /// Where the site is.
@@ -85,8 +85,8 @@ impl Sample {
     ///
     /// # Errors
     /// As [`publish`].
-    pub fn publish(&self) -> Result<Published, PublishError> {
-        publish(&Publish {
+    pub fn publish(&self) -> Result<PublishedSite, PublishError> {
+        publish(&SitePublisher {
             directory: &self.site(),
             store: &self.store(),
             states: &self.states,
@@ -119,7 +119,7 @@ impl Sample {
             outcome: reports.iter().map(|branch| branch.outcome).max().unwrap_or(Outcome::Ok).min(Outcome::Partial),
             configuration: Some("1f0c3b5a9d7e".repeat(3) + "abcd"),
             failures: if run == RUNS - 1 { vec![notifier_failure()] } else { Vec::new() },
-            network: Reachability::default(),
+            network: HostReachability::default(),
             branches: reports,
         };
         self.store().save_report(&report).unwrap();
@@ -199,7 +199,7 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
     let ended = |run| at(run) + SignedDuration::from_secs(300);
     let past = |run| {
         let outcome = branch.outcome(run)?;
-        Some(Past {
+        Some(BranchRun {
             run: run_id(run),
             at: ended(run),
             outcome,
@@ -207,7 +207,7 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
             fetched: branch.fetched(run),
         })
     };
-    let history: Vec<Past> = (0..runs).filter_map(past).collect();
+    let history: Vec<BranchRun> = (0..runs).filter_map(past).collect();
     let last = |good| history.iter().rev().find(|past| past.outcome.is_good() == good).map(|past| past.at);
     let failing = history.iter().rev().take_while(|past| !past.outcome.is_good());
     BranchState {
@@ -257,10 +257,10 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                 seconds: if skipped { 0.0 } else { seconds / 4.0 },
                 bst_seconds: if skipped || *stage == Stage::Checkout { 0.0 } else { seconds / 5.0 },
                 elements: if skipped || *stage == Stage::Checkout {
-                    Elements::default()
+                    ElementCounts::default()
                 } else {
                     let failed = u64::from(fails);
-                    Elements {
+                    ElementCounts {
                         total: 984,
                         processed: branch.fetched(run),
                         skipped: 984 - failed - branch.fetched(run).min(980),
@@ -322,7 +322,7 @@ fn failure(branch: &SampleBranch, stage: Stage) -> Diagnosis {
     let stage = Some(stage);
     match branch.project {
         "freedesktop-sdk" => Diagnosis {
-            kind: Kind::Checksum,
+            kind: FailureKind::Checksum,
             element: Some("components/xz.bst".parse().unwrap()),
             stage,
             message: "File downloaded from https://tukaani.org/xz/xz-5.6.1.tar.gz has sha256sum \
@@ -332,7 +332,7 @@ fn failure(branch: &SampleBranch, stage: Stage) -> Diagnosis {
             retry: Retry::Once,
             actor: Actor::Upstream,
             hint: "Ask upstream why the file changed; if it is right, track the element again.".to_owned(),
-            place: Place {
+            place: Location {
                 file: Some("elements/components/xz.bst".into()),
                 line: Some(14),
                 column: Some(2),
@@ -340,7 +340,7 @@ fn failure(branch: &SampleBranch, stage: Stage) -> Diagnosis {
             },
         },
         "hostile" => Diagnosis {
-            kind: Kind::Unknown,
+            kind: FailureKind::Unknown,
             element: Some("</code><img src=x onerror=alert(2)>.bst".parse().unwrap()),
             stage,
             message: format!(
@@ -349,20 +349,20 @@ fn failure(branch: &SampleBranch, stage: Stage) -> Diagnosis {
             retry: Retry::No,
             actor: Actor::Nobody,
             hint: "\"><script>alert(3)</script>".to_owned(),
-            place: Place { url: Some(format!("javascript:alert('{SECRET}')")), ..Place::default() },
+            place: Location { url: Some(format!("javascript:alert('{SECRET}')")), ..Location::default() },
         },
         _ => Diagnosis {
-            kind: Kind::HostToolMissing,
+            kind: FailureKind::HostToolMissing,
             element: Some("core-deps/git-lfs-source.bst".parse().unwrap()),
             stage,
             message: "Did not find 'git-lfs' in PATH: /usr/local/bin:/usr/bin:/bin".to_owned(),
             retry: Retry::No,
             actor: Actor::Host,
             hint: "Install git-lfs: apt-get install git-lfs (Debian), dnf install git-lfs (Fedora).".to_owned(),
-            place: Place {
+            place: Location {
                 file: Some("elements/core-deps/git-lfs-source.bst".into()),
                 line: Some(3),
-                ..Place::default()
+                ..Location::default()
             },
         },
     }
@@ -370,14 +370,14 @@ fn failure(branch: &SampleBranch, stage: Stage) -> Diagnosis {
 
 fn notifier_failure() -> Diagnosis {
     Diagnosis {
-        kind: Kind::Notifier,
+        kind: FailureKind::Notifier,
         element: None,
         stage: None,
         message: "irc: cannot connect to irc.example.org:6697: connection refused".to_owned(),
         retry: Retry::Yes,
         actor: Actor::Host,
         hint: "Look whether the server is up; the message is sent again with the next run.".to_owned(),
-        place: Place::default(),
+        place: Location::default(),
     }
 }
 

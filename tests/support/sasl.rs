@@ -55,10 +55,10 @@ impl Network {
 
     fn register(&self, account: &str, password: &str) {
         let somebody = self.listener(account, &[]);
-        let patience = Instant::now() + Duration::from_secs(60);
+        let delivery_timeout = Instant::now() + Duration::from_secs(60);
         // The services take a moment to arrive.
         while !somebody.lines().iter().any(|line| line.contains("is now registered")) {
-            assert!(Instant::now() < patience, "nothing was registered: {:#?}", somebody.lines());
+            assert!(Instant::now() < delivery_timeout, "nothing was registered: {:#?}", somebody.lines());
             somebody.say(&format!("PRIVMSG NickServ :REGISTER {password} a@example.org"));
             std::thread::sleep(Duration::from_millis(200));
         }

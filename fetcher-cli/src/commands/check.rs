@@ -2,20 +2,20 @@
 
 use std::io::{self, Write as _};
 
-use fetcher_core::fetcher::host::Level;
+use fetcher_core::fetcher::host::CheckStatus;
 use fetcher_core::{Cancel, Config, Fetcher};
 
-use super::{Context, OK, SOME_FAILED};
+use super::{CommandContext, OK, SOME_FAILED};
 use crate::cli::CheckArgs;
-use crate::{output, say, signals};
+use crate::{eprint_line, output, signals};
 
-pub(crate) fn run(context: &Context, args: &CheckArgs) -> io::Result<u8> {
+pub(crate) fn run(context: &CommandContext, args: &CheckArgs) -> io::Result<u8> {
     let config = match context.config() {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
     for warning in &config.warnings {
-        say(&format!("warning: {warning}"));
+        eprint_line(&format!("warning: {warning}"));
     }
     if !context.quiet {
         let projects = config.projects.len();
@@ -29,16 +29,16 @@ pub(crate) fn run(context: &Context, args: &CheckArgs) -> io::Result<u8> {
     if args.host { host(context, config) } else { Ok(OK) }
 }
 
-fn host(context: &Context, config: Config) -> io::Result<u8> {
+fn host(context: &CommandContext, config: Config) -> io::Result<u8> {
     let cancel = Cancel::new();
     let caught = signals::listen(cancel.clone())?;
     let fetcher = Fetcher::new(config, context.environment.clone()).cancel(cancel);
     let (mut status, mut written) = (OK, Ok(()));
     let checked = fetcher.check_host(&mut |check| {
-        if check.level == Level::Fail {
+        if check.level == CheckStatus::Fail {
             status = SOME_FAILED;
         }
-        if written.is_ok() && (check.level == Level::Fail || !context.quiet) {
+        if written.is_ok() && (check.level == CheckStatus::Fail || !context.quiet) {
             written = writeln!(output::text(), "{check}");
         }
     });

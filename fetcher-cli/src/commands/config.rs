@@ -6,11 +6,11 @@ use std::path::Path;
 use fetcher_core::config::schema;
 use fetcher_core::self_update::validate;
 
-use super::{Context, OK, told};
+use super::{CommandContext, OK, told};
 use crate::cli::{ConfigCommand, ValidateArgs};
-use crate::{output, say};
+use crate::{eprint_line, output};
 
-pub(crate) fn run(context: &Context, what: &ConfigCommand) -> io::Result<u8> {
+pub(crate) fn run(context: &CommandContext, what: &ConfigCommand) -> io::Result<u8> {
     let text = match what {
         ConfigCommand::Schema => format!("{:#}\n", schema()),
         ConfigCommand::Show => match context.loaded() {
@@ -37,17 +37,20 @@ fn with_commit(shown: &str, commit: Option<&str>) -> String {
     }
 }
 
-fn validated(context: &Context, args: &ValidateArgs) -> io::Result<u8> {
+fn validated(context: &CommandContext, args: &ValidateArgs) -> io::Result<u8> {
     match validate(Path::new("."), &args.commit, args.path.as_deref(), &context.environment) {
         Ok(good) => {
             for warning in &good.config.warnings {
-                say(&format!("warning: {warning}"));
+                eprint_line(&format!("warning: {warning}"));
             }
             for file in &good.files {
-                say(&format!("warning: the host has to have {}, which is not in the repository", file.display()));
+                eprint_line(&format!(
+                    "warning: the host has to have {}, which is not in the repository",
+                    file.display()
+                ));
             }
             for variable in &good.variables {
-                say(&format!("warning: the host has to set the environment variable {variable}"));
+                eprint_line(&format!("warning: the host has to set the environment variable {variable}"));
             }
             if !context.quiet {
                 writeln!(output::text(), "{} is good at commit {}", good.file.display(), good.commit)?;

@@ -4,18 +4,18 @@ use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
-use fetcher_core::diagnosis::{Diagnoses, diagnose, render_github, render_text};
+use fetcher_core::diagnosis::{LogDiagnoses, diagnose, render_github, render_text};
 use fetcher_core::secret::Redact as _;
 
-use super::{Context, OK, SOME_FAILED, USAGE};
+use super::{CommandContext, OK, SOME_FAILED, USAGE};
 use crate::cli::{DiagnoseArgs, DiagnosisFormat};
-use crate::{output, say};
+use crate::{eprint_line, output};
 
 /// Diagnoses a log: ends with 0 where nothing failed, 1 where something did, 2 where the log cannot be read.
 ///
 /// What it says is made to be handed on, and a log may come from anywhere: secrets are masked, those of the configuration
 /// too where there is one.
-pub(crate) fn run(context: &Context, args: &DiagnoseArgs, stdin: impl Read) -> io::Result<u8> {
+pub(crate) fn run(context: &CommandContext, args: &DiagnoseArgs, stdin: impl Read) -> io::Result<u8> {
     let found = match &args.file {
         Some(file) if file != Path::new("-") => File::open(file).and_then(|mut log| diagnose(None, None, &mut log)),
         _ => diagnose(None, None, &mut { stdin }),
@@ -24,19 +24,19 @@ pub(crate) fn run(context: &Context, args: &DiagnoseArgs, stdin: impl Read) -> i
         Ok(found) => {
             let redactor = context.redactor();
             let (failures, warnings) = (found.failures.redacted(&redactor), found.warnings.redacted(&redactor));
-            let found = Diagnoses { failures, warnings, ..found };
+            let found = LogDiagnoses { failures, warnings, ..found };
             write(&found, args)?;
             Ok(if found.failures.is_empty() || args.exit_zero { OK } else { SOME_FAILED })
         }
         Err(error) => {
             let name = args.file.as_deref().unwrap_or(Path::new("standard input"));
-            say(&format!("bst-fetcher: cannot read {}: {error}", name.display()));
+            eprint_line(&format!("bst-fetcher: cannot read {}: {error}", name.display()));
             Ok(USAGE)
         }
     }
 }
 
-fn write(found: &Diagnoses, args: &DiagnoseArgs) -> io::Result<()> {
+fn write(found: &LogDiagnoses, args: &DiagnoseArgs) -> io::Result<()> {
     let format = if args.json { DiagnosisFormat::Json } else { args.format };
     match format {
         DiagnosisFormat::Json => output::json(&serde_json::to_string_pretty(&found.failures)?),
@@ -47,7 +47,7 @@ fn write(found: &Diagnoses, args: &DiagnoseArgs) -> io::Result<()> {
     }
 }
 
-fn write_text(found: &Diagnoses) -> io::Result<()> {
+fn write_text(found: &LogDiagnoses) -> io::Result<()> {
     let mut stdout = output::text();
     if found.failures.is_empty() {
         writeln!(stdout, "no failure found")?;

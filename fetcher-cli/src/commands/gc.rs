@@ -5,10 +5,10 @@ use std::io::{self, Write as _};
 use fetcher_core::state::LockError;
 use fetcher_core::{Fetcher, FetcherError};
 
-use super::{Context, LOCKED, OK, SOME_FAILED};
-use crate::{output, say, summary};
+use super::{CommandContext, LOCKED, OK, SOME_FAILED};
+use crate::{eprint_line, output, summary};
 
-pub(crate) fn run(context: &Context) -> io::Result<u8> {
+pub(crate) fn run(context: &CommandContext) -> io::Result<u8> {
     let config = match context.config() {
         Ok(config) => config,
         Err(status) => return Ok(status),
@@ -19,11 +19,11 @@ pub(crate) fn run(context: &Context) -> io::Result<u8> {
             for path in removed.paths.iter().filter(|_| !context.quiet) {
                 writeln!(out, "removed {}", path.display())?;
             }
-            say(summary::failures(&removed.failures).trim_end());
+            eprint_line(summary::failures(&removed.failures).trim_end());
             Ok(if removed.failures.is_empty() { OK } else { SOME_FAILED })
         }
         Err(error) => {
-            say(&format!("bst-fetcher: {error}"));
+            eprint_line(&format!("bst-fetcher: {error}"));
             Ok(if matches!(error, FetcherError::Lock(LockError::Held { .. })) { LOCKED } else { SOME_FAILED })
         }
     }

@@ -4,22 +4,22 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use fetcher_core::config::{Home, starter};
-use fetcher_core::self_update::{SetUp, SetUpError};
+use fetcher_core::config::{UserConfigDirectory, starter};
+use fetcher_core::self_update::{InitError, Initialized};
 use fetcher_core::{Cancel, SelfUpdate, SystemClock};
 
-use super::{CONFIGURATION, Context, OK, SOME_FAILED, schedule};
+use super::{CONFIGURATION, CommandContext, OK, SOME_FAILED, schedule};
 use crate::cli::InitArgs;
-use crate::{output, say, signals};
+use crate::{eprint_line, output, signals};
 
-pub(crate) fn run(context: &Context, args: &InitArgs) -> io::Result<u8> {
-    let home = Home::of(&context.environment);
+pub(crate) fn run(context: &CommandContext, args: &InitArgs) -> io::Result<u8> {
+    let home = UserConfigDirectory::of(&context.environment);
     match (&args.from, &context.config, home) {
         (None, Some(file), _) => write_starter(file),
         (None, None, Some(home)) => write_starter(&home.file()),
         (Some(url), _, Some(home)) => clone(context, args, url, &home),
         (_, _, None) => {
-            say("bst-fetcher: neither XDG_CONFIG_HOME nor HOME is set; name a file with --config");
+            eprint_line("bst-fetcher: neither XDG_CONFIG_HOME nor HOME is set; name a file with --config");
             Ok(CONFIGURATION)
         }
     }
@@ -27,7 +27,10 @@ pub(crate) fn run(context: &Context, args: &InitArgs) -> io::Result<u8> {
 
 fn write_starter(path: &Path) -> io::Result<u8> {
     if path.symlink_metadata().is_ok() {
-        say(&format!("bst-fetcher: {} is there already, and stays as it is; move it away first", path.display()));
+        eprint_line(&format!(
+            "bst-fetcher: {} is there already, and stays as it is; move it away first",
+            path.display()
+        ));
         return Ok(SOME_FAILED);
     }
     path.parent().map_or(Ok(()), fs::create_dir_all)?;
@@ -41,28 +44,28 @@ fn write_starter(path: &Path) -> io::Result<u8> {
 }
 
 /// Clones the configuration's repository to where the other commands look for it.
-fn clone(context: &Context, args: &InitArgs, url: &str, home: &Home) -> io::Result<u8> {
+fn clone(context: &CommandContext, args: &InitArgs, url: &str, home: &UserConfigDirectory) -> io::Result<u8> {
     let cancel = Cancel::new();
     let caught = signals::listen(cancel.clone())?;
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy();
     let update = SelfUpdate::new(&context.environment, &cancel, &SystemClock);
-    match update.set_up(url, args.branch.as_deref(), args.path.as_deref(), home, &host) {
+    match update.init(url, args.branch.as_deref(), args.path.as_deref(), home, &host) {
         Ok(done) => tell(context, home, &done),
         Err(error) => {
-            say(&format!("bst-fetcher: {error}"));
-            let status = if matches!(error, SetUpError::Config(_)) { CONFIGURATION } else { SOME_FAILED };
+            eprint_line(&format!("bst-fetcher: {error}"));
+            let status = if matches!(error, InitError::Config(_)) { CONFIGURATION } else { SOME_FAILED };
             Ok(caught.status().unwrap_or(status))
         }
     }
 }
 
-fn tell(context: &Context, home: &Home, done: &SetUp) -> io::Result<u8> {
-    let SetUp { repository, file, url, missing } = done;
+fn tell(context: &CommandContext, home: &UserConfigDirectory, done: &Initialized) -> io::Result<u8> {
+    let Initialized { repository, file, url, missing } = done;
     writeln!(output::text(), "cloned {url} to {}; this host uses {}", repository.display(), file.display())?;
     if let Some(missing) = missing {
-        say(&missing.to_string());
-        say("this host lacks what is named above; put it there, then `bst-fetcher check`");
+        eprint_line(&missing.to_string());
+        eprint_line("this host lacks what is named above; put it there, then `bst-fetcher check`");
     }
     writeln!(
         output::text(),

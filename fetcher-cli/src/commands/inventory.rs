@@ -5,17 +5,17 @@ use std::io::{self, Write};
 use fetcher_core::bst::inventory::{Inventory, InventoryElement, InventorySource};
 use fetcher_core::config::ProjectConfig;
 use fetcher_core::names::VariantName;
-use fetcher_core::state::Store;
+use fetcher_core::state::StateStore;
 use fetcher_core::{BranchName, Config};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Context, OK, SOME_FAILED, USAGE};
+use super::{CommandContext, OK, SOME_FAILED, USAGE};
 use crate::cli::InventoryArgs;
-use crate::{output, say};
+use crate::{eprint_line, output};
 
 /// What a branch consists of with one option set.
-struct Listing<'c> {
+struct BranchInventory<'c> {
     project: &'c ProjectConfig,
     branch: BranchName,
     variant: Option<&'c VariantName>,
@@ -23,18 +23,18 @@ struct Listing<'c> {
     at: Timestamp,
 }
 
-pub(crate) fn run(context: &Context, args: &InventoryArgs) -> io::Result<u8> {
+pub(crate) fn run(context: &CommandContext, args: &InventoryArgs) -> io::Result<u8> {
     let config = match context.config() {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
     let (listings, problems) = listings(&config, args.subject.as_deref());
     for problem in &problems {
-        say(&format!("bst-fetcher: {problem}"));
+        eprint_line(&format!("bst-fetcher: {problem}"));
     }
     if listings.is_empty() && problems.is_empty() {
         let of = args.subject.as_deref().map(|subject| format!(" of {subject}")).unwrap_or_default();
-        say(&format!("bst-fetcher: nothing{of} is listed yet; `bst-fetcher run` lists what it works on"));
+        eprint_line(&format!("bst-fetcher: nothing{of} is listed yet; `bst-fetcher run` lists what it works on"));
         return Ok(USAGE);
     }
     if args.json {
@@ -48,8 +48,8 @@ pub(crate) fn run(context: &Context, args: &InventoryArgs) -> io::Result<u8> {
 }
 
 /// What is remembered of the branches that are asked for, and what cannot be read.
-fn listings<'c>(config: &'c Config, subject: Option<&str>) -> (Vec<Listing<'c>>, Vec<String>) {
-    let store = Store::new(&config.state_dir);
+fn listings<'c>(config: &'c Config, subject: Option<&str>) -> (Vec<BranchInventory<'c>>, Vec<String>) {
+    let store = StateStore::new(&config.state_dir);
     let (wanted, branch) = subject.map_or((None, None), |subject| match subject.split_once('/') {
         Some((project, branch)) => (Some(project), Some(branch)),
         None => (Some(subject), None),
@@ -72,7 +72,13 @@ fn listings<'c>(config: &'c Config, subject: Option<&str>) -> (Vec<Listing<'c>>,
                 Ok(known) => {
                     let known = known.and_then(|known| known.inventory());
                     let branch = name.clone();
-                    listings.extend(known.map(|(inventory, at)| Listing { project, branch, variant, inventory, at }));
+                    listings.extend(known.map(|(inventory, at)| BranchInventory {
+                        project,
+                        branch,
+                        variant,
+                        inventory,
+                        at,
+                    }));
                 }
                 Err(error) => problems.push(error.to_string()),
             }
@@ -81,7 +87,7 @@ fn listings<'c>(config: &'c Config, subject: Option<&str>) -> (Vec<Listing<'c>>,
     (listings, problems)
 }
 
-fn as_json(listing: &Listing<'_>) -> serde_json::Value {
+fn as_json(listing: &BranchInventory<'_>) -> serde_json::Value {
     json!({
         "project": listing.project.name,
         "branch": listing.branch,
@@ -91,7 +97,7 @@ fn as_json(listing: &Listing<'_>) -> serde_json::Value {
     })
 }
 
-fn print(out: &mut impl Write, listing: &Listing<'_>) -> io::Result<()> {
+fn print(out: &mut impl Write, listing: &BranchInventory<'_>) -> io::Result<()> {
     let elements = &listing.inventory.elements;
     let sources: usize = elements.iter().filter_map(|element| element.sources.as_ref()).map(Vec::len).sum();
     let variant = listing.variant.map(|variant| format!(" [{variant}]")).unwrap_or_default();

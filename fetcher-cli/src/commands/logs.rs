@@ -5,15 +5,15 @@ use std::fs::File;
 use std::io::{self, Write as _};
 
 use fetcher_core::report::{BranchReport, StageReport};
-use fetcher_core::state::Store;
+use fetcher_core::state::StateStore;
 use fetcher_core::{RunReport, Stage};
 use jiff::Timestamp;
 
-use super::{Context, OK, USAGE};
+use super::{CommandContext, OK, USAGE};
 use crate::cli::LogsArgs;
-use crate::{output, say, summary};
+use crate::{eprint_line, output, summary};
 
-pub(crate) fn run(context: &Context, args: &LogsArgs) -> io::Result<u8> {
+pub(crate) fn run(context: &CommandContext, args: &LogsArgs) -> io::Result<u8> {
     let config = match context.config() {
         Ok(config) => config,
         Err(status) => return Ok(status),
@@ -21,11 +21,11 @@ pub(crate) fn run(context: &Context, args: &LogsArgs) -> io::Result<u8> {
     let stage = match args.stage.as_deref().map(parse_stage).transpose() {
         Ok(stage) => stage,
         Err(problem) => {
-            say(&format!("bst-fetcher: {problem}"));
+            eprint_line(&format!("bst-fetcher: {problem}"));
             return Ok(USAGE);
         }
     };
-    let store = Store::new(&config.state_dir);
+    let store = StateStore::new(&config.state_dir);
     let (project, branch) = args.subject.split_once('/').map_or((&*args.subject, None), |(p, b)| (p, Some(b)));
     let wanted = |report: &BranchReport| {
         report.project.as_str() == project && (branch.is_none() || report.branch.as_ref().map(AsRef::as_ref) == branch)
@@ -42,10 +42,13 @@ pub(crate) fn run(context: &Context, args: &LogsArgs) -> io::Result<u8> {
         })
         .find(|report| report.branches.iter().any(wanted));
     for error in unread {
-        say(&format!("bst-fetcher: {error}"));
+        eprint_line(&format!("bst-fetcher: {error}"));
     }
     let Some(report) = found else {
-        say(&format!("bst-fetcher: no run has anything of {}; `bst-fetcher status` lists the branches", args.subject));
+        eprint_line(&format!(
+            "bst-fetcher: no run has anything of {}; `bst-fetcher status` lists the branches",
+            args.subject
+        ));
         return Ok(USAGE);
     };
     for branch in report.branches.iter().filter(|branch| wanted(branch)) {
@@ -59,7 +62,7 @@ fn parse_stage(name: &str) -> Result<Stage, String> {
     found.ok_or_else(|| format!("{name:?} is no stage: there are checkout, track, fetch and push"))
 }
 
-fn print(store: &Store, report: &RunReport, branch: &BranchReport, stage: Option<Stage>) -> io::Result<()> {
+fn print(store: &StateStore, report: &RunReport, branch: &BranchReport, stage: Option<Stage>) -> io::Result<()> {
     let directory = store.run_directory(&report.run);
     let mut out = output::exact();
     let mut printed = BTreeSet::new();

@@ -4,11 +4,11 @@ use std::io::{self, Write as _};
 
 use fetcher_core::Fetcher;
 
-use super::{Context, OK, SOME_FAILED, USAGE};
+use super::{CommandContext, OK, SOME_FAILED, USAGE};
 use crate::cli::NotifyCommand;
-use crate::{output, say};
+use crate::{eprint_line, output};
 
-pub(crate) fn run(context: &Context, what: &NotifyCommand) -> io::Result<u8> {
+pub(crate) fn run(context: &CommandContext, what: &NotifyCommand) -> io::Result<u8> {
     let NotifyCommand::Test { name } = what;
     let config = match context.config() {
         Ok(config) => config,
@@ -17,7 +17,7 @@ pub(crate) fn run(context: &Context, what: &NotifyCommand) -> io::Result<u8> {
     let known: Vec<String> = config.notify.iter().map(|notifier| notifier.name.clone()).collect();
     let tried = Fetcher::new(config, context.environment.clone()).try_notifiers(name.as_deref());
     if tried.is_empty() {
-        say(&match name {
+        eprint_line(&match name {
             Some(name) if !known.is_empty() => {
                 format!("bst-fetcher: no notifier is called {name:?}; the configuration has {}", known.join(", "))
             }

@@ -6,25 +6,25 @@ use std::path::Path;
 use fetcher_core::config::ConfigError;
 use fetcher_core::report::Outcome;
 use fetcher_core::secret::Redact as _;
-use fetcher_core::self_update::{self, Loaded};
-use fetcher_core::state::{LockError, Store};
+use fetcher_core::self_update::{self, LoadedConfig};
+use fetcher_core::state::{LockError, StateStore};
 use fetcher_core::{
-    Cancel, Config, Diagnosis, Event, Fetcher, FetcherError, RunReport, Selection, SelfUpdate, SystemClock,
+    Cancel, Config, Diagnosis, Event, Fetcher, FetcherError, RunReport, RunSelection, SelfUpdate, SystemClock,
 };
 
-use super::{CONFIGURATION, Context, LOCKED, NONE_SUCCEEDED, OK, PANICKED, SOME_FAILED, USAGE, told};
+use super::{CONFIGURATION, CommandContext, LOCKED, NONE_SUCCEEDED, OK, PANICKED, SOME_FAILED, USAGE, told};
 use crate::cli::RunArgs;
-use crate::progress::Progress;
-use crate::{output, panics, renewal, say, signals, summary};
+use crate::progress::ProgressSink;
+use crate::{eprint_line, output, panics, renewal, signals, summary};
 
-pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
+pub(crate) fn run(context: &CommandContext, args: RunArgs) -> io::Result<u8> {
     let path = match context.discover() {
         Ok(path) => path,
         Err(error) => return Ok(no_configuration(context, &args, &error, &[])),
     };
     let cancel = Cancel::new();
     let caught = signals::listen(cancel.clone())?;
-    let Followed { loaded, failures, mut notes } = follow(context, &args, &path, &cancel);
+    let RunConfig { loaded, failures, mut notes } = follow(context, &args, &path, &cancel);
     let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
             return Ok(caught.status().unwrap_or(status));
         }
     };
-    let selection = Selection {
+    let selection = RunSelection {
         projects: args.project,
         branches: args.branch,
         elements: args.element,
@@ -40,15 +40,15 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
         dry_run: args.dry_run,
         lock_wait: args.lock_wait,
     };
-    let Loaded { config, commit, held } = loaded;
+    let LoadedConfig { config, commit, held } = loaded;
     if let Err(error) = config.keep(&path, &context.environment) {
         notes.push(format!("no copy of the configuration could be kept: {error}"));
     }
-    let store = Store::new(&config.state_dir);
+    let store = StateStore::new(&config.state_dir);
     let fetcher =
         Fetcher::new(config, context.environment.clone()).configured_by(commit, failures.clone()).cancel(cancel);
     let bars = output::is_watched() && !context.quiet && !context.json_log;
-    let mut progress = Progress::new(bars, context.json_log, if args.dry_run { 1 } else { context.verbose });
+    let mut progress = ProgressSink::new(bars, context.json_log, if args.dry_run { 1 } else { context.verbose });
     for note in notes {
         progress.take(Event::Note(note.redacted(fetcher.redactor())));
     }
@@ -60,9 +60,9 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
         Ok(Err(error)) => {
             // The run that holds the lock, or the next one, tells of them.
             if !matches!(error, FetcherError::Lock(LockError::Held { .. })) {
-                say(summary::failures(&failures).trim_end());
+                eprint_line(summary::failures(&failures).trim_end());
             }
-            say(&format!("bst-fetcher: {error}"));
+            eprint_line(&format!("bst-fetcher: {error}"));
             untold(&fetcher.tell_error(&error));
             return Ok(caught.status().unwrap_or_else(|| status_of_error(&error)));
         }
@@ -78,14 +78,14 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
     if !context.json_log {
         let directory = store.run_directory(&report.run);
         let whole = bars || context.verbose > 0;
-        say(summary::render(&report, &directory, whole && !args.dry_run).trim_end());
+        eprint_line(summary::render(&report, &directory, whole && !args.dry_run).trim_end());
     }
     Ok(caught.status().unwrap_or_else(|| status(&report)))
 }
 
 /// Tells, also by the notifiers of the last good configuration, that this one cannot be used.
-fn no_configuration(context: &Context, args: &RunArgs, error: &ConfigError, failures: &[Diagnosis]) -> u8 {
-    say(summary::failures(failures).trim_end());
+fn no_configuration(context: &CommandContext, args: &RunArgs, error: &ConfigError, failures: &[Diagnosis]) -> u8 {
+    eprint_line(summary::failures(failures).trim_end());
     let last_good = || Config::last_good(context.config.as_deref(), &context.environment);
     if let Some(config) = (!args.dry_run).then(last_good).flatten() {
         untold(&Fetcher::new(config, context.environment.clone()).tell_configuration(error, failures));
@@ -96,32 +96,32 @@ fn no_configuration(context: &Context, args: &RunArgs, error: &ConfigError, fail
 /// Says what could not be told, so that cron's mail does.
 fn untold(failures: &[Diagnosis]) {
     for failure in failures {
-        say(&format!("bst-fetcher: {}; {}", failure.message, failure.hint));
+        eprint_line(&format!("bst-fetcher: {}; {}", failure.message, failure.hint));
     }
 }
 
 /// The configuration to use, once it and the program have followed their repository.
-struct Followed {
-    loaded: Result<Loaded, ConfigError>,
+struct RunConfig {
+    loaded: Result<LoadedConfig, ConfigError>,
     failures: Vec<Diagnosis>,
     notes: Vec<String>,
 }
 
-fn follow(context: &Context, args: &RunArgs, path: &Path, cancel: &Cancel) -> Followed {
+fn follow(context: &CommandContext, args: &RunArgs, path: &Path, cancel: &Cancel) -> RunConfig {
     if args.dry_run || args.no_self_update {
         let loaded = self_update::load(path, &context.environment, cancel);
-        return Followed { loaded, failures: Vec::new(), notes: Vec::new() };
+        return RunConfig { loaded, failures: Vec::new(), notes: Vec::new() };
     }
     let program = renewal::program(&context.environment);
     let update = SelfUpdate::new(&context.environment, cancel, &SystemClock)
         .wait(args.lock_wait)
         .program(&program, renewal::is_renewed(&context.environment));
-    let self_update::Followed { loaded, mut failures, notes, renewed } = update.follow(path);
+    let self_update::FollowResult { loaded, mut failures, notes, renewed } = update.follow(path);
     if renewed && !cancel.is_cancelled() {
         // It comes back only where that does not work.
         failures.push(renewal::go_on(&program));
     }
-    Followed { loaded, failures, notes }
+    RunConfig { loaded, failures, notes }
 }
 
 fn status(report: &RunReport) -> u8 {

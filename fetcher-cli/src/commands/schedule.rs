@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use fetcher_core::{Cancel, Exit, Invocation, LocalRunner, Runner as _};
 
-use super::Context;
+use super::CommandContext;
 use crate::cli::ScheduleCommand;
 use crate::renewal;
 
 /// What another program does here, it does at once.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-pub(crate) fn run(context: &Context, by: &ScheduleCommand) -> io::Result<u8> {
+pub(crate) fn run(context: &CommandContext, by: &ScheduleCommand) -> io::Result<u8> {
     match by {
         ScheduleCommand::Systemd(args) => systemd::run(context, args),
         ScheduleCommand::Cron(args) => cron::run(context, args),
@@ -27,17 +27,17 @@ pub(crate) fn run(context: &Context, by: &ScheduleCommand) -> io::Result<u8> {
 }
 
 /// The crontab's line for a configuration.
-pub(crate) fn cron_line(context: &Context, config: &Path) -> String {
+pub(crate) fn cron_line(context: &CommandContext, config: &Path) -> String {
     cron::line(None, &renewal::program(&context.environment), config)
 }
 
 /// The configuration file, absolute; a link to it stays one.
-fn file(context: &Context) -> Result<PathBuf, u8> {
+fn file(context: &CommandContext) -> Result<PathBuf, u8> {
     context.path().map(|path| std::path::absolute(&path).unwrap_or(path))
 }
 
 /// Runs a program to its end in this program's own environment: its exit status, and all that it said.
-fn program(context: &Context, command: &[&str]) -> io::Result<(Exit, String)> {
+fn program(context: &CommandContext, command: &[&str]) -> io::Result<(Exit, String)> {
     let environment = context.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let command = command.iter().map(OsString::from).collect();
     let invocation = Invocation { command, directory: PathBuf::from("/"), environment, timeout: TIMEOUT };
@@ -47,7 +47,7 @@ fn program(context: &Context, command: &[&str]) -> io::Result<(Exit, String)> {
 }
 
 /// The same for one that has to succeed.
-fn succeed(context: &Context, command: &[&str]) -> io::Result<String> {
+fn succeed(context: &CommandContext, command: &[&str]) -> io::Result<String> {
     let (exit, said) = program(context, command)?;
     if exit.is_success() {
         return Ok(said);

@@ -6,18 +6,18 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use fetcher_core::config::ServeConfig;
-use fetcher_core::serve::{Event, ServeError, Server};
+use fetcher_core::serve::{CacheServer, ServeError, ServeEvent};
 use fetcher_core::{Cancel, Config};
 use listenfd::ListenFd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
-use super::{CONFIGURATION, Context, OK, SOME_FAILED, USAGE};
+use super::{CONFIGURATION, CommandContext, OK, SOME_FAILED, USAGE};
 use crate::cli::ServeArgs;
-use crate::output::{self, say, say_json};
+use crate::output::{self, eprint_line, say_json};
 use crate::signals;
 
-pub(crate) fn run(context: &Context, args: &ServeArgs) -> io::Result<u8> {
+pub(crate) fn run(context: &CommandContext, args: &ServeArgs) -> io::Result<u8> {
     let (config, cachedir) = match settings(context, args) {
         Ok(found) => found,
         Err(status) => return Ok(status),
@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context, args: &ServeArgs) -> io::Result<u8> {
         return Ok(OK);
     }
     let Some(cachedir) = cachedir else {
-        say("bst-fetcher: no configuration says what to serve; name a directory: bst-fetcher serve CACHEDIR");
+        eprint_line("bst-fetcher: no configuration says what to serve; name a directory: bst-fetcher serve CACHEDIR");
         return Ok(USAGE);
     };
     let cancel = Cancel::new();
@@ -37,7 +37,7 @@ pub(crate) fn run(context: &Context, args: &ServeArgs) -> io::Result<u8> {
     match start(context, &config, &cachedir).and_then(|bound| bound.run(&cancel)) {
         Ok(()) => Ok(OK),
         Err(error) => {
-            say(&format!("bst-fetcher: {error}"));
+            eprint_line(&format!("bst-fetcher: {error}"));
             Ok(match error {
                 ServeError::Listen { .. } | ServeError::Runtime(_) => SOME_FAILED,
                 ServeError::NoCache { .. }
@@ -50,7 +50,7 @@ pub(crate) fn run(context: &Context, args: &ServeArgs) -> io::Result<u8> {
 }
 
 /// What is configured, with what the command line says on top; and what to serve, if anything says so.
-fn settings(context: &Context, args: &ServeArgs) -> Result<(ServeConfig, Option<PathBuf>), u8> {
+fn settings(context: &CommandContext, args: &ServeArgs) -> Result<(ServeConfig, Option<PathBuf>), u8> {
     // Without a configuration the cache of any BuildStream can be served; one that is there has to be good.
     let found = Config::discover(context.config.as_deref(), &context.environment).is_ok();
     let (mut serve, own) = if found {
@@ -73,9 +73,13 @@ fn settings(context: &Context, args: &ServeArgs) -> Result<(ServeConfig, Option<
     Ok((serve, named.or(own)))
 }
 
-fn start(context: &Context, config: &ServeConfig, cachedir: &Path) -> Result<fetcher_core::serve::Bound, ServeError> {
-    let log = Log { json: context.json_log, access: !context.quiet };
-    let mut server = Server::new(config, cachedir)?.events(move |event| log.take(&event));
+fn start(
+    context: &CommandContext,
+    config: &ServeConfig,
+    cachedir: &Path,
+) -> Result<fetcher_core::serve::BoundServer, ServeError> {
+    let log = ServeLog { json: context.json_log, access: !context.quiet };
+    let mut server = CacheServer::new(config, cachedir)?.events(move |event| log.take(&event));
     // sd_listen_fds(3): the first socket is the server's, the second, if there is one, that of the metrics.
     let mut handed = ListenFd::from_env();
     if let Ok(Some(listener)) = handed.take_tcp_listener(0) {
@@ -95,28 +99,28 @@ fn raise_file_limit() {
 }
 
 /// The server's events on standard error.
-struct Log {
+struct ServeLog {
     json: bool,
     /// Whether requests are told of, and what is not out of the ordinary.
     access: bool,
 }
 
-impl Log {
-    fn take(&self, event: &Event) {
+impl ServeLog {
+    fn take(&self, event: &ServeEvent) {
         let ordinary = match event {
-            Event::Access(_)
-            | Event::Listening { .. }
-            | Event::MetricsListening { .. }
-            | Event::Reloaded { .. }
-            | Event::Closed { .. }
-            | Event::Refused { .. }
-            | Event::Draining { .. }
-            | Event::Stopped { .. } => true,
-            Event::Warning { .. }
-            | Event::Corrupt { .. }
-            | Event::Unreadable { .. }
-            | Event::ReloadFailed { .. }
-            | Event::Revoked { .. } => false,
+            ServeEvent::Access(_)
+            | ServeEvent::Listening { .. }
+            | ServeEvent::MetricsListening { .. }
+            | ServeEvent::Reloaded { .. }
+            | ServeEvent::Closed { .. }
+            | ServeEvent::Refused { .. }
+            | ServeEvent::Draining { .. }
+            | ServeEvent::Stopped { .. } => true,
+            ServeEvent::Warning { .. }
+            | ServeEvent::Corrupt { .. }
+            | ServeEvent::Unreadable { .. }
+            | ServeEvent::ReloadFailed { .. }
+            | ServeEvent::Revoked { .. } => false,
         };
         if ordinary && !self.access {
             return;
@@ -127,7 +131,7 @@ impl Log {
             line["time"] = json!(now);
             say_json(&line);
         } else {
-            say(&output::in_one_line(&format!("{now:.3} {event}")));
+            eprint_line(&output::in_one_line(&format!("{now:.3} {event}")));
         }
     }
 }

@@ -3,21 +3,21 @@
 use std::io::{self, Write as _};
 
 use fetcher_core::Fetcher;
-use fetcher_core::state::Store;
+use fetcher_core::state::StateStore;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Context, OK, SOME_FAILED};
+use super::{CommandContext, OK, SOME_FAILED};
 use crate::cli::StatusArgs;
 use crate::status::table;
-use crate::{output, say};
+use crate::{eprint_line, output};
 
-pub(crate) fn run(context: &Context, args: &StatusArgs) -> io::Result<u8> {
+pub(crate) fn run(context: &CommandContext, args: &StatusArgs) -> io::Result<u8> {
     let config = match context.config() {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
-    let (store, now) = (Store::new(&config.state_dir), Timestamp::now());
+    let (store, now) = (StateStore::new(&config.state_dir), Timestamp::now());
     let (branches, mut failures) = Fetcher::new(config, context.environment.clone()).states();
     let last = store.runs_as_of(now).pop().map_or(Ok(None), |run| store.report(&run)).unwrap_or_else(|error| {
         failures.push(error);
@@ -35,7 +35,7 @@ pub(crate) fn run(context: &Context, args: &StatusArgs) -> io::Result<u8> {
         output::text().write_all(table(&branches, now).as_bytes())?;
     }
     for failure in &failures {
-        say(&format!("bst-fetcher: {failure}"));
+        eprint_line(&format!("bst-fetcher: {failure}"));
     }
     Ok(if failures.is_empty() { OK } else { SOME_FAILED })
 }

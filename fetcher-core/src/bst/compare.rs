@@ -9,17 +9,17 @@ impl RefChange {
     pub fn compare_url(&self) -> Option<String> {
         let (old, new) = (commit(self.old.as_deref()?)?, commit(self.new.as_deref()?)?);
         let (host, path) = host_and_path(self.url.as_deref()?)?;
-        let range = match Forge::of(&host)? {
-            Forge::GitHub | Forge::Gitea => format!("compare/{old}...{new}"),
-            Forge::GitLab => format!("-/compare/{old}...{new}"),
-            Forge::Bitbucket => format!("branches/compare/{new}..{old}"),
-            Forge::Cgit => format!("log/?id={new}&qt=range&q={old}..{new}"),
+        let range = match ForgeKind::of(&host)? {
+            ForgeKind::GitHub | ForgeKind::Gitea => format!("compare/{old}...{new}"),
+            ForgeKind::GitLab => format!("-/compare/{old}...{new}"),
+            ForgeKind::Bitbucket => format!("branches/compare/{new}..{old}"),
+            ForgeKind::Cgit => format!("log/?id={new}&qt=range&q={old}..{new}"),
         };
         Some(format!("https://{host}/{path}/{range}"))
     }
 }
 
-enum Forge {
+enum ForgeKind {
     GitHub,
     GitLab,
     Gitea,
@@ -27,17 +27,17 @@ enum Forge {
     Cgit,
 }
 
-impl Forge {
+impl ForgeKind {
     /// What runs on a host, by its name: the public forges, and hosts that say it in their name.
     fn of(host: &str) -> Option<Self> {
         match host {
-            "github.com" => Some(Forge::GitHub),
-            "salsa.debian.org" | "code.videolan.org" | "invent.kde.org" => Some(Forge::GitLab),
-            "codeberg.org" | "gitea.com" => Some(Forge::Gitea),
-            "bitbucket.org" => Some(Forge::Bitbucket),
-            "git.kernel.org" | "git.zx2c4.com" => Some(Forge::Cgit),
-            _ if host.split('.').any(|label| label == "gitlab") => Some(Forge::GitLab),
-            _ if host.split('.').any(|label| matches!(label, "gitea" | "forgejo")) => Some(Forge::Gitea),
+            "github.com" => Some(ForgeKind::GitHub),
+            "salsa.debian.org" | "code.videolan.org" | "invent.kde.org" => Some(ForgeKind::GitLab),
+            "codeberg.org" | "gitea.com" => Some(ForgeKind::Gitea),
+            "bitbucket.org" => Some(ForgeKind::Bitbucket),
+            "git.kernel.org" | "git.zx2c4.com" => Some(ForgeKind::Cgit),
+            _ if host.split('.').any(|label| label == "gitlab") => Some(ForgeKind::GitLab),
+            _ if host.split('.').any(|label| matches!(label, "gitea" | "forgejo")) => Some(ForgeKind::Gitea),
             _ => None,
         }
     }

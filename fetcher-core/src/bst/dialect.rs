@@ -3,8 +3,8 @@
 //! Which words a release understands is decided by what `bst --version` prints, never by `--help`, which crashes in
 //! some releases with newer versions of Click.
 
-use crate::bst::version::Version;
-use crate::config::{Deps, OnError};
+use crate::bst::version::BstVersion;
+use crate::config::{DependencyScope, OnError};
 
 /// The command line that a release of bst understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Dialect {
 
 /// What a command is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub enum BstAction {
     /// Look for new refs upstream.
     Track,
     /// Get the sources into the local cache.
@@ -32,18 +32,18 @@ pub enum Action {
 
 /// The elements that a command is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Elements {
+pub struct ElementSelection {
     /// Their names; none for the project's default targets.
     pub targets: Vec<String>,
     /// Which of their dependencies.
-    pub deps: Deps,
+    pub deps: DependencyScope,
     /// Those left out.
     pub except: Vec<String>,
 }
 
 /// What stands before the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Global<'a> {
+pub struct GlobalOptions<'a> {
     /// The generated `buildstream.conf`.
     pub config: &'a str,
     /// What to do when an element fails.
@@ -54,7 +54,7 @@ pub struct Global<'a> {
 
 impl Dialect {
     /// The dialect of a release.
-    pub fn of(version: &Version) -> Self {
+    pub fn of(version: &BstVersion) -> Self {
         match (version.major, version.minor) {
             (0, _) | (1, 0..=90) => Dialect::One,
             (1, 91 | 92) => Dialect::Pre191,
@@ -82,9 +82,9 @@ impl Dialect {
     /// Everything behind `bst` on its command line.
     pub fn arguments(
         self,
-        global: &Global<'_>,
-        action: Action,
-        elements: &Elements,
+        global: &GlobalOptions<'_>,
+        action: BstAction,
+        elements: &ElementSelection,
         cross_junctions: bool,
     ) -> Vec<String> {
         let mut arguments = before_command(global);
@@ -92,7 +92,7 @@ impl Dialect {
         if let Some(deps) = self.deps(action, elements.deps) {
             arguments.extend(["--deps".to_owned(), deps.to_owned()]);
         }
-        if cross_junctions && action == Action::Track {
+        if cross_junctions && action == BstAction::Track {
             arguments.push("--cross-junctions".to_owned());
         }
         for element in &elements.except {
@@ -106,7 +106,7 @@ impl Dialect {
     }
 
     /// `bst show`, which prints something for each element.
-    pub fn show_arguments(self, global: &Global<'_>, elements: &Elements, format: &str) -> Vec<String> {
+    pub fn show_arguments(self, global: &GlobalOptions<'_>, elements: &ElementSelection, format: &str) -> Vec<String> {
         let mut arguments = before_command(global);
         arguments.extend(["show", "--deps", words(elements.deps), "--format", format].map(str::to_owned));
         for element in &elements.except {
@@ -119,29 +119,29 @@ impl Dialect {
         arguments
     }
 
-    fn command(self, action: Action) -> &'static [&'static str] {
+    fn command(self, action: BstAction) -> &'static [&'static str] {
         match (self, action) {
-            (Dialect::One, Action::Track) => &["track"],
-            (Dialect::One, Action::Fetch | Action::Push) => &["fetch"],
-            (_, Action::Track) => &["source", "track"],
-            (_, Action::Fetch) => &["source", "fetch"],
-            (_, Action::Push) => &["source", "push"],
+            (Dialect::One, BstAction::Track) => &["track"],
+            (Dialect::One, BstAction::Fetch | BstAction::Push) => &["fetch"],
+            (_, BstAction::Track) => &["source", "track"],
+            (_, BstAction::Fetch) => &["source", "fetch"],
+            (_, BstAction::Push) => &["source", "push"],
         }
     }
 
     /// The value of `--deps`; none where the command has no such option.
-    fn deps(self, action: Action, deps: Deps) -> Option<&'static str> {
+    fn deps(self, action: BstAction, deps: DependencyScope) -> Option<&'static str> {
         match (self, action, deps) {
-            (Dialect::Pre193, Action::Push, _) => None,
+            (Dialect::Pre193, BstAction::Push, _) => None,
             // Track and fetch of 1.x and 1.91 know `none` and `all` alone.
-            (Dialect::One | Dialect::Pre191, _, Deps::Build | Deps::Run) => Some("all"),
+            (Dialect::One | Dialect::Pre191, _, DependencyScope::Build | DependencyScope::Run) => Some("all"),
             _ => Some(words(deps)),
         }
     }
 }
 
 /// What stands between `bst` and the command.
-fn before_command(global: &Global<'_>) -> Vec<String> {
+fn before_command(global: &GlobalOptions<'_>) -> Vec<String> {
     let on_error = match global.on_error {
         OnError::Continue => "continue",
         OnError::Quit => "quit",
@@ -155,11 +155,11 @@ fn before_command(global: &Global<'_>) -> Vec<String> {
     arguments
 }
 
-fn words(deps: Deps) -> &'static str {
+fn words(deps: DependencyScope) -> &'static str {
     match deps {
-        Deps::None => "none",
-        Deps::Build => "build",
-        Deps::Run => "run",
-        Deps::All => "all",
+        DependencyScope::None => "none",
+        DependencyScope::Build => "build",
+        DependencyScope::Run => "run",
+        DependencyScope::All => "all",
     }
 }

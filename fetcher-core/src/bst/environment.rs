@@ -25,7 +25,7 @@ use rustix::fs::OFlags;
 use thiserror::Error;
 
 use super::child_environment;
-use super::version::{ProbeError, Version};
+use super::version::{BstVersion, ProbeError};
 use crate::cancel::Cancel;
 use crate::environment::Environment;
 use crate::names::{ProjectName, digest};
@@ -33,17 +33,17 @@ use crate::own_directory::OwnDirectory;
 use crate::runner::{Exit, Invocation, Runner, RunnerError};
 
 mod pip;
-mod recipe;
+mod spec;
 
 pub use crate::requirements::DEFAULT_REQUIREMENTS;
-pub use pip::Trouble;
-pub use recipe::Recipe;
-use recipe::Requirements;
+pub use pip::PipFailure;
+pub use spec::EnvironmentSpec;
+use spec::RequirementFiles;
 
 /// How long each step of making an environment may take.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 /// How much of pip's words is looked at.
-const KEPT: usize = 64 << 10;
+const TAIL_BYTES: usize = 64 << 10;
 /// With less space than this, in bytes, whatever failed failed for that: an environment takes 170 MB.
 const LITTLE_SPACE: u64 = 32 << 20;
 /// Raised when environments are made in another way, so that they are made anew.
@@ -79,7 +79,7 @@ pub enum EnvironmentError {
         /// "making the environment", "installing the requirements".
         step: &'static str,
         /// What is the matter.
-        trouble: Trouble,
+        trouble: PipFailure,
         /// The lines that matter of what it wrote.
         output: String,
     },
@@ -106,23 +106,23 @@ pub enum EnvironmentError {
 
 /// A `bst` of an environment, which nobody removes as long as this lives.
 #[derive(Debug)]
-pub struct Installed {
+pub struct InstalledBst {
     /// The program.
     pub bst: PathBuf,
     /// Its release.
-    pub version: Version,
+    pub version: BstVersion,
     _in_use: File,
 }
 
 /// The environments below one directory.
-pub struct Environments<'a> {
+pub struct BstEnvironments<'a> {
     directory: &'a Path,
     runner: &'a dyn Runner,
     cancel: &'a Cancel,
     children: BTreeMap<OsString, OsString>,
 }
 
-impl<'a> Environments<'a> {
+impl<'a> BstEnvironments<'a> {
     /// The environments below `directory`. Python and pip are run by `runner`, with a little of `environment`, the
     /// variables that `pass_environment` names, and those that tell pip and HTTP clients how to reach the world.
     pub fn new(
@@ -146,8 +146,12 @@ impl<'a> Environments<'a> {
     ///
     /// # Errors
     /// When it cannot be made. Environments that were there before are then what they were.
-    pub fn ensure(&self, recipe: Recipe<'_>, said: &mut dyn FnMut(&[u8])) -> Result<Installed, EnvironmentError> {
-        let requirements = Requirements::read(recipe)?;
+    pub fn ensure(
+        &self,
+        recipe: EnvironmentSpec<'_>,
+        said: &mut dyn FnMut(&[u8]),
+    ) -> Result<InstalledBst, EnvironmentError> {
+        let requirements = RequirementFiles::read(recipe)?;
         let key = self.key(recipe, &requirements, said)?;
         let link = self.directory.join(BY_KEY).join(&key);
         if let Some(found) = self.open(&link) {
@@ -168,20 +172,20 @@ impl<'a> Environments<'a> {
     ///
     /// # Errors
     /// When the note cannot be written.
-    pub fn remember(&self, project: &ProjectName, installed: &Installed) -> Result<(), EnvironmentError> {
+    pub fn remember(&self, project: &ProjectName, installed: &InstalledBst) -> Result<(), EnvironmentError> {
         self.point(&self.directory.join(BY_PROJECT).join(project.as_str()), installed)
     }
 
     /// The `bst` that served the project last, for when [`ensure`](Self::ensure) fails with requirements that are new.
-    pub fn last_good(&self, project: &ProjectName) -> Option<Installed> {
+    pub fn last_good(&self, project: &ProjectName) -> Option<InstalledBst> {
         self.open(&self.directory.join(BY_PROJECT).join(project.as_str()))
     }
 
     /// What an environment is known by: the requirements with the files that they name, and the interpreter.
     fn key(
         &self,
-        recipe: Recipe<'_>,
-        requirements: &Requirements,
+        recipe: EnvironmentSpec<'_>,
+        requirements: &RequirementFiles,
         said: &mut dyn FnMut(&[u8]),
     ) -> Result<String, EnvironmentError> {
         let script = "import os, sys; print(os.path.realpath(sys.executable), sys.version)";
@@ -196,7 +200,7 @@ impl<'a> Environments<'a> {
     }
 
     /// A usable environment to which a link points, held.
-    fn open(&self, link: &Path) -> Option<Installed> {
+    fn open(&self, link: &Path) -> Option<InstalledBst> {
         // What is not there or cannot be used is made, and what is then in the way is told.
         let target = fs::canonicalize(link).ok()?;
         let in_use = hold(&target).ok()?;
@@ -207,21 +211,21 @@ impl<'a> Environments<'a> {
         self.installed(&target, in_use).ok()
     }
 
-    fn installed(&self, environment: &Path, in_use: File) -> Result<Installed, ProbeError> {
+    fn installed(&self, environment: &Path, in_use: File) -> Result<InstalledBst, ProbeError> {
         let bst = environment.join("bin/bst");
         let command = [bst.as_os_str().to_owned()];
-        let version = Version::probe(&command, environment, self.children.clone(), self.runner, self.cancel)?;
-        Ok(Installed { bst, version, _in_use: in_use })
+        let version = BstVersion::probe(&command, environment, self.children.clone(), self.runner, self.cancel)?;
+        Ok(InstalledBst { bst, version, _in_use: in_use })
     }
 
     /// Makes an environment. Until it is pointed at it is nobody's, and goes away with an error.
     fn make(
         &self,
         key: &str,
-        recipe: Recipe<'_>,
-        requirements: &Requirements,
+        recipe: EnvironmentSpec<'_>,
+        requirements: &RequirementFiles,
         said: &mut dyn FnMut(&[u8]),
-    ) -> Result<Installed, EnvironmentError> {
+    ) -> Result<InstalledBst, EnvironmentError> {
         let directory = fs::canonicalize(self.directory).map_err(io_error(self.directory))?;
         let made = tempfile::Builder::new().prefix(&format!("{key}-")).tempdir_in(&directory);
         let made = made.map_err(io_error(&directory))?;
@@ -257,7 +261,7 @@ impl<'a> Environments<'a> {
         &self,
         step: &'static str,
         command: &[&str],
-        recipe: Recipe<'_>,
+        recipe: EnvironmentSpec<'_>,
         into: Option<&Path>,
         said: &mut dyn FnMut(&[u8]),
     ) -> Result<(), EnvironmentError> {
@@ -272,16 +276,16 @@ impl<'a> Environments<'a> {
         let exit = self.runner.run(&invocation, self.cancel, &mut |bytes| {
             said(bytes);
             output.extend_from_slice(bytes);
-            output.drain(..output.len().saturating_sub(KEPT));
+            output.drain(..output.len().saturating_sub(TAIL_BYTES));
         });
         match exit.map_err(|source| EnvironmentError::Python { python: recipe.python.to_owned(), source })? {
             Exit::Status(0) => Ok(()),
             Exit::Status(_) => {
                 let output = String::from_utf8_lossy(&output);
-                let mut trouble = Trouble::of(&output);
+                let mut trouble = PipFailure::of(&output);
                 // venv keeps to itself what its pip says.
-                if trouble == Trouble::Unknown && into.is_some_and(is_full) {
-                    trouble = Trouble::DiskFull;
+                if trouble == PipFailure::Unknown && into.is_some_and(is_full) {
+                    trouble = PipFailure::DiskFull;
                 }
                 Err(EnvironmentError::Failed { step, trouble, output: pip::excerpt(&output) })
             }
@@ -292,7 +296,7 @@ impl<'a> Environments<'a> {
     }
 
     /// Makes a link point to an environment, from one moment to the next.
-    fn point(&self, link: &Path, installed: &Installed) -> Result<(), EnvironmentError> {
+    fn point(&self, link: &Path, installed: &InstalledBst) -> Result<(), EnvironmentError> {
         let environment = installed.bst.parent().and_then(Path::parent).and_then(Path::file_name);
         let name = Path::new("..").join(environment.unwrap_or_default());
         if fs::read_link(link).is_ok_and(|now| now == name) {

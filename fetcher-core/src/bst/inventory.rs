@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::version::Version;
+use super::version::BstVersion;
 use super::yaml::YamlNode;
 use crate::names::ElementName;
 use crate::secret::{Redact, Redactor};
@@ -97,7 +97,7 @@ impl Redact for Inventory {
 }
 
 /// Whether a release of bst knows `%{source-info}`.
-pub(crate) fn is_told_sources(version: &Version) -> bool {
+pub(crate) fn is_told_sources(version: &BstVersion) -> bool {
     (version.major, version.minor) >= (2, 5)
 }
 

@@ -6,7 +6,7 @@
 //! same in all of them. The grammar is that of `LogLine` in BuildStream's `_frontend/widget.py` (2.8.1 and 1.6.9).
 //!
 //! Whatever comes is read in one pass and in bounded memory: of a line the first [`LINE_LIMIT`] bytes count, of a
-//! message's lines the first and the last ([`Excerpt`]).
+//! message's lines the first and the last ([`LogExcerpt`]).
 
 mod excerpt;
 mod grammar;
@@ -15,11 +15,11 @@ mod prefix;
 
 use std::io::BufRead as _;
 
-pub use excerpt::Excerpt;
-pub use item::{Action, ElementState, Item, Level, Listed, Message, Queue, Task};
+pub use excerpt::LogExcerpt;
+pub use item::{BstMessage, ElementState, ListedElement, LogItem, MessageLevel, QueueSummary, TaskAction, TaskState};
 
 use grammar::{clean, cut_head, head, heading, indent, listed, queue, task_log_head, total, value};
-use prefix::Unwrapper;
+use prefix::PrefixStripper;
 
 /// What `logging: message-format` of BuildStream 2 has to be for the machine form.
 ///
@@ -36,42 +36,42 @@ pub const LINE_LIMIT: usize = 8 * 1024;
 /// Reads bst's standard error, in pieces of any size.
 ///
 /// ```
-/// use fetcher_core::bst::messages::{Item, Parser, Task};
+/// use fetcher_core::bst::messages::{LogItem, LogParser, TaskState};
 /// let mut failed = Vec::new();
 /// let mut sink = |item| {
-///     if let Item::Message(message) = item
-///         && message.task() == Some(Task::Failed)
+///     if let LogItem::Message(message) = item
+///         && message.task() == Some(TaskState::Failed)
 ///     {
 ///         failed.push(message.text);
 ///     }
 /// };
-/// let mut parser = Parser::default();
+/// let mut parser = LogParser::default();
 /// parser.push(b"[00:00:01][55f9f908][   fetch:tar.bst        ] FAILURE tar source at tar.bst [line 3 ", &mut sink);
 /// parser.push(b"column 2]: HTTP Error 404: Not Found\n\n    Log file:     p/tar/x.log\n", &mut sink);
 /// parser.finish(&mut sink);
 /// assert_eq!(failed, ["tar source at tar.bst [line 3 column 2]: HTTP Error 404: Not Found"]);
 /// ```
 #[derive(Debug, Default)]
-pub struct Parser {
+pub struct LogParser {
     /// The beginning of a line whose end has not come.
     partial: Vec<u8>,
-    section: Section,
+    section: LogSection,
     /// The source cache of which the heading tells; empty in front of the first.
     cache: Option<String>,
-    open: Open,
+    open: OpenItem,
     /// Whether an empty line came since the last line that was not.
     gap: bool,
     /// What takes prefixes off, where the log may be from anywhere.
-    unwrapper: Option<Box<Unwrapper>>,
+    unwrapper: Option<Box<PrefixStripper>>,
     /// Whose log it is, where it is a task's own.
-    task: Action,
+    task: TaskAction,
     /// What other programs wrote in a task's own log since its last step began; none in other logs.
-    task_text: Option<Excerpt>,
+    task_text: Option<LogExcerpt>,
 }
 
 /// Under which heading the lines stand.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Section {
+pub(crate) enum LogSection {
     /// Among the messages.
     #[default]
     Messages,
@@ -89,26 +89,26 @@ pub(crate) enum Section {
 
 /// What indented lines belong to.
 #[derive(Debug, Default)]
-enum Open {
+enum OpenItem {
     /// To no message.
     #[default]
     Nothing,
     /// To a message that was handed out at once.
     Passed,
     /// To this message.
-    Message(Box<Collecting>),
+    Message(Box<PendingMessage>),
 }
 
 /// A message whose lines are still coming.
 #[derive(Debug)]
-struct Collecting {
-    message: Message,
-    part: Part,
+struct PendingMessage {
+    message: BstMessage,
+    part: MessagePart,
 }
 
 /// Which part of a message the lines belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum MessagePart {
     Detail,
     /// The line after `Printing the last 20 lines from log file:`.
     LogName,
@@ -119,7 +119,7 @@ enum Part {
     Rest,
 }
 
-impl Parser {
+impl LogParser {
     /// A reader of logs from anywhere: of CI, from a journal, a container, a mail, and of tasks' own logs.
     ///
     /// What such places put in front of the lines is taken off. Nothing is handed out before the first message, as far as
@@ -132,7 +132,7 @@ impl Parser {
     ///
     /// `START`, `SUCCESS` and `SKIPPED` are handed out as soon as their line has ended, and without the lines that may
     /// belong to them; every other message when all of its lines are there.
-    pub fn push(&mut self, bytes: &[u8], sink: &mut impl FnMut(Item)) {
+    pub fn push(&mut self, bytes: &[u8], sink: &mut impl FnMut(LogItem)) {
         let mut rest = bytes;
         while !rest.is_empty() {
             let all = rest;
@@ -155,7 +155,7 @@ impl Parser {
     }
 
     /// Takes the end of the output: hands out what was still open.
-    pub fn finish(mut self, sink: &mut impl FnMut(Item)) {
+    pub fn finish(mut self, sink: &mut impl FnMut(LogItem)) {
         if !self.partial.is_empty() {
             let whole = std::mem::take(&mut self.partial);
             self.line(&whole, sink);
@@ -172,17 +172,17 @@ impl Parser {
     }
 
     /// Hands out the message that is open, as one of the run or as one of the failure summary.
-    fn close(&mut self, sink: &mut impl FnMut(Item)) {
+    fn close(&mut self, sink: &mut impl FnMut(LogItem)) {
         self.gap = false;
-        if let Open::Message(collecting) = std::mem::take(&mut self.open) {
+        if let OpenItem::Message(collecting) = std::mem::take(&mut self.open) {
             sink(match self.section {
-                Section::FailureSummary => Item::Repeated(collecting.message),
-                _ => Item::Message(collecting.message),
+                LogSection::FailureSummary => LogItem::Repeated(collecting.message),
+                _ => LogItem::Message(collecting.message),
             });
         }
     }
 
-    fn line(&mut self, raw: &[u8], sink: &mut impl FnMut(Item)) {
+    fn line(&mut self, raw: &[u8], sink: &mut impl FnMut(LogItem)) {
         let line = clean(raw);
         match self.unwrapper.take() {
             None => self.unwrapped(line.trim_end(), false, sink),
@@ -194,7 +194,7 @@ impl Parser {
     }
 
     /// Takes a line without what stood in front of it; `anywhere` says that the log need not be bst's own output.
-    fn unwrapped(&mut self, line: &str, anywhere: bool, sink: &mut impl FnMut(Item)) {
+    fn unwrapped(&mut self, line: &str, anywhere: bool, sink: &mut impl FnMut(LogItem)) {
         if line.is_empty() {
             self.gap = true;
             return;
@@ -214,43 +214,43 @@ impl Parser {
     }
 
     /// Takes the line as the first of a message, where it is one.
-    fn head(&mut self, line: &str, anywhere: bool, sink: &mut impl FnMut(Item)) -> bool {
-        let repeated = self.section == Section::FailureSummary && line.starts_with("    ");
+    fn head(&mut self, line: &str, anywhere: bool, sink: &mut impl FnMut(LogItem)) -> bool {
+        let repeated = self.section == LogSection::FailureSummary && line.starts_with("    ");
         let found = head(if repeated { &line[4..] } else { line });
         let found = found.or_else(|| if anywhere { cut_head(line).or_else(|| self.task_log_head(line)) } else { None });
         let Some(message) = found else { return false };
         self.close(sink);
         if !repeated {
-            self.section = Section::Messages;
+            self.section = LogSection::Messages;
         }
         match message.level {
-            Level::Start | Level::Success | Level::Skipped if !repeated => {
-                self.open = Open::Passed;
-                sink(Item::Message(message));
+            MessageLevel::Start | MessageLevel::Success | MessageLevel::Skipped if !repeated => {
+                self.open = OpenItem::Passed;
+                sink(LogItem::Message(message));
             }
-            _ => self.open = Open::Message(Box::new(Collecting { message, part: Part::Detail })),
+            _ => self.open = OpenItem::Message(Box::new(PendingMessage { message, part: MessagePart::Detail })),
         }
         true
     }
 
     /// Takes the line as one of a task's own log, whose first message says which task it is.
-    fn task_log_head(&mut self, line: &str) -> Option<Message> {
+    fn task_log_head(&mut self, line: &str) -> Option<BstMessage> {
         let mut message = task_log_head(line)?;
-        if let Some(action) = message.task_name().filter(|_| message.level == Level::Start) {
+        if let Some(action) = message.task_name().filter(|_| message.level == MessageLevel::Start) {
             self.task = action;
         }
         message.action = self.task;
         match message.level {
-            Level::Failure => message.log = self.task_text.clone().unwrap_or_default(),
-            Level::Start | Level::Success => self.task_text = Some(Excerpt::default()),
-            _ => self.task_text = self.task_text.take().or_else(|| Some(Excerpt::default())),
+            MessageLevel::Failure => message.log = self.task_text.clone().unwrap_or_default(),
+            MessageLevel::Start | MessageLevel::Success => self.task_text = Some(LogExcerpt::default()),
+            _ => self.task_text = self.task_text.take().or_else(|| Some(LogExcerpt::default())),
         }
         Some(message)
     }
 
     /// A line that begins in the first column and is no message.
-    fn flush_left(&mut self, line: &str, sink: &mut impl FnMut(Item)) {
-        if matches!(self.section, Section::Pipeline | Section::ResolvedKeys)
+    fn flush_left(&mut self, line: &str, sink: &mut impl FnMut(LogItem)) {
+        if matches!(self.section, LogSection::Pipeline | LogSection::ResolvedKeys)
             && let Some(element) = listed(line)
         {
             self.list(element, sink);
@@ -258,40 +258,40 @@ impl Parser {
             self.close(sink);
             self.section = section;
             if let Some(version) = line.strip_prefix("BuildStream Version ") {
-                sink(Item::Version(version.to_owned()));
+                sink(LogItem::Version(version.to_owned()));
             }
         } else if line.len() > 60 && line.bytes().all(|byte| byte == b'=') {
             self.close(sink);
-            self.section = Section::Messages;
-        } else if let (Open::Message(collecting), false) = (&mut self.open, self.gap) {
+            self.section = LogSection::Messages;
+        } else if let (OpenItem::Message(collecting), false) = (&mut self.open, self.gap) {
             // The text of an error may have several lines, which are not indented.
             collecting.message.detail.push(line);
         } else {
             self.close(sink);
-            self.section = Section::Messages;
-            sink(Item::Text(line.to_owned()));
+            self.section = LogSection::Messages;
+            sink(LogItem::Text(line.to_owned()));
         }
     }
 
-    fn indented(&mut self, line: &str, sink: &mut impl FnMut(Item)) {
+    fn indented(&mut self, line: &str, sink: &mut impl FnMut(LogItem)) {
         // Under `Failure Summary` stand the elements' names at 2 (1.x) or 4 columns, and what belongs to a message at 8.
-        let depth = if self.section == Section::FailureSummary { 8 } else { 4 };
-        if self.section == Section::FailureSummary && indent(line) < depth {
+        let depth = if self.section == LogSection::FailureSummary { 8 } else { 4 };
+        if self.section == LogSection::FailureSummary && indent(line) < depth {
             self.close(sink);
             return;
         }
         match (&mut self.open, self.section) {
-            (Open::Message(collecting), _) => collecting.line(line, depth, self.gap),
-            (Open::Passed, Section::Messages) | (_, Section::FailureSummary) => {}
-            (_, Section::Messages) => sink(Item::Text(line.to_owned())),
-            (_, Section::Pipeline | Section::ResolvedKeys) => {
+            (OpenItem::Message(collecting), _) => collecting.line(line, depth, self.gap),
+            (OpenItem::Passed, LogSection::Messages) | (_, LogSection::FailureSummary) => {}
+            (_, LogSection::Messages) => sink(LogItem::Text(line.to_owned())),
+            (_, LogSection::Pipeline | LogSection::ResolvedKeys) => {
                 if let Some(element) = listed(line) {
                     self.list(element, sink);
                 }
             }
-            (_, Section::About) => self.about(line, sink),
-            (_, Section::PipelineSummary) => {
-                if let Some(item) = queue(line).map(Item::Queue).or_else(|| total(line)) {
+            (_, LogSection::About) => self.about(line, sink),
+            (_, LogSection::PipelineSummary) => {
+                if let Some(item) = queue(line).map(LogItem::Queue).or_else(|| total(line)) {
                     sink(item);
                 }
             }
@@ -299,9 +299,9 @@ impl Parser {
     }
 
     /// A line of the heading: of the projects that were loaded, and their source caches.
-    fn about(&mut self, line: &str, sink: &mut impl FnMut(Item)) {
+    fn about(&mut self, line: &str, sink: &mut impl FnMut(LogItem)) {
         if let Some(name) = value(line, "Junction path").and_then(|name| name.parse().ok()) {
-            sink(Item::Junction(name));
+            sink(LogItem::Junction(name));
         }
         if indent(line) == 4 {
             self.cache = (line.trim_start() == "Source cache servers").then(String::new);
@@ -310,38 +310,42 @@ impl Parser {
         if let Some(url) = line.trim_start().strip_prefix("* ") {
             url.clone_into(cache);
         } else if let Some(push) = value(line, "push") {
-            sink(Item::SourceCache { url: cache.clone(), push: push.starts_with("True") });
+            sink(LogItem::SourceCache { url: cache.clone(), push: push.starts_with("True") });
         }
     }
 
-    fn list(&self, element: Listed, sink: &mut impl FnMut(Item)) {
-        if self.section == Section::Pipeline {
-            sink(Item::Listed(element));
+    fn list(&self, element: ListedElement, sink: &mut impl FnMut(LogItem)) {
+        if self.section == LogSection::Pipeline {
+            sink(LogItem::Listed(element));
         }
     }
 }
 
-impl Collecting {
+impl PendingMessage {
     /// Takes a line of the message's own, `depth` columns in.
     fn line(&mut self, line: &str, depth: usize, gap: bool) {
         let text = &line[indent(line).min(depth)..];
         let message = &mut self.message;
         match self.part {
-            Part::Detail | Part::Rest if text.starts_with("Printing the last ") && text.ends_with("log file:") => {
-                self.part = Part::LogName;
+            MessagePart::Detail | MessagePart::Rest
+                if text.starts_with("Printing the last ") && text.ends_with("log file:") =>
+            {
+                self.part = MessagePart::LogName;
             }
-            Part::Detail | Part::Rest if text.starts_with("Log file:") => {
+            MessagePart::Detail | MessagePart::Rest if text.starts_with("Log file:") => {
                 message.log_file = Some(text["Log file:".len()..].trim().to_owned());
-                self.part = Part::Rest;
+                self.part = MessagePart::Rest;
             }
-            Part::Detail | Part::Rest => message.detail.push_after(gap, text),
-            Part::LogName => {
+            MessagePart::Detail | MessagePart::Rest => message.detail.push_after(gap, text),
+            MessagePart::LogName => {
                 message.log_file = Some(text.trim().to_owned());
-                self.part = Part::LogRule;
+                self.part = MessagePart::LogRule;
             }
-            Part::LogRule => self.part = Part::Log,
-            Part::Log if text.len() == 70 && text.bytes().all(|byte| byte == b'=') => self.part = Part::Rest,
-            Part::Log => message.log.push_after(gap, text),
+            MessagePart::LogRule => self.part = MessagePart::Log,
+            MessagePart::Log if text.len() == 70 && text.bytes().all(|byte| byte == b'=') => {
+                self.part = MessagePart::Rest;
+            }
+            MessagePart::Log => message.log.push_after(gap, text),
         }
     }
 }

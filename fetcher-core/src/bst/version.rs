@@ -13,7 +13,7 @@ use crate::runner::{Exit, Invocation, Runner, RunnerError};
 
 /// A release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version {
+pub struct BstVersion {
     /// 1 or 2.
     pub major: u32,
     /// 90 and above are the pre-releases of the next major one.
@@ -50,9 +50,9 @@ pub enum ProbeError {
 
 /// How long `bst --version` may take; a quarter of a second is usual, a container's first start is not.
 const TIMEOUT: Duration = Duration::from_secs(120);
-const KEPT: usize = 4096;
+const TAIL_BYTES: usize = 4096;
 
-impl Version {
+impl BstVersion {
     /// Reads a version as `bst --version` prints it: `2.8.1`, `1.93.6`, `2.0.0.dev1+g0123`.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.trim().split('.').map(|part| {
@@ -81,7 +81,7 @@ impl Version {
         let mut output = Vec::new();
         let exit = runner.run(&invocation, cancel, &mut |bytes| {
             output.extend_from_slice(bytes);
-            let surplus = output.len().saturating_sub(KEPT);
+            let surplus = output.len().saturating_sub(TAIL_BYTES);
             output.drain(..surplus);
         })?;
         let output = String::from_utf8_lossy(&output).trim().to_owned();
@@ -94,7 +94,7 @@ impl Version {
     }
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for BstVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
     }
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn versions_are_read_with_their_suffixes() {
-        let read = |text| Version::parse(text).map(|version| version.to_string());
+        let read = |text| BstVersion::parse(text).map(|version| version.to_string());
         assert_eq!(read("2.8.1\n").as_deref(), Some("2.8.1"));
         assert_eq!(read("1.93.6").as_deref(), Some("1.93.6"));
         assert_eq!(read("2.0.0.dev1+g0123abc").as_deref(), Some("2.0.0"));

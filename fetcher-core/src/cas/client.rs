@@ -18,7 +18,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 
-use super::digest::Object;
+use super::digest::ObjectDigest;
 use super::index::PREFIX;
 use crate::config::SourceCacheConfig;
 
@@ -112,7 +112,7 @@ impl CacheClient {
     }
 
     /// The message that the index has for the sources of a key; none where it has none.
-    pub(super) async fn source_message(&self, key: &str) -> Result<Option<Object>, CacheError> {
+    pub(super) async fn source_message(&self, key: &str) -> Result<Option<ObjectDigest>, CacheError> {
         let uris = vec![format!("{PREFIX}source:{key}")];
         let request = FetchBlobRequest { instance_name: self.instance.clone(), uris, ..Default::default() };
         let ask = || async {
@@ -130,15 +130,15 @@ impl CacheClient {
             code if code == Code::NotFound as i32 => return Ok(None),
             code => return Err(self.wrong(format!("an asset is answered with code {code}"))),
         }
-        let object = answer.blob_digest.as_ref().and_then(Object::from_digest);
+        let object = answer.blob_digest.as_ref().and_then(ObjectDigest::from_digest);
         object.map(Some).ok_or_else(|| self.wrong("an asset is answered without a digest".to_owned()))
     }
 
     /// Those of at most [`DIGESTS_A_REQUEST`] objects that are not there.
-    pub(super) async fn missing(&self, objects: &[Object]) -> Result<Vec<Object>, CacheError> {
+    pub(super) async fn missing(&self, objects: &[ObjectDigest]) -> Result<Vec<ObjectDigest>, CacheError> {
         let request = FindMissingBlobsRequest {
             instance_name: self.instance.clone(),
-            blob_digests: objects.iter().map(Object::digest).collect(),
+            blob_digests: objects.iter().map(ObjectDigest::digest).collect(),
             ..Default::default()
         };
         let ask = || async {
@@ -147,13 +147,13 @@ impl CacheClient {
         };
         let answer = self.patiently(ask).await.map_err(|status| self.error(&status))?;
         let asked: HashSet<_> = objects.iter().collect();
-        let missing: Option<Vec<_>> = answer.missing_blob_digests.iter().map(Object::from_digest).collect();
+        let missing: Option<Vec<_>> = answer.missing_blob_digests.iter().map(ObjectDigest::from_digest).collect();
         let missing = missing.filter(|missing| missing.iter().all(|object| asked.contains(object)));
         missing.ok_or_else(|| self.wrong("it says that blobs are missing which nobody asked for".to_owned()))
     }
 
     /// The contents of objects, those that it has not left out; each is what its digest says.
-    pub(super) async fn read(&self, objects: &[Object]) -> Result<HashMap<Object, Vec<u8>>, CacheError> {
+    pub(super) async fn read(&self, objects: &[ObjectDigest]) -> Result<HashMap<ObjectDigest, Vec<u8>>, CacheError> {
         let mut contents = HashMap::new();
         let (small, large): (Vec<_>, Vec<_>) = objects.iter().partition(|object| object.size <= BYTES_A_REQUEST);
         for batch in batches(&small) {
@@ -167,10 +167,10 @@ impl CacheClient {
         Ok(contents)
     }
 
-    async fn read_batch(&self, objects: &[Object]) -> Result<Vec<(Object, Vec<u8>)>, CacheError> {
+    async fn read_batch(&self, objects: &[ObjectDigest]) -> Result<Vec<(ObjectDigest, Vec<u8>)>, CacheError> {
         let request = BatchReadBlobsRequest {
             instance_name: self.instance.clone(),
-            digests: objects.iter().map(Object::digest).collect(),
+            digests: objects.iter().map(ObjectDigest::digest).collect(),
             ..Default::default()
         };
         let ask = || async {
@@ -183,9 +183,9 @@ impl CacheClient {
             if blob.status.as_ref().is_some_and(|status| status.code != 0) {
                 continue;
             }
-            let object = blob.digest.as_ref().and_then(Object::from_digest);
+            let object = blob.digest.as_ref().and_then(ObjectDigest::from_digest);
             let content = blob.data;
-            match object.filter(|object| objects.contains(object) && Object::of(&content) == *object) {
+            match object.filter(|object| objects.contains(object) && ObjectDigest::of(&content) == *object) {
                 Some(object) => contents.push((object, content)),
                 None => return Err(self.wrong("the content of a blob is not what its digest says".to_owned())),
             }
@@ -193,7 +193,7 @@ impl CacheClient {
         Ok(contents)
     }
 
-    async fn read_stream(&self, object: Object) -> Result<Option<Vec<u8>>, CacheError> {
+    async fn read_stream(&self, object: ObjectDigest) -> Result<Option<Vec<u8>>, CacheError> {
         let prefix = if self.instance.is_empty() { String::new() } else { format!("{}/", self.instance) };
         let name = format!("{prefix}blobs/{}/{}", object.hash, object.size);
         let request = ReadRequest { resource_name: name, ..Default::default() };
@@ -210,7 +210,7 @@ impl CacheClient {
             Ok(content)
         };
         match self.patiently(ask).await {
-            Ok(content) if Object::of(&content) == object => Ok(Some(content)),
+            Ok(content) if ObjectDigest::of(&content) == object => Ok(Some(content)),
             Ok(_) => Err(self.wrong("the content of a blob is not what its digest says".to_owned())),
             Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) => Err(self.error(&status)),
@@ -269,11 +269,11 @@ impl CacheClient {
 }
 
 /// Cuts a list of small objects into what may be asked for at once.
-fn batches(mut objects: &[Object]) -> Vec<&[Object]> {
+fn batches(mut objects: &[ObjectDigest]) -> Vec<&[ObjectDigest]> {
     let mut batches = Vec::new();
     while !objects.is_empty() {
         let mut bytes = 0;
-        let fits = |object: &&Object| {
+        let fits = |object: &&ObjectDigest| {
             bytes += object.size;
             bytes <= BYTES_A_REQUEST
         };

@@ -7,9 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 /// A SHA-256, the only digest function of a BuildStream cache.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Hash([u8; 32]);
+pub(crate) struct Sha256Hash([u8; 32]);
 
-impl Hash {
+impl Sha256Hash {
     /// Exactly 64 digits of lower-case hexadecimal, as the Remote Execution API wants it.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = text.as_bytes();
@@ -63,7 +63,7 @@ fn digit(character: u8) -> Option<u8> {
     }
 }
 
-impl fmt::Display for Hash {
+impl fmt::Display for Sha256Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::with_capacity(64);
         self.digits(&mut text, None);
@@ -71,7 +71,7 @@ impl fmt::Display for Hash {
     }
 }
 
-impl fmt::Debug for Hash {
+impl fmt::Debug for Sha256Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -79,20 +79,20 @@ impl fmt::Debug for Hash {
 
 /// A hash with the size that its content has to have.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Object {
-    pub(crate) hash: Hash,
+pub(crate) struct ObjectDigest {
+    pub(crate) hash: Sha256Hash,
     /// In bytes.
     pub(crate) size: u64,
 }
 
-impl Object {
+impl ObjectDigest {
     pub(crate) fn of(content: &[u8]) -> Self {
-        Self { hash: Hash::of(content), size: content.len() as u64 }
+        Self { hash: Sha256Hash::of(content), size: content.len() as u64 }
     }
 
     /// None where the digest is malformed.
     pub(crate) fn from_digest(digest: &Digest) -> Option<Self> {
-        Some(Self { hash: Hash::parse(&digest.hash)?, size: u64::try_from(digest.size_bytes).ok()? })
+        Some(Self { hash: Sha256Hash::parse(&digest.hash)?, size: u64::try_from(digest.size_bytes).ok()? })
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -107,18 +107,18 @@ mod tests {
     #[test]
     fn only_64_lower_case_digits_are_a_hash() {
         let good = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(Hash::parse(good), Some(Hash::of(b"")));
-        assert_eq!(Hash::of(b"").path(), format!("{}/{}", &good[..2], &good[2..]));
+        assert_eq!(Sha256Hash::parse(good), Some(Sha256Hash::of(b"")));
+        assert_eq!(Sha256Hash::of(b"").path(), format!("{}/{}", &good[..2], &good[2..]));
         for bad in [&good[1..], &good.to_uppercase(), &format!("{good}0"), &good.replace('3', "/"), "", "../../etc"] {
-            assert_eq!(Hash::parse(bad), None, "{bad}");
+            assert_eq!(Sha256Hash::parse(bad), None, "{bad}");
         }
         // 64 bytes that are not 64 characters.
-        assert_eq!(Hash::parse(&"ä".repeat(32)), None);
+        assert_eq!(Sha256Hash::parse(&"ä".repeat(32)), None);
     }
 
     #[test]
     fn a_size_is_not_negative() {
-        let digest = Digest { hash: Hash::of(b"").to_string(), size_bytes: -1 };
-        assert_eq!(Object::from_digest(&digest), None);
+        let digest = Digest { hash: Sha256Hash::of(b"").to_string(), size_bytes: -1 };
+        assert_eq!(ObjectDigest::from_digest(&digest), None);
     }
 }

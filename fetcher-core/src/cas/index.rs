@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bazel_remote_apis::build::bazel::remote::execution::v2::Digest;
 use prost::Message;
 
-use super::digest::Object;
+use super::digest::ObjectDigest;
 use super::rooted_dir::RootedDir;
 
 /// What every name of an asset begins with (`_sourcecache.py`, `_artifactcache.py` of BuildStream 2.8.1).
@@ -18,7 +18,7 @@ pub(crate) const LARGEST: u64 = 1 << 20;
 
 /// The name of an asset, every part of it checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Asset {
+pub(crate) enum AssetName {
     /// All sources of an element.
     Sources(String),
     /// One source.
@@ -36,7 +36,7 @@ pub(crate) enum NoAsset {
     Malformed,
 }
 
-impl Asset {
+impl AssetName {
     /// Reads a URI.
     pub(crate) fn parse(uri: &str) -> Result<Self, NoAsset> {
         let name = uri.strip_prefix(PREFIX).ok_or(NoAsset::Foreign)?;
@@ -101,24 +101,24 @@ struct LogFile {
 
 /// An entry of the index.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct IndexEntry {
     /// The message, as it is in the file.
     pub(crate) message: Vec<u8>,
     /// The root of its files.
-    pub(crate) root: Option<Object>,
+    pub(crate) root: Option<ObjectDigest>,
     /// Further objects that belong to it.
-    pub(crate) blobs: Vec<Object>,
+    pub(crate) blobs: Vec<ObjectDigest>,
 }
 
 /// The directories with the index.
 #[derive(Debug)]
-pub(crate) struct Index {
+pub(crate) struct AssetIndex {
     sources: RootedDir,
     single: RootedDir,
     artifacts: RootedDir,
 }
 
-impl Index {
+impl AssetIndex {
     pub(crate) fn new(cachedir: &Path) -> Self {
         Self {
             sources: RootedDir::new(cachedir.join("elementsources")),
@@ -131,7 +131,7 @@ impl Index {
     ///
     /// # Errors
     /// When the file cannot be read or is no such message.
-    pub(crate) fn find(&self, asset: &Asset) -> io::Result<Option<Entry>> {
+    pub(crate) fn find(&self, asset: &AssetName) -> io::Result<Option<IndexEntry>> {
         let (directory, name) = self.place(asset);
         let file = match directory.file(name) {
             Ok(file) => File::from(file),
@@ -148,23 +148,23 @@ impl Index {
         file.take(LARGEST).read_to_end(&mut message)?;
         let malformed = || io::Error::other("it is not the message that it should be");
         let entry = match asset {
-            Asset::Sources(_) | Asset::Source(_) => source(message),
-            Asset::Artifact(_) => artifact(message),
+            AssetName::Sources(_) | AssetName::Source(_) => source(message),
+            AssetName::Artifact(_) => artifact(message),
         };
         entry.ok_or_else(malformed).map(Some)
     }
 
     /// The file of an asset.
-    pub(crate) fn path(&self, asset: &Asset) -> PathBuf {
+    pub(crate) fn path(&self, asset: &AssetName) -> PathBuf {
         let (directory, name) = self.place(asset);
         directory.path().join(name)
     }
 
-    fn place<'a>(&'a self, asset: &'a Asset) -> (&'a RootedDir, &'a str) {
+    fn place<'a>(&'a self, asset: &'a AssetName) -> (&'a RootedDir, &'a str) {
         match asset {
-            Asset::Sources(name) => (&self.sources, name),
-            Asset::Source(name) => (&self.single, name),
-            Asset::Artifact(name) => (&self.artifacts, name),
+            AssetName::Sources(name) => (&self.sources, name),
+            AssetName::Source(name) => (&self.single, name),
+            AssetName::Artifact(name) => (&self.artifacts, name),
         }
     }
 
@@ -174,27 +174,27 @@ impl Index {
     }
 }
 
-fn source(message: Vec<u8>) -> Option<Entry> {
-    Some(Entry { root: Some(source_root(&message)?), blobs: Vec::new(), message })
+fn source(message: Vec<u8>) -> Option<IndexEntry> {
+    Some(IndexEntry { root: Some(source_root(&message)?), blobs: Vec::new(), message })
 }
 
 /// The root directory that a message for sources names.
-pub(crate) fn source_root(message: &[u8]) -> Option<Object> {
-    Object::from_digest(&SourceMessage::decode(message).ok()?.files?)
+pub(crate) fn source_root(message: &[u8]) -> Option<ObjectDigest> {
+    ObjectDigest::from_digest(&SourceMessage::decode(message).ok()?.files?)
 }
 
-fn artifact(message: Vec<u8>) -> Option<Entry> {
+fn artifact(message: Vec<u8>) -> Option<IndexEntry> {
     let artifact = ArtifactMessage::decode(&*message).ok()?;
     let logs = artifact.logs.into_iter().map(|log| log.digest);
     let blobs = [artifact.public_data, artifact.low_diversity_meta, artifact.high_diversity_meta].into_iter();
-    let blobs: Option<Vec<_>> = blobs.chain(logs).flatten().map(|digest| Object::from_digest(&digest)).collect();
+    let blobs: Option<Vec<_>> = blobs.chain(logs).flatten().map(|digest| ObjectDigest::from_digest(&digest)).collect();
     let root = match artifact.files {
-        Some(digest) => Some(Object::from_digest(&digest)?),
+        Some(digest) => Some(ObjectDigest::from_digest(&digest)?),
         None => None,
     };
     let blobs = blobs?;
     // An empty file is a message too, of nothing.
-    (root.is_some() || !blobs.is_empty()).then_some(Entry { message, root, blobs })
+    (root.is_some() || !blobs.is_empty()).then_some(IndexEntry { message, root, blobs })
 }
 
 #[cfg(test)]
@@ -205,11 +205,11 @@ mod tests {
 
     #[test]
     fn names_are_taken_apart() {
-        let parse = |name: &str| Asset::parse(&format!("urn:fdc:buildstream.build:2020:{name}"));
-        assert_eq!(parse(&format!("source:{KEY}")), Ok(Asset::Sources(KEY.to_owned())));
-        assert_eq!(parse(&format!("source:git/{KEY}")), Ok(Asset::Source(format!("git/{KEY}"))));
+        let parse = |name: &str| AssetName::parse(&format!("urn:fdc:buildstream.build:2020:{name}"));
+        assert_eq!(parse(&format!("source:{KEY}")), Ok(AssetName::Sources(KEY.to_owned())));
+        assert_eq!(parse(&format!("source:git/{KEY}")), Ok(AssetName::Source(format!("git/{KEY}"))));
         let artifact = format!("freedesktop-sdk/components-gcc_1.x/{KEY}");
-        assert_eq!(parse(&format!("artifact:{artifact}")), Ok(Asset::Artifact(artifact)));
+        assert_eq!(parse(&format!("artifact:{artifact}")), Ok(AssetName::Artifact(artifact)));
         for bad in [
             format!("source:../{KEY}"),
             format!("source:./{KEY}"),
@@ -228,7 +228,7 @@ mod tests {
             assert_eq!(parse(&bad), Err(NoAsset::Malformed), "{bad}");
         }
         for foreign in ["https://example.org/x.tar.gz", "", "urn:fdc:buildstream.build:2021:source:x"] {
-            assert_eq!(Asset::parse(foreign), Err(NoAsset::Foreign), "{foreign}");
+            assert_eq!(AssetName::parse(foreign), Err(NoAsset::Foreign), "{foreign}");
         }
     }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bazel_remote_apis::build::bazel::remote::execution::v2::{Digest, Directory};
 use prost::Message as _;
 
-use super::digest::Object;
-use super::index::{Asset, Index};
+use super::digest::ObjectDigest;
+use super::index::{AssetIndex, AssetName};
 use super::rooted_dir::RootedDir;
 
 /// The largest directory that is read, in bytes: some 500,000 files.
@@ -20,19 +20,19 @@ pub(super) const MOST_OBJECTS: usize = 4_000_000;
 
 /// The local cache, read without bst.
 pub(super) struct LocalSources {
-    index: Index,
+    index: AssetIndex,
     objects: RootedDir,
     /// The objects below directories that were walked before.
-    trees: HashMap<Object, Arc<[Object]>>,
+    trees: HashMap<ObjectDigest, Arc<[ObjectDigest]>>,
 }
 
 /// Every object that the sources of one element consist of.
 #[derive(Debug, Clone)]
 pub(super) struct SourceObjects {
     /// The message that the index has, itself an object.
-    pub(super) message: Object,
+    pub(super) message: ObjectDigest,
     /// The root directory, every directory below, and every file.
-    pub(super) objects: Arc<[Object]>,
+    pub(super) objects: Arc<[ObjectDigest]>,
 }
 
 /// Why the local cache does not say what an element's sources consist of.
@@ -49,31 +49,31 @@ pub(super) enum LocalGap {
 impl LocalSources {
     pub(super) fn new(cachedir: &Path) -> Self {
         let objects = RootedDir::new(cachedir.join("cas/objects"));
-        Self { index: Index::new(cachedir), objects, trees: HashMap::new() }
+        Self { index: AssetIndex::new(cachedir), objects, trees: HashMap::new() }
     }
 
     /// What the sources of a key consist of.
     pub(super) fn objects_of(&mut self, key: &str) -> Result<SourceObjects, LocalGap> {
-        let entry = self.index.find(&Asset::Sources(key.to_owned())).map_err(LocalGap::Unreadable)?;
+        let entry = self.index.find(&AssetName::Sources(key.to_owned())).map_err(LocalGap::Unreadable)?;
         let entry = entry.ok_or(LocalGap::NoEntry)?;
-        let message = Object::of(&entry.message);
+        let message = ObjectDigest::of(&entry.message);
         let root = entry.root.ok_or(LocalGap::NoObject)?;
         if let Some(known) = self.trees.get(&root) {
             return Ok(SourceObjects { message, objects: Arc::clone(known) });
         }
-        let objects: Arc<[Object]> = walk(root, |object| self.directory(object))?.into();
+        let objects: Arc<[ObjectDigest]> = walk(root, |object| self.directory(object))?.into();
         self.trees.insert(root, Arc::clone(&objects));
         Ok(SourceObjects { message, objects })
     }
 
     /// Whether an object is there with the right size.
-    pub(super) fn has(&self, object: Object) -> bool {
+    pub(super) fn has(&self, object: ObjectDigest) -> bool {
         object.size == 0
             || self.objects.stat(&object.hash.path()).is_ok_and(|stat| u64::try_from(stat.st_size) == Ok(object.size))
     }
 
-    fn directory(&self, object: Object) -> Result<Vec<u8>, LocalGap> {
-        if object.size == 0 && object == Object::of(b"") {
+    fn directory(&self, object: ObjectDigest) -> Result<Vec<u8>, LocalGap> {
+        if object.size == 0 && object == ObjectDigest::of(b"") {
             return Ok(Vec::new());
         }
         if object.size > LARGEST_DIRECTORY {
@@ -85,15 +85,15 @@ impl LocalSources {
         })?;
         let mut content = Vec::new();
         File::from(file).take(object.size + 1).read_to_end(&mut content).map_err(LocalGap::Unreadable)?;
-        if Object::of(&content) == object { Ok(content) } else { Err(LocalGap::NoObject) }
+        if ObjectDigest::of(&content) == object { Ok(content) } else { Err(LocalGap::NoObject) }
     }
 }
 
 /// Every object of a tree, each once; `read` gives a directory's content, which has been seen to be what its name says.
 pub(super) fn walk<E: From<LocalGap>>(
-    root: Object,
-    mut read: impl FnMut(Object) -> Result<Vec<u8>, E>,
-) -> Result<Vec<Object>, E> {
+    root: ObjectDigest,
+    mut read: impl FnMut(ObjectDigest) -> Result<Vec<u8>, E>,
+) -> Result<Vec<ObjectDigest>, E> {
     let mut found = HashSet::from([root]);
     let mut open = vec![root];
     while let Some(object) = open.pop() {
@@ -108,9 +108,9 @@ pub(super) fn walk<E: From<LocalGap>>(
 }
 
 /// The files and the directories in a directory.
-pub(super) fn members(content: &[u8]) -> Result<(Vec<Object>, Vec<Object>), LocalGap> {
+pub(super) fn members(content: &[u8]) -> Result<(Vec<ObjectDigest>, Vec<ObjectDigest>), LocalGap> {
     let directory = Directory::decode(content).map_err(|_| LocalGap::NoObject)?;
-    let parsed = |digest: Option<Digest>| digest.as_ref().and_then(Object::from_digest).ok_or(LocalGap::NoObject);
+    let parsed = |digest: Option<Digest>| digest.as_ref().and_then(ObjectDigest::from_digest).ok_or(LocalGap::NoObject);
     let files = directory.files.into_iter().map(|file| parsed(file.digest)).collect::<Result<_, _>>()?;
     let directories = directory.directories.into_iter().map(|below| parsed(below.digest)).collect::<Result<_, _>>()?;
     Ok((files, directories))

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::client::{CacheClient, CacheError, DIGESTS_A_REQUEST};
-use super::digest::{Hash, Object};
+use super::digest::{ObjectDigest, Sha256Hash};
 use super::index::source_root;
 use super::local::{LARGEST_DIRECTORY, LocalGap, LocalSources, MOST_OBJECTS, SourceObjects, members};
 use crate::cancel::Cancel;
@@ -35,7 +35,7 @@ impl FromStr for SourceKey {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Hash::parse(text).map(|_| Self(text.to_owned())).ok_or("a key has 64 digits of lower-case hexadecimal")
+        Sha256Hash::parse(text).map(|_| Self(text.to_owned())).ok_or("a key has 64 digits of lower-case hexadecimal")
     }
 }
 
@@ -120,14 +120,14 @@ impl CacheProver {
     /// Proves that the local cache itself has all blobs of sources. Contents are not read.
     pub fn prove_local(&mut self, keys: &[SourceKey]) -> BTreeMap<SourceKey, SourceProof> {
         let began = Instant::now();
-        let mut known: HashMap<Object, bool> = HashMap::new();
+        let mut known: HashMap<ObjectDigest, bool> = HashMap::new();
         let mut proofs = BTreeMap::new();
         for key in keys {
             let missing = |index, blobs| SourceProof::Missing { cache: LOCAL.to_owned(), index, blobs };
             let proof = match self.local.objects_of(key.as_str()) {
                 Ok(found) => {
                     let mut has =
-                        |object: &&Object| !*known.entry(**object).or_insert_with(|| self.local.has(**object));
+                        |object: &&ObjectDigest| !*known.entry(**object).or_insert_with(|| self.local.has(**object));
                     match found.objects.iter().filter(&mut has).count() {
                         0 => SourceProof::Proved,
                         blobs => missing(false, blobs as u64),
@@ -183,7 +183,7 @@ impl CacheProver {
         };
         let (indexes, storages) = (clients("index")?, clients("storage")?);
         let mut proofs: BTreeMap<_, _> = keys.iter().map(|key| (key.clone(), SourceProof::Proved)).collect();
-        let mut entries: HashMap<SourceKey, HashSet<Object>> = HashMap::new();
+        let mut entries: HashMap<SourceKey, HashSet<ObjectDigest>> = HashMap::new();
         for index in &indexes {
             self.totals.requests += keys.len() as u64;
             let asked =
@@ -197,9 +197,9 @@ impl CacheProver {
             }
         }
         let wanted = self.objects(&storages, keys, &entries, &mut proofs).await?;
-        let unique: HashSet<Object> = wanted.values().flat_map(SourceObjects::all).collect();
+        let unique: HashSet<ObjectDigest> = wanted.values().flat_map(SourceObjects::all).collect();
         // The empty blob is nowhere, and everywhere.
-        let unique: Vec<Object> = unique.into_iter().filter(|object| object.size > 0).collect();
+        let unique: Vec<ObjectDigest> = unique.into_iter().filter(|object| object.size > 0).collect();
         for storage in &storages {
             let missing = self.missing(storage, &unique).await?;
             if missing.is_empty() {
@@ -216,11 +216,15 @@ impl CacheProver {
     }
 
     /// Which of the objects a storage does not have.
-    async fn missing(&mut self, storage: &CacheClient, objects: &[Object]) -> Result<HashSet<Object>, CacheError> {
+    async fn missing(
+        &mut self,
+        storage: &CacheClient,
+        objects: &[ObjectDigest],
+    ) -> Result<HashSet<ObjectDigest>, CacheError> {
         self.totals.blobs += objects.len() as u64;
         self.totals.requests += objects.len().div_ceil(DIGESTS_A_REQUEST) as u64;
         let asked = stream::iter(objects.chunks(DIGESTS_A_REQUEST)).map(|chunk| storage.missing(chunk));
-        let missing: Vec<Vec<Object>> = asked.buffer_unordered(REQUESTS_AT_ONCE).try_collect().await?;
+        let missing: Vec<Vec<ObjectDigest>> = asked.buffer_unordered(REQUESTS_AT_ONCE).try_collect().await?;
         Ok(missing.into_iter().flatten().collect())
     }
 
@@ -230,13 +234,13 @@ impl CacheProver {
         &mut self,
         storages: &[CacheClient],
         keys: &[SourceKey],
-        entries: &HashMap<SourceKey, HashSet<Object>>,
+        entries: &HashMap<SourceKey, HashSet<ObjectDigest>>,
         proofs: &mut BTreeMap<SourceKey, SourceProof>,
     ) -> Result<BTreeMap<SourceKey, SourceObjects>, CacheError> {
         let mut wanted = BTreeMap::new();
         for key in keys {
             let local = self.local.objects_of(key.as_str());
-            let messages: Vec<Object> = match (entries.get(key), &local) {
+            let messages: Vec<ObjectDigest> = match (entries.get(key), &local) {
                 (Some(entries), _) => entries.iter().copied().collect(),
                 (None, Ok(found)) => vec![found.message],
                 (None, Err(_)) => Vec::new(),
@@ -262,7 +266,7 @@ impl CacheProver {
     async fn remote_objects(
         &mut self,
         storages: &[CacheClient],
-        message: Object,
+        message: ObjectDigest,
     ) -> Result<Option<SourceObjects>, CacheError> {
         let Some(content) = self.read_anywhere(storages, &[message]).await?.remove(&message) else { return Ok(None) };
         let Some(root) = source_root(&content) else { return Ok(None) };
@@ -289,12 +293,12 @@ impl CacheProver {
     async fn read_anywhere(
         &mut self,
         storages: &[CacheClient],
-        objects: &[Object],
-    ) -> Result<HashMap<Object, Vec<u8>>, CacheError> {
+        objects: &[ObjectDigest],
+    ) -> Result<HashMap<ObjectDigest, Vec<u8>>, CacheError> {
         let mut contents = HashMap::new();
-        let mut rest: Vec<Object> = objects.to_vec();
-        if rest.contains(&Object::of(b"")) {
-            contents.insert(Object::of(b""), Vec::new());
+        let mut rest: Vec<ObjectDigest> = objects.to_vec();
+        if rest.contains(&ObjectDigest::of(b"")) {
+            contents.insert(ObjectDigest::of(b""), Vec::new());
             rest.retain(|object| object.size > 0);
         }
         for storage in storages {
@@ -310,7 +314,7 @@ impl CacheProver {
 const LOCAL: &str = "the local cache";
 
 impl SourceObjects {
-    fn all(&self) -> impl Iterator<Item = Object> + '_ {
+    fn all(&self) -> impl Iterator<Item = ObjectDigest> + '_ {
         std::iter::once(self.message).chain(self.objects.iter().copied())
     }
 }

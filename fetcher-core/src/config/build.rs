@@ -12,15 +12,15 @@ use serde_json::{Map, Value as Json};
 
 use crate::secret::Secret;
 
-use super::value::{Fields, Node, Value};
+use super::value::{ConfigNode, ConfigTable, ConfigValue};
 use super::{Config, SelfUpdateConfig, ServeConfig, ServeTls};
 
 mod notify;
 mod project;
 
-pub(super) fn config(place: &Path, top: Fields) -> Option<Config> {
+pub(super) fn config(place: &Path, top: ConfigTable) -> Option<Config> {
     let fetcher = top.get("fetcher")?.fields()?;
-    let bytes = |name| if let Some(Value::Size(bytes, _)) = value(fetcher, name) { Some(*bytes) } else { None };
+    let bytes = |name| if let Some(ConfigValue::Size(bytes, _)) = value(fetcher, name) { Some(*bytes) } else { None };
     Some(Config {
         path: place.to_owned(),
         warnings: Vec::new(),
@@ -49,7 +49,7 @@ pub(super) fn config(place: &Path, top: Fields) -> Option<Config> {
     })
 }
 
-fn self_update(fields: &Fields) -> SelfUpdateConfig {
+fn self_update(fields: &ConfigTable) -> SelfUpdateConfig {
     SelfUpdateConfig {
         enabled: flag(fields, "enabled"),
         branch: text(fields, "branch"),
@@ -59,8 +59,8 @@ fn self_update(fields: &Fields) -> SelfUpdateConfig {
     }
 }
 
-fn serve(fields: &Fields) -> Option<ServeConfig> {
-    let tls = fields.get("tls").and_then(Node::fields);
+fn serve(fields: &ConfigTable) -> Option<ServeConfig> {
+    let tls = fields.get("tls").and_then(ConfigNode::fields);
     Some(ServeConfig {
         listen: text(fields, "listen")?,
         cachedir: path(fields, "cachedir"),
@@ -79,48 +79,52 @@ fn serve(fields: &Fields) -> Option<ServeConfig> {
     })
 }
 
-fn value<'f>(fields: &'f Fields, name: &str) -> Option<&'f Value> {
+fn value<'f>(fields: &'f ConfigTable, name: &str) -> Option<&'f ConfigValue> {
     fields.get(name).map(|node| &node.value)
 }
 
-fn text(fields: &Fields, name: &str) -> Option<String> {
+fn text(fields: &ConfigTable, name: &str) -> Option<String> {
     fields.get(name)?.text().map(str::to_owned)
 }
 
-fn flag(fields: &Fields, name: &str) -> Option<bool> {
-    if let Some(Value::Bool(flag)) = value(fields, name) { Some(*flag) } else { None }
+fn flag(fields: &ConfigTable, name: &str) -> Option<bool> {
+    if let Some(ConfigValue::Bool(flag)) = value(fields, name) { Some(*flag) } else { None }
 }
 
-fn number(fields: &Fields, name: &str) -> Option<u64> {
-    if let Some(Value::Number(number)) = value(fields, name) { Some(*number) } else { None }
+fn number(fields: &ConfigTable, name: &str) -> Option<u64> {
+    if let Some(ConfigValue::Number(number)) = value(fields, name) { Some(*number) } else { None }
 }
 
-fn time(fields: &Fields, name: &str) -> Option<Duration> {
-    if let Some(Value::Time(time, _)) = value(fields, name) { Some(*time) } else { None }
+fn time(fields: &ConfigTable, name: &str) -> Option<Duration> {
+    if let Some(ConfigValue::Time(time, _)) = value(fields, name) { Some(*time) } else { None }
 }
 
-fn path(fields: &Fields, name: &str) -> Option<PathBuf> {
-    if let Some(Value::Path(path) | Value::SecretFile(path)) = value(fields, name) { Some(path.clone()) } else { None }
+fn path(fields: &ConfigTable, name: &str) -> Option<PathBuf> {
+    if let Some(ConfigValue::Path(path) | ConfigValue::SecretFile(path)) = value(fields, name) {
+        Some(path.clone())
+    } else {
+        None
+    }
 }
 
 /// A list of text; empty where it is not given.
-fn texts(fields: &Fields, name: &str) -> Vec<String> {
-    fields.get(name).map_or(&[][..], Node::list).iter().filter_map(Node::text).map(str::to_owned).collect()
+fn texts(fields: &ConfigTable, name: &str) -> Vec<String> {
+    fields.get(name).map_or(&[][..], ConfigNode::list).iter().filter_map(ConfigNode::text).map(str::to_owned).collect()
 }
 
 /// A table of text by name; empty where it is not given.
-fn text_map(fields: &Fields, name: &str) -> BTreeMap<String, String> {
-    let table = fields.get(name).and_then(Node::fields);
+fn text_map(fields: &ConfigTable, name: &str) -> BTreeMap<String, String> {
+    let table = fields.get(name).and_then(ConfigNode::fields);
     table.into_iter().flatten().filter_map(|(name, node)| Some((name.clone(), node.text()?.to_owned()))).collect()
 }
 
-fn secret_map(fields: &Fields, name: &str) -> BTreeMap<String, Secret> {
+fn secret_map(fields: &ConfigTable, name: &str) -> BTreeMap<String, Secret> {
     text_map(fields, name).into_iter().map(|(name, value)| (name, Secret::new(value))).collect()
 }
 
 /// Every table of a list of tables, built; empty where the list is not given.
-fn all<T>(fields: &Fields, name: &str, build: impl Fn(&Fields) -> Option<T>) -> Option<Vec<T>> {
-    fields.get(name).map_or(&[][..], Node::list).iter().map(|node| build(node.fields()?)).collect()
+fn all<T>(fields: &ConfigTable, name: &str, build: impl Fn(&ConfigTable) -> Option<T>) -> Option<Vec<T>> {
+    fields.get(name).map_or(&[][..], ConfigNode::list).iter().map(|node| build(node.fields()?)).collect()
 }
 
 fn with_slash(url: &str) -> String {
@@ -128,22 +132,22 @@ fn with_slash(url: &str) -> String {
 }
 
 /// A table as it is handed on to BuildStream.
-fn json_map(fields: &Fields) -> Map<String, Json> {
+fn json_map(fields: &ConfigTable) -> Map<String, Json> {
     fields.iter().map(|(name, node)| (name.clone(), json(node))).collect()
 }
 
-fn json(node: &Node) -> Json {
+fn json(node: &ConfigNode) -> Json {
     match &node.value {
-        Value::Bad => Json::Null,
-        Value::Bool(flag) => Json::from(*flag),
-        Value::Number(number) => Json::from(*number),
-        Value::Json(json) => json.clone(),
-        Value::Secret(secret) => Json::from(secret.expose()),
-        Value::Text(text) | Value::Time(_, text) | Value::Size(_, text) => Json::from(text.as_str()),
-        Value::Path(path) | Value::SecretFile(path) | Value::Requirements(path, _) => {
+        ConfigValue::Bad => Json::Null,
+        ConfigValue::Bool(flag) => Json::from(*flag),
+        ConfigValue::Number(number) => Json::from(*number),
+        ConfigValue::Json(json) => json.clone(),
+        ConfigValue::Secret(secret) => Json::from(secret.expose()),
+        ConfigValue::Text(text) | ConfigValue::Time(_, text) | ConfigValue::Size(_, text) => Json::from(text.as_str()),
+        ConfigValue::Path(path) | ConfigValue::SecretFile(path) | ConfigValue::Requirements(path, _) => {
             Json::from(path.to_string_lossy())
         }
-        Value::List(nodes) => nodes.iter().map(json).collect(),
-        Value::Table(fields) => Json::Object(json_map(fields)),
+        ConfigValue::List(nodes) => nodes.iter().map(json).collect(),
+        ConfigValue::Table(fields) => Json::Object(json_map(fields)),
     }
 }

@@ -10,14 +10,14 @@ pub(crate) const LARGEST: u64 = 4 << 20;
 
 /// Where the files that a configuration names are looked up.
 ///
-/// [`Disk`] is the ordinary one. Whoever judges a configuration in a git commit before it is checked out hands in a
+/// [`DiskFiles`] is the ordinary one. Whoever judges a configuration in a git commit before it is checked out hands in a
 /// view in which the paths of the work tree are those of the commit, and every other path is the disk's.
-pub trait Files {
+pub trait FileLookup {
     /// Looks at a file without reading it, symbolic links followed, and sees that it can be read.
     ///
     /// # Errors
     /// When it is not there or cannot be read.
-    fn look(&self, path: &Path) -> io::Result<Seen>;
+    fn look(&self, path: &Path) -> io::Result<FileStatus>;
 
     /// Reads a whole file of text.
     ///
@@ -26,9 +26,9 @@ pub trait Files {
     fn read(&self, path: &Path) -> io::Result<String>;
 }
 
-/// What [`Files::look`] sees.
+/// What [`FileLookup::look`] sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct FileStatus {
     /// Whether it is an ordinary file.
     pub is_file: bool,
     /// Whether everybody on this host may read it.
@@ -37,12 +37,12 @@ pub struct Seen {
 
 /// The files as they are on the disk.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Disk;
+pub struct DiskFiles;
 
-impl Files for Disk {
-    fn look(&self, path: &Path) -> io::Result<Seen> {
+impl FileLookup for DiskFiles {
+    fn look(&self, path: &Path) -> io::Result<FileStatus> {
         let metadata = fs::metadata(path)?;
-        let seen = Seen { is_file: metadata.is_file(), open_to_all: metadata.permissions().mode() & 0o004 != 0 };
+        let seen = FileStatus { is_file: metadata.is_file(), open_to_all: metadata.permissions().mode() & 0o004 != 0 };
         if seen.is_file {
             File::open(path)?;
         }

@@ -6,13 +6,13 @@ pub(crate) use tables::TOP;
 
 /// A table of the configuration, as in `[fetcher]`.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct TableDeclaration {
     /// Its keys, in the order of the manual.
-    pub(crate) keys: &'static [Key],
+    pub(crate) keys: &'static [KeyDeclaration],
     /// Further keys by the value of the key `kind`.
-    pub(crate) kinds: &'static [(&'static str, &'static [Key])],
+    pub(crate) kinds: &'static [(&'static str, &'static [KeyDeclaration])],
     /// Keys of which at most one is given.
-    pub(crate) choices: &'static [Choice],
+    pub(crate) choices: &'static [ExclusiveKeys],
     /// Keys that need another key of the same table: the first needs the second.
     pub(crate) needs: &'static [(&'static str, &'static str)],
     /// Whether other tables lend it keys, so that only then it is known what is missing.
@@ -21,16 +21,16 @@ pub(crate) struct Table {
 
 /// Keys that exclude each other.
 #[derive(Debug)]
-pub(crate) struct Choice {
+pub(crate) struct ExclusiveKeys {
     /// The keys.
     pub(crate) keys: &'static [&'static str],
     /// Whether one of them has to be there, for all of a table or, where the table has kinds, for a kind.
-    pub(crate) required: Required,
+    pub(crate) required: KeyRequirement,
 }
 
-/// Whether one key of a [`Choice`] has to be given.
+/// Whether one key of a [`ExclusiveKeys`] has to be given.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Required {
+pub(crate) enum KeyRequirement {
     /// No.
     Never,
     /// Yes.
@@ -41,13 +41,13 @@ pub(crate) enum Required {
 
 /// One key.
 #[derive(Debug)]
-pub(crate) struct Key {
+pub(crate) struct KeyDeclaration {
     /// Its name.
     pub(crate) name: &'static str,
     /// What its value is.
-    pub(crate) kind: Kind,
+    pub(crate) kind: ValueKind,
     /// What holds where it is not given.
-    pub(crate) fallback: Fallback,
+    pub(crate) fallback: KeyDefault,
     /// A value that is not the default, in TOML.
     pub(crate) example: &'static str,
     /// What it is for, in a sentence or two.
@@ -56,7 +56,7 @@ pub(crate) struct Key {
 
 /// What holds where a key is not given.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Fallback {
+pub(crate) enum KeyDefault {
     /// This value, in TOML.
     Value(&'static str),
     /// Something that is no fixed value, in words.
@@ -67,7 +67,7 @@ pub(crate) enum Fallback {
 
 /// What a value is, and so how it is checked.
 #[derive(Debug)]
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     /// Text that is not empty and has no control characters.
     Text,
     /// `true` or `false`.
@@ -75,7 +75,7 @@ pub(crate) enum Kind {
     /// A whole number from the first to the second.
     Number(u64, u64),
     /// A duration.
-    Time(Least),
+    Time(MinimumDuration),
     /// A size in bytes.
     Size,
     /// One of some words.
@@ -123,9 +123,9 @@ pub(crate) enum Kind {
     /// A version of this program.
     Version,
     /// A list of at least so many.
-    List(&'static Kind, usize),
+    List(&'static ValueKind, usize),
     /// A table of any names.
-    Map(&'static Kind),
+    Map(&'static ValueKind),
     /// A program and its arguments.
     Command,
     /// A list of requirements, or the name of a requirements file.
@@ -133,25 +133,25 @@ pub(crate) enum Kind {
     /// Any table, handed on as it is.
     Free,
     /// A table.
-    Table(&'static Table),
+    Table(&'static TableDeclaration),
     /// A list of tables.
-    Tables(&'static Table),
+    Tables(&'static TableDeclaration),
 }
 
 /// The least value of a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Least {
+pub(crate) enum MinimumDuration {
     /// It may be zero.
     Zero,
     /// It has to be a second at least.
     Second,
 }
 
-impl Table {
+impl TableDeclaration {
     /// The keys that a table of this kind may have; all there are where the kind is not known.
-    pub(crate) fn keys_of(&self, kind: Option<&str>) -> Vec<&'static Key> {
+    pub(crate) fn keys_of(&self, kind: Option<&str>) -> Vec<&'static KeyDeclaration> {
         let of_kind = self.kinds.iter().filter(|(name, _)| kind.is_none_or(|kind| kind == *name));
-        let mut keys: Vec<&'static Key> = self.keys.iter().collect();
+        let mut keys: Vec<&'static KeyDeclaration> = self.keys.iter().collect();
         for key in of_kind.flat_map(|(_, keys)| *keys) {
             if keys.iter().all(|known| known.name != key.name) {
                 keys.push(key);
@@ -162,87 +162,87 @@ impl Table {
 
     /// The kinds that a key belongs to.
     pub(crate) fn kinds_with(&self, name: &str) -> Vec<&'static str> {
-        let has = |keys: &[Key]| keys.iter().any(|key| key.name == name);
+        let has = |keys: &[KeyDeclaration]| keys.iter().any(|key| key.name == name);
         self.kinds.iter().filter(|(_, keys)| has(keys)).map(|(kind, _)| *kind).collect()
     }
 }
 
-impl Kind {
+impl ValueKind {
     /// What a value of this kind is, with its article, for the manual and for messages.
     pub(crate) fn words(&self) -> String {
         match self {
-            Kind::OptionValue => "text, a boolean, a number or a list of text".to_owned(),
-            Kind::Text | Kind::Header => "a string".to_owned(),
-            Kind::Bool => "a boolean".to_owned(),
-            Kind::Number(least, most) => format!("a whole number from {least} to {most}"),
-            Kind::Time(_) => "a duration in quotes".to_owned(),
-            Kind::Size => "a size in quotes, or a number of bytes".to_owned(),
-            Kind::Word(words) => format!("one of {}", quoted(words)),
-            Kind::BoolOr(words) => format!("true, false or {}", quoted(words)),
-            Kind::Path => "a path".to_owned(),
-            Kind::InnerPath => "a path inside the repository".to_owned(),
-            Kind::File | Kind::SecretFile => "the name of a file".to_owned(),
-            Kind::Repository => "the address of a git repository, or a path".to_owned(),
-            Kind::Url(schemes) | Kind::SecretUrl(schemes) => format!("an address ({})", schemes.join(", ")),
-            Kind::MailServer => "the address of a mail server, or sendmail".to_owned(),
-            Kind::Listen => "an address and port".to_owned(),
-            Kind::Mail => "a mail address".to_owned(),
-            Kind::IrcName => "the name of a channel or person".to_owned(),
-            Kind::Name => "a name of letters, digits, '.', '_' and '-'".to_owned(),
-            Kind::Branch => "a branch's name".to_owned(),
-            Kind::Branches => "a branch's name or a glob".to_owned(),
-            Kind::Glob => "a name or a glob".to_owned(),
-            Kind::Element => "an element's name".to_owned(),
-            Kind::Variable => "the name of an environment variable".to_owned(),
-            Kind::Version => "a version".to_owned(),
-            Kind::List(of, _) => format!("a list, each {}", of.words()),
-            Kind::Map(of) => format!("a table, each value {}", of.words()),
-            Kind::Command => "a list: a program and its arguments".to_owned(),
-            Kind::Requirements => "a list of requirements, or the name of a file with them".to_owned(),
-            Kind::Free | Kind::Table(_) => "a table".to_owned(),
-            Kind::Tables(_) => "a list of tables".to_owned(),
+            ValueKind::OptionValue => "text, a boolean, a number or a list of text".to_owned(),
+            ValueKind::Text | ValueKind::Header => "a string".to_owned(),
+            ValueKind::Bool => "a boolean".to_owned(),
+            ValueKind::Number(least, most) => format!("a whole number from {least} to {most}"),
+            ValueKind::Time(_) => "a duration in quotes".to_owned(),
+            ValueKind::Size => "a size in quotes, or a number of bytes".to_owned(),
+            ValueKind::Word(words) => format!("one of {}", quoted(words)),
+            ValueKind::BoolOr(words) => format!("true, false or {}", quoted(words)),
+            ValueKind::Path => "a path".to_owned(),
+            ValueKind::InnerPath => "a path inside the repository".to_owned(),
+            ValueKind::File | ValueKind::SecretFile => "the name of a file".to_owned(),
+            ValueKind::Repository => "the address of a git repository, or a path".to_owned(),
+            ValueKind::Url(schemes) | ValueKind::SecretUrl(schemes) => format!("an address ({})", schemes.join(", ")),
+            ValueKind::MailServer => "the address of a mail server, or sendmail".to_owned(),
+            ValueKind::Listen => "an address and port".to_owned(),
+            ValueKind::Mail => "a mail address".to_owned(),
+            ValueKind::IrcName => "the name of a channel or person".to_owned(),
+            ValueKind::Name => "a name of letters, digits, '.', '_' and '-'".to_owned(),
+            ValueKind::Branch => "a branch's name".to_owned(),
+            ValueKind::Branches => "a branch's name or a glob".to_owned(),
+            ValueKind::Glob => "a name or a glob".to_owned(),
+            ValueKind::Element => "an element's name".to_owned(),
+            ValueKind::Variable => "the name of an environment variable".to_owned(),
+            ValueKind::Version => "a version".to_owned(),
+            ValueKind::List(of, _) => format!("a list, each {}", of.words()),
+            ValueKind::Map(of) => format!("a table, each value {}", of.words()),
+            ValueKind::Command => "a list: a program and its arguments".to_owned(),
+            ValueKind::Requirements => "a list of requirements, or the name of a file with them".to_owned(),
+            ValueKind::Free | ValueKind::Table(_) => "a table".to_owned(),
+            ValueKind::Tables(_) => "a list of tables".to_owned(),
         }
     }
 }
 
-impl Kind {
+impl ValueKind {
     /// Whether a value of this kind may be a string.
     pub(crate) fn is_text(&self) -> bool {
         match self {
-            Kind::Bool
-            | Kind::Number(..)
-            | Kind::List(..)
-            | Kind::Map(_)
-            | Kind::Command
-            | Kind::Free
-            | Kind::Table(_)
-            | Kind::Tables(_) => false,
-            Kind::Text
-            | Kind::Time(_)
-            | Kind::Size
-            | Kind::Word(_)
-            | Kind::BoolOr(_)
-            | Kind::Path
-            | Kind::InnerPath
-            | Kind::File
-            | Kind::SecretFile
-            | Kind::Requirements
-            | Kind::Repository
-            | Kind::Url(_)
-            | Kind::SecretUrl(_)
-            | Kind::MailServer
-            | Kind::Listen
-            | Kind::Mail
-            | Kind::IrcName
-            | Kind::Name
-            | Kind::Branch
-            | Kind::Branches
-            | Kind::Glob
-            | Kind::Element
-            | Kind::OptionValue
-            | Kind::Header
-            | Kind::Variable
-            | Kind::Version => true,
+            ValueKind::Bool
+            | ValueKind::Number(..)
+            | ValueKind::List(..)
+            | ValueKind::Map(_)
+            | ValueKind::Command
+            | ValueKind::Free
+            | ValueKind::Table(_)
+            | ValueKind::Tables(_) => false,
+            ValueKind::Text
+            | ValueKind::Time(_)
+            | ValueKind::Size
+            | ValueKind::Word(_)
+            | ValueKind::BoolOr(_)
+            | ValueKind::Path
+            | ValueKind::InnerPath
+            | ValueKind::File
+            | ValueKind::SecretFile
+            | ValueKind::Requirements
+            | ValueKind::Repository
+            | ValueKind::Url(_)
+            | ValueKind::SecretUrl(_)
+            | ValueKind::MailServer
+            | ValueKind::Listen
+            | ValueKind::Mail
+            | ValueKind::IrcName
+            | ValueKind::Name
+            | ValueKind::Branch
+            | ValueKind::Branches
+            | ValueKind::Glob
+            | ValueKind::Element
+            | ValueKind::OptionValue
+            | ValueKind::Header
+            | ValueKind::Variable
+            | ValueKind::Version => true,
         }
     }
 }

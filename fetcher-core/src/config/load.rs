@@ -10,11 +10,11 @@ use crate::environment::Environment;
 use crate::names::digest;
 use crate::secret::{Redact as _, Redactor};
 
-use super::files::{Disk, Files, LARGEST};
-use super::keys::{Fallback, Kind, TOP, Table};
-use super::problem::{ConfigError, Problem};
-use super::reader::{Reader, WHOLE};
-use super::value::{Fields, Node, Origin, Value};
+use super::files::{DiskFiles, FileLookup, LARGEST};
+use super::keys::{KeyDefault, TOP, TableDeclaration, ValueKind};
+use super::problem::{ConfigError, ConfigProblem};
+use super::reader::{ConfigReader, WHOLE};
+use super::value::{ConfigNode, ConfigTable, ConfigValue, ValueOrigin};
 use super::{Config, build};
 
 mod checks;
@@ -49,7 +49,7 @@ pub(super) fn load(path: &Path, environment: &Environment) -> Result<Config, Con
             return Err(ConfigError::of_file(path, message, "save it as UTF-8"));
         }
     };
-    parse(&text, path, &place, &Disk, environment)
+    parse(&text, path, &place, &DiskFiles, environment)
 }
 
 /// Reads text. `file` is what the file is called in messages, `place` where it is.
@@ -57,11 +57,11 @@ pub(super) fn parse(
     text: &str,
     file: &Path,
     place: &Path,
-    files: &dyn Files,
+    files: &dyn FileLookup,
     environment: &Environment,
 ) -> Result<Config, ConfigError> {
     let base = place.parent().unwrap_or(Path::new("/"));
-    let mut reader = Reader::new(file, text, base, environment, files);
+    let mut reader = ConfigReader::new(file, text, base, environment, files);
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let at = error.span().map_or(0, |span| span.start);
@@ -94,16 +94,16 @@ pub(super) fn parse(
     Ok(config)
 }
 
-fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+fn in_order(mut problems: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
     problems.sort_by_key(|problem| (problem.line, problem.column));
     problems
 }
 
 /// Puts the fixed value of every key that is not given into its place.
-fn fill(reader: &Reader<'_>, table: &'static Table, fields: &mut Fields) {
-    let kind = fields.get("kind").and_then(Node::text).unwrap_or_default().to_owned();
+fn fill(reader: &ConfigReader<'_>, table: &'static TableDeclaration, fields: &mut ConfigTable) {
+    let kind = fields.get("kind").and_then(ConfigNode::text).unwrap_or_default().to_owned();
     for key in table.keys_of(Some(&kind)) {
-        if let Fallback::Value(_) = key.fallback
+        if let KeyDefault::Value(_) = key.fallback
             && !fields.contains_key(key.name)
             && let Some(node) = reader.fallback(key)
         {
@@ -111,10 +111,10 @@ fn fill(reader: &Reader<'_>, table: &'static Table, fields: &mut Fields) {
         }
         let Some(node) = fields.get_mut(key.name) else { continue };
         match (&key.kind, &mut node.value) {
-            (Kind::Table(inner), Value::Table(fields)) if !inner.layered => fill(reader, inner, fields),
-            (Kind::Tables(inner), Value::List(nodes)) => {
+            (ValueKind::Table(inner), ConfigValue::Table(fields)) if !inner.layered => fill(reader, inner, fields),
+            (ValueKind::Tables(inner), ConfigValue::List(nodes)) => {
                 for node in nodes {
-                    if let Value::Table(fields) = &mut node.value {
+                    if let ConfigValue::Table(fields) = &mut node.value {
                         fill(reader, inner, fields);
                     }
                 }
@@ -125,9 +125,9 @@ fn fill(reader: &Reader<'_>, table: &'static Table, fields: &mut Fields) {
 }
 
 /// The directories that follow from the environment, where the file names none.
-fn directories(reader: &mut Reader<'_>, top: &mut Fields) {
-    let empty = Node { value: Value::Table(Fields::new()), at: 0, origin: Origin::default() };
-    let Value::Table(fields) = &mut top.entry("fetcher".to_owned()).or_insert(empty).value else { return };
+fn directories(reader: &mut ConfigReader<'_>, top: &mut ConfigTable) {
+    let empty = ConfigNode { value: ConfigValue::Table(ConfigTable::new()), at: 0, origin: ValueOrigin::default() };
+    let ConfigValue::Table(fields) = &mut top.entry("fetcher".to_owned()).or_insert(empty).value else { return };
     for (key, [own, xdg], home) in [
         ("state-dir", ["STATE_DIRECTORY", "XDG_STATE_HOME"], ".local/state"),
         ("cache-dir", ["CACHE_DIRECTORY", "XDG_CACHE_HOME"], ".cache"),
@@ -140,8 +140,8 @@ fn directories(reader: &mut Reader<'_>, top: &mut Fields) {
             reader.problem(WHOLE, &format!("fetcher.{key}"), (message, format!("set fetcher.{key}, or HOME")));
             continue;
         };
-        let origin = Origin { variables: vec![variable.to_owned()], ..Origin::default() };
-        fields.insert(key.to_owned(), Node { value: Value::Path(path), at: 0, origin });
+        let origin = ValueOrigin { variables: vec![variable.to_owned()], ..ValueOrigin::default() };
+        fields.insert(key.to_owned(), ConfigNode { value: ConfigValue::Path(path), at: 0, origin });
     }
 }
 

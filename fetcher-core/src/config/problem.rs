@@ -9,7 +9,7 @@ use crate::secret::{Redact, Redactor};
 
 /// One thing that is wrong with a configuration, or worth a remark.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// The configuration file, as the caller named it.
     pub file: PathBuf,
     /// The line, from 1; 0 where it is about the file as a whole.
@@ -25,7 +25,7 @@ pub struct Problem {
 }
 
 /// A value that is refused may be repeated, and have come from a variable with a secret.
-impl Redact for Problem {
+impl Redact for ConfigProblem {
     fn redacted(self, redactor: &Redactor) -> Self {
         let Self { file, line, column, key, message, advice } = self;
         let [key, message, advice] = [key, message, advice].map(|text| text.redacted(redactor));
@@ -33,7 +33,7 @@ impl Redact for Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.file.display())?;
         if self.line > 0 {
@@ -50,24 +50,24 @@ impl fmt::Display for Problem {
 ///
 /// ```
 /// use std::path::Path;
-/// use fetcher_core::{Environment, config::{Config, Disk}};
+/// use fetcher_core::{Environment, config::{Config, DiskFiles}};
 ///
 /// let text = "[[project]]\nurl = 'https://example.org/x.git'\nbranch = ['main']\n";
 /// let environment = Environment::from_iter([("HOME", "/home/me")]);
-/// let error = Config::parse(text, Path::new("/etc/x.toml"), &Disk, &environment).unwrap_err();
+/// let error = Config::parse(text, Path::new("/etc/x.toml"), &DiskFiles, &environment).unwrap_err();
 /// assert!(error.to_string().starts_with("/etc/x.toml:3:1: project \"x\": branch: there is no such key"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}", lines(.problems))]
 pub struct ConfigError {
     /// What is wrong; never empty.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ConfigProblem>,
 }
 
 impl ConfigError {
     /// An error about the file as a whole.
     pub(super) fn of_file(file: &Path, message: impl Into<String>, advice: impl Into<String>) -> Self {
-        let problem = Problem {
+        let problem = ConfigProblem {
             file: file.to_owned(),
             line: 0,
             column: 0,
@@ -79,6 +79,6 @@ impl ConfigError {
     }
 }
 
-fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+fn lines(problems: &[ConfigProblem]) -> String {
+    problems.iter().map(ConfigProblem::to_string).collect::<Vec<_>>().join("\n")
 }

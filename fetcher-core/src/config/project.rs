@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::git::Access;
+use crate::git::GitAccess;
 use crate::names::{ProjectName, Refs, VariantName};
 
 /// `[buildstream]`, or `[project.buildstream]` where a project has its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BuildStreamConfig {
     /// Where `bst` comes from.
-    pub tool: Tool,
+    pub tool: BuildStreamTool,
     /// Variables of the caller's environment that children get beside the usual ones.
     pub pass_environment: Vec<String>,
     /// `config`: merged into the generated `buildstream.conf`, a project's `config` over the program's.
@@ -22,7 +22,7 @@ pub struct BuildStreamConfig {
 
 /// Where `bst` comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tool {
+pub enum BuildStreamTool {
     /// Nothing was said: `bst` where it is usable, else a managed environment of the default requirements.
     Default {
         /// The Python interpreter that makes the environment.
@@ -58,7 +58,7 @@ pub struct ProjectConfig {
     /// `targets`; empty for the project's default targets.
     pub targets: Vec<String>,
     /// `deps`.
-    pub deps: Deps,
+    pub deps: DependencyScope,
     /// `except`.
     pub except: Vec<String>,
     /// `cross-junctions`.
@@ -86,7 +86,7 @@ pub struct ProjectConfig {
     /// `on-error`.
     pub on_error: OnError,
     /// `git`.
-    pub git: Access,
+    pub git: GitAccess,
     /// `source-caches`.
     pub source_caches: Vec<SourceCacheConfig>,
     /// `buildstream` of the project, else of the program; the project's `config` is merged in.
@@ -114,7 +114,7 @@ pub struct VariantConfig {
 
 /// `deps`: which dependencies of the targets are meant. The words are bst's `--deps` of 2.x.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Deps {
+pub enum DependencyScope {
     /// The targets alone.
     None,
     /// Build dependencies.

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Choice, Fallback, Key, Kind, Least, Required, TOP, Table};
+use super::keys::{
+    ExclusiveKeys, KeyDeclaration, KeyDefault, KeyRequirement, MinimumDuration, TOP, TableDeclaration, ValueKind,
+};
 
 /// The JSON Schema (draft 2020-12) of a configuration file, for editors that complete and check TOML by one.
 ///
@@ -15,7 +17,7 @@ use super::keys::{Choice, Fallback, Key, Kind, Least, Required, TOP, Table};
 /// assert_eq!(schema["properties"]["fetcher"]["properties"]["jobs"]["default"], 2);
 /// ```
 pub fn schema() -> Value {
-    let mut schema = table(&TOP, &[], Missing::Refused);
+    let mut schema = table(&TOP, &[], MissingKey::Refused);
     schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
     schema.insert("title".to_owned(), json!("bst-fetcher"));
     Value::Object(schema)
@@ -23,22 +25,22 @@ pub fn schema() -> Value {
 
 /// What is said of a required key that is missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
+enum MissingKey {
     /// The table has to have it.
     Refused,
     /// Another table may have it.
     Allowed,
 }
 
-fn table(table: &Table, further: &[Key], missing: Missing) -> Map<String, Value> {
-    let keys: Vec<&Key> = table.keys.iter().chain(further).collect();
+fn table(table: &TableDeclaration, further: &[KeyDeclaration], missing: MissingKey) -> Map<String, Value> {
+    let keys: Vec<&KeyDeclaration> = table.keys.iter().chain(further).collect();
     let properties: Map<String, Value> = keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
     let mut schema = Map::new();
     schema.insert("type".to_owned(), json!("object"));
     schema.insert("properties".to_owned(), Value::Object(properties));
     schema.insert("additionalProperties".to_owned(), json!(false));
-    let required = keys.iter().filter(|key| matches!(key.fallback, Fallback::Required)).map(|key| key.name);
-    let required: Vec<&str> = required.filter(|_| missing == Missing::Refused).collect();
+    let required = keys.iter().filter(|key| matches!(key.fallback, KeyDefault::Required)).map(|key| key.name);
+    let required: Vec<&str> = required.filter(|_| missing == MissingKey::Refused).collect();
     if !required.is_empty() {
         schema.insert("required".to_owned(), json!(required));
     }
@@ -60,41 +62,41 @@ fn table(table: &Table, further: &[Key], missing: Missing) -> Map<String, Value>
     schema
 }
 
-fn one_of(choice: &Choice) -> Value {
+fn one_of(choice: &ExclusiveKeys) -> Value {
     let given: Vec<Value> = choice.keys.iter().map(|key| json!({ "required": [key] })).collect();
     match choice.required {
-        Required::Never => json!({ "not": { "required": choice.keys } }),
-        Required::Always | Required::ForKinds(_) => json!({ "oneOf": given }),
+        KeyRequirement::Never => json!({ "not": { "required": choice.keys } }),
+        KeyRequirement::Always | KeyRequirement::ForKinds(_) => json!({ "oneOf": given }),
     }
 }
 
 /// The items of a list of tables: by `kind` where the tables have kinds.
-fn item(of: &Table) -> Value {
+fn item(of: &TableDeclaration) -> Value {
     if of.kinds.is_empty() {
-        return Value::Object(table(of, &[], Missing::Refused));
+        return Value::Object(table(of, &[], MissingKey::Refused));
     }
-    let one = |(kind, keys): &(&str, &[Key])| {
-        let mut schema = table(of, keys, Missing::Refused);
+    let one = |(kind, keys): &(&str, &[KeyDeclaration])| {
+        let mut schema = table(of, keys, MissingKey::Refused);
         schema["properties"]["kind"]["enum"] = json!([kind]);
         Value::Object(schema)
     };
     json!({ "type": "object", "required": ["kind"], "oneOf": of.kinds.iter().map(one).collect::<Vec<_>>() })
 }
 
-fn property(key: &Key) -> Value {
+fn property(key: &KeyDeclaration) -> Value {
     let mut schema = value(&key.kind);
-    if let Kind::SecretFile | Kind::SecretUrl(_) = key.kind {
+    if let ValueKind::SecretFile | ValueKind::SecretUrl(_) = key.kind {
         schema["writeOnly"] = json!(true);
     }
     let mut description = key.meaning.to_owned();
     match key.fallback {
-        Fallback::Value(text) => {
+        KeyDefault::Value(text) => {
             if let Some(default) = from_toml(text) {
                 schema["default"] = default;
             }
         }
-        Fallback::Words(words) => description = format!("{description}\n\nDefault: {words}."),
-        Fallback::Required => {}
+        KeyDefault::Words(words) => description = format!("{description}\n\nDefault: {words}."),
+        KeyDefault::Required => {}
     }
     schema["description"] = Value::from(description);
     if let Some(example) = from_toml(key.example) {
@@ -109,51 +111,51 @@ fn from_toml(text: &str) -> Option<Value> {
     serde_json::to_value(table.get("x")?).ok()
 }
 
-fn value(kind: &Kind) -> Value {
+fn value(kind: &ValueKind) -> Value {
     match kind {
-        Kind::Bool => json!({ "type": "boolean" }),
-        Kind::Number(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
-        Kind::Size => json!({ "anyOf": [pattern("[0-9]+[KMGT]?"), { "type": "integer", "minimum": 0 }] }),
-        Kind::Time(Least::Zero | Least::Second) => pattern("[0-9P].*[A-Za-z]"),
-        Kind::Word(words) => json!({ "type": "string", "enum": words }),
-        Kind::BoolOr(words) => json!({ "anyOf": [{ "type": "boolean" }, { "type": "string", "enum": words }] }),
-        Kind::Url(schemes) | Kind::SecretUrl(schemes) => pattern(&format!("({}):.*", schemes.join("|"))),
-        Kind::MailServer => pattern("(smtp|smtps|smtp\\+starttls|sendmail)(:.*)?"),
-        Kind::Mail => pattern("[^@ ]+@[^@ ]+"),
-        Kind::Name => pattern("[A-Za-z0-9][A-Za-z0-9._-]*"),
-        Kind::Variable => pattern("[A-Za-z_][A-Za-z0-9_]*"),
-        Kind::Version => pattern("[0-9]+\\.[0-9]+\\.[0-9]+.*"),
-        Kind::Header => json!({ "type": "string", "writeOnly": true }),
-        Kind::OptionValue => {
+        ValueKind::Bool => json!({ "type": "boolean" }),
+        ValueKind::Number(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        ValueKind::Size => json!({ "anyOf": [pattern("[0-9]+[KMGT]?"), { "type": "integer", "minimum": 0 }] }),
+        ValueKind::Time(MinimumDuration::Zero | MinimumDuration::Second) => pattern("[0-9P].*[A-Za-z]"),
+        ValueKind::Word(words) => json!({ "type": "string", "enum": words }),
+        ValueKind::BoolOr(words) => json!({ "anyOf": [{ "type": "boolean" }, { "type": "string", "enum": words }] }),
+        ValueKind::Url(schemes) | ValueKind::SecretUrl(schemes) => pattern(&format!("({}):.*", schemes.join("|"))),
+        ValueKind::MailServer => pattern("(smtp|smtps|smtp\\+starttls|sendmail)(:.*)?"),
+        ValueKind::Mail => pattern("[^@ ]+@[^@ ]+"),
+        ValueKind::Name => pattern("[A-Za-z0-9][A-Za-z0-9._-]*"),
+        ValueKind::Variable => pattern("[A-Za-z_][A-Za-z0-9_]*"),
+        ValueKind::Version => pattern("[0-9]+\\.[0-9]+\\.[0-9]+.*"),
+        ValueKind::Header => json!({ "type": "string", "writeOnly": true }),
+        ValueKind::OptionValue => {
             json!({ "type": ["string", "boolean", "integer", "array"], "items": { "type": "string" } })
         }
-        Kind::List(of, least) => json!({ "type": "array", "items": value(of), "minItems": least }),
-        Kind::Map(of) => json!({ "type": "object", "additionalProperties": value(of) }),
-        Kind::Command => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
-        Kind::Requirements => {
-            let list = json!({ "type": "array", "items": value(&Kind::Text), "minItems": 1 });
-            json!({ "anyOf": [list, value(&Kind::Text)] })
+        ValueKind::List(of, least) => json!({ "type": "array", "items": value(of), "minItems": least }),
+        ValueKind::Map(of) => json!({ "type": "object", "additionalProperties": value(of) }),
+        ValueKind::Command => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
+        ValueKind::Requirements => {
+            let list = json!({ "type": "array", "items": value(&ValueKind::Text), "minItems": 1 });
+            json!({ "anyOf": [list, value(&ValueKind::Text)] })
         }
-        Kind::Free => json!({ "type": "object" }),
-        Kind::Table(inner) if inner.layered => Value::Object(table(inner, &[], Missing::Allowed)),
-        Kind::Table(inner) => Value::Object(table(inner, &[], Missing::Refused)),
+        ValueKind::Free => json!({ "type": "object" }),
+        ValueKind::Table(inner) if inner.layered => Value::Object(table(inner, &[], MissingKey::Allowed)),
+        ValueKind::Table(inner) => Value::Object(table(inner, &[], MissingKey::Refused)),
         // `url` may come from `[defaults]`.
-        Kind::Tables(inner) if inner.layered => {
-            json!({ "type": "array", "items": table(inner, &[], Missing::Allowed), "minItems": 1 })
+        ValueKind::Tables(inner) if inner.layered => {
+            json!({ "type": "array", "items": table(inner, &[], MissingKey::Allowed), "minItems": 1 })
         }
-        Kind::Tables(inner) => json!({ "type": "array", "items": item(inner) }),
-        Kind::Text
-        | Kind::Path
-        | Kind::InnerPath
-        | Kind::File
-        | Kind::SecretFile
-        | Kind::Repository
-        | Kind::Listen
-        | Kind::IrcName
-        | Kind::Branch
-        | Kind::Branches
-        | Kind::Glob
-        | Kind::Element => json!({ "type": "string", "minLength": 1 }),
+        ValueKind::Tables(inner) => json!({ "type": "array", "items": item(inner) }),
+        ValueKind::Text
+        | ValueKind::Path
+        | ValueKind::InnerPath
+        | ValueKind::File
+        | ValueKind::SecretFile
+        | ValueKind::Repository
+        | ValueKind::Listen
+        | ValueKind::IrcName
+        | ValueKind::Branch
+        | ValueKind::Branches
+        | ValueKind::Glob
+        | ValueKind::Element => json!({ "type": "string", "minLength": 1 }),
     }
 }
 

@@ -5,12 +5,12 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::environment::Environment;
-use crate::git::Access;
+use crate::git::GitAccess;
 use crate::secret::{Secret, SecretSet, names_a_secret};
 
 use super::{
-    BuildStreamConfig, Config, NotifierConfig, NotifyTarget, ProjectConfig, SelfUpdateConfig, ServeConfig, ServeTls,
-    SourceCacheConfig, Tool, UploadConfig, UploadTarget, UrlSource,
+    BuildStreamConfig, BuildStreamTool, Config, NotifierConfig, NotifyTarget, ProjectConfig, SelfUpdateConfig,
+    ServeConfig, ServeTls, SourceCacheConfig, UploadConfig, UploadTarget, UrlSource,
 };
 
 /// Where this library finds proxies, whose addresses may hold a password; git and HTTP get them in any case.
@@ -45,7 +45,7 @@ impl Config {
             effective: _,
             secret_variables,
         } = self;
-        let mut all = Gathered { set: SecretSet::default(), environment, variables: secret_variables };
+        let mut all = GatheredSecrets { set: SecretSet::default(), environment, variables: secret_variables };
         for secret in secret_variables {
             all.set.value(secret.clone());
         }
@@ -73,14 +73,14 @@ impl Config {
     }
 }
 
-struct Gathered<'e> {
+struct GatheredSecrets<'e> {
     set: SecretSet,
     environment: &'e Environment,
     /// The secrets that variables put into the configuration.
     variables: &'e [Secret],
 }
 
-impl Gathered<'_> {
+impl GatheredSecrets<'_> {
     /// Says that a text is no secret, unless somebody has put one into it.
     fn public(&mut self, text: &str) {
         if !self.variables.iter().any(|secret| text.contains(secret.expose())) {
@@ -139,7 +139,7 @@ impl Gathered<'_> {
             self.set.text(value);
         }
         variants.iter().flat_map(|variant| variant.options.values()).for_each(|value| self.set.text(value));
-        let Access { ssh_key, known_hosts: _, token_file, username: _ } = git;
+        let GitAccess { ssh_key, known_hosts: _, token_file, username: _ } = git;
         self.file(ssh_key.as_deref());
         self.file(token_file.as_deref());
         for cache in source_caches {
@@ -149,9 +149,9 @@ impl Gathered<'_> {
         }
         let BuildStreamConfig { tool, pass_environment, config } = buildstream;
         match tool {
-            Tool::Default { python: _ } => {}
-            Tool::Command(command) => self.texts(command),
-            Tool::Requirements { requirements, python: _, directory: _ } => self.set.text(requirements),
+            BuildStreamTool::Default { python: _ } => {}
+            BuildStreamTool::Command(command) => self.texts(command),
+            BuildStreamTool::Requirements { requirements, python: _, directory: _ } => self.set.text(requirements),
         }
         for name in pass_environment {
             self.variable(name);

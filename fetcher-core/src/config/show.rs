@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Config;
-use super::keys::{Key, Kind, TOP, Table};
-use super::value::{Fields, Node, Origin, Value};
+use super::keys::{KeyDeclaration, TOP, TableDeclaration, ValueKind};
+use super::value::{ConfigNode, ConfigTable, ConfigValue, ValueOrigin};
 use crate::environment::Environment;
 use crate::secret::{Redactor, names_a_secret};
 
@@ -17,8 +17,8 @@ impl Config {
         for key in TOP.keys {
             let Some(node) = self.effective.get(key.name) else { continue };
             match &key.kind {
-                Kind::Table(table) => section(&mut text, key.name, table, node, Brackets::One),
-                Kind::Tables(table) => {
+                ValueKind::Table(table) => section(&mut text, key.name, table, node, Brackets::One),
+                ValueKind::Tables(table) => {
                     node.list().iter().for_each(|node| section(&mut text, key.name, table, node, Brackets::Two));
                 }
                 _ => {}
@@ -36,14 +36,14 @@ enum Brackets {
 }
 
 /// A table under its heading, plain values first, for what stands below the heading of a table within belongs to that.
-fn section(text: &mut String, path: &str, table: &Table, node: &Node, brackets: Brackets) {
+fn section(text: &mut String, path: &str, table: &TableDeclaration, node: &ConfigNode, brackets: Brackets) {
     let Some(fields) = node.fields() else { return };
     let _ = match brackets {
         Brackets::One => write!(text, "\n[{path}]\n"),
         Brackets::Two => write!(text, "\n[[{path}]]\n"),
     };
-    let kind = fields.get("kind").and_then(Node::text).unwrap_or_default();
-    let keys: Vec<(&Key, &Node)> =
+    let kind = fields.get("kind").and_then(ConfigNode::text).unwrap_or_default();
+    let keys: Vec<(&KeyDeclaration, &ConfigNode)> =
         table.keys_of(Some(kind)).into_iter().filter_map(|key| Some((key, fields.get(key.name)?))).collect();
     for (key, node) in &keys {
         if !is_section(key, node) {
@@ -53,27 +53,27 @@ fn section(text: &mut String, path: &str, table: &Table, node: &Node, brackets: 
     for (key, node) in keys {
         let path = format!("{path}.{}", key.name);
         match &key.kind {
-            Kind::Table(table) => section(text, &path, table, node, Brackets::One),
-            Kind::Tables(table) => {
+            ValueKind::Table(table) => section(text, &path, table, node, Brackets::One),
+            ValueKind::Tables(table) => {
                 node.list().iter().for_each(|node| section(text, &path, table, node, Brackets::Two));
             }
-            Kind::Map(_) | Kind::Free if is_section(key, node) => free(text, &path, node.fields()),
+            ValueKind::Map(_) | ValueKind::Free if is_section(key, node) => free(text, &path, node.fields()),
             _ => {}
         }
     }
 }
 
-fn is_section(key: &Key, node: &Node) -> bool {
+fn is_section(key: &KeyDeclaration, node: &ConfigNode) -> bool {
     match key.kind {
-        Kind::Table(_) => true,
-        Kind::Tables(_) => !node.list().is_empty(),
-        Kind::Map(_) | Kind::Free => node.fields().is_some_and(|fields| !fields.is_empty()),
+        ValueKind::Table(_) => true,
+        ValueKind::Tables(_) => !node.list().is_empty(),
+        ValueKind::Map(_) | ValueKind::Free => node.fields().is_some_and(|fields| !fields.is_empty()),
         _ => false,
     }
 }
 
 /// A table of any names.
-fn free(text: &mut String, path: &str, fields: Option<&Fields>) {
+fn free(text: &mut String, path: &str, fields: Option<&ConfigTable>) {
     let (tables, values): (Vec<_>, Vec<_>) =
         fields.into_iter().flatten().partition(|(_, node)| node.fields().is_some_and(|fields| !fields.is_empty()));
     if !values.is_empty() {
@@ -87,25 +87,27 @@ fn free(text: &mut String, path: &str, fields: Option<&Fields>) {
     }
 }
 
-fn plain(text: &mut String, name: &str, node: &Node) {
+fn plain(text: &mut String, name: &str, node: &ConfigNode) {
     let _ = writeln!(text, "{name} = {}  # {}", written(node), origin(node));
 }
 
 /// A value in TOML.
-fn written(node: &Node) -> String {
+fn written(node: &ConfigNode) -> String {
     if node.origin.variables.iter().any(|name| names_a_secret(name)) {
         return "\"***\"".to_owned();
     }
     match &node.value {
-        Value::Bad | Value::Secret(_) => "\"***\"".to_owned(),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::Json(json) => json.to_string(),
-        Value::Text(text) => quoted(&Redactor::default().redact(text)),
-        Value::Time(_, text) | Value::Size(_, text) => quoted(text),
-        Value::Path(path) | Value::SecretFile(path) | Value::Requirements(path, _) => quoted(&path.to_string_lossy()),
-        Value::List(nodes) => format!("[{}]", nodes.iter().map(written).collect::<Vec<_>>().join(", ")),
-        Value::Table(fields) => {
+        ConfigValue::Bad | ConfigValue::Secret(_) => "\"***\"".to_owned(),
+        ConfigValue::Bool(flag) => flag.to_string(),
+        ConfigValue::Number(number) => number.to_string(),
+        ConfigValue::Json(json) => json.to_string(),
+        ConfigValue::Text(text) => quoted(&Redactor::default().redact(text)),
+        ConfigValue::Time(_, text) | ConfigValue::Size(_, text) => quoted(text),
+        ConfigValue::Path(path) | ConfigValue::SecretFile(path) | ConfigValue::Requirements(path, _) => {
+            quoted(&path.to_string_lossy())
+        }
+        ConfigValue::List(nodes) => format!("[{}]", nodes.iter().map(written).collect::<Vec<_>>().join(", ")),
+        ConfigValue::Table(fields) => {
             let fields: Vec<String> =
                 fields.iter().map(|(name, node)| format!("{} = {}", bare(name), written(node))).collect();
             if fields.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", fields.join(", ")) }
@@ -124,8 +126,8 @@ fn bare(name: &str) -> String {
 }
 
 /// Where a value comes from, in words.
-fn origin(node: &Node) -> String {
-    let Origin { line, through, variables } = &node.origin;
+fn origin(node: &ConfigNode) -> String {
+    let ValueOrigin { line, through, variables } = &node.origin;
     let mut variables: Vec<&str> = variables.iter().map(String::as_str).collect();
     node.list().iter().for_each(|node| variables.extend(node.origin.variables.iter().map(String::as_str)));
     let place = match line {

@@ -21,9 +21,9 @@ fn environment() -> Environment {
 /// Every file is there; `requirements.txt` has a text.
 pub(super) struct AllThere;
 
-impl Files for AllThere {
-    fn look(&self, _: &Path) -> io::Result<Seen> {
-        Ok(Seen { is_file: true, open_to_all: false })
+impl FileLookup for AllThere {
+    fn look(&self, _: &Path) -> io::Result<FileStatus> {
+        Ok(FileStatus { is_file: true, open_to_all: false })
     }
 
     fn read(&self, _: &Path) -> io::Result<String> {
@@ -57,7 +57,7 @@ fn the_complete_configuration_is_read() {
 fn a_minimal_configuration_has_the_defaults() {
     let config = Config::load(format!("{FIXTURES}/minimal.toml"), &environment()).unwrap();
     assert_eq!(config.projects[0].name.as_str(), "freedesktop-sdk");
-    assert_eq!(config.projects[0].buildstream.tool, Tool::Default { python: "python3".to_owned() });
+    assert_eq!(config.projects[0].buildstream.tool, BuildStreamTool::Default { python: "python3".to_owned() });
     assert_eq!(config.keep_runs, Duration::from_secs(30 * 86400));
     assert_eq!(config.min_free_space, 1 << 30);
     assert_eq!(config.serve, ServeConfig::default());
@@ -81,7 +81,7 @@ fn the_starter_is_right_also_with_everything_in_it() {
 #[test]
 fn every_problem_is_told_at_once() {
     let text = fs::read_to_string(format!("{FIXTURES}/bad.toml")).unwrap();
-    let error = Config::parse(&text, Path::new("/nowhere/bad.toml"), &Disk, &Environment::empty()).unwrap_err();
+    let error = Config::parse(&text, Path::new("/nowhere/bad.toml"), &DiskFiles, &Environment::empty()).unwrap_err();
     insta::assert_snapshot!(error.to_string());
     assert!(!error.to_string().contains("hunter2"));
 }
@@ -199,10 +199,10 @@ fn defaults_lie_under_each_project_and_buildstream_under_both() {
     assert_eq!(two.git.username.as_deref(), Some("u"));
     assert_eq!(two.git.token_file.as_deref(), Some(Path::new("/conf/t")));
     assert_eq!(serde_json::to_string(&two.buildstream.config).unwrap(), r#"{"a":{"x":1,"y":2,"z":3}}"#);
-    assert_eq!(two.buildstream.tool, Tool::Command(vec!["bst1".to_owned()]));
+    assert_eq!(two.buildstream.tool, BuildStreamTool::Command(vec!["bst1".to_owned()]));
     let requirements = "buildstream==2.8.1\n".to_owned();
     let python = "python3".to_owned();
-    assert_eq!(one.buildstream.tool, Tool::Requirements { requirements, python, directory: "/conf".into() });
+    assert_eq!(one.buildstream.tool, BuildStreamTool::Requirements { requirements, python, directory: "/conf".into() });
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn paths_are_relative_to_where_the_file_really_is() {
     let config = Config::load(dir.path().join("link.toml"), &environment()).unwrap();
     assert_eq!(config.projects[0].git.token_file, Some(fs::canonicalize(dir.path()).unwrap().join("real/token")));
     assert_eq!(masks(&config, "got hunter2"), "got ***");
-    let warnings: Vec<String> = config.warnings.iter().map(Problem::to_string).collect();
+    let warnings: Vec<String> = config.warnings.iter().map(ConfigProblem::to_string).collect();
     assert!(warnings.len() == 1 && warnings[0].contains("everybody on this host can read"), "{warnings:?}");
 }
 

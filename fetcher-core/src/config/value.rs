@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use crate::secret::Secret;
 
-use super::keys::{Kind, Table};
+use super::keys::{TableDeclaration, ValueKind};
 
 /// The checked keys of a table, by name.
-pub(super) type Fields = BTreeMap<String, Node>;
+pub(super) type ConfigTable = BTreeMap<String, ConfigNode>;
 
 /// One checked value.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) value: Value,
+pub(super) struct ConfigNode {
+    pub(super) value: ConfigValue,
     /// The offset of the value in the text.
     pub(super) at: usize,
-    pub(super) origin: Origin,
+    pub(super) origin: ValueOrigin,
 }
 
 /// Where a value came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(super) struct ValueOrigin {
     /// The line in the file; none where nothing in the file says it.
     pub(super) line: Option<usize>,
     /// The table that lent it, as in `[defaults]`, where it is not the value's own.
@@ -33,7 +33,7 @@ pub(super) struct Origin {
 
 /// A checked value.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(super) enum ConfigValue {
     /// A value that was refused, and reported.
     Bad,
     Bool(bool),
@@ -52,31 +52,31 @@ pub(super) enum Value {
     SecretFile(PathBuf),
     /// A requirements file, and its text.
     Requirements(PathBuf, String),
-    List(Vec<Node>),
-    Table(Fields),
+    List(Vec<ConfigNode>),
+    Table(ConfigTable),
 }
 
-impl Node {
+impl ConfigNode {
     pub(super) fn text(&self) -> Option<&str> {
         match &self.value {
-            Value::Text(text) => Some(text),
-            Value::Secret(secret) => Some(secret.expose()),
+            ConfigValue::Text(text) => Some(text),
+            ConfigValue::Secret(secret) => Some(secret.expose()),
             _ => None,
         }
     }
 
-    pub(super) fn fields(&self) -> Option<&Fields> {
-        if let Value::Table(fields) = &self.value { Some(fields) } else { None }
+    pub(super) fn fields(&self) -> Option<&ConfigTable> {
+        if let ConfigValue::Table(fields) = &self.value { Some(fields) } else { None }
     }
 
-    pub(super) fn list(&self) -> &[Node] {
-        if let Value::List(nodes) = &self.value { nodes } else { &[] }
+    pub(super) fn list(&self) -> &[ConfigNode] {
+        if let ConfigValue::List(nodes) = &self.value { nodes } else { &[] }
     }
 }
 
 /// `over` on top of `under`: tables are merged, anything else of `over` replaces what is under it. A key that excludes
 /// others, as `command` does `requirements`, takes their place too.
-pub(super) fn merge(under: &Fields, over: &Fields, table: Option<&Table>) -> Fields {
+pub(super) fn merge(under: &ConfigTable, over: &ConfigTable, table: Option<&TableDeclaration>) -> ConfigTable {
     let mut merged = under.clone();
     for choice in table.map_or(&[][..], |table| table.choices) {
         if choice.keys.iter().any(|key| over.contains_key(*key)) {
@@ -84,11 +84,11 @@ pub(super) fn merge(under: &Fields, over: &Fields, table: Option<&Table>) -> Fie
         }
     }
     for (name, node) in over {
-        let lower = merged.get(name).and_then(Node::fields);
+        let lower = merged.get(name).and_then(ConfigNode::fields);
         let node = match (lower, &node.value) {
-            (Some(lower), Value::Table(upper)) => {
+            (Some(lower), ConfigValue::Table(upper)) => {
                 let inner = table.and_then(|table| table_of(table, name));
-                Node { value: Value::Table(merge(lower, upper, inner)), ..node.clone() }
+                ConfigNode { value: ConfigValue::Table(merge(lower, upper, inner)), ..node.clone() }
             }
             _ => node.clone(),
         };
@@ -97,7 +97,7 @@ pub(super) fn merge(under: &Fields, over: &Fields, table: Option<&Table>) -> Fie
     merged
 }
 
-fn table_of(table: &Table, name: &str) -> Option<&'static Table> {
+fn table_of(table: &TableDeclaration, name: &str) -> Option<&'static TableDeclaration> {
     let key = table.keys.iter().find(|key| key.name == name)?;
-    if let Kind::Table(inner) = key.kind { Some(inner) } else { None }
+    if let ValueKind::Table(inner) = key.kind { Some(inner) } else { None }
 }

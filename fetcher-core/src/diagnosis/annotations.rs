@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{Diagnoses, Diagnosis, Retry};
+use super::{Diagnosis, LogDiagnoses, Retry};
 
 /// The failures and warnings as workflow commands, a line each: `::error file=…,line=…,title=…::message`.
 ///
 /// Elements' files are named relative to the project's elements; `elements` is where those are in the repository, as
 /// `element-path` of project.conf says. Files of other projects, behind junctions, are not named.
-pub fn render_github(found: &Diagnoses, elements: Option<&Path>) -> String {
+pub fn render_github(found: &LogDiagnoses, elements: Option<&Path>) -> String {
     let mut text = String::new();
     let failures = found.failures.iter().map(|found| ("error", found));
     for (level, found) in failures.chain(found.warnings.iter().map(|found| ("warning", found))) {
@@ -74,13 +74,13 @@ fn escaped_property(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Actor, Kind};
+    use super::super::{Actor, FailureKind};
     use super::*;
 
     #[test]
     fn what_outsiders_write_ends_no_annotation() {
         let mut found = Diagnosis::new(
-            Kind::NotFound,
+            FailureKind::NotFound,
             "100% gone\n::error::forged\r\u{1b}[0m",
             Retry::Once,
             Actor::Project,
@@ -89,7 +89,7 @@ mod tests {
         found.element = Some("core/a.bst".parse().unwrap());
         found.place.file = Some("core/a,b::c.bst".into());
         let all = |found: &Diagnosis, elements: Option<&str>| {
-            let all = Diagnoses { failures: vec![found.clone()], ..Diagnoses::default() };
+            let all = LogDiagnoses { failures: vec![found.clone()], ..LogDiagnoses::default() };
             render_github(&all, elements.map(Path::new))
         };
         let text = all(&found, None);
@@ -100,7 +100,7 @@ mod tests {
         );
         assert!(!text.contains("file="), "a file of another project: {text}");
         found.place =
-            super::super::Place { file: Some("core/a,b.bst".into()), line: Some(3), column: Some(2), url: None };
+            super::super::Location { file: Some("core/a,b.bst".into()), line: Some(3), column: Some(2), url: None };
         assert!(all(&found, None).starts_with("::error file=core/a%2Cb.bst,line=3,col=3,title="));
         assert!(all(&found, Some("elements")).starts_with("::error file=elements/core/a%2Cb.bst,line=3,col=3,title="));
         found.place.file = Some("project.conf".into());

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
+use super::line_diagnosis::LineDiagnosis;
 use super::tools::{self, between};
-use super::verdict::Verdict;
-use super::{Actor, Kind, Place, Retry, grpc, python};
+use super::{Actor, FailureKind, Location, Retry, grpc, python};
 
 /// How many lines of an exception's text are looked at.
 const TEXT_LINES: usize = 12;
 
 /// An exception as Python prints it.
 #[derive(Debug, Default)]
-struct Raised<'a> {
+struct RaisedException<'a> {
     /// Its class with its module, `requests.exceptions.ReadTimeout`; empty where the traceback is cut off before.
     class: &'a str,
     /// Its text; the first line behind the class.
@@ -22,15 +22,15 @@ struct Raised<'a> {
 
 /// What a traceback comes to.
 pub(super) struct Traceback {
-    pub(super) verdict: Verdict,
+    pub(super) verdict: LineDiagnosis,
     /// The exception's own line, or what there is of it.
     pub(super) message: String,
     /// The innermost file and line, where the code is to blame.
-    pub(super) place: Place,
+    pub(super) place: Location,
 }
 
 /// What is known of a plain line, with the detail that it may have.
-pub(super) type PlainLine = fn(line: &str, detail: &str) -> Option<Verdict>;
+pub(super) type PlainLine = fn(line: &str, detail: &str) -> Option<LineDiagnosis>;
 
 /// Whether the line begins a traceback.
 pub(super) fn begins(line: &str) -> bool {
@@ -42,10 +42,14 @@ pub(super) fn of_lines(lines: &[&str], of_line: PlainLine) -> Traceback {
     let all = raised(lines);
     let Some(last) = all.last() else {
         let line = lines.iter().rev().find(|line| !line.trim().is_empty()).map_or("", |line| line.trim());
-        return Traceback { verdict: Verdict::of(Kind::Bug), message: line.to_owned(), place: Place::default() };
+        return Traceback {
+            verdict: LineDiagnosis::of(FailureKind::Bug),
+            message: line.to_owned(),
+            place: Location::default(),
+        };
     };
     if let Some((verdict, words)) = grpc::of_block(&last.text_with_class()) {
-        return Traceback { verdict, message: format!("{}: {words}", last.class), place: Place::default() };
+        return Traceback { verdict, message: format!("{}: {words}", last.class), place: Location::default() };
     }
     let earlier = || {
         all[..all.len() - 1]
@@ -55,20 +59,22 @@ pub(super) fn of_lines(lines: &[&str], of_line: PlainLine) -> Traceback {
             .find(|verdict| is_outside(verdict.kind))
     };
     match last.verdict(of_line).or_else(earlier).or_else(|| last.startup()) {
-        Some(verdict) => Traceback { verdict, message: last.message(), place: Place::default() },
-        None => Traceback { verdict: Verdict::of(Kind::Bug), message: last.message(), place: last.place() },
+        Some(verdict) => Traceback { verdict, message: last.message(), place: Location::default() },
+        None => {
+            Traceback { verdict: LineDiagnosis::of(FailureKind::Bug), message: last.message(), place: last.place() }
+        }
     }
 }
 
 /// The exceptions of the lines, in their order.
-fn raised<'a>(lines: &[&'a str]) -> Vec<Raised<'a>> {
-    let mut all: Vec<Raised<'a>> = Vec::new();
+fn raised<'a>(lines: &[&'a str]) -> Vec<RaisedException<'a>> {
+    let mut all: Vec<RaisedException<'a>> = Vec::new();
     let mut base = None;
     for line in lines {
         let trimmed = line.trim();
         if begins(line) {
             base = Some(line.len() - line.trim_start().len());
-            all.push(Raised::default());
+            all.push(RaisedException::default());
             continue;
         }
         let (Some(depth), Some(last)) = (base, all.last_mut()) else { continue };
@@ -101,7 +107,7 @@ fn class_of(line: &str) -> Option<(&str, &str)> {
     is_class.then_some((class, text))
 }
 
-impl<'a> Raised<'a> {
+impl<'a> RaisedException<'a> {
     /// The class without its module.
     fn name(&self) -> &'a str {
         self.class.rsplit('.').next().unwrap_or(self.class)
@@ -112,7 +118,7 @@ impl<'a> Raised<'a> {
     }
 
     /// What is known of it; none where the code that raised it has to be looked at.
-    fn verdict(&self, of_line: PlainLine) -> Option<Verdict> {
+    fn verdict(&self, of_line: PlainLine) -> Option<LineDiagnosis> {
         if self.class.is_empty() {
             return None;
         }
@@ -145,7 +151,7 @@ impl<'a> Raised<'a> {
     }
 
     /// What the class alone says.
-    fn by_class(&self) -> Option<Verdict> {
+    fn by_class(&self) -> Option<LineDiagnosis> {
         let module = self.class.split('.').next().unwrap_or_default();
         let http = matches!(module, "requests" | "urllib" | "urllib3" | "http" | "dulwich" | "aiohttp" | "httpx");
         Some(match self.name() {
@@ -158,36 +164,36 @@ impl<'a> Raised<'a> {
             | "SSLEOFError" | "SSLZeroReturnError" | "ResponseNotReady" | "LineTooLong" | "URLError" | "RetryError"
                 if self.name() != "ReadError" || http =>
             {
-                Verdict::of(Kind::Network)
+                LineDiagnosis::of(FailureKind::Network)
             }
-            "gaierror" | "NameResolutionError" | "ClientConnectorDNSError" | "herror" => Verdict::of(Kind::Dns),
-            "SSLError" | "SSLCertVerificationError" | "CertificateError" | "SSLCertificateError" => Verdict::of(Kind::Tls),
-            "ProxyError" | "ProxySchemeUnknown" | "ProxyConnectionError" | "HTTPProxyUnauthorized" => Verdict::proxy(),
-            "HTTPUnauthorized" => Verdict::of(Kind::Unauthorised),
-            "NotGitRepository" => Verdict::of(Kind::NotFound),
-            "TooManyRedirects" => Verdict::of(Kind::ServerError).retry(Retry::Once).actor(Actor::Project),
+            "gaierror" | "NameResolutionError" | "ClientConnectorDNSError" | "herror" => LineDiagnosis::of(FailureKind::Dns),
+            "SSLError" | "SSLCertVerificationError" | "CertificateError" | "SSLCertificateError" => LineDiagnosis::of(FailureKind::Tls),
+            "ProxyError" | "ProxySchemeUnknown" | "ProxyConnectionError" | "HTTPProxyUnauthorized" => LineDiagnosis::proxy(),
+            "HTTPUnauthorized" => LineDiagnosis::of(FailureKind::Unauthorised),
+            "NotGitRepository" => LineDiagnosis::of(FailureKind::NotFound),
+            "TooManyRedirects" => LineDiagnosis::of(FailureKind::ServerError).retry(Retry::Once).actor(Actor::Project),
             "InvalidURL" | "MissingSchema" | "InvalidSchema" | "LocationParseError" | "URLSchemeUnknown" | "UnknownProtocol" => {
-                Verdict::of(Kind::ProjectInvalid).hint("the element's address is none: correct it, or its alias")
+                LineDiagnosis::of(FailureKind::ProjectInvalid).hint("the element's address is none: correct it, or its alias")
             }
-            "JSONDecodeError" if self.answered() => Verdict::of(Kind::ServerError).retry(Retry::Once).hint(
+            "JSONDecodeError" if self.answered() => LineDiagnosis::of(FailureKind::ServerError).retry(Retry::Once).hint(
                 "the server sent something else than data, often a page of HTML that it is down or wants a login: open the \
                  address by hand",
             ),
-            "FormattingError" => Verdict::of(Kind::Configuration)
+            "FormattingError" => LineDiagnosis::of(FailureKind::Configuration)
                 .hint("correct `logging: message-format`: this bst does not know the name in it"),
             "VersionConflict" | "ContextualVersionConflict" => tools::version_conflict(&self.text.join("\n")),
-            "CalledProcessError" if self.text.iter().any(|line| line.contains("git")) => Verdict::of(Kind::Git),
-            "MemoryError" => Verdict::of(Kind::HostResources),
-            "PermissionError" => Verdict::of(Kind::Permission),
-            "BlockingIOError" => Verdict::blocking(),
+            "CalledProcessError" if self.text.iter().any(|line| line.contains("git")) => LineDiagnosis::of(FailureKind::Git),
+            "MemoryError" => LineDiagnosis::of(FailureKind::HostResources),
+            "PermissionError" => LineDiagnosis::of(FailureKind::Permission),
+            "BlockingIOError" => LineDiagnosis::blocking(),
             "UnicodeEncodeError" | "UnicodeDecodeError" if self.text.iter().any(|line| line.contains("surrogate")) => {
-                Verdict::of(Kind::ProjectInvalid)
+                LineDiagnosis::of(FailureKind::ProjectInvalid)
                     .hint("the name of a file in the project or in a source is not UTF-8: rename it")
             }
-            "BadZipFile" | "LZMAError" | "BadGzipFile" => Verdict::of(Kind::Checksum).actor(Actor::Project).hint(
+            "BadZipFile" | "LZMAError" | "BadGzipFile" => LineDiagnosis::of(FailureKind::Checksum).actor(Actor::Project).hint(
                 "what the server sends is no archive, often a page of HTML: open the address by hand and correct it",
             ),
-            "HTTPError" | "HTTPException" | "GitProtocolError" | "RequestException" if http => Verdict::of(Kind::ServerError),
+            "HTTPError" | "HTTPException" | "GitProtocolError" | "RequestException" if http => LineDiagnosis::of(FailureKind::ServerError),
             _ => return None,
         })
     }
@@ -198,7 +204,7 @@ impl<'a> Raised<'a> {
     }
 
     /// bst that cannot even be imported: nothing of a project was read yet.
-    fn startup(&self) -> Option<Verdict> {
+    fn startup(&self) -> Option<LineDiagnosis> {
         let mut frames = self.frames.iter();
         let first = frames.next()?;
         let begun = |frame: &str| frame.ends_with("in <module>") || frame.contains("<frozen ");
@@ -217,61 +223,61 @@ impl<'a> Raised<'a> {
         if text.is_empty() { self.class.to_owned() } else { format!("{}: {text}", self.class) }
     }
 
-    fn place(&self) -> Place {
-        let Some(frame) = self.frames.last() else { return Place::default() };
+    fn place(&self) -> Location {
+        let Some(frame) = self.frames.last() else { return Location::default() };
         let line = between(frame, ", line ", "").and_then(|rest| rest.split(',').next()?.trim().parse().ok());
-        Place { file: between(frame, "File \"", "\"").map(PathBuf::from), line, column: None, url: None }
+        Location { file: between(frame, "File \"", "\"").map(PathBuf::from), line, column: None, url: None }
     }
 }
 
 /// Whether a failure of this kind is nothing that the code that raised it could help.
-fn is_outside(kind: Kind) -> bool {
+fn is_outside(kind: FailureKind) -> bool {
     match kind {
-        Kind::Configuration
-        | Kind::BstMissing
-        | Kind::Environment
-        | Kind::Sandbox
-        | Kind::BstVersion
-        | Kind::HostToolMissing
-        | Kind::PluginMissing
-        | Kind::PythonModuleMissing
-        | Kind::RefMissing
-        | Kind::Checksum
-        | Kind::ChecksumChanged
-        | Kind::NotFound
-        | Kind::Unauthorised
-        | Kind::RateLimited
-        | Kind::ServerError
-        | Kind::Dns
-        | Kind::Network
-        | Kind::Tls
-        | Kind::DiskFull
-        | Kind::Permission
-        | Kind::HostResources
-        | Kind::CacheUnreachable
-        | Kind::CacheDenied
-        | Kind::CacheFull
-        | Kind::PushIncomplete
-        | Kind::NoPushRemote
-        | Kind::CasdDied
-        | Kind::MirrorCorrupt => true,
-        Kind::Usage
-        | Kind::PluginUndeclared
-        | Kind::ProjectInvalid
-        | Kind::JunctionNoRef
-        | Kind::JunctionNotFetched
-        | Kind::NoRef
-        | Kind::TimeOut
-        | Kind::Interrupted
-        | Kind::Killed
-        | Kind::Git
-        | Kind::LockHeld
-        | Kind::SpaceMade
-        | Kind::SelfUpdate
-        | Kind::Upload
-        | Kind::State
-        | Kind::Notifier
-        | Kind::Bug
-        | Kind::Unknown => false,
+        FailureKind::Configuration
+        | FailureKind::BstMissing
+        | FailureKind::Environment
+        | FailureKind::Sandbox
+        | FailureKind::BstVersion
+        | FailureKind::HostToolMissing
+        | FailureKind::PluginMissing
+        | FailureKind::PythonModuleMissing
+        | FailureKind::RefMissing
+        | FailureKind::Checksum
+        | FailureKind::ChecksumChanged
+        | FailureKind::NotFound
+        | FailureKind::Unauthorised
+        | FailureKind::RateLimited
+        | FailureKind::ServerError
+        | FailureKind::Dns
+        | FailureKind::Network
+        | FailureKind::Tls
+        | FailureKind::DiskFull
+        | FailureKind::Permission
+        | FailureKind::HostResources
+        | FailureKind::CacheUnreachable
+        | FailureKind::CacheDenied
+        | FailureKind::CacheFull
+        | FailureKind::PushIncomplete
+        | FailureKind::NoPushRemote
+        | FailureKind::CasdDied
+        | FailureKind::MirrorCorrupt => true,
+        FailureKind::Usage
+        | FailureKind::PluginUndeclared
+        | FailureKind::ProjectInvalid
+        | FailureKind::JunctionNoRef
+        | FailureKind::JunctionNotFetched
+        | FailureKind::NoRef
+        | FailureKind::TimeOut
+        | FailureKind::Interrupted
+        | FailureKind::Killed
+        | FailureKind::Git
+        | FailureKind::LockHeld
+        | FailureKind::SpaceMade
+        | FailureKind::SelfUpdate
+        | FailureKind::Upload
+        | FailureKind::State
+        | FailureKind::Notifier
+        | FailureKind::Bug
+        | FailureKind::Unknown => false,
     }
 }

@@ -4,20 +4,20 @@ use std::collections::VecDeque;
 
 use crate::runner::Exit;
 
-use super::ending::{self, Ending, is_noise, is_session};
 use super::explain::own;
-use super::{Diagnosis, Kind};
+use super::session_end::{self, SessionEnd, is_noise, is_session};
+use super::{Diagnosis, FailureKind};
 
 /// Adds what the exit status says, or without one how the log ends, where that is not known from the log.
-pub(super) fn add(failures: &mut Vec<Diagnosis>, exit: Option<Exit>, ending: &Ending, last: &VecDeque<String>) {
+pub(super) fn add(failures: &mut Vec<Diagnosis>, exit: Option<Exit>, ending: &SessionEnd, last: &VecDeque<String>) {
     match exit {
         Some(Exit::TimedOut) => failures.push(timed_out(last)),
         Some(Exit::Cancelled) => {
-            failures.insert(0, own(Kind::Interrupted, "the run was stopped while bst was at work"));
+            failures.insert(0, own(FailureKind::Interrupted, "the run was stopped while bst was at work"));
         }
         Some(Exit::NoSpace { free, wanted }) => failures.insert(0, no_space(free, wanted)),
         Some(Exit::Signal(signal)) => {
-            failures.insert(0, own(Kind::Killed, format!("bst was killed by signal {signal}")));
+            failures.insert(0, own(FailureKind::Killed, format!("bst was killed by signal {signal}")));
         }
         Some(Exit::Status(status)) if failures.is_empty() && status != 0 => {
             failures.push(by_status(status, ending, last));
@@ -28,17 +28,17 @@ pub(super) fn add(failures: &mut Vec<Diagnosis>, exit: Option<Exit>, ending: &En
 }
 
 /// A log from elsewhere, whose exit status nobody told.
-fn without_exit(failures: &mut Vec<Diagnosis>, ending: &Ending, last: &VecDeque<String>) {
-    let untold = failures.iter().all(|found| found.kind == Kind::Unknown && found.element.is_none());
+fn without_exit(failures: &mut Vec<Diagnosis>, ending: &SessionEnd, last: &VecDeque<String>) {
+    let untold = failures.iter().all(|found| found.kind == FailureKind::Unknown && found.element.is_none());
     if let Some(reason) = ending.stop_reason().filter(|_| untold) {
-        *failures = vec![ending::stopped(reason)];
+        *failures = vec![session_end::stopped(reason)];
         return;
     }
     if !failures.is_empty() {
         return;
     }
     if ending.was_terminated() {
-        failures.push(own(Kind::Interrupted, "bst was interrupted"));
+        failures.push(own(FailureKind::Interrupted, "bst was interrupted"));
     } else if let Some(name) = ending.open_session() {
         let words = format!("the log ends in the middle of \"{name}\": bst was killed, or the log is not whole");
         failures.push(unknown(words, last));
@@ -51,20 +51,22 @@ fn without_exit(failures: &mut Vec<Diagnosis>, ending: &Ending, last: &VecDeque<
     }
 }
 
-fn by_status(status: i32, ending: &Ending, last: &VecDeque<String>) -> Diagnosis {
+fn by_status(status: i32, ending: &SessionEnd, last: &VecDeque<String>) -> Diagnosis {
     match status {
-        _ if ending.was_terminated() => own(Kind::Interrupted, "bst was interrupted"),
-        127 => own(Kind::BstMissing, "the command was not found (exit status 127)"),
-        126 => own(Kind::Permission, "the command cannot be executed (exit status 126)"),
+        _ if ending.was_terminated() => own(FailureKind::Interrupted, "bst was interrupted"),
+        127 => own(FailureKind::BstMissing, "the command was not found (exit status 127)"),
+        126 => own(FailureKind::Permission, "the command cannot be executed (exit status 126)"),
         // As a shell, or a container's front, reports a child that a signal ended.
-        129..=192 => own(Kind::Killed, format!("bst was killed by signal {} (exit status {status})", status - 128)),
+        129..=192 => {
+            own(FailureKind::Killed, format!("bst was killed by signal {} (exit status {status})", status - 128))
+        }
         // bst on SIGTERM, and BuildStream 1 on SIGINT too, ends without a word about an error.
         255 if ending.has_begun()
             && !ending.ended_well()
             && last.iter().all(|line| is_noise(line) || is_session(line)) =>
         {
             own(
-                Kind::Interrupted,
+                FailureKind::Interrupted,
                 "bst ended with exit status 255 in the middle of its work, and without an error: it was terminated",
             )
         }
@@ -78,16 +80,16 @@ fn no_space(free: u64, wanted: u64) -> Diagnosis {
         free >> 20,
         wanted >> 20
     );
-    own(Kind::DiskFull, message)
+    own(FailureKind::DiskFull, message)
 }
 
 fn timed_out(last: &VecDeque<String>) -> Diagnosis {
-    let found = own(Kind::TimeOut, "bst was stopped because its time was over");
+    let found = own(FailureKind::TimeOut, "bst was stopped because its time was over");
     with_lines(found, last)
 }
 
 fn unknown(message: String, last: &VecDeque<String>) -> Diagnosis {
-    with_lines(own(Kind::Unknown, message), last)
+    with_lines(own(FailureKind::Unknown, message), last)
 }
 
 fn with_lines(mut found: Diagnosis, last: &VecDeque<String>) -> Diagnosis {

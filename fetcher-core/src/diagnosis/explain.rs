@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::bst::messages::{Action, Excerpt, Level, Message};
+use crate::bst::messages::{BstMessage, LogExcerpt, MessageLevel, TaskAction};
 use crate::names::ElementName;
 
+use super::line_diagnosis::LineDiagnosis;
 use super::name_mask::without_names;
 use super::place::{place, without_credentials};
 use super::tools::between;
-use super::verdict::Verdict;
-use super::{Actor, Diagnosis, Kind, Retry, cache, closing, exception, grpc, load, phrases, python, tools};
+use super::{Actor, Diagnosis, FailureKind, Retry, cache, closing_line, exception, grpc, load, phrases, python, tools};
 
 /// How many bytes of a line a message shows.
 const LINE: usize = 500;
@@ -17,29 +17,31 @@ const LINE: usize = 500;
 const LINES: usize = 12;
 
 /// The diagnosis of a message that tells of a failure.
-pub(super) fn of_message(message: &Message) -> Diagnosis {
-    if message.level == Level::Bug {
+pub(super) fn of_message(message: &BstMessage) -> Diagnosis {
+    if message.level == MessageLevel::Bug {
         return of_bug(message);
     }
-    let built = message.action == Action::Build || message.text.starts_with("Command failed");
+    let built = message.action == TaskAction::Build || message.text.starts_with("Command failed");
     let mut found = if built { of_build(message) } else { of_words(&message.text, &message.detail, &message.log) };
     found.element.clone_from(&message.element);
     // "Cache too full" is casd's word, of its own cache as well as of one that it pushes to.
-    let pushing = matches!(message.action, Action::SourcePush | Action::Push);
-    if pushing && found.kind == Kind::DiskFull && found.message.to_lowercase().contains("too full") {
-        let Verdict { kind, retry, actor, hint } = Verdict::of(Kind::CacheFull);
+    let pushing = matches!(message.action, TaskAction::SourcePush | TaskAction::Push);
+    if pushing && found.kind == FailureKind::DiskFull && found.message.to_lowercase().contains("too full") {
+        let LineDiagnosis { kind, retry, actor, hint } = LineDiagnosis::of(FailureKind::CacheFull);
         found = Diagnosis { kind, retry, actor, hint: hint.into_owned(), ..found };
     }
-    if let (Kind::Git | Kind::Unknown, Some(log), true) = (found.kind, &message.log_file, message.log.is_empty()) {
+    if let (FailureKind::Git | FailureKind::Unknown, Some(log), true) =
+        (found.kind, &message.log_file, message.log.is_empty())
+    {
         found.hint = format!("{}; bst did not show the task's log: {log}", found.hint);
     }
-    if found.kind == Kind::Network && found.place.url.as_deref().is_some_and(has_no_git_protocol) {
-        let Verdict { kind, retry, actor, hint } = Verdict::of(Kind::ProjectInvalid).hint(
+    if found.kind == FailureKind::Network && found.place.url.as_deref().is_some_and(has_no_git_protocol) {
+        let LineDiagnosis { kind, retry, actor, hint } = LineDiagnosis::of(FailureKind::ProjectInvalid).hint(
             "that server does not speak git:// any more: have the project write https:// in the element's address, or its alias",
         );
         found = Diagnosis { kind, retry, actor, hint: hint.into_owned(), ..found };
     }
-    if found.kind == Kind::MirrorCorrupt {
+    if found.kind == FailureKind::MirrorCorrupt {
         found.place.file = message.log.lines().rev().find_map(mirror).or(found.place.file);
         (found.place.line, found.place.column) = (None, None);
     }
@@ -47,8 +49,8 @@ pub(super) fn of_message(message: &Message) -> Diagnosis {
 }
 
 /// The diagnosis of an error in bst's words: its first line, the lines under it, and the end of the task's log.
-pub(super) fn of_words(text: &str, detail: &Excerpt, log: &Excerpt) -> Diagnosis {
-    let under: Vec<&str> = detail.lines().filter(|line| closing::of_line(line).is_none()).collect();
+pub(super) fn of_words(text: &str, detail: &LogExcerpt, log: &LogExcerpt) -> Diagnosis {
+    let under: Vec<&str> = detail.lines().filter(|line| closing_line::of_line(line).is_none()).collect();
     let joined = under.join("\n");
     // casd's status is told as its code, and under it what is meant.
     let explained = under.first().filter(|line| line.trim_start().starts_with("message: "));
@@ -58,7 +60,10 @@ pub(super) fn of_words(text: &str, detail: &Excerpt, log: &Excerpt) -> Diagnosis
         let told = explained.is_some()
             || matches!(
                 verdict.kind,
-                Kind::BstVersion | Kind::PluginMissing | Kind::ProjectInvalid | Kind::JunctionNoRef
+                FailureKind::BstVersion
+                    | FailureKind::PluginMissing
+                    | FailureKind::ProjectInvalid
+                    | FailureKind::JunctionNoRef
             );
         let more = under.iter().map(|line| line.trim()).find(|line| !line.is_empty()).filter(|_| told);
         return diagnosis(verdict, text, more, &joined);
@@ -71,7 +76,7 @@ pub(super) fn of_words(text: &str, detail: &Excerpt, log: &Excerpt) -> Diagnosis
         };
         (!inside.is_empty())
             .then(|| exception::of_lines(&inside, of_line))
-            .filter(|found| found.verdict.kind != Kind::Bug)
+            .filter(|found| found.verdict.kind != FailureKind::Bug)
     };
     if let Some(found) = raised() {
         return diagnosis(found.verdict, text, Some(&found.message), &joined);
@@ -98,7 +103,7 @@ pub(super) fn of_words(text: &str, detail: &Excerpt, log: &Excerpt) -> Diagnosis
 
 /// What the end of a task's log says: its last line that is known, or one before it of the same command that says more than
 /// that the connection ended.
-fn of_log(log: &Excerpt) -> Option<(Verdict, &str)> {
+fn of_log(log: &LogExcerpt) -> Option<(LineDiagnosis, &str)> {
     let known = |line| Some((of_line(line, "")?, line));
     let mut lines = log.lines().rev().filter(|line| !is_chatter(line));
     let last = lines.find_map(known)?;
@@ -109,18 +114,21 @@ fn of_log(log: &Excerpt) -> Option<(Verdict, &str)> {
         return Some(found);
     }
     // pip finds no version where its index did not answer.
-    let without_index =
-        last.0.kind == Kind::NotFound && last.1.contains("distribution") || last.1.contains("from versions: none");
-    let unreached = |verdict: &Verdict| matches!(verdict.kind, Kind::Dns | Kind::Network | Kind::Tls);
+    let without_index = last.0.kind == FailureKind::NotFound && last.1.contains("distribution")
+        || last.1.contains("from versions: none");
+    let unreached =
+        |verdict: &LineDiagnosis| matches!(verdict.kind, FailureKind::Dns | FailureKind::Network | FailureKind::Tls);
     if let Some(found) =
         same_command().filter(|_| without_index).filter_map(known).find(|(verdict, _)| unreached(verdict))
     {
         return Some(found);
     }
-    if !matches!(last.0.kind, Kind::Network | Kind::Git) {
+    if !matches!(last.0.kind, FailureKind::Network | FailureKind::Git) {
         return Some(last);
     }
-    let more = same_command().filter_map(known).find(|(verdict, _)| !matches!(verdict.kind, Kind::Network | Kind::Git));
+    let more = same_command()
+        .filter_map(known)
+        .find(|(verdict, _)| !matches!(verdict.kind, FailureKind::Network | FailureKind::Git));
     Some(more.unwrap_or(last))
 }
 
@@ -131,11 +139,16 @@ fn begins_command(line: &str) -> bool {
 
 /// The diagnosis of a build that failed: what is said inside its sandbox is no word about this host, but where there is no
 /// room or no sandbox.
-fn of_build(message: &Message) -> Diagnosis {
-    let whole = |kind: Kind| matches!(kind, Kind::DiskFull | Kind::HostResources | Kind::Sandbox | Kind::CasdDied);
-    let empty = Excerpt::default();
+fn of_build(message: &BstMessage) -> Diagnosis {
+    let whole = |kind: FailureKind| {
+        matches!(
+            kind,
+            FailureKind::DiskFull | FailureKind::HostResources | FailureKind::Sandbox | FailureKind::CasdDied
+        )
+    };
+    let empty = LogExcerpt::default();
     let own = of_words(&message.text, &message.detail, &empty);
-    if !matches!(own.kind, Kind::Unknown | Kind::Git | Kind::ProjectInvalid) {
+    if !matches!(own.kind, FailureKind::Unknown | FailureKind::Git | FailureKind::ProjectInvalid) {
         return own;
     }
     let all = of_words(&message.text, &message.detail, &message.log);
@@ -144,17 +157,17 @@ fn of_build(message: &Message) -> Diagnosis {
     }
     let shown: Vec<&str> = message.log.lines().filter(|line| !is_chatter(line) && !line.trim().is_empty()).collect();
     let shown = shown[shown.len().saturating_sub(LINES)..].join("\n");
-    let verdict = Verdict::of(Kind::ProjectInvalid)
+    let verdict = LineDiagnosis::of(FailureKind::ProjectInvalid)
         .hint("the build failed, which is the project's matter: see its log. This fetcher does not build");
     diagnosis(verdict, &message.text, Some(shown.as_str()).filter(|shown| !shown.is_empty()), "")
 }
 
 /// The diagnosis of an error that bst gives as its last: what it names a place for and nobody knows is the project's.
-pub(super) fn of_error(text: &str, detail: &Excerpt) -> Diagnosis {
-    let found = of_words(text, detail, &Excerpt::default());
-    let by_place = (found.kind == Kind::Unknown).then(|| load::by_place(text)).flatten();
+pub(super) fn of_error(text: &str, detail: &LogExcerpt) -> Diagnosis {
+    let found = of_words(text, detail, &LogExcerpt::default());
+    let by_place = (found.kind == FailureKind::Unknown).then(|| load::by_place(text)).flatten();
     match by_place {
-        Some(Verdict { kind, retry, actor, hint }) => {
+        Some(LineDiagnosis { kind, retry, actor, hint }) => {
             Diagnosis { kind, retry, actor, hint: hint.into_owned(), ..found }
         }
         None => found,
@@ -162,14 +175,14 @@ pub(super) fn of_error(text: &str, detail: &Excerpt) -> Diagnosis {
 }
 
 /// What one line says, `detail` being the lines under it.
-pub(super) fn of_line(line: &str, detail: &str) -> Option<Verdict> {
+pub(super) fn of_line(line: &str, detail: &str) -> Option<LineDiagnosis> {
     let line = without_casd_head(line);
     let low = without_names(line);
     python::of_line(line)
         .or_else(|| tools::of_line(line, detail))
         .or_else(|| cache::of_line(line, &low))
         .or_else(|| load::of_line(line, detail))
-        .or_else(|| is_proxy(line).then(Verdict::proxy))
+        .or_else(|| is_proxy(line).then(LineDiagnosis::proxy))
         .or_else(|| phrases::of_line(&low))
 }
 
@@ -185,7 +198,7 @@ pub(super) fn cut(line: &str) -> &str {
 }
 
 /// What a line says that does not tell its reason.
-fn of_vague_line(line: &str) -> Option<Verdict> {
+fn of_vague_line(line: &str) -> Option<LineDiagnosis> {
     let low = without_names(line);
     cache::of_vague_line(&low).or_else(|| phrases::of_vague_line(&low))
 }
@@ -231,13 +244,13 @@ fn has_no_git_protocol(url: &str) -> bool {
 pub(super) fn of_traceback(lines: &[&str]) -> Diagnosis {
     let found = exception::of_lines(lines, of_line);
     let mut told = diagnosis(found.verdict, &found.message, None, "");
-    if told.kind == Kind::Bug {
+    if told.kind == FailureKind::Bug {
         told.place = found.place;
     }
     told
 }
 
-fn of_bug(message: &Message) -> Diagnosis {
+fn of_bug(message: &BstMessage) -> Diagnosis {
     let lines: Vec<&str> = message.detail.lines().collect();
     if let Some(verdict) = cache::of_line(&message.text, &message.text.to_lowercase()) {
         return Diagnosis { element: message.element.clone(), ..diagnosis(verdict, &message.text, None, "") };
@@ -249,22 +262,22 @@ fn of_bug(message: &Message) -> Diagnosis {
     if lines.iter().any(stopped) {
         return Diagnosis {
             element: message.element.clone(),
-            ..own(Kind::Interrupted, "the task was stopped at work")
+            ..own(FailureKind::Interrupted, "the task was stopped at work")
         };
     }
     let mut found = of_traceback(&lines);
     // bst 2.8.1 stumbles over its own message where a cache took no blob for want of space (`Cache too full`), and there alone.
     let stumbled = |line: &&str| line.contains("already has all data of source");
-    if message.action == Action::SourcePush && lines.iter().any(stumbled) {
+    if message.action == TaskAction::SourcePush && lines.iter().any(stumbled) {
         let words =
             format!("the source cache took no blobs, for it is full (bst stumbled over saying so: {})", found.message);
-        found = diagnosis(Verdict::of(Kind::CacheFull), &words, None, "");
+        found = diagnosis(LineDiagnosis::of(FailureKind::CacheFull), &words, None, "");
     }
     found.element.clone_from(&message.element);
     found
 }
 
-fn diagnosis(verdict: Verdict, text: &str, more: Option<&str>, detail: &str) -> Diagnosis {
+fn diagnosis(verdict: LineDiagnosis, text: &str, more: Option<&str>, detail: &str) -> Diagnosis {
     let text = without_casd_head(text);
     let text = text.strip_prefix("Error: ").unwrap_or(text);
     let place = place(&if detail.is_empty() { text.to_owned() } else { format!("{text}\n{detail}") }, more);
@@ -273,22 +286,22 @@ fn diagnosis(verdict: Verdict, text: &str, more: Option<&str>, detail: &str) -> 
         message.push('\n');
         message.push_str(&short(line.trim_end()));
     }
-    let Verdict { kind, retry, actor, hint } = verdict;
+    let LineDiagnosis { kind, retry, actor, hint } = verdict;
     Diagnosis { kind, element: None, stage: None, message, retry, actor, hint: hint.into_owned(), place }
 }
 
 /// A failure that this library words itself.
-pub(super) fn own(kind: Kind, message: impl Into<String>) -> Diagnosis {
-    let Verdict { retry, actor, hint, .. } = Verdict::of(kind);
+pub(super) fn own(kind: FailureKind, message: impl Into<String>) -> Diagnosis {
+    let LineDiagnosis { retry, actor, hint, .. } = LineDiagnosis::of(kind);
     Diagnosis::new(kind, message, retry, actor, hint)
 }
 
-fn fallback(text: &str) -> Verdict {
+fn fallback(text: &str) -> LineDiagnosis {
     let git = ["git source", "git_tag source", "git_repo source", "git_module source", "git repository", "git mirror"];
     if git.iter().any(|word| text.contains(word)) && is_task(text) {
-        return Verdict::of(Kind::Git);
+        return LineDiagnosis::of(FailureKind::Git);
     }
-    Verdict::of(Kind::Unknown).retry(Retry::Once).actor(Actor::Host)
+    LineDiagnosis::of(FailureKind::Unknown).retry(Retry::Once).actor(Actor::Host)
 }
 
 /// Whether a source plugin says it at work, and not bst while it loads.
@@ -317,7 +330,7 @@ fn is_chatter(line: &str) -> bool {
         let range = || line.starts_with("   ") && line.contains("..") && line.contains(" -> ");
         (listed.iter().any(|mark| line.starts_with(mark)) && line.contains(" -> ")) || range()
     };
-    step || begins.iter().any(|word| line.starts_with(word)) || fetched() || closing::of_line(line).is_some()
+    step || begins.iter().any(|word| line.starts_with(word)) || fetched() || closing_line::of_line(line).is_some()
 }
 
 /// The copy of a repository in which a host command ran: `Running host command /…/sources/git/NAME: git fetch …`.

@@ -1,7 +1,7 @@
 //! Statuses of gRPC, in the words of bst, casd, Python, Go and Rust: of this host's buildbox-casd, or of a source cache.
 
-use super::verdict::Verdict;
-use super::{Actor, Kind, Retry};
+use super::line_diagnosis::LineDiagnosis;
+use super::{Actor, FailureKind, Retry};
 
 /// The statuses of <https://grpc.io/docs/guides/status-codes/>, by their numbers.
 const STATUSES: [&str; 17] = [
@@ -26,7 +26,7 @@ const STATUSES: [&str; 17] = [
 
 /// Who answered a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Peer {
+enum GrpcPeer {
     /// buildbox-casd on this host.
     Casd,
     /// A source cache.
@@ -34,15 +34,15 @@ enum Peer {
 }
 
 /// What a line says of a call that failed: `FetchBlob failed with status UNAVAILABLE: …`, `Failed to upload blob …: 7`.
-pub(super) fn of_line(line: &str, low: &str) -> Option<Verdict> {
+pub(super) fn of_line(line: &str, low: &str) -> Option<LineDiagnosis> {
     let status = status(line)?;
-    let peer = if is_casd(low) { Peer::Casd } else { Peer::Remote };
+    let peer = if is_casd(low) { GrpcPeer::Casd } else { GrpcPeer::Remote };
     Some(of_status(status, low, peer))
 }
 
 /// What Python prints of a call that failed: `<_InactiveRpcError of RPC that terminated with:`, a status, its details and
 /// what the library knows of it, on a line each or on one.
-pub(super) fn of_block(lines: &[&str]) -> Option<(Verdict, String)> {
+pub(super) fn of_block(lines: &[&str]) -> Option<(LineDiagnosis, String)> {
     let text = lines.join("\n");
     if !text.contains("RPC that terminated with") && !text.contains("RpcError") && !text.contains("StatusCode.") {
         return None;
@@ -52,7 +52,8 @@ pub(super) fn of_block(lines: &[&str]) -> Option<(Verdict, String)> {
     let low = text.to_lowercase();
     // Where the peer is not told, the file of casd's that stumbled is; else connections that break are casd's own.
     let remote = ["peer ipv4:", "peer ipv6:", "peer dns:", "ipv4:", "ipv6:", "failed to connect to all addresses"];
-    let peer = if is_casd(&low) || !remote.iter().any(|word| low.contains(word)) { Peer::Casd } else { Peer::Remote };
+    let peer =
+        if is_casd(&low) || !remote.iter().any(|word| low.contains(word)) { GrpcPeer::Casd } else { GrpcPeer::Remote };
     let told = details.unwrap_or_default();
     let words = if told.is_empty() { status.to_owned() } else { format!("{status}: {told}") };
     Some((of_status(status, &low, peer), words))
@@ -139,51 +140,51 @@ fn canonical(word: &str, numbers: bool) -> Option<&'static str> {
     STATUSES[1..].iter().find(|status| upper && plain(status) == plain(word)).copied()
 }
 
-fn of_status(status: &str, low: &str, peer: Peer) -> Verdict {
+fn of_status(status: &str, low: &str, peer: GrpcPeer) -> LineDiagnosis {
     match peer {
-        Peer::Casd => of_casd(status, low),
-        Peer::Remote => of_cache(status, low),
+        GrpcPeer::Casd => of_casd(status, low),
+        GrpcPeer::Remote => of_cache(status, low),
     }
 }
 
 /// This host's casd answered: its cache, its disk, or it is gone.
-fn of_casd(status: &str, low: &str) -> Verdict {
+fn of_casd(status: &str, low: &str) -> LineDiagnosis {
     let space = ["space", "quota", "too full", "no room"].iter().any(|word| low.contains(word));
     if status == "RESOURCE_EXHAUSTED" || space {
-        return Verdict::local_cache_full();
+        return LineDiagnosis::local_cache_full();
     }
     if low.contains("fuse") {
-        return Verdict::of(Kind::Sandbox).hint(
+        return LineDiagnosis::of(FailureKind::Sandbox).hint(
             "buildbox-casd cannot mount: see that /dev/fuse is there and fusermount3 is installed (Debian and Fedora: fuse3), \
              or give the container the device",
         );
     }
-    Verdict::of(Kind::CasdDied)
+    LineDiagnosis::of(FailureKind::CasdDied)
 }
 
-fn of_cache(status: &str, low: &str) -> Verdict {
+fn of_cache(status: &str, low: &str) -> LineDiagnosis {
     match status {
-        "UNAUTHENTICATED" => Verdict::of(Kind::CacheDenied)
+        "UNAUTHENTICATED" => LineDiagnosis::of(FailureKind::CacheDenied)
             .actor(Actor::Host)
             .hint("the source cache wants credentials: give `auth` in `source-caches` a valid token or client certificate"),
-        "PERMISSION_DENIED" if low.contains("director") && low.contains("not supported") => Verdict::wrong_endpoint(),
-        "PERMISSION_DENIED" => Verdict::of(Kind::CacheDenied),
-        "NOT_FOUND" if low.contains("download blob") => Verdict::of(Kind::PushIncomplete).hint(
+        "PERMISSION_DENIED" if low.contains("director") && low.contains("not supported") => LineDiagnosis::wrong_endpoint(),
+        "PERMISSION_DENIED" => LineDiagnosis::of(FailureKind::CacheDenied),
+        "NOT_FOUND" if low.contains("download blob") => LineDiagnosis::of(FailureKind::PushIncomplete).hint(
             "the source cache has lost a part of what it lists: push again from a host that has it, and see the cache's own log",
         ),
-        "UNIMPLEMENTED" | "NOT_FOUND" | "INVALID_ARGUMENT" => Verdict::wrong_endpoint(),
-        "RESOURCE_EXHAUSTED" if low.contains("larger than max") => Verdict::of(Kind::CacheDenied).hint(
+        "UNIMPLEMENTED" | "NOT_FOUND" | "INVALID_ARGUMENT" => LineDiagnosis::wrong_endpoint(),
+        "RESOURCE_EXHAUSTED" if low.contains("larger than max") => LineDiagnosis::of(FailureKind::CacheDenied).hint(
             "the source cache, or a proxy before it, takes smaller messages than were sent: raise its limit of a message's size",
         ),
-        "RESOURCE_EXHAUSTED" if low.contains("rate") || low.contains("too many") => Verdict::of(Kind::CacheUnreachable)
+        "RESOURCE_EXHAUSTED" if low.contains("rate") || low.contains("too many") => LineDiagnosis::of(FailureKind::CacheUnreachable)
             .hint("the source cache asks for patience: lower `jobs` and `scheduler: pushers`, or raise its limits"),
-        "RESOURCE_EXHAUSTED" => Verdict::of(Kind::CacheFull),
+        "RESOURCE_EXHAUSTED" => LineDiagnosis::of(FailureKind::CacheFull),
         _ => unreachable(low),
     }
 }
 
-fn unreachable(low: &str) -> Verdict {
-    let verdict = Verdict::of(Kind::CacheUnreachable);
+fn unreachable(low: &str) -> LineDiagnosis {
+    let verdict = LineDiagnosis::of(FailureKind::CacheUnreachable);
     if ["ssl", "tls", "certificate", "handshake"].iter().any(|word| low.contains(word)) {
         return verdict.retry(Retry::No).actor(Actor::Host).hint(
             "no TLS with the source cache: its `url` says https and it does not speak it (or the other way round), or \

@@ -1,7 +1,7 @@
 //! Failures whose words hide why: what a plugin says instead of its reason.
 
-use super::verdict::Verdict;
-use super::{Actor, Diagnosis, Kind, Retry};
+use super::line_diagnosis::LineDiagnosis;
+use super::{Actor, Diagnosis, FailureKind, Retry};
 
 /// What the sources of buildstream-plugins-community on dulwich say, whatever happened (`_git_utils.py` of 2.4.0).
 const HIDING: [&str; 1] = ["Failed to track "];
@@ -18,8 +18,8 @@ impl Diagnosis {
     }
 
     /// Says why it failed, as was found out elsewhere.
-    pub fn reveal(&mut self, kind: Kind, reason: &str) {
-        let Verdict { retry, actor, hint, .. } = Verdict::of(kind);
+    pub fn reveal(&mut self, kind: FailureKind, reason: &str) {
+        let LineDiagnosis { retry, actor, hint, .. } = LineDiagnosis::of(kind);
         (self.kind, self.retry, self.actor, self.hint) = (kind, retry, actor, hint.into_owned());
         self.add_remark(reason);
     }
@@ -45,14 +45,14 @@ mod tests {
 
     #[test]
     fn only_the_bare_sentence_hides_its_reason_and_only_until_it_is_known() {
-        let says = |message: &str| Diagnosis::new(Kind::Unknown, message, Retry::Once, Actor::Host, "");
+        let says = |message: &str| Diagnosis::new(FailureKind::Unknown, message, Retry::Once, Actor::Host, "");
         let mut hidden = says("git_repo source at a.bst [line 3 column 2]: Failed to track https://h/x.git");
         assert!(hidden.hides_reason());
         assert!(!says("Failed to track https://h/x.git: 404").hides_reason());
         assert!(!says("Failed to track https://h/x.git\nfatal: could not resolve host").hides_reason());
         assert!(!says("Failed to track").hides_reason());
-        hidden.reveal(Kind::Dns, "h was asked by itself: no such host");
+        hidden.reveal(FailureKind::Dns, "h was asked by itself: no such host");
         assert!(!hidden.hides_reason());
-        assert_eq!((hidden.kind, hidden.actor), (Kind::Dns, Actor::Upstream));
+        assert_eq!((hidden.kind, hidden.actor), (FailureKind::Dns, Actor::Upstream));
     }
 }

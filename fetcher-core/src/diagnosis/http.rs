@@ -1,7 +1,7 @@
 //! Status codes of HTTP, in the words of the many programs that tell of them.
 
-use super::verdict::Verdict;
-use super::{Actor, Kind, Retry};
+use super::line_diagnosis::LineDiagnosis;
+use super::{Actor, FailureKind, Retry};
 
 /// What stands in front of a status: Python's urllib (`HTTP Error 404: Not Found`), git and curl (`The requested URL
 /// returned error: 404`), git's and bzr's (`Unexpected HTTP status 503`, `HTTP 500 curl 22`), dulwich, ostree, go, npm.
@@ -44,7 +44,7 @@ const BEHIND: [&str; 14] = [
 ];
 
 /// What the line, in lower case, says of an answer of HTTP.
-pub(super) fn of_line(low: &str) -> Option<Verdict> {
+pub(super) fn of_line(low: &str) -> Option<LineDiagnosis> {
     status(low).and_then(verdict)
 }
 
@@ -59,29 +59,29 @@ fn status(low: &str) -> Option<u16> {
     })
 }
 
-fn verdict(code: u16) -> Option<Verdict> {
+fn verdict(code: u16) -> Option<LineDiagnosis> {
     Some(match code {
-        401 => Verdict::of(Kind::Unauthorised),
-        403 => Verdict::of(Kind::Unauthorised).hint(
+        401 => LineDiagnosis::of(FailureKind::Unauthorised),
+        403 => LineDiagnosis::of(FailureKind::Unauthorised).hint(
             "the server refuses: where it wants credentials, give them (~/.netrc, a git credential helper); where it needs none, it \
              refuses this host's address or client, or upstream was closed: open the address from elsewhere, and use a mirror",
         ),
-        407 => Verdict::of(Kind::Unauthorised)
+        407 => LineDiagnosis::of(FailureKind::Unauthorised)
             .hint("the proxy wants credentials: put them into `https_proxy` and `http_proxy` of this host"),
-        404 | 410 => Verdict::of(Kind::NotFound),
-        408 | 425 => Verdict::of(Kind::Network),
-        429 => Verdict::of(Kind::RateLimited),
-        451 => Verdict::of(Kind::NotFound)
+        404 | 410 => LineDiagnosis::of(FailureKind::NotFound),
+        408 | 425 => LineDiagnosis::of(FailureKind::Network),
+        429 => LineDiagnosis::of(FailureKind::RateLimited),
+        451 => LineDiagnosis::of(FailureKind::NotFound)
             .retry(Retry::No)
             .actor(Actor::Upstream)
             .hint("the address is blocked for legal reasons: give the element another source"),
-        300..=399 => Verdict::of(Kind::ServerError).retry(Retry::Once).actor(Actor::Project).hint(
+        300..=399 => LineDiagnosis::of(FailureKind::ServerError).retry(Retry::Once).actor(Actor::Project).hint(
             "the server sends from one address to another without end: give the element the address that it means",
         ),
         400..=499 => {
-            Verdict::of(Kind::NotFound).hint("the server does not take the request: correct the element's address")
+            LineDiagnosis::of(FailureKind::NotFound).hint("the server does not take the request: correct the element's address")
         }
-        500..=599 => Verdict::of(Kind::ServerError),
+        500..=599 => LineDiagnosis::of(FailureKind::ServerError),
         _ => return None,
     })
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::line_diagnosis::LineDiagnosis;
 use super::tools::{missing_name, package_name};
-use super::verdict::Verdict;
-use super::{Diagnosis, Kind};
+use super::{Diagnosis, FailureKind};
 
 /// How many packages are kept.
 const MOST_PACKAGES: usize = 1000;
@@ -53,11 +53,11 @@ impl InstalledPackages {
 
     /// Corrects a diagnosis that would have what is installed installed.
     pub(super) fn correct(&self, found: &mut Diagnosis) {
-        let missing = matches!(found.kind, Kind::PythonModuleMissing | Kind::PluginMissing);
+        let missing = matches!(found.kind, FailureKind::PythonModuleMissing | FailureKind::PluginMissing);
         let Some(name) = missing_name(&found.message).filter(|name| missing && self.names.contains(name)) else {
             return;
         };
-        let Verdict { kind, retry, actor, .. } = Verdict::of(Kind::Environment);
+        let LineDiagnosis { kind, retry, actor, .. } = LineDiagnosis::of(FailureKind::Environment);
         (found.kind, found.retry, found.actor) = (kind, retry, actor);
         found.hint = format!(
             "{name} is installed, as the log says itself, but not where this bst looks, or broken: make bst's environment anew, with \

@@ -18,31 +18,31 @@ pub struct Remedy {
     pub hint: &'static str,
 }
 
-/// Declares [`Kind`]: a kind without a meaning and a remedy does not compile. The manual's table is written from it.
+/// Declares [`FailureKind`]: a kind without a meaning and a remedy does not compile. The manual's table is written from it.
 macro_rules! kinds {
     ($($(#[doc = $meaning:literal])+ $variant:ident => $retry:ident, $actor:ident, $hint:literal;)*) => {
         /// The sorts of failure. Their kebab-case names are stable: reports, metrics and templates use them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
-        pub enum Kind {
+        pub enum FailureKind {
             $($(#[doc = $meaning])+ $variant,)*
         }
 
-        impl Kind {
+        impl FailureKind {
             /// All of them, in the order of the manual.
-            pub const ALL: &[Kind] = &[$(Kind::$variant,)*];
+            pub const ALL: &[FailureKind] = &[$(FailureKind::$variant,)*];
 
             /// What it means, in a sentence.
             pub fn meaning(self) -> &'static str {
                 match self {
-                    $(Kind::$variant => concat!($($meaning),+).trim_ascii_start(),)*
+                    $(FailureKind::$variant => concat!($($meaning),+).trim_ascii_start(),)*
                 }
             }
 
             /// Who does what about it, where nothing more is known.
             pub fn remedy(self) -> Remedy {
                 match self {
-                    $(Kind::$variant => Remedy { retry: Retry::$retry, actor: Actor::$actor, hint: $hint },)*
+                    $(FailureKind::$variant => Remedy { retry: Retry::$retry, actor: Actor::$actor, hint: $hint },)*
                 }
             }
         }
@@ -198,7 +198,7 @@ kinds! {
         "read the lines that are shown, and the log around them";
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }

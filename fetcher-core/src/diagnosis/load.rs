@@ -1,45 +1,45 @@
 //! What bst says of its configuration, of the project's files and of its plugins.
 
+use super::line_diagnosis::LineDiagnosis;
 use super::place::provenance;
 use super::tools::{between, quoted_after};
-use super::verdict::Verdict;
-use super::{Actor, Kind, Retry};
+use super::{Actor, FailureKind, Retry};
 
 /// What the line says, `detail` being the lines under it.
-pub(super) fn of_line(line: &str, detail: &str) -> Option<Verdict> {
+pub(super) fn of_line(line: &str, detail: &str) -> Option<LineDiagnosis> {
     configuration(line).or_else(|| version(line, detail)).or_else(|| junction(line)).or_else(|| project(line))
 }
 
 /// What the line says where nothing else is known of it: the project's files are wrong wherever it names a place in them.
-pub(super) fn by_place(line: &str) -> Option<Verdict> {
-    provenance(line).map(|_| Verdict::of(Kind::ProjectInvalid))
+pub(super) fn by_place(line: &str) -> Option<LineDiagnosis> {
+    provenance(line).map(|_| LineDiagnosis::of(FailureKind::ProjectInvalid))
 }
 
-fn configuration(line: &str) -> Option<Verdict> {
+fn configuration(line: &str) -> Option<LineDiagnosis> {
     if line.starts_with("Error loading user configuration") {
         return Some(
-            Verdict::of(Kind::Configuration)
+            LineDiagnosis::of(FailureKind::Configuration)
                 .hint("correct `config` of `[buildstream]`, or the user configuration that bst was called with, at the place named"),
         );
     }
     if line.contains("Failed to load credentials file") {
-        return Some(Verdict::of(Kind::Configuration).hint(
+        return Some(LineDiagnosis::of(FailureKind::Configuration).hint(
             "the file is not there, or cannot be read: correct `auth` of the cache in `source-caches`, or renew the file",
         ));
     }
     if line.contains("FormattingError") {
         return Some(
-            Verdict::of(Kind::Configuration)
+            LineDiagnosis::of(FailureKind::Configuration)
                 .hint("correct `logging: message-format`: this bst does not know the name in it"),
         );
     }
     if let Some(option) = quoted_after(line, "Unknown option ").filter(|_| line.ends_with("on the command line")) {
-        return Some(Verdict::of(Kind::Configuration).hint(format!(
+        return Some(LineDiagnosis::of(FailureKind::Configuration).hint(format!(
             "the project has no option {option}: correct `options` (or `variants`) in the configuration"
         )));
     }
     if line.starts_with("Untrackable sources") {
-        return Some(Verdict::of(Kind::Configuration).hint(
+        return Some(LineDiagnosis::of(FailureKind::Configuration).hint(
             "tracking across junctions needs `ref-storage: project.refs` in the project: say `cross-junctions = false`, or \
              have the project changed",
         ));
@@ -49,7 +49,7 @@ fn configuration(line: &str) -> Option<Verdict> {
         || line.contains("No project.conf or active workspace was located")
     {
         return Some(
-            Verdict::of(Kind::Configuration)
+            LineDiagnosis::of(FailureKind::Configuration)
                 .hint(
                     "there is no project.conf here: correct the project's `directory` in the configuration, or `branches`, where the \
                      project is on another branch",
@@ -60,7 +60,7 @@ fn configuration(line: &str) -> Option<Verdict> {
 }
 
 /// What click says of bst's command line, and nobody else of anything (many programs begin with `Error: `).
-fn click(line: &str) -> Option<Verdict> {
+fn click(line: &str) -> Option<LineDiagnosis> {
     const FORMS: [&str; 16] = [
         "No such command ",
         "No such option",
@@ -85,22 +85,22 @@ fn click(line: &str) -> Option<Verdict> {
     }
     if line.contains("'--config'") || line.contains("'-c'") {
         return Some(
-            Verdict::of(Kind::Configuration)
+            LineDiagnosis::of(FailureKind::Configuration)
                 .hint("the user configuration that bst was called with is not there, or cannot be read"),
         );
     }
-    Some(Verdict::of(Kind::Usage))
+    Some(LineDiagnosis::of(FailureKind::Usage))
 }
 
-fn version(line: &str, detail: &str) -> Option<Verdict> {
+fn version(line: &str, detail: &str) -> Option<LineDiagnosis> {
     let needs = |version: &str| {
         match version {
-        "1" => Verdict::of(Kind::BstVersion).hint(
+        "1" => LineDiagnosis::of(FailureKind::BstVersion).hint(
             "the project is one for BuildStream 1: give it a `buildstream` table of its own with the requirements \
              `buildstream==1.6.*` and `ruamel.yaml<0.18`, and a `python` of at most 3.11; install libfuse 2 and bubblewrap, without \
              which it does not start (Debian: libfuse2, bubblewrap; Fedora: fuse-libs, bubblewrap)",
         ),
-        _ => Verdict::of(Kind::BstVersion).hint(format!(
+        _ => LineDiagnosis::of(FailureKind::BstVersion).hint(format!(
             "the project needs BuildStream {version}: say so in `requirements` of `[buildstream]` (`buildstream{}`), for this \
              project alone where others need another",
             requirement(version)
@@ -111,7 +111,7 @@ fn version(line: &str, detail: &str) -> Option<Verdict> {
         let wanted =
             between(detail, "requires at least BuildStream ", ",").map(|version| format!("{version} or newer"));
         let wanted = wanted.or_else(|| between(detail, "requires BuildStream ", ",").map(str::to_owned));
-        return Some(wanted.map_or_else(|| Verdict::of(Kind::BstVersion), |wanted| needs(&wanted)));
+        return Some(wanted.map_or_else(|| LineDiagnosis::of(FailureKind::BstVersion), |wanted| needs(&wanted)));
     }
     if line.contains("expected key 'min-version'") || detail.contains("use a BuildStream 1 project") {
         return Some(needs("1"));
@@ -127,7 +127,7 @@ fn version(line: &str, detail: &str) -> Option<Verdict> {
         return Some(needs(&format!("{wanted} or newer")));
     }
     if line.contains("did not specify BST_MIN_VERSION") {
-        return Some(Verdict::of(Kind::PluginMissing).actor(Actor::Project).hint(
+        return Some(LineDiagnosis::of(FailureKind::PluginMissing).actor(Actor::Project).hint(
             "the plugin is one for BuildStream 1: the project has to take its successor, from buildstream-plugins or \
              buildstream-plugins-community as a rule",
         ));
@@ -144,21 +144,21 @@ fn requirement(version: &str) -> String {
     }
 }
 
-fn junction(line: &str) -> Option<Verdict> {
+fn junction(line: &str) -> Option<LineDiagnosis> {
     if line.contains("Subproject has no ref for junction") {
-        return Some(Verdict::of(Kind::JunctionNoRef));
+        return Some(LineDiagnosis::of(FailureKind::JunctionNoRef));
     }
     if line.contains("Subproject fetch needed for junction") {
-        return Some(Verdict::of(Kind::JunctionNotFetched));
+        return Some(LineDiagnosis::of(FailureKind::JunctionNotFetched));
     }
     if line.contains("is inconsistent") || line.starts_with("Inconsistent pipeline") {
-        return Some(Verdict::of(Kind::NoRef));
+        return Some(LineDiagnosis::of(FailureKind::NoRef));
     }
     None
 }
 
 /// What bst says of files of the project's that are wrong.
-const WORDS: [&str; 44] = [
+const LOAD_ERRORS: [&str; 44] = [
     "alformed YAML",
     "Unexpected key",
     "did not contain expected key",
@@ -205,15 +205,15 @@ const WORDS: [&str; 44] = [
     "provenance attribute not defined",
 ];
 
-fn project(line: &str) -> Option<Verdict> {
+fn project(line: &str) -> Option<LineDiagnosis> {
     if let Some(kind) = registered_kind(line) {
-        return Some(Verdict::of(Kind::PluginUndeclared).hint(format!(
+        return Some(LineDiagnosis::of(FailureKind::PluginUndeclared).hint(format!(
             "declare the plugin `{kind}` under `plugins` in project.conf, or correct the element's `kind`"
         )));
     }
     // A target that is not there may be the configuration's mistake as well.
     if line.starts_with("Could not find element") {
-        return Some(Verdict::of(Kind::ProjectInvalid).hint(
+        return Some(LineDiagnosis::of(FailureKind::ProjectInvalid).hint(
             "there is no such element: correct `targets` in the configuration, or `defaults: targets` in project.conf",
         ));
     }
@@ -221,18 +221,21 @@ fn project(line: &str) -> Option<Verdict> {
         || line.contains("Invalid element names or element glob patterns")
         || line.contains("does not appear to be an artifact or element name")
     {
-        return Some(Verdict::of(Kind::ProjectInvalid).hint(
+        return Some(LineDiagnosis::of(FailureKind::ProjectInvalid).hint(
             "elements' names end in `.bst`: correct the name where the project says it, or in `targets` of the configuration",
         ));
     }
-    let verdict = Verdict::of(Kind::ProjectInvalid).retry(Retry::No).hint(
+    let verdict = LineDiagnosis::of(FailureKind::ProjectInvalid).retry(Retry::No).hint(
         "correct the project's files at the place that is named; without `targets`, and `defaults: targets` in project.conf, bst \
          loads every file there is: where this one is not meant to be used, say which are in `targets` of the configuration",
     );
     if is_of_loading(line) {
         return Some(verdict);
     }
-    WORDS.iter().any(|word| line.contains(word)).then(|| Verdict::of(Kind::ProjectInvalid).retry(Retry::No))
+    LOAD_ERRORS
+        .iter()
+        .any(|word| line.contains(word))
+        .then(|| LineDiagnosis::of(FailureKind::ProjectInvalid).retry(Retry::No))
 }
 
 /// What stops the loading of an element that need not be wanted.

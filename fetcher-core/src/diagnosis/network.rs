@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::line_diagnosis::LineDiagnosis;
 use super::place::{host, url};
-use super::verdict::Verdict;
-use super::{Actor, Diagnosis, Kind};
+use super::{Actor, Diagnosis, FailureKind};
 use crate::names::Stage;
 
 /// How many hosts are remembered of each sort.
@@ -15,13 +15,13 @@ const MAX_HOSTS: usize = 10_000;
 /// Which hosts of upstreams were reached, and which were not.
 ///
 /// ```
-/// use fetcher_core::diagnosis::{Actor, Diagnosis, Kind, Place, Reachability, Retry};
+/// use fetcher_core::diagnosis::{Actor, Diagnosis, FailureKind, Location, HostReachability, Retry};
 /// let dead = |host: &str| {
-///     let mut found = Diagnosis::new(Kind::Dns, "Could not resolve host", Retry::Yes, Actor::Upstream, "");
-///     found.place = Place { url: Some(format!("https://{host}/x.git")), ..Place::default() };
+///     let mut found = Diagnosis::new(FailureKind::Dns, "Could not resolve host", Retry::Yes, Actor::Upstream, "");
+///     found.place = Location { url: Some(format!("https://{host}/x.git")), ..Location::default() };
 ///     found
 /// };
-/// let mut network = Reachability::default();
+/// let mut network = HostReachability::default();
 /// network.learn(&[dead("a.example"), dead("b.example")]);
 /// assert!(network.is_offline());
 /// network.reached("https://c.example/y.git");
@@ -29,7 +29,7 @@ const MAX_HOSTS: usize = 10_000;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Reachability {
+pub struct HostReachability {
     /// The hosts that answered, whatever the answer was, with how often that was seen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reached: BTreeMap<String, u64>,
@@ -60,7 +60,7 @@ pub struct ProxyFailure {
 const OFFLINE_HINT: &str = "no upstream was reached, on whatever host: look at this host's network, name server, proxy, \
                             clock and certificates";
 
-impl Reachability {
+impl HostReachability {
     /// Notes that the host of an address answered. Text without an address, and a local one, says nothing.
     pub fn reached(&mut self, text: &str) {
         if let Some(host) = url(text).and_then(|url| upstream_host(&url)) {
@@ -81,7 +81,7 @@ impl Reachability {
     }
 
     /// Takes over what another one knows.
-    pub fn merge(&mut self, other: &Reachability) {
+    pub fn merge(&mut self, other: &HostReachability) {
         for (host, times) in &other.reached {
             count(&mut self.reached, host.clone(), *times);
         }
@@ -138,7 +138,7 @@ impl Reachability {
                 None => OFFLINE_HINT.to_owned(),
             };
         } else if failure.actor == Actor::Host && !self.reached.is_empty() && failure.upstream().is_some() {
-            let Verdict { actor, hint, .. } = Verdict::of(failure.kind);
+            let LineDiagnosis { actor, hint, .. } = LineDiagnosis::of(failure.kind);
             failure.actor = actor;
             failure.hint = hint.into_owned();
         }
@@ -151,7 +151,11 @@ impl Diagnosis {
     pub fn upstream(&self) -> Option<String> {
         let cache = matches!(
             self.kind,
-            Kind::CacheUnreachable | Kind::CacheDenied | Kind::CacheFull | Kind::PushIncomplete | Kind::NoPushRemote
+            FailureKind::CacheUnreachable
+                | FailureKind::CacheDenied
+                | FailureKind::CacheFull
+                | FailureKind::PushIncomplete
+                | FailureKind::NoPushRemote
         );
         self.place.url.as_deref().filter(|_| !cache).and_then(upstream_host)
     }
@@ -174,25 +178,25 @@ fn is_of_network(failure: &Diagnosis) -> bool {
 /// The same, or that a proxy failed.
 fn is_unreachable(failure: &Diagnosis) -> bool {
     let unreachable = match failure.kind {
-        Kind::Dns | Kind::Network => true,
+        FailureKind::Dns | FailureKind::Network => true,
         // A certificate that this host does not trust is already known to be this host's.
-        Kind::Tls => failure.actor == Actor::Upstream || failure.hint == OFFLINE_HINT,
+        FailureKind::Tls => failure.actor == Actor::Upstream || failure.hint == OFFLINE_HINT,
         _ => false,
     };
     unreachable && failure.stage != Some(Stage::Push) && !failure.hides_reason()
 }
 
 /// Whether a host that says this was reached.
-fn is_answer(kind: Kind) -> bool {
+fn is_answer(kind: FailureKind) -> bool {
     matches!(
         kind,
-        Kind::RefMissing
-            | Kind::Checksum
-            | Kind::ChecksumChanged
-            | Kind::NotFound
-            | Kind::Unauthorised
-            | Kind::RateLimited
-            | Kind::ServerError
+        FailureKind::RefMissing
+            | FailureKind::Checksum
+            | FailureKind::ChecksumChanged
+            | FailureKind::NotFound
+            | FailureKind::Unauthorised
+            | FailureKind::RateLimited
+            | FailureKind::ServerError
     )
 }
 
@@ -214,10 +218,10 @@ fn count(hosts: &mut BTreeMap<String, u64>, host: String, times: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::{Place, Retry};
+    use crate::diagnosis::{Location, Retry};
 
-    fn failure(kind: Kind, message: &str, url: &str) -> Diagnosis {
-        let place = Place { url: Some(url.to_owned()), ..Place::default() };
+    fn failure(kind: FailureKind, message: &str, url: &str) -> Diagnosis {
+        let place = Location { url: Some(url.to_owned()), ..Location::default() };
         Diagnosis { place, ..Diagnosis::new(kind, message, Retry::Yes, Actor::Upstream, "wait") }
     }
 
@@ -232,28 +236,32 @@ mod tests {
 
     #[test]
     fn what_says_nothing_of_the_network_is_not_learned() {
-        let mut network = Reachability::default();
+        let mut network = HostReachability::default();
         network.learn(&[
             failure(
-                Kind::Network,
+                FailureKind::Network,
                 "git_repo source at a.bst [line 3 column 2]: Failed to track https://a.example/x",
                 "https://a.example/x",
             ),
-            failure(Kind::Network, "ProxyError('Unable to connect to proxy')", "https://b.example/x"),
-            failure(Kind::CacheUnreachable, "no answer", "https://cache.example:11001"),
-            failure(Kind::Unknown, "something", "https://c.example/x"),
+            failure(FailureKind::Network, "ProxyError('Unable to connect to proxy')", "https://b.example/x"),
+            failure(FailureKind::CacheUnreachable, "no answer", "https://cache.example:11001"),
+            failure(FailureKind::Unknown, "something", "https://c.example/x"),
         ]);
-        assert_eq!(network, Reachability::default());
+        assert_eq!(network, HostReachability::default());
         // A host's name may have the word in it.
-        network.learn(&[failure(Kind::Dns, "Could not resolve host: proxy.golang.org", "https://proxy.golang.org/x")]);
+        network.learn(&[failure(
+            FailureKind::Dns,
+            "Could not resolve host: proxy.golang.org",
+            "https://proxy.golang.org/x",
+        )]);
         assert_eq!(network.unreached.len(), 1);
     }
 
     #[test]
     fn a_dead_proxy_is_blamed_for_what_goes_through_it_alone() {
-        let mut network = Reachability::default();
-        let mut through = failure(Kind::Network, "refused", "https://a.example/x");
-        let mut beside = failure(Kind::Network, "refused", "http://b.example/x");
+        let mut network = HostReachability::default();
+        let mut through = failure(FailureKind::Network, "refused", "https://a.example/x");
+        let mut beside = failure(FailureKind::Network, "refused", "http://b.example/x");
         network.reached("http://c.example/");
         network.learn([&through, &beside]);
         network.proxy = Some(ProxyFailure {

@@ -10,16 +10,16 @@ mod plugins;
 mod upstream;
 mod vague;
 
-use super::verdict::Verdict;
-use super::{Actor, Kind, Retry, http};
+use super::line_diagnosis::LineDiagnosis;
+use super::{Actor, FailureKind, Retry, http};
 
 /// Texts in lower case that all stand in a line, in any order; what that means; a remedy of its own, if any.
-type Phrase = (&'static [&'static str], Kind, OwnRemedy);
+type Phrase = (&'static [&'static str], FailureKind, OwnRemedy);
 
 /// Who must act, whether to try again (as the kind says, where none) and what to do, where that is not what the kind means.
 type OwnRemedy = Option<(Actor, Option<Retry>, &'static str)>;
 
-const USUAL: OwnRemedy = None;
+const DEFAULT_REMEDY: OwnRemedy = None;
 
 #[expect(clippy::unnecessary_wraps, reason = "what it gives stands in a table beside nothing")]
 const fn host(hint: &'static str) -> OwnRemedy {
@@ -44,7 +44,7 @@ const fn lasting(actor: Actor, hint: &'static str) -> OwnRemedy {
 
 /// What the line, in lower case and without names, says. The first that fits counts, so that the special comes before the
 /// general: what stands beside a status of HTTP says more than the status.
-pub(super) fn of_line(low: &str) -> Option<Verdict> {
+pub(super) fn of_line(low: &str) -> Option<LineDiagnosis> {
     let first = [particular::PHRASES, plugins::PHRASES];
     let then = [host::PHRASES, network::NAMES_AND_TRUST, upstream::PHRASES, network::CONNECTIONS, host::FILES];
     first
@@ -55,21 +55,21 @@ pub(super) fn of_line(low: &str) -> Option<Verdict> {
 }
 
 /// What the line says that says more than a status of HTTP on another line.
-pub(super) fn of_particular_line(low: &str) -> Option<Verdict> {
+pub(super) fn of_particular_line(low: &str) -> Option<LineDiagnosis> {
     find(particular::PHRASES, low)
 }
 
 /// What the line says that does not tell its reason: it counts where no other line says more.
-pub(super) fn of_vague_line(low: &str) -> Option<Verdict> {
+pub(super) fn of_vague_line(low: &str) -> Option<LineDiagnosis> {
     find(vague::PHRASES, low)
 }
 
-fn find(table: &[Phrase], low: &str) -> Option<Verdict> {
+fn find(table: &[Phrase], low: &str) -> Option<LineDiagnosis> {
     let (_, kind, own) = table.iter().find(|(words, _, _)| words.iter().all(|word| has(low, word)))?;
     Some(match *own {
-        None => Verdict::of(*kind),
+        None => LineDiagnosis::of(*kind),
         Some((actor, retry, hint)) => {
-            let verdict = Verdict::of(*kind).actor(actor).hint(hint);
+            let verdict = LineDiagnosis::of(*kind).actor(actor).hint(hint);
             retry.map_or_else(|| verdict.clone(), |retry| verdict.clone().retry(retry))
         }
     })

@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-use super::Place;
+use super::Location;
 use super::tools::between;
 
 /// Where bst's words say that it is.
-pub(super) fn place(text: &str, decisive: Option<&str>) -> Place {
+pub(super) fn place(text: &str, decisive: Option<&str>) -> Location {
     let mut place = provenance(text).unwrap_or_default();
     place.url = decisive.and_then(url).or_else(|| url(text));
     place
 }
 
 /// The file, line and column: `git source at a.bst [line 3 column 2]: …`, or what the YAML library says.
-pub(super) fn provenance(text: &str) -> Option<Place> {
+pub(super) fn provenance(text: &str) -> Option<Location> {
     if let Some(at) = text.find(" [line ") {
         // A path may have spaces in it, but no bst message has a colon and a space before one.
         let before = text[..at].rsplit(" at ").next().unwrap_or_default();
@@ -23,7 +23,7 @@ pub(super) fn provenance(text: &str) -> Option<Place> {
         let mut numbers = text[at + " [line ".len()..].split([' ', ']']);
         let line = numbers.next()?.parse().ok()?;
         let column = (numbers.next()? == "column").then(|| numbers.next()?.parse().ok())?;
-        return Some(Place { file: Some(PathBuf::from(name)), line: Some(line), column, url: None });
+        return Some(Location { file: Some(PathBuf::from(name)), line: Some(line), column, url: None });
     }
     let head = text.lines().next()?;
     let file = head.split_once(": Severely malformed YAML").or_else(|| head.split_once(": Malformed YAML"))?.0;
@@ -33,7 +33,7 @@ pub(super) fn provenance(text: &str) -> Option<Place> {
         let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
         digits[..end].parse().ok()
     };
-    Some(Place { file: Some(PathBuf::from(file)), line: number(", line "), column: number(", column "), url: None })
+    Some(Location { file: Some(PathBuf::from(file)), line: number(", line "), column: number(", column "), url: None })
 }
 
 /// The first address in the text, without credentials.

@@ -1,8 +1,8 @@
 //! Pythons and packages that do not fit together: the environment's matter, not the plugin's.
 
-use super::Kind;
+use super::FailureKind;
+use super::line_diagnosis::LineDiagnosis;
 use super::tools::{between, quoted_after};
-use super::verdict::Verdict;
 
 /// Words of packages that do not fit each other, or their Python.
 const BROKEN: [&str; 23] = [
@@ -113,12 +113,12 @@ const REMOVED: [&str; 11] =
     ["asynchat", "asyncore", "cgi", "crypt", "imghdr", "imp", "lib2to3", "nntplib", "pipes", "smtpd", "telnetlib"];
 
 /// What the line says of Python and its packages; where it is an exception's, its class stands in front.
-pub(super) fn of_line(line: &str) -> Option<Verdict> {
+pub(super) fn of_line(line: &str) -> Option<LineDiagnosis> {
     if let Some((_, version)) = NEWER.iter().find(|(words, _)| words.iter().all(|word| line.contains(word))) {
         return Some(needs(version));
     }
     if line.contains("cannot import name ") && line.contains(" from 'buildstream'") {
-        return Some(Verdict::of(Kind::BstVersion).hint(
+        return Some(LineDiagnosis::of(FailureKind::BstVersion).hint(
             "the plugin is made for a newer BuildStream: give `requirements` of `[buildstream]` a newer `buildstream`, or an older \
              release of the plugin",
         ));
@@ -131,7 +131,7 @@ pub(super) fn of_line(line: &str) -> Option<Verdict> {
     }
     if line.contains("requires a different Python") || line.contains("is required to run BuildStream") {
         return Some(
-            Verdict::of(Kind::Environment)
+            LineDiagnosis::of(FailureKind::Environment)
                 .hint("say which `python` in `[buildstream]`: this one is too old, or too new"),
         );
     }
@@ -139,16 +139,16 @@ pub(super) fn of_line(line: &str) -> Option<Verdict> {
 }
 
 /// The packages of the environment, or its Python, do not fit together.
-pub(super) fn broken() -> Verdict {
-    Verdict::of(Kind::Environment).hint(
+pub(super) fn broken() -> LineDiagnosis {
+    LineDiagnosis::of(FailureKind::Environment).hint(
         "the Python packages of this bst do not fit together, or not its Python: make the environment anew (a virtual environment \
          of its own, from `requirements`), with a `python` that this BuildStream is made for",
     )
 }
 
 /// The plugin was written for a Python at least as new as this.
-pub(super) fn needs(version: &str) -> Verdict {
-    Verdict::of(Kind::Environment).hint(format!(
+pub(super) fn needs(version: &str) -> LineDiagnosis {
+    LineDiagnosis::of(FailureKind::Environment).hint(format!(
         "the plugin needs Python {version} or newer: say `python = \"python{version}\"` (or a newer one) in `[buildstream]`, and \
          install it"
     ))
@@ -177,13 +177,13 @@ pub(super) fn is_file_of_bst(text: &str) -> bool {
 }
 
 /// `Dulwich version was (0, 24, 0) but (0, 25) required`, and the like of others.
-fn wrong_version(line: &str) -> Option<Verdict> {
+fn wrong_version(line: &str) -> Option<LineDiagnosis> {
     let name = line.split(" version was ").next().filter(|_| line.contains(" version was "))?;
     let wanted = between(line, " but ", " required")?;
     let name = name.rsplit(' ').next()?.to_lowercase();
     let version = wanted.trim_end_matches(" or newer").trim_end_matches(" is");
     let version: String = version.replace(", ", ".").chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
-    Some(Verdict::of(Kind::PythonModuleMissing).hint(format!(
+    Some(LineDiagnosis::of(FailureKind::PythonModuleMissing).hint(format!(
         "the plugin needs another version of {name} than is installed: add the line `{name}>={version}` to `requirements` of \
          `[buildstream]`"
     )))

@@ -1,13 +1,13 @@
 //! Diagnoses on their way out: their words are those of programs and servers.
 
-use super::{Diagnosis, Place, ProxyFailure, Reachability};
+use super::{Diagnosis, HostReachability, Location, ProxyFailure};
 use crate::names::ElementName;
 use crate::secret::{Redact, Redactor};
 
 impl Redact for Diagnosis {
     fn redacted(self, redactor: &Redactor) -> Self {
         let Self { kind, element, stage, message, retry, actor, hint, place } = self;
-        let Place { file, line, column, url } = place;
+        let Location { file, line, column, url } = place;
         Self {
             kind,
             element: element.and_then(|name| redacted_element(&name, redactor)),
@@ -16,12 +16,12 @@ impl Redact for Diagnosis {
             retry,
             actor,
             hint: hint.redacted(redactor),
-            place: Place { file: file.redacted(redactor), line, column, url: url.redacted(redactor) },
+            place: Location { file: file.redacted(redactor), line, column, url: url.redacted(redactor) },
         }
     }
 }
 
-impl Redact for Reachability {
+impl Redact for HostReachability {
     fn redacted(self, redactor: &Redactor) -> Self {
         let Self { reached, unreached, proxy, proxy_not_passed } = self;
         let hosts = |hosts: std::collections::BTreeMap<String, u64>| {

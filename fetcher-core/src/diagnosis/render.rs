@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Diagnosis, Place, Retry};
-use crate::plain::is_hidden;
+use super::{Diagnosis, Location, Retry};
+use crate::sanitize::is_hidden;
 
 /// The diagnoses as text, a paragraph each: what, in bst's words; where; who must act; what to do.
 ///
@@ -39,7 +39,7 @@ fn one(text: &mut String, found: &Diagnosis) {
     let _ = writeln!(text, "  hint:  {}", plain(&found.hint));
 }
 
-fn place(place: &Place) -> String {
+fn place(place: &Location) -> String {
     let mut parts = Vec::new();
     if let Some(file) = &place.file {
         let mut part = file.display().to_string();

@@ -1,6 +1,6 @@
 //! How much a diagnosis says: where the same thing fails twice, the better reason is kept.
 
-use super::{Diagnosis, Kind};
+use super::{Diagnosis, FailureKind};
 
 /// How near a diagnosis comes to a cause, from the least to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,60 +18,60 @@ impl Diagnosis {
     /// is the one to tell; of two that say as much, the later.
     ///
     /// ```
-    /// use fetcher_core::diagnosis::{Actor, Diagnosis, Kind, Retry};
+    /// use fetcher_core::diagnosis::{Actor, Diagnosis, FailureKind, Retry};
     /// let failure = |kind| Diagnosis::new(kind, "it failed", Retry::Yes, Actor::Nobody, "wait");
-    /// assert!(failure(Kind::Dns).specificity() > failure(Kind::Git).specificity());
-    /// assert!(failure(Kind::Git).specificity() > failure(Kind::Unknown).specificity());
+    /// assert!(failure(FailureKind::Dns).specificity() > failure(FailureKind::Git).specificity());
+    /// assert!(failure(FailureKind::Git).specificity() > failure(FailureKind::Unknown).specificity());
     /// ```
     pub fn specificity(&self) -> Specificity {
         match self.kind {
-            Kind::Unknown => Specificity::Nothing,
+            FailureKind::Unknown => Specificity::Nothing,
 
-            Kind::Bug
-            | Kind::Git
-            | Kind::Interrupted
-            | Kind::Killed
-            | Kind::TimeOut
-            | Kind::CasdDied
-            | Kind::NoRef
-            | Kind::JunctionNoRef
-            | Kind::JunctionNotFetched
-            | Kind::NoPushRemote
-            | Kind::PushIncomplete => Specificity::Symptom,
-            Kind::Usage
-            | Kind::Configuration
-            | Kind::BstMissing
-            | Kind::Environment
-            | Kind::Sandbox
-            | Kind::BstVersion
-            | Kind::HostToolMissing
-            | Kind::PluginMissing
-            | Kind::PythonModuleMissing
-            | Kind::PluginUndeclared
-            | Kind::ProjectInvalid
-            | Kind::RefMissing
-            | Kind::Checksum
-            | Kind::ChecksumChanged
-            | Kind::NotFound
-            | Kind::Unauthorised
-            | Kind::RateLimited
-            | Kind::ServerError
-            | Kind::Dns
-            | Kind::Network
-            | Kind::Tls
-            | Kind::DiskFull
-            | Kind::Permission
-            | Kind::HostResources
-            | Kind::CacheUnreachable
-            | Kind::CacheDenied
-            | Kind::CacheFull
-            | Kind::MirrorCorrupt
-            | Kind::LockHeld
-            | Kind::SpaceMade
-            | Kind::State
-            | Kind::SelfUpdate
-            | Kind::Upload
-            | Kind::Notifier => Specificity::Cause,
+            FailureKind::Bug
+            | FailureKind::Git
+            | FailureKind::Interrupted
+            | FailureKind::Killed
+            | FailureKind::TimeOut
+            | FailureKind::CasdDied
+            | FailureKind::NoRef
+            | FailureKind::JunctionNoRef
+            | FailureKind::JunctionNotFetched
+            | FailureKind::NoPushRemote
+            | FailureKind::PushIncomplete => Specificity::Symptom,
+            FailureKind::Usage
+            | FailureKind::Configuration
+            | FailureKind::BstMissing
+            | FailureKind::Environment
+            | FailureKind::Sandbox
+            | FailureKind::BstVersion
+            | FailureKind::HostToolMissing
+            | FailureKind::PluginMissing
+            | FailureKind::PythonModuleMissing
+            | FailureKind::PluginUndeclared
+            | FailureKind::ProjectInvalid
+            | FailureKind::RefMissing
+            | FailureKind::Checksum
+            | FailureKind::ChecksumChanged
+            | FailureKind::NotFound
+            | FailureKind::Unauthorised
+            | FailureKind::RateLimited
+            | FailureKind::ServerError
+            | FailureKind::Dns
+            | FailureKind::Network
+            | FailureKind::Tls
+            | FailureKind::DiskFull
+            | FailureKind::Permission
+            | FailureKind::HostResources
+            | FailureKind::CacheUnreachable
+            | FailureKind::CacheDenied
+            | FailureKind::CacheFull
+            | FailureKind::MirrorCorrupt
+            | FailureKind::LockHeld
+            | FailureKind::SpaceMade
+            | FailureKind::State
+            | FailureKind::SelfUpdate
+            | FailureKind::Upload
+            | FailureKind::Notifier => Specificity::Cause,
         }
     }
 }

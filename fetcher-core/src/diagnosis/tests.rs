@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::bst::messages::Parser;
+use crate::bst::messages::LogParser;
 use crate::runner::Exit;
 
 use super::*;
@@ -53,9 +53,9 @@ fn recordings() -> Vec<Recording> {
     names.iter().map(|name| recording(name)).collect()
 }
 
-fn in_pieces(log: &[u8], piece: usize, exit: Option<Exit>) -> Diagnoses {
+fn in_pieces(log: &[u8], piece: usize, exit: Option<Exit>) -> LogDiagnoses {
     let mut diagnoser = Diagnoser::new(None);
-    let mut parser = Parser::default();
+    let mut parser = LogParser::default();
     for bytes in log.chunks(piece) {
         parser.push(bytes, &mut |item| diagnoser.take(&item));
     }
@@ -64,7 +64,7 @@ fn in_pieces(log: &[u8], piece: usize, exit: Option<Exit>) -> Diagnoses {
 }
 
 /// `kind element stage retry actor` of each diagnosis, a warning behind `~`.
-fn brief(found: &Diagnoses) -> String {
+fn brief(found: &LogDiagnoses) -> String {
     let mut text = String::new();
     let failures = found.failures.iter().map(|found| ("", found));
     for (mark, found) in failures.chain(found.warnings.iter().map(|found| ("~", found))) {
@@ -77,7 +77,7 @@ fn brief(found: &Diagnoses) -> String {
 }
 
 /// What a log from anywhere comes to.
-fn found(log: &str, exit: impl Into<Option<Exit>>) -> Diagnoses {
+fn found(log: &str, exit: impl Into<Option<Exit>>) -> LogDiagnoses {
     diagnose(exit.into(), None, &mut log.as_bytes()).unwrap()
 }
 
@@ -120,8 +120,8 @@ fn most_logs_tell_without_the_exit_status() {
     for recording in recordings().iter().filter(|recording| !stopped(&recording.name)) {
         assert_eq!(told(recording, None), told(recording, Some(recording.exit)), "{}", recording.name);
     }
-    assert_eq!(told(&recording("disk-full-hang-then-KILL"), None), [(Kind::Unknown, None)]);
-    assert_eq!(told(&recording("signal-INT-tar-only"), None), [(Kind::Interrupted, None)]);
+    assert_eq!(told(&recording("disk-full-hang-then-KILL"), None), [(FailureKind::Unknown, None)]);
+    assert_eq!(told(&recording("signal-INT-tar-only"), None), [(FailureKind::Interrupted, None)]);
 }
 
 #[test]
@@ -139,8 +139,8 @@ fn runners_of_ci_put_times_in_front() {
         "Running with gitlab-runner 17\n$ bst source track\n{}Cleaning up project directory\nERROR: Job failed: exit code 1\n",
         String::from_utf8_lossy(&recording("min-version-major3").stderr)
     );
-    assert_eq!(found(&log, None).failures[0].kind, Kind::BstVersion);
-    assert_eq!(found("hello\nworld\n", None), Diagnoses::default());
+    assert_eq!(found(&log, None).failures[0].kind, FailureKind::BstVersion);
+    assert_eq!(found("hello\nworld\n", None), LogDiagnoses::default());
 }
 
 const PUSH: &str = "\
@@ -199,15 +199,15 @@ fn facts_are_kept() {
 #[test]
 fn exits_tell_what_the_log_does_not() {
     let one = |exit| found("", exit).failures.into_iter().map(|found| found.kind).collect::<Vec<_>>();
-    assert_eq!(one(Exit::TimedOut), [Kind::TimeOut]);
-    assert_eq!(one(Exit::Cancelled), [Kind::Interrupted]);
-    assert_eq!(one(Exit::Signal(9)), [Kind::Killed]);
-    assert_eq!(one(Exit::Status(137)), [Kind::Killed]);
-    assert_eq!(one(Exit::Status(127)), [Kind::BstMissing]);
-    assert_eq!(one(Exit::Status(3)), [Kind::Unknown]);
+    assert_eq!(one(Exit::TimedOut), [FailureKind::TimeOut]);
+    assert_eq!(one(Exit::Cancelled), [FailureKind::Interrupted]);
+    assert_eq!(one(Exit::Signal(9)), [FailureKind::Killed]);
+    assert_eq!(one(Exit::Status(137)), [FailureKind::Killed]);
+    assert_eq!(one(Exit::Status(127)), [FailureKind::BstMissing]);
+    assert_eq!(one(Exit::Status(3)), [FailureKind::Unknown]);
     assert_eq!(one(Exit::Status(0)), []);
     let unknown = found("the moon is in the wrong phase\n", Exit::Status(255));
-    assert_eq!(unknown.failures[0].kind, Kind::Unknown);
+    assert_eq!(unknown.failures[0].kind, FailureKind::Unknown);
     assert!(unknown.failures[0].message.contains("wrong phase"));
 }
 
@@ -220,7 +220,7 @@ fn the_end_of_a_push_without_its_beginning_tells_of_the_cache() {
     );
     for exit in [None, Some(Exit::Status(255))] {
         let kinds: Vec<_> = found(&log, exit).failures.iter().map(|failure| failure.kind).collect();
-        assert_eq!(kinds, [Kind::CacheUnreachable], "{exit:?}");
+        assert_eq!(kinds, [FailureKind::CacheUnreachable], "{exit:?}");
     }
 }
 

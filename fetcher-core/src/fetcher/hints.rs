@@ -8,8 +8,8 @@ use super::Fetcher;
 use super::tools::{self, interpreter};
 use crate::bst::plugins::{OriginKind, PluginCode, ProjectNeeds, is_identifier};
 use crate::bst::{Bst, child_environment};
-use crate::config::{ProjectConfig, Tool};
-use crate::diagnosis::{Diagnosis, Kind, requirement_of_module};
+use crate::config::{BuildStreamTool, ProjectConfig};
+use crate::diagnosis::{Diagnosis, FailureKind, requirement_of_module};
 use crate::git::{Git, TreeReader};
 use crate::names::{CommitId, Stage};
 use crate::project::Project;
@@ -113,7 +113,7 @@ impl Fetcher {
         report: &mut RunReport,
         local: &LocalRunner,
         temporary: &Path,
-        tools: &tools::Tools<'_>,
+        tools: &tools::RunTools<'_>,
     ) {
         for branch in &mut report.branches {
             let Some(project) = self.config.projects.iter().find(|project| project.name == branch.project) else {
@@ -165,7 +165,7 @@ impl Fetcher {
         looked: Option<&TipContent>,
         local: &LocalRunner,
         temporary: &Path,
-        tools: &tools::Tools<'_>,
+        tools: &tools::RunTools<'_>,
     ) {
         let mut wanted: BTreeSet<String> = branch.failures().filter_map(Diagnosis::missing_requirement).collect();
         let needs = looked.and_then(|looked| looked.needs.as_ref());
@@ -264,22 +264,22 @@ pub(super) struct TipContent {
 }
 
 /// What to write into the configuration, so that these are installed too.
-pub(super) fn requirements_hint(tool: &Tool, wanted: &BTreeSet<String>) -> String {
+pub(super) fn requirements_hint(tool: &BuildStreamTool, wanted: &BTreeSet<String>) -> String {
     let names: Vec<_> = wanted.iter().map(|line| format!("`{line}`")).collect();
     let names = names.join(", ");
     let with = |text: &str| {
         as_configured(&wanted.iter().fold(requirement_lines(text), |lines, line| with_requirement(lines, line)))
     };
     match tool {
-        Tool::Default { .. } => format!(
+        BuildStreamTool::Default { .. } => format!(
             "write `{}` into `[buildstream]`, or into the project's own `buildstream` table: the list that is used without \
              one, and {names}",
             with(DEFAULT_REQUIREMENTS)
         ),
-        Tool::Requirements { requirements, .. } => {
+        BuildStreamTool::Requirements { requirements, .. } => {
             format!("let it be `{}`, or add to the file that `requirements` names: {names}", with(requirements))
         }
-        Tool::Command(command) => format!(
+        BuildStreamTool::Command(command) => format!(
             "install {names} with pip where `{}` is installed, or have an environment made with `requirements` in place of \
              `command`",
             command.join(" ")
@@ -304,11 +304,11 @@ fn stops_loading(failure: &Diagnosis) -> bool {
     failure.stage != Some(Stage::Checkout)
         && matches!(
             failure.kind,
-            Kind::ProjectInvalid
-                | Kind::PluginUndeclared
-                | Kind::PluginMissing
-                | Kind::PythonModuleMissing
-                | Kind::JunctionNoRef
+            FailureKind::ProjectInvalid
+                | FailureKind::PluginUndeclared
+                | FailureKind::PluginMissing
+                | FailureKind::PythonModuleMissing
+                | FailureKind::JunctionNoRef
         )
 }
 
@@ -319,7 +319,7 @@ fn names_no_utf8(failure: &Diagnosis) -> bool {
 
 fn name_files(failure: &mut Diagnosis, names: &[String]) {
     (failure.kind, failure.actor, failure.retry) =
-        (Kind::ProjectInvalid, crate::diagnosis::Actor::Project, crate::diagnosis::Retry::No);
+        (FailureKind::ProjectInvalid, crate::diagnosis::Actor::Project, crate::diagnosis::Retry::No);
     let remark = match names {
         [] => "a file of a source has a name that is not UTF-8".to_owned(),
         names => format!("names that are not UTF-8 in the project: {}", names.join(", ")),
@@ -334,20 +334,20 @@ fn name_files(failure: &mut Diagnosis, names: &[String]) {
 mod tests {
     use super::*;
 
-    fn hint(tool: &Tool) -> String {
+    fn hint(tool: &BuildStreamTool) -> String {
         requirements_hint(tool, &["aiohttp".to_owned()].into())
     }
 
     #[test]
     fn the_whole_list_is_printed_and_keeps_what_is_there() {
         let python = "python3".to_owned();
-        let default = hint(&Tool::Default { python: python.clone() });
+        let default = hint(&BuildStreamTool::Default { python: python.clone() });
         assert!(default.contains(r#"requirements = ["buildstream==2.8.1", "#), "{default}");
         assert!(default.contains(r#", "aiohttp"]`"#), "{default}");
         let requirements = "# ours\nbuildstream==2.8.1 # pinned\nx\n".to_owned();
-        let own = hint(&Tool::Requirements { requirements, python, directory: PathBuf::from("/") });
+        let own = hint(&BuildStreamTool::Requirements { requirements, python, directory: PathBuf::from("/") });
         assert!(own.contains(r#"`requirements = ["buildstream==2.8.1", "x", "aiohttp"]`"#), "{own}");
-        assert!(hint(&Tool::Command(vec!["bst".to_owned()])).starts_with("install `aiohttp` with pip"));
+        assert!(hint(&BuildStreamTool::Command(vec!["bst".to_owned()])).starts_with("install `aiohttp` with pip"));
     }
 
     #[test]

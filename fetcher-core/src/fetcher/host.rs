@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::tools::Tools;
+use super::tools::RunTools;
 use super::{Fetcher, FetcherError};
 use crate::bst::Bst;
-use crate::config::{ProjectConfig, Tool};
+use crate::config::{BuildStreamTool, ProjectConfig};
 use crate::diagnosis::Diagnosis;
 use crate::names::ProjectName;
 use crate::runner::{LocalRunner, Runner};
@@ -27,7 +27,7 @@ pub struct HostCheck {
     /// What it is: `git`, `bst of gnome`, `cache-dir`.
     pub name: String,
     /// How it is.
-    pub level: Level,
+    pub level: CheckStatus,
     /// What was found: a version, an amount, a failing program's own words.
     pub found: String,
     /// What to do about it; empty where all is well.
@@ -37,7 +37,7 @@ pub struct HostCheck {
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Level {
+pub enum CheckStatus {
     /// As it should be.
     Ok,
     /// Worth a look; nothing fails for it yet.
@@ -46,28 +46,28 @@ pub enum Level {
     Fail,
 }
 
-impl Level {
+impl CheckStatus {
     /// The level as it is shown.
     pub fn as_str(self) -> &'static str {
         match self {
-            Level::Ok => "ok",
-            Level::Warn => "warn",
-            Level::Fail => "FAIL",
+            CheckStatus::Ok => "ok",
+            CheckStatus::Warn => "warn",
+            CheckStatus::Fail => "FAIL",
         }
     }
 }
 
 impl HostCheck {
     fn ok(name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { name: name.into(), level: Level::Ok, found: found.into(), hint: String::new() }
+        Self { name: name.into(), level: CheckStatus::Ok, found: found.into(), hint: String::new() }
     }
 
     fn warn(name: impl Into<String>, found: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name: name.into(), level: Level::Warn, found: found.into(), hint: hint.into() }
+        Self { name: name.into(), level: CheckStatus::Warn, found: found.into(), hint: hint.into() }
     }
 
     fn fail(name: impl Into<String>, found: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name: name.into(), level: Level::Fail, found: found.into(), hint: hint.into() }
+        Self { name: name.into(), level: CheckStatus::Fail, found: found.into(), hint: hint.into() }
     }
 
     fn diagnosed(name: impl Into<String>, failure: &Diagnosis) -> Self {
@@ -86,9 +86,9 @@ impl Redact for HostCheck {
 /// A line for people, and below what is not well what to do about it.
 ///
 /// ```
-/// use fetcher_core::fetcher::host::{HostCheck, Level};
+/// use fetcher_core::fetcher::host::{HostCheck, CheckStatus};
 ///
-/// let git = HostCheck { name: "git".into(), level: Level::Ok, found: "2.39.5".into(), hint: String::new() };
+/// let git = HostCheck { name: "git".into(), level: CheckStatus::Ok, found: "2.39.5".into(), hint: String::new() };
 /// assert_eq!(git.to_string(), "ok    git: 2.39.5");
 /// ```
 impl fmt::Display for HostCheck {
@@ -100,7 +100,7 @@ impl fmt::Display for HostCheck {
 }
 
 /// What all looks share.
-struct Look<'f> {
+struct Preflight<'f> {
     fetcher: &'f Fetcher,
     /// What runs `bst`.
     runner: &'f dyn Runner,
@@ -110,9 +110,9 @@ struct Look<'f> {
 }
 
 /// A `bst`, and the projects that it is for.
-struct Used<'f> {
+struct UsedBst<'f> {
     bst: Result<Bst, Diagnosis>,
-    tool: &'f Tool,
+    tool: &'f BuildStreamTool,
     projects: Vec<&'f ProjectConfig>,
 }
 
@@ -127,7 +127,7 @@ impl Fetcher {
         let temporary = self.temporary()?;
         // It belongs to no state directory: a run that begins meanwhile would take its children for leftovers.
         let local = LocalRunner::default();
-        let look = Look {
+        let look = Preflight {
             fetcher: self,
             runner: self.runner.as_deref().unwrap_or(&local),
             local: &local,
@@ -140,7 +140,7 @@ impl Fetcher {
         };
         add(look.places());
         add(look.git_programs());
-        let tools = Tools::new(self, look.runner, temporary.path());
+        let tools = RunTools::new(self, look.runner, temporary.path());
         let used = look.used(&tools);
         for used in &used {
             add(look.bst(used));
@@ -164,19 +164,19 @@ impl Fetcher {
     }
 }
 
-impl<'f> Look<'f> {
-    fn used(&self, tools: &Tools<'_>) -> Vec<Used<'f>> {
-        let mut all: Vec<Used<'f>> = Vec::new();
+impl<'f> Preflight<'f> {
+    fn used(&self, tools: &RunTools<'_>) -> Vec<UsedBst<'f>> {
+        let mut all: Vec<UsedBst<'f>> = Vec::new();
         for project in &self.fetcher.config.projects {
             let (tool, passed) = (&project.buildstream.tool, &project.buildstream.pass_environment);
-            let same = |used: &&mut Used<'f>| {
+            let same = |used: &&mut UsedBst<'f>| {
                 used.tool == tool && used.projects.iter().all(|other| other.buildstream.pass_environment == *passed)
             };
             if let Some(used) = all.iter_mut().find(same) {
                 used.projects.push(project);
             } else {
                 let bst = tools.bst(project).and_then(|(bst, failure)| failure.map_or(Ok(bst), Err));
-                all.push(Used { bst, tool, projects: vec![project] });
+                all.push(UsedBst { bst, tool, projects: vec![project] });
             }
         }
         all

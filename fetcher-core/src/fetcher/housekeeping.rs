@@ -10,25 +10,25 @@ use std::time::{Duration, UNIX_EPOCH};
 use jiff::Timestamp;
 
 use super::tools::environments_directory;
-use super::{Fetcher, FetcherError, explain};
+use super::{Fetcher, FetcherError, error_diagnoses};
 use crate::bst::environment::prune;
 use crate::diagnosis::Diagnosis;
 use crate::names::RunId;
 use crate::own_directory::OwnDirectory;
-use crate::state::{Standing, StateError, Store, Usage, slot_key};
+use crate::state::{StateError, StateStore, UsageRegister, UsageStatus, slot_key};
 
 mod logs;
 
 /// What housekeeping removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Removed {
+pub struct HousekeepingResult {
     /// Files and directories.
     pub paths: Vec<PathBuf>,
     /// What could not be removed or looked at, and why.
     pub failures: Vec<Diagnosis>,
 }
 
-impl Removed {
+impl HousekeepingResult {
     /// Notes what came of removing something.
     fn note(&mut self, path: &Path, gone: io::Result<()>) {
         match gone {
@@ -36,7 +36,7 @@ impl Removed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 let message = format!("cannot remove {}, which is no longer needed: {error}", path.display());
-                self.failures.push(explain::of_io(&error, message));
+                self.failures.push(error_diagnoses::of_io(&error, message));
             }
         }
     }
@@ -44,7 +44,7 @@ impl Removed {
     /// Notes that something cannot be looked at.
     fn unread(&mut self, path: &Path, error: &io::Error) {
         let message = format!("cannot look for what is no longer needed in {}: {error}", path.display());
-        self.failures.push(explain::of_io(error, message));
+        self.failures.push(error_diagnoses::of_io(error, message));
     }
 }
 
@@ -55,17 +55,22 @@ impl Fetcher {
     ///
     /// # Errors
     /// When a run is under way.
-    pub fn housekeeping(&self) -> Result<Removed, FetcherError> {
+    pub fn housekeeping(&self) -> Result<HousekeepingResult, FetcherError> {
         let holder = format!("housekeeping, process {}", std::process::id());
         let (_locks, unended) = self.lock(&holder, Duration::ZERO)?;
         let (usage, failures) = self.usage(self.clock.now(), true);
-        let mut removed = self.gc(&Store::new(&self.config.state_dir), None, &Mutex::new(usage));
+        let mut removed = self.gc(&StateStore::new(&self.config.state_dir), None, &Mutex::new(usage));
         removed.failures.extend(failures.iter().map(StateError::diagnosis).chain(unended));
         Ok(removed)
     }
 
-    pub(super) fn gc(&self, store: &Store, under_way: Option<&RunId>, usage: &Mutex<Usage>) -> Removed {
-        let mut removed = Removed::default();
+    pub(super) fn gc(
+        &self,
+        store: &StateStore,
+        under_way: Option<&RunId>,
+        usage: &Mutex<UsageRegister>,
+    ) -> HousekeepingResult {
+        let mut removed = HousekeepingResult::default();
         self.old_runs(store, under_way, &mut removed);
         self.old_logs(store, under_way, &mut removed);
         let mut usage = usage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +103,7 @@ impl Fetcher {
 
     /// The newest run is kept however old it is: `status` and `logs` tell of it. One that claims to have begun after now
     /// did so while the clock was ahead: its time begins when that is seen.
-    fn old_runs(&self, store: &Store, under_way: Option<&RunId>, removed: &mut Removed) {
+    fn old_runs(&self, store: &StateStore, under_way: Option<&RunId>, removed: &mut HousekeepingResult) {
         let now = self.clock.now();
         let runs = store.runs_as_of(now);
         let oldest = now.checked_sub(self.config.keep_runs).ok().map(|at| RunId::new(at, 0));
@@ -138,9 +143,9 @@ fn is_unchanged_for(directory: &Path, time: Duration, now: Timestamp) -> io::Res
 fn remove_expired(
     directory: &OwnDirectory,
     key: fn(&str) -> String,
-    usage: &mut Usage,
+    usage: &mut UsageRegister,
     there: &mut BTreeSet<String>,
-    removed: &mut Removed,
+    removed: &mut HousekeepingResult,
 ) {
     let names = match directory.names() {
         Ok(names) => names,
@@ -149,9 +154,9 @@ fn remove_expired(
     for name in names {
         let (path, key) = (directory.path().join(&name), key(&name.to_string_lossy()));
         match usage.standing(&key) {
-            Standing::Needed => {}
-            Standing::Unknown => usage.adopt(&key),
-            Standing::Expired => removed.note(&path, directory.remove(&name).map(drop)),
+            UsageStatus::Needed => {}
+            UsageStatus::Unknown => usage.adopt(&key),
+            UsageStatus::Expired => removed.note(&path, directory.remove(&name).map(drop)),
         }
         if path.symlink_metadata().is_ok() {
             there.insert(key);

@@ -6,18 +6,18 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Fetcher, explain};
+use super::{Fetcher, error_diagnoses};
 use crate::bst::child_environment;
 use crate::config::ProjectConfig;
-use crate::diagnosis::{Diagnosis, Kind, ProxyFailure, Reachability, upstream_host};
+use crate::diagnosis::{Diagnosis, FailureKind, HostReachability, ProxyFailure, upstream_host};
 use crate::environment::Environment;
-use crate::git::{Access, Failure, Git, Remote};
+use crate::git::{Git, GitAccess, GitFailure, RemoteRepository};
 use crate::report::{BranchReport, Event, RunReport};
 use crate::runner::LocalRunner;
 
 /// How many hosts are asked in a run at most, how many at once, and for how long each.
 const MAX_ASKED: usize = 24;
-const AT_ONCE: usize = 4;
+const MAX_PARALLEL_HOSTS: usize = 4;
 const ASK_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a proxy may take to accept a connection.
 const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,9 +38,9 @@ enum HostAnswer {
     /// It gives the listing, or answers in a way that says nothing of the repository.
     Reached,
     /// It says what is the matter with this repository, and so it can be reached.
-    Refused(Kind, String),
+    Refused(FailureKind, String),
     /// It cannot be reached.
-    Unreached(Kind, String),
+    Unreached(FailureKind, String),
 }
 
 /// A host to ask: with the address that failed, in the environment in which it failed.
@@ -60,7 +60,7 @@ impl Fetcher {
         temporary: &Path,
         events: &mut dyn FnMut(Event),
     ) {
-        let mut network = Reachability::default();
+        let mut network = HostReachability::default();
         for stage in report.branches.iter().flat_map(|branch| &branch.stages) {
             stage.reached.iter().for_each(|host| network.reached(&format!("https://{host}/")));
         }
@@ -86,7 +86,7 @@ impl Fetcher {
     fn reveal(
         &self,
         report: &mut RunReport,
-        network: &mut Reachability,
+        network: &mut HostReachability,
         runner: &LocalRunner,
         temporary: &Path,
         events: &mut dyn FnMut(Event),
@@ -124,7 +124,7 @@ impl Fetcher {
     }
 
     /// The hosts that have to be asked, each once.
-    fn questions(&self, report: &RunReport, known: &BTreeMap<String, (Kind, String)>) -> Vec<HostQuestion<'_>> {
+    fn questions(&self, report: &RunReport, known: &BTreeMap<String, (FailureKind, String)>) -> Vec<HostQuestion<'_>> {
         let mut questions: Vec<HostQuestion<'_>> = Vec::new();
         for branch in &report.branches {
             let Some(project) = self.config.projects.iter().find(|project| project.name == branch.project) else {
@@ -147,12 +147,12 @@ impl Fetcher {
     fn ask_all(
         &self,
         questions: &[HostQuestion<'_>],
-        network: &Reachability,
+        network: &HostReachability,
         runner: &LocalRunner,
         temporary: &Path,
     ) -> BTreeMap<String, (String, HostAnswer)> {
         let answers = Mutex::new(BTreeMap::new());
-        for some in questions.chunks(AT_ONCE) {
+        for some in questions.chunks(MAX_PARALLEL_HOSTS) {
             std::thread::scope(|scope| {
                 for question in some {
                     let answers = &answers;
@@ -166,7 +166,9 @@ impl Fetcher {
             });
             let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
             let silent = answers.values().all(|(_, answer)| matches!(answer, HostAnswer::Unreached(..)));
-            if self.cancel.is_cancelled() || (network.reached.is_empty() && silent && answers.len() >= AT_ONCE) {
+            if self.cancel.is_cancelled()
+                || (network.reached.is_empty() && silent && answers.len() >= MAX_PARALLEL_HOSTS)
+            {
                 break;
             }
         }
@@ -186,20 +188,20 @@ impl Fetcher {
         child.insert("GIT_CONFIG_NOSYSTEM".into(), "1".into());
         let environment = Environment::from_iter(child);
         let git = Git { runner, environment: &environment, cancel: &self.cancel, timeout: ASK_TIMEOUT, space: None };
-        let remote = Remote::new(&question.url, &Access::default()).ok()?;
+        let remote = RemoteRepository::new(&question.url, &GitAccess::default()).ok()?;
         let error = match git.reaches(home.path(), &remote) {
             Ok(()) => return Some(HostAnswer::Reached),
             Err(error) => error,
         };
         let words = error.to_string();
-        let (kind, ..) = explain::of_failure(error.failure());
+        let (kind, ..) = error_diagnoses::of_failure(error.failure());
         match error.failure() {
-            Failure::Dns | Failure::Unreachable | Failure::Tls => Some(HostAnswer::Unreached(kind, words)),
-            Failure::TimedOut => Some(HostAnswer::Unreached(Kind::Network, words)),
-            Failure::NotFound | Failure::Unauthorised | Failure::RateLimited | Failure::ServerError => {
+            GitFailure::Dns | GitFailure::Unreachable | GitFailure::Tls => Some(HostAnswer::Unreached(kind, words)),
+            GitFailure::TimedOut => Some(HostAnswer::Unreached(FailureKind::Network, words)),
+            GitFailure::NotFound | GitFailure::Unauthorised | GitFailure::RateLimited | GitFailure::ServerError => {
                 Some(HostAnswer::Refused(kind, words))
             }
-            Failure::Unknown if words.contains("returned error: ") => Some(HostAnswer::Reached),
+            GitFailure::Unknown if words.contains("returned error: ") => Some(HostAnswer::Reached),
             _ => None,
         }
     }
@@ -235,10 +237,16 @@ impl Fetcher {
 }
 
 /// What is known of hosts by failures that say their reason: that, and the line that says it.
-fn known_reasons(report: &RunReport) -> BTreeMap<String, (Kind, String)> {
+fn known_reasons(report: &RunReport) -> BTreeMap<String, (FailureKind, String)> {
     let clear = report.branches.iter().flat_map(BranchReport::failures).filter(|failure| {
-        let of_host =
-            matches!(failure.kind, Kind::Dns | Kind::Network | Kind::Tls | Kind::RateLimited | Kind::ServerError);
+        let of_host = matches!(
+            failure.kind,
+            FailureKind::Dns
+                | FailureKind::Network
+                | FailureKind::Tls
+                | FailureKind::RateLimited
+                | FailureKind::ServerError
+        );
         of_host && !failure.hides_reason()
     });
     let mut known = BTreeMap::new();
@@ -256,9 +264,11 @@ fn apply(failure: &mut Diagnosis, host: &str, url: &str, answer: &HostAnswer) {
     let same = failure.place.url.as_deref() == Some(url);
     match answer {
         HostAnswer::Unreached(kind, words) => failure.reveal(*kind, &format!("{host} was asked by itself: {words}")),
-        HostAnswer::Refused(kind, words) if same || matches!(kind, Kind::RateLimited | Kind::ServerError) => {
+        HostAnswer::Refused(kind, words)
+            if same || matches!(kind, FailureKind::RateLimited | FailureKind::ServerError) =>
+        {
             failure.reveal(*kind, &format!("{host} was asked by itself, without credentials: {words}"));
-            if *kind == Kind::Unauthorised {
+            if *kind == FailureKind::Unauthorised {
                 "the repository is private, and credentials are missing, or it is gone: several forges answer both in \
                  the same way"
                     .clone_into(&mut failure.hint);

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::{Fetcher, FetcherError, explain, made};
+use super::{Fetcher, FetcherError, error_diagnoses, made};
 use crate::diagnosis::Diagnosis;
 use crate::runner::processes;
-use crate::state::{Lock, StateError, Usage};
+use crate::state::{DirectoryLock, StateError, UsageRegister};
 
 impl Fetcher {
     /// Has the directories alone: two configurations may share either of them. A server on the cache is let be. What a
@@ -16,29 +16,30 @@ impl Fetcher {
         &self,
         holder: &str,
         wait: Duration,
-    ) -> Result<([Option<Lock>; 2], Option<Diagnosis>), FetcherError> {
+    ) -> Result<([Option<DirectoryLock>; 2], Option<Diagnosis>), FetcherError> {
         let began = Instant::now();
-        let state = Lock::acquire(&self.config.state_dir, holder, wait, &self.cancel)?;
+        let state = DirectoryLock::acquire(&self.config.state_dir, holder, wait, &self.cancel)?;
         let (owner, cache_dir) = (made(&self.config.state_dir)?, made(&self.config.cache_dir)?);
         if owner == cache_dir {
             return Ok(([Some(state), None], None));
         }
         let left = wait.saturating_sub(began.elapsed());
-        let cache = Lock::acquire_for(&cache_dir, holder, Some(&owner), left, &self.cancel)?;
+        let cache = DirectoryLock::acquire_for(&cache_dir, holder, Some(&owner), left, &self.cancel)?;
         // What the last run on this state directory left is ended with the rest of it.
         let other = cache.abandoned().filter(|abandoned| *abandoned != owner);
         let ended = other.map_or(Ok(0), |other| processes::clear_leftovers(other.as_os_str()));
         let unended = ended.err().map(|error| {
             let message = format!("cannot end what a killed run left at work in {}: {error}", cache_dir.display());
-            explain::of_io(&error, message)
+            error_diagnoses::of_io(&error, message)
         });
         Ok(([Some(state), Some(cache)], unended))
     }
 
     /// What is known of who uses the directories.
-    pub(super) fn usage(&self, now: Timestamp, may_mend: bool) -> (Usage, Vec<StateError>) {
+    pub(super) fn usage(&self, now: Timestamp, may_mend: bool) -> (UsageRegister, Vec<StateError>) {
         let directories = [&*self.config.state_dir, &*self.config.cache_dir];
-        let (mut usage, failures) = Usage::open(&directories, &self.config.path, self.config.keep_runs, now, may_mend);
+        let (mut usage, failures) =
+            UsageRegister::open(&directories, &self.config.path, self.config.keep_runs, now, may_mend);
         usage.begin(self.config.projects.iter().map(|project| &project.name), self.config.jobs.get());
         (usage, failures)
     }

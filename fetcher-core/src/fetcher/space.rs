@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Mutex;
 
-use super::{Fetcher, explain};
+use super::{Fetcher, error_diagnoses};
 use crate::cancel::Cancel;
 use crate::diagnosis::Diagnosis;
 use crate::free_space::{FreeSpace, SpaceShortage};
@@ -17,13 +17,13 @@ use crate::git;
 use crate::names::RunId;
 use crate::own_directory::OwnDirectory;
 use crate::runner::processes;
-use crate::state::{Store, Usage};
+use crate::state::{StateStore, UsageRegister};
 
 /// How many files are counted at most to know what their removal would give.
 const MAX_COUNTED: usize = 5_000_000;
 
 /// What can be had again: a mirror or the checkout of a branch.
-struct Spare {
+struct ReclaimableDirectory {
     /// The directory that holds it.
     parent: Rc<OwnDirectory>,
     name: OsString,
@@ -43,23 +43,23 @@ impl Fetcher {
     /// When there still is too little.
     pub(super) fn space(
         &self,
-        store: &Store,
+        store: &StateStore,
         run: &RunId,
-        usage: &Mutex<Usage>,
+        usage: &Mutex<UsageRegister>,
     ) -> Result<Option<Diagnosis>, Diagnosis> {
         // What cannot be removed is told where it stands in the way: by the shortage, or by git.
         let left = self.remove_leftovers();
-        let told = |shortage: &SpaceShortage| explain::space(shortage, left.as_ref().err());
+        let told = |shortage: &SpaceShortage| error_diagnoses::space(shortage, left.as_ref().err());
         if self.free_space().shortage().is_none() {
             return Ok(None);
         }
         // What cannot be removed now is told at the end of the run.
         self.gc(store, Some(run), usage);
         let Some(shortage) = self.free_space().shortage() else { return Ok(None) };
-        let given_up = self.give_up(&shortage).map_err(|error| explain::space(&shortage, Some(&error)))?;
+        let given_up = self.give_up(&shortage).map_err(|error| error_diagnoses::space(&shortage, Some(&error)))?;
         match self.free_space().shortage() {
             None if given_up.is_empty() => Ok(None),
-            None => Ok(Some(explain::made_space(&shortage, &given_up))),
+            None => Ok(Some(error_diagnoses::made_space(&shortage, &given_up))),
             Some(shortage) => Err(told(&shortage)),
         }
     }
@@ -126,7 +126,7 @@ impl Fetcher {
         if all < shortage.wanted {
             return Ok(given_up);
         }
-        for Spare { parent, name, is_mirror, .. } in spare {
+        for ReclaimableDirectory { parent, name, is_mirror, .. } in spare {
             if self.cancel.is_cancelled() || self.free_space().shortage().is_none() {
                 break;
             }
@@ -142,7 +142,7 @@ impl Fetcher {
         Ok(given_up)
     }
 
-    fn spare(&self) -> io::Result<Vec<Spare>> {
+    fn spare(&self) -> io::Result<Vec<ReclaimableDirectory>> {
         let mut spare = Vec::new();
         let Some(cache) = OwnDirectory::open(&self.config.cache_dir)? else { return Ok(spare) };
         let configured = |name: &OsString| self.config.projects.iter().any(|project| *name == *project.name.as_str());
@@ -150,7 +150,7 @@ impl Fetcher {
             let Some(mirrors) = cache.below(kind)?.map(Rc::new) else { continue };
             for name in mirrors.names()? {
                 let Some(mirror) = mirrors.below(&name)? else { continue };
-                spare.push(Spare {
+                spare.push(ReclaimableDirectory {
                     is_mirror: true,
                     // Whose submodules they are nothing says.
                     configured: kind == "submodules" || configured(&name),
@@ -166,7 +166,7 @@ impl Fetcher {
             let Some(branches) = checkouts.below(&project)?.map(Rc::new) else { continue };
             for branch in branches.directories()? {
                 let branch = branch?;
-                spare.push(Spare {
+                spare.push(ReclaimableDirectory {
                     is_mirror: false,
                     configured: configured(&project),
                     used: branch.changed_at("written")?.unwrap_or_default(),

@@ -8,46 +8,46 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Fetcher, explain};
-use crate::bst::environment::{DEFAULT_REQUIREMENTS, Environments, Installed, Recipe};
-use crate::bst::version::{ProbeError, Version};
+use super::{Fetcher, error_diagnoses};
+use crate::bst::environment::{BstEnvironments, DEFAULT_REQUIREMENTS, EnvironmentSpec, InstalledBst};
+use crate::bst::version::{BstVersion, ProbeError};
 use crate::bst::{Bst, child_environment, probe};
-use crate::config::{BuildStreamConfig, Config, ProjectConfig, Tool};
-use crate::diagnosis::{Diagnosis, Kind};
-use crate::pipeline::log::Log;
+use crate::config::{BuildStreamConfig, BuildStreamTool, Config, ProjectConfig};
+use crate::diagnosis::{Diagnosis, FailureKind};
+use crate::pipeline::log::StageLog;
 use crate::runner::Runner;
 
 /// How long a program may take that is asked one question, where it is not bst.
 pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The tools of one run.
-pub(super) struct Tools<'f> {
+pub(super) struct RunTools<'f> {
     fetcher: &'f Fetcher,
     runner: &'f dyn Runner,
     log: PathBuf,
-    found: Mutex<Vec<(BuildStreamConfig, Result<Found, Diagnosis>)>>,
+    found: Mutex<Vec<(BuildStreamConfig, Result<ResolvedTool, Diagnosis>)>>,
     /// What served before and serves again, held to the end of the run so that nobody removes it.
-    last_good: Mutex<Vec<Installed>>,
+    last_good: Mutex<Vec<InstalledBst>>,
 }
 
 /// A `bst`, held if it is one of ours.
 #[derive(Clone)]
-struct Found {
+struct ResolvedTool {
     bst: Bst,
-    installed: Option<Arc<Installed>>,
+    installed: Option<Arc<InstalledBst>>,
 }
 
-impl Found {
-    fn installed(installed: Installed) -> Self {
+impl ResolvedTool {
+    fn installed(installed: InstalledBst) -> Self {
         Self { bst: bst_of(&installed), installed: Some(Arc::new(installed)) }
     }
 }
 
-fn bst_of(installed: &Installed) -> Bst {
+fn bst_of(installed: &InstalledBst) -> Bst {
     Bst { command: vec![installed.bst.clone().into()], version: installed.version }
 }
 
-impl<'f> Tools<'f> {
+impl<'f> RunTools<'f> {
     /// What installing packages says goes into a file of the run's directory.
     pub(super) fn new(fetcher: &'f Fetcher, runner: &'f dyn Runner, run_directory: &Path) -> Self {
         let log = run_directory.join("environment.log");
@@ -60,7 +60,7 @@ impl<'f> Tools<'f> {
         let directory = environments_directory(&self.fetcher.config);
         let environments = self.environments(&directory, &project.buildstream);
         match self.configured(&project.buildstream, &environments) {
-            Ok(Found { bst, installed }) => {
+            Ok(ResolvedTool { bst, installed }) => {
                 if let Some(installed) = installed {
                     // Without it a later failure has nothing to fall back on, which is no failure now.
                     let _ = environments.remember(&project.name, &installed);
@@ -68,7 +68,8 @@ impl<'f> Tools<'f> {
                 Ok((bst, None))
             }
             Err(failure)
-                if failure.kind == Kind::Interrupted || matches!(project.buildstream.tool, Tool::Command(_)) =>
+                if failure.kind == FailureKind::Interrupted
+                    || matches!(project.buildstream.tool, BuildStreamTool::Command(_)) =>
             {
                 Err(failure)
             }
@@ -83,12 +84,16 @@ impl<'f> Tools<'f> {
         }
     }
 
-    fn environments<'e>(&'e self, directory: &'e Path, wanted: &BuildStreamConfig) -> Environments<'e> {
+    fn environments<'e>(&'e self, directory: &'e Path, wanted: &BuildStreamConfig) -> BstEnvironments<'e> {
         let fetcher = self.fetcher;
-        Environments::new(directory, self.runner, &fetcher.environment, &wanted.pass_environment, &fetcher.cancel)
+        BstEnvironments::new(directory, self.runner, &fetcher.environment, &wanted.pass_environment, &fetcher.cancel)
     }
 
-    fn configured(&self, wanted: &BuildStreamConfig, environments: &Environments<'_>) -> Result<Found, Diagnosis> {
+    fn configured(
+        &self,
+        wanted: &BuildStreamConfig,
+        environments: &BstEnvironments<'_>,
+    ) -> Result<ResolvedTool, Diagnosis> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let same =
             |known: &BuildStreamConfig| known.tool == wanted.tool && known.pass_environment == wanted.pass_environment;
@@ -100,35 +105,42 @@ impl<'f> Tools<'f> {
         bst
     }
 
-    fn find(&self, wanted: &BuildStreamConfig, environments: &Environments<'_>) -> Result<Found, Diagnosis> {
+    fn find(&self, wanted: &BuildStreamConfig, environments: &BstEnvironments<'_>) -> Result<ResolvedTool, Diagnosis> {
         let environment = child_environment(&self.fetcher.environment, &wanted.pass_environment);
         let (requirements, python, directory) = match &wanted.tool {
-            Tool::Command(command) => {
+            BuildStreamTool::Command(command) => {
                 let command: Vec<OsString> = command.iter().map(OsString::from).collect();
-                let version = self.probe(&command, &environment).map_err(|error| explain::no_bst(&error))?;
-                return Ok(Found { bst: Bst { command, version }, installed: None });
+                let version = self.probe(&command, &environment).map_err(|error| error_diagnoses::no_bst(&error))?;
+                return Ok(ResolvedTool { bst: Bst { command, version }, installed: None });
             }
-            Tool::Requirements { requirements, python, directory } => (requirements.as_str(), python, directory),
-            Tool::Default { python } => {
+            BuildStreamTool::Requirements { requirements, python, directory } => {
+                (requirements.as_str(), python, directory)
+            }
+            BuildStreamTool::Default { python } => {
                 let command = vec![OsString::from("bst")];
                 if let Ok(version) = self.probe(&command, &environment) {
                     let bst = Bst { command, version };
                     if self.can_start(&bst, environment) {
-                        return Ok(Found { bst, installed: None });
+                        return Ok(ResolvedTool { bst, installed: None });
                     }
                 }
                 (DEFAULT_REQUIREMENTS, python, &self.fetcher.config.cache_dir)
             }
         };
         // Without a log it is made all the same; what matters of pip's words is in the failure.
-        let mut log = Log::open(&self.log, &self.fetcher.redactor).unwrap_or_else(|_| Log::none());
-        let installed = environments.ensure(Recipe { requirements, directory, python }, &mut |bytes| log.write(bytes));
-        installed.map(Found::installed).map_err(|error| explain::environment(&error))
+        let mut log = StageLog::open(&self.log, &self.fetcher.redactor).unwrap_or_else(|_| StageLog::none());
+        let installed =
+            environments.ensure(EnvironmentSpec { requirements, directory, python }, &mut |bytes| log.write(bytes));
+        installed.map(ResolvedTool::installed).map_err(|error| error_diagnoses::environment(&error))
     }
 
-    fn probe(&self, command: &[OsString], environment: &BTreeMap<OsString, OsString>) -> Result<Version, ProbeError> {
+    fn probe(
+        &self,
+        command: &[OsString],
+        environment: &BTreeMap<OsString, OsString>,
+    ) -> Result<BstVersion, ProbeError> {
         let directory = &self.fetcher.config.cache_dir;
-        Version::probe(command, directory, environment.clone(), self.runner, &self.fetcher.cancel)
+        BstVersion::probe(command, directory, environment.clone(), self.runner, &self.fetcher.cancel)
     }
 
     /// Whether a `bst` that is there can do more than tell its version. Where there is bubblewrap that is taken for

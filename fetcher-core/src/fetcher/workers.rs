@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use super::branch_work::BranchWork;
 use super::callbacks::blame;
-use super::tools::Tools;
-use super::{Fetcher, Selection, explain};
+use super::tools::RunTools;
+use super::{Fetcher, RunSelection, error_diagnoses};
 use crate::bst::conf::has_quota;
 use crate::config::ProjectConfig;
 use crate::diagnosis::Diagnosis;
@@ -20,73 +20,73 @@ use crate::panics;
 use crate::project::{Branch, Project};
 use crate::report::{BranchReport, Event, Outcome, StageReport};
 use crate::runner::{LocalRunner, Runner};
-use crate::state::{Standing, Store, Usage};
+use crate::state::{StateStore, UsageRegister, UsageStatus};
 
 /// What the threads tell the one that waits for them.
-pub(super) enum Message {
+pub(super) enum WorkerMessage {
     Event(Box<Event>),
     Branch(Box<BranchReport>),
 }
 
 /// What all threads share.
-pub(super) struct Workers<'f> {
+pub(super) struct WorkerPool<'f> {
     pub(super) fetcher: &'f Fetcher,
-    pub(super) selection: &'f Selection,
-    pub(super) store: &'f Store,
+    pub(super) selection: &'f RunSelection,
+    pub(super) store: &'f StateStore,
     pub(super) temporary: &'f Path,
-    pub(super) usage: &'f Mutex<Usage>,
+    pub(super) usage: &'f Mutex<UsageRegister>,
     /// What runs git and what else is no business of bst's.
     pub(super) local: &'f LocalRunner,
     pub(super) space: &'f FreeSpace,
     /// What runs bst, and stops it where space runs short.
     pub(super) runner: &'f dyn Runner,
-    pub(super) tools: Tools<'f>,
+    pub(super) tools: RunTools<'f>,
     pub(super) run: &'f RunId,
 }
 
-enum Task<'p> {
+enum WorkerTask<'p> {
     /// Find out a project's branches.
-    List(&'p Place<'p>),
+    List(&'p ProjectSlot<'p>),
     /// Work on the committed refs of a branch of one.
-    Committed(&'p Place<'p>, Branch<'p>),
+    Committed(&'p ProjectSlot<'p>, Branch<'p>),
     /// Work on the refs that tracking finds, in what is checked out.
-    Tracked(&'p Place<'p>, Branch<'p>, Box<BranchWork<'p>>),
+    Tracked(&'p ProjectSlot<'p>, Branch<'p>, Box<BranchWork<'p>>),
 }
 
-impl Task<'_> {
+impl WorkerTask<'_> {
     /// What comes first: who waits for committed refs builds with them today. Upstreams are fetched once where the
     /// same worker goes on with a branch.
     fn rank(&self, slot: usize) -> u8 {
         match self {
-            Task::List(_) => 0,
-            Task::Committed(..) => 1,
-            Task::Tracked(_, _, work) if work.slot == slot => 2,
-            Task::Tracked(..) => 3,
+            WorkerTask::List(_) => 0,
+            WorkerTask::Committed(..) => 1,
+            WorkerTask::Tracked(_, _, work) if work.slot == slot => 2,
+            WorkerTask::Tracked(..) => 3,
         }
     }
 }
 
-struct Queue<'p> {
-    tasks: VecDeque<Task<'p>>,
+struct TaskQueue<'p> {
+    tasks: VecDeque<WorkerTask<'p>>,
     /// Threads that are at work, and may find more to do.
     busy: usize,
 }
 
-impl<'p> Queue<'p> {
+impl<'p> TaskQueue<'p> {
     /// What is next for the worker of a slot: of what comes first, the oldest.
-    fn pop(&mut self, slot: usize) -> Option<Task<'p>> {
+    fn pop(&mut self, slot: usize) -> Option<WorkerTask<'p>> {
         let next = (0..self.tasks.len()).min_by_key(|at| (self.tasks[*at].rank(slot), *at))?;
         self.tasks.remove(next)
     }
 }
 
 /// A thread at work. However its task ends, by a panic too, nobody waits for it then.
-struct Busy<'q, 'p> {
-    queue: &'q Mutex<Queue<'p>>,
+struct BusyWorker<'q, 'p> {
+    queue: &'q Mutex<TaskQueue<'p>>,
     more: &'q Condvar,
 }
 
-impl Drop for Busy<'_, '_> {
+impl Drop for BusyWorker<'_, '_> {
     fn drop(&mut self) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).busy -= 1;
         self.more.notify_all();
@@ -94,14 +94,14 @@ impl Drop for Busy<'_, '_> {
 }
 
 /// A project's place in the run.
-pub(super) struct Place<'f> {
+pub(super) struct ProjectSlot<'f> {
     pub(super) config: &'f ProjectConfig,
     project: OnceLock<Project<'f>>,
     branches: Mutex<Vec<BranchName>>,
 }
 
 /// What is known of a project's branches.
-struct Listed<'p> {
+struct ListedBranches<'p> {
     /// Those that are there and meant.
     names: Vec<BranchName>,
     /// Those of them to work on.
@@ -113,25 +113,25 @@ struct Listed<'p> {
 }
 
 /// The branches in the order of the configuration; none where a project's could not be found out.
-type Order = Vec<(ProjectName, Option<BranchName>)>;
+type BranchOrder = Vec<(ProjectName, Option<BranchName>)>;
 
-impl<'f> Workers<'f> {
+impl<'f> WorkerPool<'f> {
     /// Does all the work; `tell` is called on this thread.
-    pub(super) fn run(&self, tell: &mut dyn FnMut(Message)) -> Order {
+    pub(super) fn run(&self, tell: &mut dyn FnMut(WorkerMessage)) -> BranchOrder {
         let config = &self.fetcher.config;
         let wanted = |project: &&ProjectConfig| {
             self.selection.projects.is_empty()
                 || self.selection.projects.iter().any(|name| name == project.name.as_str())
         };
-        let place = |config| Place { config, project: OnceLock::new(), branches: Mutex::default() };
-        let places: Vec<Place<'_>> = config.projects.iter().filter(wanted).map(place).collect();
+        let place = |config| ProjectSlot { config, project: OnceLock::new(), branches: Mutex::default() };
+        let places: Vec<ProjectSlot<'_>> = config.projects.iter().filter(wanted).map(place).collect();
         let quota = config.projects.iter().any(|project| has_quota(&project.buildstream.config));
         if quota {
             // Nothing of ours runs now, so that the next casd counts afresh.
             self.fetcher.forget_disk_usage();
         }
         let one_at_a_time = quota.then(Mutex::default);
-        let queue = Mutex::new(Queue { tasks: places.iter().map(Task::List).collect(), busy: 0 });
+        let queue = Mutex::new(TaskQueue { tasks: places.iter().map(WorkerTask::List).collect(), busy: 0 });
         let more = Condvar::new();
         let (sender, receiver) = channel();
         std::thread::scope(|scope| {
@@ -143,7 +143,7 @@ impl<'f> Workers<'f> {
             drop(sender);
             receiver.into_iter().for_each(tell);
         });
-        let mut order = Order::new();
+        let mut order = BranchOrder::new();
         for place in &places {
             order.push((place.config.name.clone(), None));
             let branches = place.branches.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,14 +155,14 @@ impl<'f> Workers<'f> {
     fn work<'p>(
         &'p self,
         slot: usize,
-        queue: &Mutex<Queue<'p>>,
+        queue: &Mutex<TaskQueue<'p>>,
         more: &Condvar,
         one_at_a_time: Option<&Mutex<()>>,
-        sender: &Sender<Message>,
+        sender: &Sender<WorkerMessage>,
     ) where
         'f: 'p,
     {
-        let mut events = |event| drop(sender.send(Message::Event(Box::new(event))));
+        let mut events = |event| drop(sender.send(WorkerMessage::Event(Box::new(event))));
         loop {
             let mut task = {
                 let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,16 +177,16 @@ impl<'f> Workers<'f> {
                     queue = more.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 }
             };
-            let _busy = Busy { queue, more };
+            let _busy = BusyWorker { queue, more };
             let done = panics::catch(|| self.perform(slot, &mut task, one_at_a_time, &mut events));
             let (mut found, mut reports) =
                 done.unwrap_or_else(|words| (Vec::new(), vec![self.panicked(&mut task, &words)]));
             let failures = self.fetcher.clock.take_failures();
-            if let (Task::List(place), true, false) = (&task, reports.is_empty(), failures.is_empty()) {
+            if let (WorkerTask::List(place), true, false) = (&task, reports.is_empty(), failures.is_empty()) {
                 reports.push(self.branch_report(place, None, vec![self.report()], Outcome::Ok));
             }
             for task in &mut found {
-                if let Task::Tracked(_, _, work) = task {
+                if let WorkerTask::Tracked(_, _, work) = task {
                     work.failures.extend(failures.iter().cloned());
                 }
             }
@@ -197,7 +197,7 @@ impl<'f> Workers<'f> {
             }
             for report in reports {
                 // It is received until the last thread ends.
-                let _ = sender.send(Message::Branch(Box::new(report)));
+                let _ = sender.send(WorkerMessage::Branch(Box::new(report)));
             }
             queue.lock().unwrap_or_else(PoisonError::into_inner).tasks.extend(found);
         }
@@ -207,44 +207,46 @@ impl<'f> Workers<'f> {
     fn perform<'p>(
         &'p self,
         slot: usize,
-        task: &mut Task<'p>,
+        task: &mut WorkerTask<'p>,
         one_at_a_time: Option<&Mutex<()>>,
         events: &mut dyn FnMut(Event),
-    ) -> (Vec<Task<'p>>, Vec<BranchReport>)
+    ) -> (Vec<WorkerTask<'p>>, Vec<BranchReport>)
     where
         'f: 'p,
     {
         let cancelled = self.fetcher.cancel.is_cancelled();
         match task {
-            Task::List(_) | Task::Committed(..) if cancelled => (Vec::new(), Vec::new()),
-            Task::List(place) => {
-                let place: &'p Place<'p> = place;
+            WorkerTask::List(_) | WorkerTask::Committed(..) if cancelled => (Vec::new(), Vec::new()),
+            WorkerTask::List(place) => {
+                let place: &'p ProjectSlot<'p> = place;
                 let (branches, reports) = self.list(place, events);
-                (branches.into_iter().map(|branch| Task::Committed(place, branch)).collect(), reports)
+                (branches.into_iter().map(|branch| WorkerTask::Committed(place, branch)).collect(), reports)
             }
-            Task::Committed(place, branch) => {
-                let place: &'p Place<'p> = place;
+            WorkerTask::Committed(place, branch) => {
+                let place: &'p ProjectSlot<'p> = place;
                 match self.committed(slot, place, branch, one_at_a_time, events) {
-                    Ok(work) => (vec![Task::Tracked(place, branch.clone(), work)], Vec::new()),
+                    Ok(work) => (vec![WorkerTask::Tracked(place, branch.clone(), work)], Vec::new()),
                     Err(report) => (Vec::new(), vec![report]),
                 }
             }
             // What was done for the committed refs is told.
-            Task::Tracked(place, _, work) if cancelled => {
+            WorkerTask::Tracked(place, _, work) if cancelled => {
                 (Vec::new(), vec![BranchReport { outcome: Outcome::Interrupted, ..self.finished(place, work) }])
             }
-            Task::Tracked(place, _, work) => (Vec::new(), vec![self.tracked(slot, place, work, one_at_a_time, events)]),
+            WorkerTask::Tracked(place, _, work) => {
+                (Vec::new(), vec![self.tracked(slot, place, work, one_at_a_time, events)])
+            }
         }
     }
 
     /// The report of a task that ended in a panic.
-    fn panicked(&self, task: &mut Task<'_>, words: &str) -> BranchReport {
-        let failure = explain::work_panicked(words);
+    fn panicked(&self, task: &mut WorkerTask<'_>, words: &str) -> BranchReport {
+        let failure = error_diagnoses::work_panicked(words);
         match task {
-            Task::List(place) => self.failed(place, None, self.report(), failure),
-            Task::Committed(place, branch) => self.broken_off(place, branch, failure),
-            Task::Tracked(place, branch, work) => {
-                let place: &Place<'_> = place;
+            WorkerTask::List(place) => self.failed(place, None, self.report(), failure),
+            WorkerTask::Committed(place, branch) => self.broken_off(place, branch, failure),
+            WorkerTask::Tracked(place, branch, work) => {
+                let place: &ProjectSlot<'_> = place;
                 let mut report = self.broken_off(place, branch, failure);
                 let done = self.finished(place, work);
                 report.stages.splice(0..0, done.stages);
@@ -253,7 +255,7 @@ impl<'f> Workers<'f> {
         }
     }
 
-    fn broken_off(&self, place: &Place<'_>, branch: &Branch<'_>, failure: Diagnosis) -> BranchReport {
+    fn broken_off(&self, place: &ProjectSlot<'_>, branch: &Branch<'_>, failure: Diagnosis) -> BranchReport {
         BranchReport {
             commit: Some(branch.commit().clone()),
             ..self.failed(place, Some(branch.name().clone()), self.report(), failure)
@@ -261,7 +263,11 @@ impl<'f> Workers<'f> {
     }
 
     /// Finds out a project's branches and gets them all into its mirror.
-    fn list<'p>(&'p self, place: &'p Place<'p>, events: &mut dyn FnMut(Event)) -> (Vec<Branch<'p>>, Vec<BranchReport>)
+    fn list<'p>(
+        &'p self,
+        place: &'p ProjectSlot<'p>,
+        events: &mut dyn FnMut(Event),
+    ) -> (Vec<Branch<'p>>, Vec<BranchReport>)
     where
         'f: 'p,
     {
@@ -272,7 +278,7 @@ impl<'f> Workers<'f> {
         let mut listed = match listed {
             Ok(listed) => listed,
             Err(error) => {
-                let failure = explain::git(&error, Stage::Checkout);
+                let failure = error_diagnoses::git(&error, Stage::Checkout);
                 return (Vec::new(), vec![self.failed(place, None, report, failure)]);
             }
         };
@@ -298,7 +304,11 @@ impl<'f> Workers<'f> {
         (listed.branches, reports)
     }
 
-    fn try_list<'p>(&'p self, place: &'p Place<'p>, notes: &mut Vec<String>) -> Result<Listed<'p>, GitError>
+    fn try_list<'p>(
+        &'p self,
+        place: &'p ProjectSlot<'p>,
+        notes: &mut Vec<String>,
+    ) -> Result<ListedBranches<'p>, GitError>
     where
         'f: 'p,
     {
@@ -318,27 +328,29 @@ impl<'f> Workers<'f> {
         chosen.tips.retain(|tip| asked(tip.branch.as_str()));
         let gone = chosen.missing.iter().filter(|missing| asked(&missing.name));
         let mut missing: Vec<_> = gone
-            .filter_map(|missing| Some((missing.name.parse().ok()?, explain::missing_branch(missing, &config.url))))
+            .filter_map(|missing| {
+                Some((missing.name.parse().ok()?, error_diagnoses::missing_branch(missing, &config.url)))
+            })
             .collect();
         notes.extend(chosen.notes.iter().map(ToString::to_string));
         if self.selection.dry_run || chosen.tips.is_empty() {
             let names = chosen.tips.into_iter().map(|tip| tip.branch).collect();
-            return Ok(Listed { names, branches: Vec::new(), missing, others: chosen.others });
+            return Ok(ListedBranches { names, branches: Vec::new(), missing, others: chosen.others });
         }
         // The mirror keeps what it is asked for alone, so that a run over some branches would cost the next a fetch.
         let fetched = project.fetch(&chosen.tips)?;
         notes.extend(fetched.notes);
         let vanished = fetched.gone.into_iter().map(|branch| {
-            let failure = explain::vanished(&branch, &config.url);
+            let failure = error_diagnoses::vanished(&branch, &config.url);
             (branch, failure)
         });
         missing.extend(vanished);
         let names = fetched.branches.iter().map(|branch| branch.name().clone()).collect();
-        Ok(Listed { names, branches: fetched.branches, missing, others: chosen.others })
+        Ok(ListedBranches { names, branches: fetched.branches, missing, others: chosen.others })
     }
 
     /// Notes what the configuration means of a project.
-    fn note_branches(&self, place: &Place<'_>, listed: &Listed<'_>) {
+    fn note_branches(&self, place: &ProjectSlot<'_>, listed: &ListedBranches<'_>) {
         let branches = listed.names.iter().chain(listed.missing.iter().map(|(branch, _)| branch));
         let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
         usage.list(&place.config.name, branches, self.selection.branches.is_empty());
@@ -346,10 +358,10 @@ impl<'f> Workers<'f> {
 
     /// Forgets branches that are no longer there, and those that no run of any configuration has named for long; gives
     /// what went wrong.
-    fn forget_others(&self, place: &Place<'_>, listed: &Listed<'_>) -> Vec<String> {
+    fn forget_others(&self, place: &ProjectSlot<'_>, listed: &ListedBranches<'_>) -> Vec<String> {
         let project = &place.config.name;
         let usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        let needed = |branch: &&BranchName| usage.branch_standing(project, branch) == Standing::Needed;
+        let needed = |branch: &&BranchName| usage.branch_standing(project, branch) == UsageStatus::Needed;
         let missing = listed.missing.iter().map(|(branch, _)| branch);
         let kept: BTreeSet<_> = listed.names.iter().chain(missing).chain(listed.others.iter().filter(needed)).collect();
         let mut notes = Vec::new();
@@ -375,12 +387,12 @@ impl<'f> Workers<'f> {
 
     fn failed(
         &self,
-        place: &Place<'_>,
+        place: &ProjectSlot<'_>,
         branch: Option<BranchName>,
         mut report: StageReport,
         failure: Diagnosis,
     ) -> BranchReport {
-        let interrupted = failure.kind == crate::diagnosis::Kind::Interrupted;
+        let interrupted = failure.kind == crate::diagnosis::FailureKind::Interrupted;
         report.outcome = if interrupted { Outcome::Interrupted } else { Outcome::Failed };
         report.failures.push(failure);
         let outcome = report.outcome;
@@ -389,7 +401,7 @@ impl<'f> Workers<'f> {
 
     pub(super) fn branch_report(
         &self,
-        place: &Place<'_>,
+        place: &ProjectSlot<'_>,
         branch: Option<BranchName>,
         stages: Vec<StageReport>,
         outcome: Outcome,

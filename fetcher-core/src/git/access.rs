@@ -12,7 +12,7 @@ use crate::secret::Secret;
 
 /// With which credentials a project's repository and its submodules are reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Access {
+pub struct GitAccess {
     /// `ssh-key`: a private key; else the agent and ssh's own configuration serve.
     pub ssh_key: Option<PathBuf>,
     /// `known-hosts`: the only file of host keys that counts; else ssh's own. An unknown host is refused either way.
@@ -26,16 +26,16 @@ pub struct Access {
 
 /// A repository to ask: its address, and what reaches it.
 #[derive(Debug, Clone)]
-pub struct Remote {
+pub struct RemoteRepository {
     url: RemoteUrl,
     ssh: String,
-    credential: Option<Credential>,
+    credential: Option<HostCredential>,
     local_allowed: bool,
 }
 
 /// A user and password for one scheme and host.
 #[derive(Debug, Clone)]
-struct Credential {
+struct HostCredential {
     origin: String,
     user: String,
     password: Secret,
@@ -76,16 +76,16 @@ const PASSED: &[&str] = &[
     "GIT_CONFIG_NOSYSTEM",
 ];
 
-impl Remote {
+impl RemoteRepository {
     /// A repository at an address, with the credentials for it.
     ///
     /// # Errors
     /// When the address is none that git may be given ([`RemoteUrl::parse`]), or a file that `access` names cannot be
     /// read or is empty.
-    pub fn new(url: &str, access: &Access) -> Result<Self, GitError> {
+    pub fn new(url: &str, access: &GitAccess) -> Result<Self, GitError> {
         let url = RemoteUrl::parse(url)?;
         let token = access.token_file.as_deref().map(token).transpose()?;
-        let credential = Credential::new(&url, access.username.as_deref(), token);
+        let credential = HostCredential::new(&url, access.username.as_deref(), token);
         Ok(Self { ssh: ssh_command(access)?, credential, local_allowed: url.is_local(), url })
     }
 
@@ -93,7 +93,7 @@ impl Remote {
     /// machine is allowed only where this repository is on it too.
     pub(super) fn submodule(&self, url: &str) -> Result<Self, GitError> {
         let url = self.url.join(url)?;
-        let own = Credential::new(&url, None, None);
+        let own = HostCredential::new(&url, None, None);
         Ok(Self {
             ssh: self.ssh.clone(),
             credential: own.or_else(|| self.credential.clone()),
@@ -109,7 +109,7 @@ impl Remote {
 
     /// For whom the credentials of the address are, and they themselves as a line for git's `credential-store`.
     pub(crate) fn stored_credential(&self) -> Option<(&str, Secret)> {
-        let Credential { origin, user, password } = self.credential.as_ref()?;
+        let HostCredential { origin, user, password } = self.credential.as_ref()?;
         let (scheme, host) = origin.split_once("://")?;
         let line = format!("{scheme}://{}:{}@{host}\n", encoded(user), encoded(password.expose()));
         Some((origin, Secret::new(line)))
@@ -145,7 +145,7 @@ impl Remote {
     }
 }
 
-impl Credential {
+impl HostCredential {
     fn new(url: &RemoteUrl, user: Option<&str>, token: Option<Secret>) -> Option<Self> {
         let password = token.or_else(|| url.password().cloned());
         if password.is_none() && url.user().is_none() {
@@ -195,7 +195,7 @@ fn token(path: &Path) -> Result<Secret, GitError> {
 }
 
 /// The command line, for `sh`, that git runs for ssh: it never asks, and never takes a host key that is not known.
-fn ssh_command(access: &Access) -> Result<String, GitError> {
+fn ssh_command(access: &GitAccess) -> Result<String, GitError> {
     let mut command =
         "ssh -a -x -o BatchMode=yes -o StrictHostKeyChecking=yes -o UpdateHostKeys=no -o ConnectTimeout=30 \
         -o ServerAliveInterval=30 -o ServerAliveCountMax=4"
@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn a_token_is_only_for_the_host_of_the_projects_own_address() {
         let file = token_file();
-        let access = Access { token_file: Some(file.path().to_owned()), ..Access::default() };
-        let remote = Remote::new("https://example.org:8443/a/b.git", &access).unwrap();
+        let access = GitAccess { token_file: Some(file.path().to_owned()), ..GitAccess::default() };
+        let remote = RemoteRepository::new("https://example.org:8443/a/b.git", &access).unwrap();
         for remote in
             [remote.submodule("https://evil.example/x").unwrap(), remote.submodule("../c.git").unwrap(), remote]
         {
@@ -259,14 +259,15 @@ mod tests {
 
     #[test]
     fn a_local_path_is_for_submodules_of_local_repositories_alone() {
-        let access = Access::default();
-        let allowed =
-            |remote: &Remote| value(&remote.environment(&Environment::empty()), "GIT_ALLOW_PROTOCOL").contains("file");
-        let far = Remote::new("https://h/x", &access).unwrap();
+        let access = GitAccess::default();
+        let allowed = |remote: &RemoteRepository| {
+            value(&remote.environment(&Environment::empty()), "GIT_ALLOW_PROTOCOL").contains("file")
+        };
+        let far = RemoteRepository::new("https://h/x", &access).unwrap();
         assert!(!allowed(&far));
         assert!(!allowed(&far.submodule("/srv/x").unwrap()));
         assert!(!allowed(&far.submodule("/srv/x").unwrap().submodule("../y").unwrap()));
-        let near = Remote::new("/srv/a", &access).unwrap();
+        let near = RemoteRepository::new("/srv/a", &access).unwrap();
         assert!(allowed(&near.submodule("../b").unwrap()));
         assert!(!allowed(&near.submodule("https://h/x").unwrap().submodule("/srv/y").unwrap()));
     }
@@ -277,7 +278,7 @@ mod tests {
             [("PATH", "/bin"), ("GIT_DIR", "/x"), ("AWS_SECRET", "y"), ("GIT_SSH_COMMAND", "evil")]
                 .into_iter()
                 .collect();
-        let environment = Remote::new("https://h/x", &Access::default()).unwrap().environment(&caller);
+        let environment = RemoteRepository::new("https://h/x", &GitAccess::default()).unwrap().environment(&caller);
         assert_eq!(value(&environment, "PATH"), "/bin");
         assert!(!environment.contains_key(std::ffi::OsStr::new("GIT_DIR")));
         assert!(!environment.contains_key(std::ffi::OsStr::new("AWS_SECRET")));
@@ -288,8 +289,8 @@ mod tests {
     fn credentials_that_cannot_be_used_are_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         for path in [file.path(), Path::new("/nowhere/token")] {
-            let access = Access { token_file: Some(path.to_owned()), ..Access::default() };
-            let error = Remote::new("https://h/x", &access).unwrap_err().to_string();
+            let access = GitAccess { token_file: Some(path.to_owned()), ..GitAccess::default() };
+            let error = RemoteRepository::new("https://h/x", &access).unwrap_err().to_string();
             assert!(error.contains("the token file") && error.contains(path.to_str().unwrap()), "{error}");
         }
     }

@@ -9,7 +9,7 @@ use git2::{ObjectType, Oid, Repository};
 
 use super::child::Git;
 use super::error::GitError;
-use super::store::{MAX_OBJECT_BYTES, Store};
+use super::store::{MAX_OBJECT_BYTES, MirrorStore};
 use crate::free_space::FreeSpace;
 
 /// The most directories inside each other.
@@ -26,7 +26,7 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What is left for one checkout.
-pub(super) struct Budget<'g> {
+pub(super) struct CheckoutBudget<'g> {
     git: Git<'g>,
     /// The address of the repository, for messages.
     url: String,
@@ -45,7 +45,7 @@ struct TreeSize {
     path_bytes: u64,
 }
 
-impl<'g> Budget<'g> {
+impl<'g> CheckoutBudget<'g> {
     /// The budget of a checkout that begins now: it may take as long as one exchange with the repository.
     pub(super) fn new(git: Git<'g>, url: &str) -> Self {
         let until = Instant::now().checked_add(git.timeout);
@@ -80,7 +80,12 @@ impl<'g> Budget<'g> {
     }
 
     /// Takes a whole tree before anything of it is written. Every tree is read once, however often it is used.
-    pub(super) fn take_tree(&mut self, store: &Store, repository: &Repository, tree: Oid) -> Result<(), TreeError> {
+    pub(super) fn take_tree(
+        &mut self,
+        store: &MirrorStore,
+        repository: &Repository,
+        tree: Oid,
+    ) -> Result<(), TreeError> {
         let size = self.tree_size(store, repository, tree, 0, &mut HashMap::new())?;
         self.files = self.files.saturating_add(size.files);
         self.path_bytes = self.path_bytes.saturating_add(size.path_bytes);
@@ -108,7 +113,7 @@ impl<'g> Budget<'g> {
 
     fn tree_size(
         &mut self,
-        store: &Store,
+        store: &MirrorStore,
         repository: &Repository,
         tree: Oid,
         depth: usize,
@@ -158,7 +163,7 @@ impl From<GitError> for TreeError {
 }
 
 /// Sees that a tree or a commit may be read into memory.
-pub(super) fn small_enough(store: &Store, repository: &Repository, id: Oid) -> Result<(), TreeError> {
+pub(super) fn small_enough(store: &MirrorStore, repository: &Repository, id: Oid) -> Result<(), TreeError> {
     let bytes = blob_size(store, repository, id)?;
     if bytes > MAX_OBJECT_BYTES {
         let most = MAX_OBJECT_BYTES >> 20;
@@ -168,7 +173,7 @@ pub(super) fn small_enough(store: &Store, repository: &Repository, id: Oid) -> R
 }
 
 /// The bytes of an object, which is not read for that.
-pub(super) fn blob_size(store: &Store, repository: &Repository, id: Oid) -> Result<u64, GitError> {
+pub(super) fn blob_size(store: &MirrorStore, repository: &Repository, id: Oid) -> Result<u64, GitError> {
     let read = |odb: git2::Odb<'_>| Ok(odb.read_header(id)?.0 as u64);
     repository.odb().and_then(read).map_err(|error| store.damage(&error))
 }

@@ -8,27 +8,27 @@ use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository};
 
-use super::Note;
-use super::budget::{self, Budget};
-use super::error::{Failure, GitError};
-use super::files::{self, Trash};
+use super::GitNote;
+use super::budget::{self, CheckoutBudget};
+use super::contained_files::{self, Tombstones};
+use super::error::{GitError, GitFailure};
 use super::gitdir::GitDirectory;
-use super::gitmodules::{self, Module};
+use super::gitmodules::{self, SubmoduleEntry};
 use super::mirror::Mirror;
-use super::store::Store;
-use super::tree::{Found, Walk};
-use super::written::Written;
+use super::store::MirrorStore;
+use super::tree::{TreeWalkResult, TreeWriter};
+use super::written_index::WrittenIndex;
 use crate::cancel::Cancel;
 use crate::names::{CommitId, digest};
 
 /// Submodules inside submodules inside … deeper than this are a trap, not a project.
-const DEEPEST: usize = 10;
+const MAX_DEPTH: usize = 10;
 /// As are more of them than this in one checkout.
-const MOST: usize = 1000;
+const MAX_SUBMODULES: usize = 1000;
 
 /// A working tree that was just made exactly a commit's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checked {
+pub struct CheckoutResult {
     /// The working tree.
     pub path: PathBuf,
     /// The commit that it holds.
@@ -38,7 +38,7 @@ pub struct Checked {
     /// How many files, links and directories had to go, whether changed or not the commit's at all.
     pub removed: usize,
     /// What is worth saying: a mirror that was made anew, a submodule that was left out, attributes that do nothing.
-    pub notes: Vec<Note>,
+    pub notes: Vec<GitNote>,
 }
 
 impl Mirror<'_> {
@@ -58,18 +58,18 @@ impl Mirror<'_> {
         directory: &Path,
         commit: &CommitId,
         submodules: Option<&Path>,
-    ) -> Result<Checked, GitError> {
-        let mut checkout = Checkout::open(self, directory, submodules)?;
-        let top = Place { path: PathBuf::new(), git: PathBuf::new(), depth: 0 };
+    ) -> Result<CheckoutResult, GitError> {
+        let mut checkout = TreeCheckout::open(self, directory, submodules)?;
+        let top = SubmodulePath { path: PathBuf::new(), git: PathBuf::new(), depth: 0 };
         match checkout.one(self, &top, commit).and_then(|()| checkout.settle()) {
-            Err(error) if error.failure() == Failure::DiskFull => {
+            Err(error) if error.failure() == GitFailure::DiskFull => {
                 // Half a tree is of no use, and its space is.
                 checkout.give_up(self.git().cancel)?;
                 return Err(error);
             }
             other => other?,
         }
-        Ok(Checked {
+        Ok(CheckoutResult {
             path: directory.join("tree"),
             commit: commit.clone(),
             written: checkout.written,
@@ -80,26 +80,26 @@ impl Mirror<'_> {
 }
 
 /// One checkout under way.
-struct Checkout<'c> {
+struct TreeCheckout<'c> {
     directory: &'c Path,
     /// The working tree's top.
     top: OwnedFd,
     /// What its `.git` has to hold.
     git: GitDirectory,
     submodules: Option<&'c Path>,
-    budget: Budget<'c>,
-    trash: Trash,
+    budget: CheckoutBudget<'c>,
+    trash: Tombstones,
     /// Where it is kept what was written.
     records: OwnedFd,
     /// The files that say what was written.
     indexes: BTreeSet<String>,
     seen: usize,
     written: usize,
-    notes: Vec<Note>,
+    notes: Vec<GitNote>,
 }
 
 /// Where one repository of the checkout is.
-struct Place {
+struct SubmodulePath {
     /// Its working tree below the top; empty for the top itself.
     path: PathBuf,
     /// Its git directory below the top's `.git`; empty for the top's.
@@ -107,14 +107,14 @@ struct Place {
     depth: usize,
 }
 
-impl<'c> Checkout<'c> {
+impl<'c> TreeCheckout<'c> {
     fn open(mirror: &Mirror<'c>, directory: &'c Path, submodules: Option<&'c Path>) -> Result<Self, GitError> {
         let failed = |error: io::Error| GitError::io("prepare", directory, error);
-        let mut budget = Budget::new(mirror.git(), mirror.remote().url().as_str());
+        let mut budget = CheckoutBudget::new(mirror.git(), mirror.remote().url().as_str());
         budget.check()?;
         fs::create_dir_all(directory).map_err(failed)?;
-        let slot = files::open_own(directory).map_err(failed)?;
-        let mut trash = Trash::open(&slot, &mut || budget.check().map_err(io::Error::other)).map_err(failed)?;
+        let slot = contained_files::open_own(directory).map_err(failed)?;
+        let mut trash = Tombstones::open(&slot, &mut || budget.check().map_err(io::Error::other)).map_err(failed)?;
         let top = trash.directory(&slot, b"tree").map_err(failed)?;
         let records = trash.directory(&slot, b"written").map_err(failed)?;
         Ok(Self {
@@ -157,11 +157,11 @@ impl<'c> Checkout<'c> {
     }
 
     /// Checks out one repository, and then its submodules.
-    fn one(&mut self, mirror: &Mirror<'_>, place: &Place, commit: &CommitId) -> Result<(), GitError> {
+    fn one(&mut self, mirror: &Mirror<'_>, place: &SubmodulePath, commit: &CommitId) -> Result<(), GitError> {
         let index = self.index(place);
         let mut notes = Vec::new();
         let (found, modules) = mirror.with_commit(commit, &mut notes, |repository| {
-            self.walk(mirror, repository, place, commit, Written::load(index.clone()))
+            self.walk(mirror, repository, place, commit, WrittenIndex::load(index.clone()))
         })?;
         self.notes.append(&mut notes);
         self.notes.extend(found.notes);
@@ -194,11 +194,11 @@ impl<'c> Checkout<'c> {
         &mut self,
         mirror: &Mirror<'_>,
         repository: &Repository,
-        place: &Place,
+        place: &SubmodulePath,
         commit: &CommitId,
-        written: Written,
-    ) -> Result<(Found, Vec<Module>), GitError> {
-        let store: &Store = mirror.store();
+        written: WrittenIndex,
+    ) -> Result<(TreeWalkResult, Vec<SubmoduleEntry>), GitError> {
+        let store: &MirrorStore = mirror.store();
         let damage = |error: git2::Error| store.damage(&error);
         let commit = repository.find_commit(Oid::from_str(commit.as_str()).map_err(damage)?).map_err(damage)?;
         let modules = match commit.tree().map_err(damage)?.get_name(".gitmodules") {
@@ -208,7 +208,7 @@ impl<'c> Checkout<'c> {
             _ => Vec::new(),
         };
         let directory = self.descend(&self.top, &place.path)?;
-        let mut walk = Walk {
+        let mut walk = TreeWriter {
             store,
             repository,
             trash: &mut self.trash,
@@ -217,7 +217,7 @@ impl<'c> Checkout<'c> {
             git_file: (place.depth > 0).then(|| format!("gitdir: {}.git/{}\n", up(&place.path), place.git.display())),
             prefix: place.path.clone(),
             keep_submodules: self.submodules.is_some(),
-            found: Found::default(),
+            found: TreeWalkResult::default(),
         };
         walk.top(directory.as_fd(), commit.tree_id())?;
         walk.written.save(walk.budget)?;
@@ -227,9 +227,9 @@ impl<'c> Checkout<'c> {
     fn submodule(
         &mut self,
         parent: &Mirror<'_>,
-        place: &Place,
+        place: &SubmodulePath,
         path: &str,
-        module: Option<&Module>,
+        module: Option<&SubmoduleEntry>,
         commit: Oid,
     ) -> Result<(), GitError> {
         let whole = place.path.join(path);
@@ -237,7 +237,7 @@ impl<'c> Checkout<'c> {
         let module = module.ok_or_else(|| refuse("the commit has no submodule of this path in its .gitmodules"))?;
         if module.left_out {
             self.empty(&whole)?;
-            self.notes.push(Note::SubmoduleLeftOut { path: whole });
+            self.notes.push(GitNote::SubmoduleLeftOut { path: whole });
             return Ok(());
         }
         if module.url.is_empty() {
@@ -247,22 +247,25 @@ impl<'c> Checkout<'c> {
             return Err(refuse("its submodule's name in .gitmodules is not one that git allows"));
         }
         self.seen += 1;
-        if place.depth >= DEEPEST || self.seen > MOST {
+        if place.depth >= MAX_DEPTH || self.seen > MAX_SUBMODULES {
             return Err(refuse("there are too many submodules, or too many inside each other"));
         }
         let commit = commit.to_string().parse().map_err(|_| refuse("its commit is no commit id"))?;
         let remote = parent.remote().submodule(&module.url)?;
         let mirrors = self.submodules.unwrap_or(self.directory);
         let directory = mirrors.join(&digest(remote.url().as_str().as_bytes())[..32]);
-        let inner =
-            Place { path: whole.clone(), git: place.git.join("modules").join(&module.name), depth: place.depth + 1 };
+        let inner = SubmodulePath {
+            path: whole.clone(),
+            git: place.git.join("modules").join(&module.name),
+            depth: place.depth + 1,
+        };
         self.one(&Mirror::new(self.budget.git(), &directory, remote), &inner, &commit)
     }
 
     /// Notes what the git directory of a repository has to hold.
     fn git_directory(
         &mut self,
-        place: &Place,
+        place: &SubmodulePath,
         commit: &CommitId,
         objects: &Path,
         index: &Path,
@@ -288,13 +291,14 @@ impl<'c> Checkout<'c> {
     /// Opens a directory below another, step by step.
     fn descend(&self, from: &OwnedFd, path: &Path) -> Result<OwnedFd, GitError> {
         let start = from.try_clone();
-        let opened = path.iter().fold(start, |parent, name| files::open_directory(parent?, name.as_encoded_bytes()));
+        let opened =
+            path.iter().fold(start, |parent, name| contained_files::open_directory(parent?, name.as_encoded_bytes()));
         opened.map_err(|error| GitError::io("open", &self.directory.join("tree").join(path), error))
     }
 
     /// Where it is kept what was written into a repository's working tree.
     /// It is reached by the open directory, for the name of that may lead elsewhere by now.
-    fn index(&mut self, place: &Place) -> PathBuf {
+    fn index(&mut self, place: &SubmodulePath) -> PathBuf {
         let name = match place.depth {
             0 => "top".to_owned(),
             _ => digest(place.path.as_os_str().as_encoded_bytes())[..32].to_owned(),
@@ -306,7 +310,12 @@ impl<'c> Checkout<'c> {
 }
 
 /// What the `.gitmodules` of a commit says.
-fn modules(store: &Store, repository: &Repository, id: Oid, place: &Place) -> Result<Vec<Module>, GitError> {
+fn modules(
+    store: &MirrorStore,
+    repository: &Repository,
+    id: Oid,
+    place: &SubmodulePath,
+) -> Result<Vec<SubmoduleEntry>, GitError> {
     let refuse = |reason| GitError::Tree { path: place.path.join(".gitmodules"), reason };
     if budget::blob_size(store, repository, id)? > gitmodules::MAX_BYTES {
         return Err(refuse(format!("it is larger than {} MiB", gitmodules::MAX_BYTES >> 20)));

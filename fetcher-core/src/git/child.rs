@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-use super::access::{Remote, local_environment};
-use super::error::{Failure, GitError, classify};
+use super::access::{RemoteRepository, local_environment};
+use super::error::{GitError, GitFailure, classify};
 use super::url::mask;
 use crate::cancel::Cancel;
 use crate::environment::Environment;
@@ -38,12 +38,12 @@ pub struct Git<'a> {
 const MAX_OUTPUT: u64 = 64 << 20;
 
 /// How much of what a child writes is kept: its end.
-const KEPT: usize = 64 * 1024;
+const TAIL_BYTES: usize = 64 * 1024;
 
 /// Settings for a repository of the user's own: no hook and no other program that its configuration may name is run,
 /// submodules are left alone, and nothing goes on in the background. What is fetched comes as a pack, which is there whole
 /// or not at all, however git ends.
-const HARMLESS: [&str; 16] = [
+const SAFE_CONFIG: [&str; 16] = [
     "-c",
     "core.hooksPath=/dev/null",
     "-c",
@@ -63,7 +63,7 @@ const HARMLESS: [&str; 16] = [
 ];
 
 /// One git child.
-struct Task<'t> {
+struct GitTask<'t> {
     /// What it is for, in an error's words: "fetch from", say.
     action: &'static str,
     /// Whom or what it is about, in an error's words.
@@ -80,12 +80,12 @@ struct Task<'t> {
 impl Git<'_> {
     /// Runs a `git` that needs no repository here, and gives what it wrote to its standard output. `directory` is one
     /// of ours.
-    pub(super) fn ask(&self, directory: &Path, remote: &Remote, args: &[&str]) -> Result<String, GitError> {
+    pub(super) fn ask(&self, directory: &Path, remote: &RemoteRepository, args: &[&str]) -> Result<String, GitError> {
         let failed = |error| GitError::io("write in", directory, error);
         fs::create_dir_all(directory).map_err(failed)?;
         // The runner gives both streams as one; mixed, a warning in the middle of a line would hide a branch.
         let stdout = NamedTempFile::new_in(directory).map_err(failed)?;
-        let task = Task {
+        let task = GitTask {
             action: "list the branches of",
             subject: remote.url().as_str(),
             environment: remote.environment(self.environment),
@@ -100,15 +100,15 @@ impl Git<'_> {
 
     /// Asks whether a repository answers: for its HEAD alone, by no redirect to elsewhere and with no helper for
     /// credentials. `directory` is one of ours.
-    pub(crate) fn reaches(&self, directory: &Path, remote: &Remote) -> Result<(), GitError> {
+    pub(crate) fn reaches(&self, directory: &Path, remote: &RemoteRepository) -> Result<(), GitError> {
         let quiet = ["-c", "http.followRedirects=false", "-c", "credential.helper=", "ls-remote", "--quiet", "--"];
         let args = [&quiet[..], &[remote.url().as_str(), "HEAD"]].concat();
         self.ask(directory, remote, &args).map(drop)
     }
 
     /// Runs `git fetch` in a bare repository.
-    pub(super) fn fetch(&self, repository: &Path, remote: &Remote, args: &[&str]) -> Result<(), GitError> {
-        let task = Task {
+    pub(super) fn fetch(&self, repository: &Path, remote: &RemoteRepository, args: &[&str]) -> Result<(), GitError> {
+        let task = GitTask {
             action: "fetch from",
             subject: remote.url().as_str(),
             environment: remote.environment(self.environment),
@@ -127,20 +127,20 @@ impl Git<'_> {
         &self,
         repository: &Path,
         desk: &Path,
-        remote: &Remote,
+        remote: &RemoteRepository,
         args: &[&str],
     ) -> Result<String, GitError> {
         let failed = |error| GitError::io("write in", desk, error);
         fs::create_dir_all(desk).map_err(failed)?;
         let stdout = NamedTempFile::new_in(desk).map_err(failed)?;
-        let task = Task {
+        let task = GitTask {
             action: "follow",
             subject: remote.url().as_str(),
             environment: self.users_environment(repository, desk, remote),
             directory: desk,
             repository,
             stdout: stdout.path(),
-            args: &[&HARMLESS[..], args].concat(),
+            args: &[&SAFE_CONFIG[..], args].concat(),
         };
         self.run(task, &Redactor::new(remote.secret()))?;
         text_of(&stdout, remote)
@@ -148,7 +148,12 @@ impl Git<'_> {
 
     /// The environment of a git child that asks a repository as the user would. A command of their own for ssh counts;
     /// without one ssh never asks.
-    fn users_environment(&self, repository: &Path, desk: &Path, remote: &Remote) -> BTreeMap<OsString, OsString> {
+    fn users_environment(
+        &self,
+        repository: &Path,
+        desk: &Path,
+        remote: &RemoteRepository,
+    ) -> BTreeMap<OsString, OsString> {
         let mut environment = remote.environment(self.environment);
         if remote.url().is_ssh() && self.has_ssh_command(repository, desk) {
             environment.remove(OsStr::new("GIT_SSH_COMMAND"));
@@ -158,7 +163,7 @@ impl Git<'_> {
     }
 
     fn has_ssh_command(&self, repository: &Path, desk: &Path) -> bool {
-        let task = Task {
+        let task = GitTask {
             action: "read the configuration of",
             subject: &repository.display().to_string(),
             environment: local_environment(self.environment),
@@ -181,27 +186,32 @@ impl Git<'_> {
     ) -> Result<(), GitError> {
         let mut environment = local_environment(self.environment);
         environment.extend(gnupg.map(|home| ("GNUPGHOME".into(), home.into())));
-        let task = Task {
+        let task = GitTask {
             action: "verify a commit of",
             subject: &repository.display().to_string(),
             environment,
             directory: desk,
             repository,
             stdout: Path::new("/dev/null"),
-            args: &[&HARMLESS[..], args].concat(),
+            args: &[&SAFE_CONFIG[..], args].concat(),
         };
         self.run(task, &Redactor::default())
     }
 
     /// Clones a repository for the user, nothing checked out.
-    pub(crate) fn clone_to(&self, remote: &Remote, place: &Path, branch: Option<&str>) -> Result<(), GitError> {
+    pub(crate) fn clone_to(
+        &self,
+        remote: &RemoteRepository,
+        place: &Path,
+        branch: Option<&str>,
+    ) -> Result<(), GitError> {
         let (url, text) = (remote.url().as_str(), place.display().to_string());
-        let mut args = [&HARMLESS[..], &["clone", "--quiet", "--no-checkout", "--no-tags"]].concat();
+        let mut args = [&SAFE_CONFIG[..], &["clone", "--quiet", "--no-checkout", "--no-tags"]].concat();
         let branch = branch.map(|branch| format!("--branch={branch}"));
         args.extend(branch.as_deref());
         args.extend(["--", url, &text]);
         let parent = place.parent().unwrap_or(place);
-        let task = Task {
+        let task = GitTask {
             action: "clone",
             subject: url,
             environment: self.users_environment(Path::new("/dev/null"), parent, remote),
@@ -215,7 +225,7 @@ impl Git<'_> {
 
     /// Runs `git gc` in a bare repository.
     pub(super) fn collect_garbage(&self, repository: &Path) -> Result<(), GitError> {
-        let task = Task {
+        let task = GitTask {
             action: "collect garbage in",
             subject: &repository.display().to_string(),
             environment: local_environment(self.environment),
@@ -227,8 +237,8 @@ impl Git<'_> {
         self.run(task, &Redactor::default())
     }
 
-    fn run(&self, task: Task<'_>, redactor: &Redactor) -> Result<(), GitError> {
-        let Task { action, subject, mut environment, directory, repository, stdout, args } = task;
+    fn run(&self, task: GitTask<'_>, redactor: &Redactor) -> Result<(), GitError> {
+        let GitTask { action, subject, mut environment, directory, repository, stdout, args } = task;
         // A clone makes its own.
         if !repository.as_os_str().is_empty() {
             environment.insert("GIT_DIR".into(), repository.into());
@@ -240,16 +250,16 @@ impl Git<'_> {
         let mut output = Vec::new();
         let mut keep = |piece: &[u8]| {
             output.extend_from_slice(piece);
-            if output.len() > 2 * KEPT {
-                output.drain(..output.len() - KEPT);
+            if output.len() > 2 * TAIL_BYTES {
+                output.drain(..output.len() - TAIL_BYTES);
             }
         };
         let (exit, stopped) =
             run_until(self.runner, &invocation, self.cancel, &mut keep, &|| self.reason_to_stop(stdout));
         let url = subject.to_owned();
         match stopped {
-            Some(Stop::NoSpace(shortage)) => return Err(GitError::NoSpace(shortage)),
-            Some(Stop::TooMuch) => return Err(too_much(action, subject)),
+            Some(StopCause::NoSpace(shortage)) => return Err(GitError::NoSpace(shortage)),
+            Some(StopCause::TooMuch) => return Err(too_much(action, subject)),
             None => {}
         }
         match exit? {
@@ -261,26 +271,26 @@ impl Git<'_> {
             }
             Exit::Status(status) => {
                 let output = mask(&redactor.redact(&String::from_utf8_lossy(&output)));
-                let failure = if status == 127 { Failure::Tool } else { classify(&output, &url) };
+                let failure = if status == 127 { GitFailure::Tool } else { classify(&output, &url) };
                 Err(GitError::Failed { action, url, failure, output })
             }
             Exit::Signal(signal) => {
                 let output = format!("git was killed by signal {signal}");
-                Err(GitError::Failed { action, url, failure: Failure::Killed, output })
+                Err(GitError::Failed { action, url, failure: GitFailure::Killed, output })
             }
         }
     }
 
-    fn reason_to_stop(&self, stdout: &Path) -> Option<Stop> {
+    fn reason_to_stop(&self, stdout: &Path) -> Option<StopCause> {
         if let Some(shortage) = self.space.and_then(FreeSpace::shortage) {
-            return Some(Stop::NoSpace(shortage));
+            return Some(StopCause::NoSpace(shortage));
         }
-        fs::metadata(stdout).is_ok_and(|found| found.len() > MAX_OUTPUT).then_some(Stop::TooMuch)
+        fs::metadata(stdout).is_ok_and(|found| found.len() > MAX_OUTPUT).then_some(StopCause::TooMuch)
     }
 }
 
 /// What a child wrote to its standard output.
-fn text_of(stdout: &NamedTempFile, remote: &Remote) -> Result<String, GitError> {
+fn text_of(stdout: &NamedTempFile, remote: &RemoteRepository) -> Result<String, GitError> {
     let failed = |error| GitError::io("read", stdout.path(), error);
     let mut text = Vec::new();
     stdout.reopen().map_err(failed)?.take(MAX_OUTPUT + 1).read_to_end(&mut text).map_err(failed)?;
@@ -291,12 +301,12 @@ fn text_of(stdout: &NamedTempFile, remote: &Remote) -> Result<String, GitError> 
 }
 
 /// Why a child is stopped before its end.
-enum Stop {
+enum StopCause {
     NoSpace(SpaceShortage),
     TooMuch,
 }
 
 fn too_much(action: &'static str, subject: &str) -> GitError {
     let output = format!("it has more than {} MiB of references", MAX_OUTPUT >> 20);
-    GitError::Failed { action, url: subject.to_owned(), failure: Failure::Repository, output }
+    GitError::Failed { action, url: subject.to_owned(), failure: GitFailure::Repository, output }
 }

@@ -42,7 +42,7 @@ pub enum GitError {
         /// The repository's address.
         url: String,
         /// What sort of failure git's words tell of.
-        failure: Failure,
+        failure: GitFailure,
         /// The end of what git and the other side wrote, credentials masked.
         output: String,
     },
@@ -126,7 +126,7 @@ pub enum GitError {
 
 /// The sorts of failure that git tells of, by what would mend them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Failure {
+pub enum GitFailure {
     /// The host's name could not be resolved.
     Dns,
     /// The host could not be reached, refused, or stopped in the middle.
@@ -176,27 +176,27 @@ pub enum Failure {
 
 impl GitError {
     /// What sort of failure it is: a submodule's is that of its cause.
-    pub fn failure(&self) -> Failure {
+    pub fn failure(&self) -> GitFailure {
         match self {
             Self::Url { .. } | Self::Credentials { .. } | Self::NoDefaultBranch { .. } | Self::Pattern { .. } => {
-                Failure::Configuration
+                GitFailure::Configuration
             }
-            Self::Start(_) => Failure::Tool,
+            Self::Start(_) => GitFailure::Tool,
             Self::Failed { failure, .. } => *failure,
-            Self::TimedOut { .. } => Failure::TimedOut,
-            Self::NoSpace(_) => Failure::DiskFull,
-            Self::Cancelled => Failure::Cancelled,
-            Self::NoCommit { .. } => Failure::RefMissing,
-            Self::Corrupt { .. } => Failure::Corrupt,
-            Self::Tree { .. } => Failure::Repository,
+            Self::TimedOut { .. } => GitFailure::TimedOut,
+            Self::NoSpace(_) => GitFailure::DiskFull,
+            Self::Cancelled => GitFailure::Cancelled,
+            Self::NoCommit { .. } => GitFailure::RefMissing,
+            Self::Corrupt { .. } => GitFailure::Corrupt,
+            Self::Tree { .. } => GitFailure::Repository,
             Self::Submodule { source, .. } => match source.failure() {
-                Failure::Configuration => Failure::Repository,
+                GitFailure::Configuration => GitFailure::Repository,
                 failure => failure,
             },
             Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Failure::DiskFull,
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Failure::Permission,
-                _ => Failure::Unknown,
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => GitFailure::DiskFull,
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => GitFailure::Permission,
+                _ => GitFailure::Unknown,
             },
         }
     }
@@ -233,88 +233,88 @@ impl GitError {
 
     /// Whether it may lie in the mirror itself, so that making it anew is worth a try.
     pub(super) fn blames_mirror(&self) -> bool {
-        matches!(self, Self::Corrupt { .. } | Self::Failed { failure: Failure::Corrupt | Failure::Unknown, .. })
+        matches!(self, Self::Corrupt { .. } | Self::Failed { failure: GitFailure::Corrupt | GitFailure::Unknown, .. })
     }
 }
 
 /// What git says, and what it means. Git's messages are those of its source at 2.47 in the C locale (`connect.c`,
 /// `http.c`, `remote-curl.c`, `transport.c`, `fetch-pack.c`, `daemon.c`), ssh's those of OpenSSH 9.2. The first that
 /// occurs decides: what is particular stands before what git adds to every failure.
-const WORDS: &[(&str, Failure)] = &[
-    ("no space left on device", Failure::DiskFull),
-    ("disk quota exceeded", Failure::DiskFull),
-    ("host key verification failed", Failure::HostKey),
-    ("remote host identification has changed", Failure::HostKey),
-    ("dubious ownership", Failure::Ownership),
-    ("' not allowed", Failure::Protocol),
-    ("could not resolve host", Failure::Dns),
-    ("unable to look up", Failure::Dns),
-    ("couldn't find remote ref", Failure::RefMissing),
-    ("not our ref", Failure::RefMissing),
-    ("unadvertised object", Failure::RefMissing),
-    ("ssl certificate", Failure::Tls),
-    ("server certificate", Failure::Tls),
-    ("peer's certificate", Failure::Tls),
-    ("certificate verif", Failure::Tls),
-    ("certificate subject", Failure::Tls),
-    ("gnutls_handshake", Failure::Tls),
-    ("ssl routines", Failure::Tls),
-    ("ssl_connect", Failure::Tls),
-    ("tls connect error", Failure::Tls),
-    ("tlsv1", Failure::Tls),
-    ("authentication failed", Failure::Unauthorised),
-    ("could not read username", Failure::Unauthorised),
-    ("could not read password", Failure::Unauthorised),
-    ("unable to get password", Failure::Unauthorised),
-    ("returned error: 401", Failure::Unauthorised),
-    ("returned error: 403", Failure::Unauthorised),
-    ("permission denied (", Failure::Unauthorised),
-    ("too many authentication failures", Failure::Unauthorised),
-    ("returned error: 404", Failure::NotFound),
-    ("returned error: 410", Failure::NotFound),
-    ("returned error: 429", Failure::RateLimited),
-    ("returned error: 5", Failure::ServerError),
-    ("does not appear to be a git repository", Failure::NotFound),
-    ("repository not found", Failure::NotFound),
-    ("repository not exported", Failure::NotFound),
-    ("no such repository", Failure::NotFound),
-    ("' not found", Failure::NotFound),
-    ("connection refused", Failure::Unreachable),
-    ("connection timed out", Failure::Unreachable),
-    ("connection reset", Failure::Unreachable),
-    ("connection closed", Failure::Unreachable),
-    ("failed to connect", Failure::Unreachable),
-    ("couldn't connect", Failure::Unreachable),
-    ("unable to connect", Failure::Unreachable),
-    ("no route to host", Failure::Unreachable),
-    ("network is unreachable", Failure::Unreachable),
-    ("operation too slow", Failure::Unreachable),
-    ("operation timed out", Failure::Unreachable),
-    ("empty reply from server", Failure::Unreachable),
-    ("bad object", Failure::Corrupt),
-    ("corrupt", Failure::Corrupt),
-    ("unable to read", Failure::Corrupt),
-    ("necessary objects", Failure::Corrupt),
-    ("missing blob", Failure::Corrupt),
-    ("missing tree", Failure::Corrupt),
-    ("inflate", Failure::Corrupt),
-    ("packfile", Failure::Corrupt),
-    ("permission denied", Failure::Permission),
-    ("read-only file system", Failure::Permission),
-    ("unknown option", Failure::Tool),
-    ("mismatched algorithms", Failure::ObjectFormat),
-    ("git: not found", Failure::Tool),
-    ("rpc failed", Failure::Unreachable),
-    ("early eof", Failure::Unreachable),
-    ("hung up unexpectedly", Failure::Unreachable),
-    ("unexpected disconnect", Failure::Unreachable),
-    ("could not read from remote repository", Failure::Unreachable),
+const GIT_MESSAGES: &[(&str, GitFailure)] = &[
+    ("no space left on device", GitFailure::DiskFull),
+    ("disk quota exceeded", GitFailure::DiskFull),
+    ("host key verification failed", GitFailure::HostKey),
+    ("remote host identification has changed", GitFailure::HostKey),
+    ("dubious ownership", GitFailure::Ownership),
+    ("' not allowed", GitFailure::Protocol),
+    ("could not resolve host", GitFailure::Dns),
+    ("unable to look up", GitFailure::Dns),
+    ("couldn't find remote ref", GitFailure::RefMissing),
+    ("not our ref", GitFailure::RefMissing),
+    ("unadvertised object", GitFailure::RefMissing),
+    ("ssl certificate", GitFailure::Tls),
+    ("server certificate", GitFailure::Tls),
+    ("peer's certificate", GitFailure::Tls),
+    ("certificate verif", GitFailure::Tls),
+    ("certificate subject", GitFailure::Tls),
+    ("gnutls_handshake", GitFailure::Tls),
+    ("ssl routines", GitFailure::Tls),
+    ("ssl_connect", GitFailure::Tls),
+    ("tls connect error", GitFailure::Tls),
+    ("tlsv1", GitFailure::Tls),
+    ("authentication failed", GitFailure::Unauthorised),
+    ("could not read username", GitFailure::Unauthorised),
+    ("could not read password", GitFailure::Unauthorised),
+    ("unable to get password", GitFailure::Unauthorised),
+    ("returned error: 401", GitFailure::Unauthorised),
+    ("returned error: 403", GitFailure::Unauthorised),
+    ("permission denied (", GitFailure::Unauthorised),
+    ("too many authentication failures", GitFailure::Unauthorised),
+    ("returned error: 404", GitFailure::NotFound),
+    ("returned error: 410", GitFailure::NotFound),
+    ("returned error: 429", GitFailure::RateLimited),
+    ("returned error: 5", GitFailure::ServerError),
+    ("does not appear to be a git repository", GitFailure::NotFound),
+    ("repository not found", GitFailure::NotFound),
+    ("repository not exported", GitFailure::NotFound),
+    ("no such repository", GitFailure::NotFound),
+    ("' not found", GitFailure::NotFound),
+    ("connection refused", GitFailure::Unreachable),
+    ("connection timed out", GitFailure::Unreachable),
+    ("connection reset", GitFailure::Unreachable),
+    ("connection closed", GitFailure::Unreachable),
+    ("failed to connect", GitFailure::Unreachable),
+    ("couldn't connect", GitFailure::Unreachable),
+    ("unable to connect", GitFailure::Unreachable),
+    ("no route to host", GitFailure::Unreachable),
+    ("network is unreachable", GitFailure::Unreachable),
+    ("operation too slow", GitFailure::Unreachable),
+    ("operation timed out", GitFailure::Unreachable),
+    ("empty reply from server", GitFailure::Unreachable),
+    ("bad object", GitFailure::Corrupt),
+    ("corrupt", GitFailure::Corrupt),
+    ("unable to read", GitFailure::Corrupt),
+    ("necessary objects", GitFailure::Corrupt),
+    ("missing blob", GitFailure::Corrupt),
+    ("missing tree", GitFailure::Corrupt),
+    ("inflate", GitFailure::Corrupt),
+    ("packfile", GitFailure::Corrupt),
+    ("permission denied", GitFailure::Permission),
+    ("read-only file system", GitFailure::Permission),
+    ("unknown option", GitFailure::Tool),
+    ("mismatched algorithms", GitFailure::ObjectFormat),
+    ("git: not found", GitFailure::Tool),
+    ("rpc failed", GitFailure::Unreachable),
+    ("early eof", GitFailure::Unreachable),
+    ("hung up unexpectedly", GitFailure::Unreachable),
+    ("unexpected disconnect", GitFailure::Unreachable),
+    ("could not read from remote repository", GitFailure::Unreachable),
 ];
 
 /// What sort of failure git's words tell of. The address is taken out first, for a repository may be called anything.
-pub(super) fn classify(output: &str, url: &str) -> Failure {
+pub(super) fn classify(output: &str, url: &str) -> GitFailure {
     let output = output.replace(url, "").to_lowercase();
-    WORDS.iter().find(|(words, _)| output.contains(words)).map_or(Failure::Unknown, |(_, failure)| *failure)
+    GIT_MESSAGES.iter().find(|(words, _)| output.contains(words)).map_or(GitFailure::Unknown, |(_, failure)| *failure)
 }
 
 /// The line that says most: the last that git itself calls fatal or an error, else the last; what git adds to every
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn an_address_does_not_decide_what_the_failure_is() {
         let output = "fatal: repository 'https://h/corrupt-ssl certificate' not found";
-        assert_eq!(classify(output, "https://h/corrupt-ssl certificate"), Failure::NotFound);
+        assert_eq!(classify(output, "https://h/corrupt-ssl certificate"), GitFailure::NotFound);
     }
 
     #[test]
@@ -345,7 +345,7 @@ mod tests {
         let output = "Host key verification failed.\nfatal: Could not read from remote repository.\n\n\
             Please make sure you have the correct access rights\nand the repository exists.\n";
         assert_eq!(last_line(output), "Host key verification failed.");
-        assert_eq!(classify(output, "ssh://h/x"), Failure::HostKey);
+        assert_eq!(classify(output, "ssh://h/x"), GitFailure::HostKey);
         assert_eq!(last_line("fatal: one\nerror: two\nhint: three"), "error: two");
     }
 }

@@ -6,14 +6,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::files::{GoOn, Trash};
+use super::contained_files::{GoOn, Tombstones};
 
 /// What a `.git` has to hold.
 #[derive(Debug, Default)]
-pub(super) struct GitDirectory(BTreeMap<Vec<u8>, Node>);
+pub(super) struct GitDirectory(BTreeMap<Vec<u8>, GitdirNode>);
 
 #[derive(Debug)]
-enum Node {
+enum GitdirNode {
     File(Vec<u8>),
     Directory(GitDirectory),
 }
@@ -50,27 +50,33 @@ impl GitDirectory {
     fn file(&mut self, path: &Path, content: Vec<u8>) -> bool {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return false };
         let directory = self.below(parent);
-        directory.is_some_and(|d| d.0.insert(name.as_encoded_bytes().to_vec(), Node::File(content)).is_none())
+        directory.is_some_and(|d| d.0.insert(name.as_encoded_bytes().to_vec(), GitdirNode::File(content)).is_none())
     }
 
     fn below(&mut self, path: &Path) -> Option<&mut Self> {
         path.iter().try_fold(self, |directory, name| {
             let node = directory.0.entry(name.as_encoded_bytes().to_vec());
-            match node.or_insert_with(|| Node::Directory(Self::default())) {
-                Node::Directory(directory) => Some(directory),
-                Node::File(_) => None,
+            match node.or_insert_with(|| GitdirNode::Directory(Self::default())) {
+                GitdirNode::Directory(directory) => Some(directory),
+                GitdirNode::File(_) => None,
             }
         })
     }
 
     /// Makes `name` in a directory hold exactly this.
-    pub(super) fn settle(&self, parent: impl AsFd, name: &[u8], trash: &mut Trash, go_on: GoOn<'_>) -> io::Result<()> {
+    pub(super) fn settle(
+        &self,
+        parent: impl AsFd,
+        name: &[u8],
+        trash: &mut Tombstones,
+        go_on: GoOn<'_>,
+    ) -> io::Result<()> {
         let directory = trash.directory(&parent, name)?;
         trash.throw_all_but(&directory, |name| self.0.contains_key(name), go_on)?;
         for (name, node) in &self.0 {
             match node {
-                Node::Directory(inner) => inner.settle(&directory, name, trash, go_on)?,
-                Node::File(content) => trash.settle(&directory, name, content)?,
+                GitdirNode::Directory(inner) => inner.settle(&directory, name, trash, go_on)?,
+                GitdirNode::File(content) => trash.settle(&directory, name, content)?,
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// One submodule of a `.gitmodules`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Module {
+pub(super) struct SubmoduleEntry {
     /// The name, which its git directory is called after.
     pub(super) name: String,
     /// Where it is in the working tree.
@@ -26,8 +26,8 @@ const MAX_MODULES: usize = 10_000;
 ///
 /// # Errors
 /// The limit that it breaks.
-pub(super) fn parse(text: &str) -> Result<Vec<Module>, String> {
-    let mut modules: Vec<Module> = Vec::new();
+pub(super) fn parse(text: &str) -> Result<Vec<SubmoduleEntry>, String> {
+    let mut modules: Vec<SubmoduleEntry> = Vec::new();
     let mut known = HashMap::new();
     let mut current = None;
     let joined = text.replace("\\\r\n", "").replace("\\\n", "");
@@ -35,7 +35,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Module>, String> {
         if line.starts_with('[') {
             current = section(line).map(|name| {
                 *known.entry(name).or_insert_with_key(|name| {
-                    modules.push(Module { name: name.clone(), ..Module::default() });
+                    modules.push(SubmoduleEntry { name: name.clone(), ..SubmoduleEntry::default() });
                     modules.len() - 1
                 })
             });
@@ -109,7 +109,7 @@ mod tests {
     fn what_git_writes_and_what_people_write_is_read() {
         let text = "# x\n[submodule \"a \\\"b\"]\n\tpath = \"lib/a;b\" ; c\n\turl=../a.git # d\n[core]\n\turl = no\n\
             [Submodule \"c\"]\n  PATH = c/ \n  url = \\\n https://h/c\n  update = none\n[submodule \"c\"]\nbranch = x\n";
-        let module = |name: &str, path: &str, url: &str, left_out| Module {
+        let module = |name: &str, path: &str, url: &str, left_out| SubmoduleEntry {
             name: name.into(),
             path: path.into(),
             url: url.into(),

@@ -6,12 +6,12 @@ use std::sync::{Mutex, PoisonError};
 
 use git2::{Oid, Repository};
 
-use super::Note;
-use super::access::Remote;
+use super::GitNote;
+use super::access::RemoteRepository;
 use super::child::Git;
-use super::error::{Failure, GitError};
-use super::refs::{RemoteRefs, Tip};
-use super::store::{Refs, Store};
+use super::error::{GitError, GitFailure};
+use super::refs::{BranchTip, RemoteRefs};
+use super::store::{MirrorStore, RefsByName};
 use crate::names::CommitId;
 
 /// A bare repository on this machine that holds what is needed of one remote repository.
@@ -21,25 +21,25 @@ use crate::names::CommitId;
 /// lock with others.
 pub struct Mirror<'a> {
     git: Git<'a>,
-    remote: Remote,
-    store: Store,
+    remote: RemoteRepository,
+    store: MirrorStore,
     /// The branches of the last fetch: what making it anew has to get.
-    wanted: Mutex<Vec<Tip>>,
+    wanted: Mutex<Vec<BranchTip>>,
 }
 
 /// What a fetch did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fetched {
+pub struct FetchSummary {
     /// The branches that the mirror has now. A branch that moved while it was fetched is at its newer tip.
-    pub tips: Vec<Tip>,
+    pub tips: Vec<BranchTip>,
     /// Branches that vanished from the remote repository between its listing and the fetch.
-    pub gone: Vec<Tip>,
+    pub gone: Vec<BranchTip>,
     /// Whether the remote repository was asked at all: the mirror had not all the tips yet.
     pub asked: bool,
     /// Why the mirror was removed and made anew, if it was: it was corrupt.
     pub rebuilt: Option<String>,
     /// What else is worth saying.
-    pub notes: Vec<Note>,
+    pub notes: Vec<GitNote>,
 }
 
 /// How often a repository whose branches move while they are fetched is listed again.
@@ -52,8 +52,8 @@ const MOST_NAMES: usize = 2000;
 impl<'a> Mirror<'a> {
     /// The mirror of a remote repository in a directory, which need not exist yet; its parents are made. Nothing
     /// happens until it is used.
-    pub fn new(git: Git<'a>, directory: &Path, remote: Remote) -> Self {
-        Self { git, remote, store: Store::new(directory.to_owned()), wanted: Mutex::default() }
+    pub fn new(git: Git<'a>, directory: &Path, remote: RemoteRepository) -> Self {
+        Self { git, remote, store: MirrorStore::new(directory.to_owned()), wanted: Mutex::default() }
     }
 
     /// Asks the remote repository for its branches and its HEAD, with one connection.
@@ -70,7 +70,7 @@ impl<'a> Mirror<'a> {
     ///
     /// # Errors
     /// When the remote repository cannot be asked, does not have the tips, or the mirror cannot be written.
-    pub fn fetch(&self, tips: &[Tip]) -> Result<Fetched, GitError> {
+    pub fn fetch(&self, tips: &[BranchTip]) -> Result<FetchSummary, GitError> {
         let _lock = self.store.lock(true, self.git.cancel)?;
         *self.wanted() = tips.to_vec();
         let fresh = !self.store.exists();
@@ -90,7 +90,7 @@ impl<'a> Mirror<'a> {
     pub(super) fn with_commit<T>(
         &self,
         commit: &CommitId,
-        notes: &mut Vec<Note>,
+        notes: &mut Vec<GitNote>,
         mut read: impl FnMut(&git2::Repository) -> Result<T, GitError>,
     ) -> Result<T, GitError> {
         self.ensure(commit, notes)?;
@@ -117,7 +117,7 @@ impl<'a> Mirror<'a> {
         self.store.objects()
     }
 
-    pub(super) fn store(&self) -> &Store {
+    pub(super) fn store(&self) -> &MirrorStore {
         &self.store
     }
 
@@ -125,16 +125,16 @@ impl<'a> Mirror<'a> {
         self.git
     }
 
-    pub(super) fn remote(&self) -> &Remote {
+    pub(super) fn remote(&self) -> &RemoteRepository {
         &self.remote
     }
 
     /// Sees to it that a commit is there: by its id, which every server that speaks git's protocol 2 gives, else among
     /// all branches and tags.
-    fn ensure(&self, commit: &CommitId, notes: &mut Vec<Note>) -> Result<(), GitError> {
+    fn ensure(&self, commit: &CommitId, notes: &mut Vec<GitNote>) -> Result<(), GitError> {
         {
             let _lock = self.store.lock(false, self.git.cancel)?;
-            if self.store.exists() && Store::has(&self.store.open()?, commit) {
+            if self.store.exists() && MirrorStore::has(&self.store.open()?, commit) {
                 return Ok(());
             }
         }
@@ -152,21 +152,23 @@ impl<'a> Mirror<'a> {
         Ok(())
     }
 
-    fn fetch_commit(&self, store: &Store, commit: &CommitId) -> Result<(), GitError> {
-        if Store::has(&store.open()?, commit) {
+    fn fetch_commit(&self, store: &MirrorStore, commit: &CommitId) -> Result<(), GitError> {
+        if MirrorStore::has(&store.open()?, commit) {
             return Ok(());
         }
         let mut refs = store.refs().map_err(|reason| self.corrupt(reason))?;
         match self.run_fetch(store, &[commit.as_str()]) {
             // What an old server or a dumb one says to an id has more than one form.
-            Err(error) if !matches!(error.failure(), Failure::RefMissing | Failure::Unknown) => return Err(error),
+            Err(error) if !matches!(error.failure(), GitFailure::RefMissing | GitFailure::Unknown) => {
+                return Err(error);
+            }
             _ => (),
         }
-        if !Store::has(&store.open()?, commit) {
+        if !MirrorStore::has(&store.open()?, commit) {
             self.run_fetch(store, &["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"])?;
         }
         let repository = store.open()?;
-        if !Store::has(&repository, commit) {
+        if !MirrorStore::has(&repository, commit) {
             return Err(GitError::NoCommit { url: self.remote.url().to_string(), commit: commit.clone() });
         }
         // A reference keeps the commit from being collected and tells the next fetch what is here. Those behind it are
@@ -179,7 +181,7 @@ impl<'a> Mirror<'a> {
     }
 
     /// Which commits with a reference of their own a commit has in its history, as far as that is looked at.
-    fn behind(&self, repository: &Repository, commit: &CommitId, refs: &Refs) -> Result<Vec<Oid>, GitError> {
+    fn behind(&self, repository: &Repository, commit: &CommitId, refs: &RefsByName) -> Result<Vec<Oid>, GitError> {
         let damage = |error: git2::Error| self.store.damage(&error);
         let names = refs.keys().filter_map(|name| name.strip_prefix("refs/commits/"));
         let known: HashSet<Oid> = names.filter_map(|id| Oid::from_str(id).ok()).collect();
@@ -203,21 +205,21 @@ impl<'a> Mirror<'a> {
     }
 
     /// Fetches into a store whatever of the tips is not there, and makes them its references.
-    fn fetch_into(&self, store: &Store, tips: &[Tip]) -> Result<Fetched, GitError> {
-        let mut fetched = Fetched { tips: tips.to_vec(), ..Fetched::default() };
+    fn fetch_into(&self, store: &MirrorStore, tips: &[BranchTip]) -> Result<FetchSummary, GitError> {
+        let mut fetched = FetchSummary { tips: tips.to_vec(), ..FetchSummary::default() };
         for _ in 0..MOVES {
             let lacking = store.lacks(&fetched.tips)?;
             if lacking.is_empty() {
                 let refs =
                     fetched.tips.iter().map(|tip| (format!("refs/heads/{}", tip.branch), tip.commit.to_string()));
-                store.set_refs(&refs.collect::<Refs>())?;
+                store.set_refs(&refs.collect::<RefsByName>())?;
                 return Ok(fetched);
             }
             fetched.asked = true;
             let names: Vec<_> = lacking.iter().map(|tip| format!("refs/heads/{}", tip.branch)).collect();
             for names in names.chunks(MOST_NAMES) {
                 match self.run_fetch(store, &names.iter().map(String::as_str).collect::<Vec<_>>()) {
-                    Err(error) if error.failure() != Failure::RefMissing => return Err(error),
+                    Err(error) if error.failure() != GitFailure::RefMissing => return Err(error),
                     _ => (),
                 }
             }
@@ -229,24 +231,24 @@ impl<'a> Mirror<'a> {
     }
 
     /// Looks where the branches are now: they moved since they were listed.
-    fn follow(&self, fetched: &mut Fetched) -> Result<(), GitError> {
+    fn follow(&self, fetched: &mut FetchSummary) -> Result<(), GitError> {
         let refs = self.list()?;
         let (there, gone): (Vec<_>, Vec<_>) =
             std::mem::take(&mut fetched.tips).into_iter().partition(|tip| refs.branches.contains_key(&tip.branch));
         fetched.gone.extend(gone);
-        let now = |tip: Tip| refs.branches.get(&tip.branch).cloned().map(|commit| Tip { commit, ..tip });
+        let now = |tip: BranchTip| refs.branches.get(&tip.branch).cloned().map(|commit| BranchTip { commit, ..tip });
         fetched.tips = there.into_iter().filter_map(now).collect();
         Ok(())
     }
 
     /// Makes the mirror anew beside itself, and puts it into its place once it is whole.
-    fn rebuild(&self, tips: &[Tip], cause: &GitError) -> Result<Fetched, GitError> {
+    fn rebuild(&self, tips: &[BranchTip], cause: &GitError) -> Result<FetchSummary, GitError> {
         let beside = self.store.beside("new");
         beside.remove()?;
         beside.prepare()?;
         let made = self.fetch_into(&beside, tips).and_then(|fetched| {
             self.store.replace_with(&beside)?;
-            Ok(Fetched { rebuilt: Some(cause.to_string()), ..fetched })
+            Ok(FetchSummary { rebuilt: Some(cause.to_string()), ..fetched })
         });
         if made.is_err() {
             beside.remove()?;
@@ -255,14 +257,16 @@ impl<'a> Mirror<'a> {
     }
 
     /// Makes the mirror anew with the branches of the last fetch, or without any if those are no more.
-    fn rebuild_wanted(&self, cause: &GitError, notes: &mut Vec<Note>) -> Result<(), GitError> {
+    fn rebuild_wanted(&self, cause: &GitError, notes: &mut Vec<GitNote>) -> Result<(), GitError> {
         let tips = self.wanted().clone();
         let rebuilt = match self.rebuild(&tips, cause) {
-            Err(error) if matches!(error.failure(), Failure::RefMissing | Failure::Corrupt) => self.rebuild(&[], cause),
+            Err(error) if matches!(error.failure(), GitFailure::RefMissing | GitFailure::Corrupt) => {
+                self.rebuild(&[], cause)
+            }
             other => other,
         };
         let directory = self.store.path().to_owned();
-        notes.extend(rebuilt?.rebuilt.map(|reason| Note::Rebuilt { directory, reason }));
+        notes.extend(rebuilt?.rebuilt.map(|reason| GitNote::Rebuilt { directory, reason }));
         Ok(())
     }
 
@@ -274,7 +278,7 @@ impl<'a> Mirror<'a> {
         Ok(RemoteRefs::parse(url, &listing))
     }
 
-    fn run_fetch(&self, store: &Store, refspecs: &[&str]) -> Result<(), GitError> {
+    fn run_fetch(&self, store: &MirrorStore, refspecs: &[&str]) -> Result<(), GitError> {
         let mut args = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"];
         args.extend(["--prune", "--", self.remote.url().as_str()]);
         args.extend(refspecs);
@@ -287,18 +291,18 @@ impl<'a> Mirror<'a> {
     }
 
     /// Collects garbage now and then. That it fails is no reason to fail.
-    fn maintain(&self) -> Option<Note> {
+    fn maintain(&self) -> Option<GitNote> {
         let collected = if self.store.is_littered() { self.git.collect_garbage(self.store.path()) } else { Ok(()) };
         collected
             .err()
-            .map(|error| Note::Maintenance { directory: self.store.path().to_owned(), reason: error.to_string() })
+            .map(|error| GitNote::Maintenance { directory: self.store.path().to_owned(), reason: error.to_string() })
     }
 
     fn corrupt(&self, reason: String) -> GitError {
         GitError::Corrupt { directory: self.store.path().to_owned(), reason }
     }
 
-    fn wanted(&self) -> std::sync::MutexGuard<'_, Vec<Tip>> {
+    fn wanted(&self) -> std::sync::MutexGuard<'_, Vec<BranchTip>> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

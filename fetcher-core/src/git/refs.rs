@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::Note;
+use super::GitNote;
 use super::error::GitError;
 use crate::names::{BranchName, CommitId};
 
@@ -16,7 +16,7 @@ const MAX_NAME: usize = 300;
 
 /// A branch and the commit at its tip.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tip {
+pub struct BranchTip {
     /// The branch.
     pub branch: BranchName,
     /// The commit.
@@ -33,20 +33,20 @@ pub struct RemoteRefs {
     /// Every branch with the commit at its tip.
     pub branches: BTreeMap<BranchName, CommitId>,
     /// Branches whose names cannot be used here.
-    pub notes: Vec<Note>,
+    pub notes: Vec<GitNote>,
 }
 
 /// What patterns choose of a remote repository's branches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct BranchMatches {
     /// The branches that are there, in the patterns' order, each once.
-    pub tips: Vec<Tip>,
+    pub tips: Vec<BranchTip>,
     /// The names, without a glob, of which the repository has no branch.
     pub missing: Vec<MissingBranch>,
     /// The branches that are there and not chosen.
     pub others: Vec<BranchName>,
     /// What else is worth saying: a glob that matches nothing.
-    pub notes: Vec<Note>,
+    pub notes: Vec<GitNote>,
 }
 
 /// A configured branch that the repository does not have.
@@ -65,7 +65,7 @@ impl RemoteRefs {
         let mut refuse = |name: String, reason| {
             // A repository may have any number of them.
             if notes.len() < MAX_NOTES {
-                notes.push(Note::BranchRefused { name, reason });
+                notes.push(GitNote::BranchRefused { name, reason });
             }
         };
         for (left, name) in listing.lines().filter_map(|line| line.split_once('\t')) {
@@ -95,8 +95,8 @@ impl RemoteRefs {
         Self { url: url.to_owned(), head, branches, notes }
     }
 
-    fn tip(&self, branch: &BranchName) -> Option<Tip> {
-        self.branches.get(branch).map(|commit| Tip { branch: branch.clone(), commit: commit.clone() })
+    fn tip(&self, branch: &BranchName) -> Option<BranchTip> {
+        self.branches.get(branch).map(|commit| BranchTip { branch: branch.clone(), commit: commit.clone() })
     }
 }
 
@@ -109,12 +109,12 @@ impl RemoteRefs {
 ///
 /// # Errors
 /// When a glob is malformed, more branches match than anybody has, or there are no patterns and the remote has no default branch. A branch that is not there
-/// stops nothing: it is in [`Selection::missing`].
-pub fn select(patterns: &[String], excludes: &[String], refs: &RemoteRefs) -> Result<Selection, GitError> {
-    let excludes = excludes.iter().map(|text| Pattern::new(text)).collect::<Result<Vec<_>, _>>()?;
-    let mut selection = Selection::default();
+/// stops nothing: it is in [`BranchMatches::missing`].
+pub fn select(patterns: &[String], excludes: &[String], refs: &RemoteRefs) -> Result<BranchMatches, GitError> {
+    let excludes = excludes.iter().map(|text| BranchPattern::new(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut selection = BranchMatches::default();
     let mut chosen = BTreeSet::new();
-    let mut choose = |selection: &mut Selection, branch: &BranchName| {
+    let mut choose = |selection: &mut BranchMatches, branch: &BranchName| {
         let unwanted = excludes.iter().any(|pattern| pattern.matches(branch));
         if !unwanted && chosen.insert(branch.clone()) {
             selection.tips.extend(refs.tip(branch));
@@ -126,12 +126,12 @@ pub fn select(patterns: &[String], excludes: &[String], refs: &RemoteRefs) -> Re
         choose(&mut selection, head);
     }
     for text in patterns {
-        let pattern = Pattern::new(text)?;
+        let pattern = BranchPattern::new(text)?;
         let mut matched = refs.branches.keys().filter(|branch| pattern.matches(branch)).peekable();
         match (matched.peek(), &pattern) {
             (Some(_), _) => matched.for_each(|branch| choose(&mut selection, branch)),
-            (None, Pattern::Glob(_)) => selection.notes.push(Note::NothingMatches { pattern: text.clone() }),
-            (None, Pattern::Name(name)) => {
+            (None, BranchPattern::Glob(_)) => selection.notes.push(GitNote::NothingMatches { pattern: text.clone() }),
+            (None, BranchPattern::Name(name)) => {
                 selection.missing.push(MissingBranch { name: name.clone(), nearest: nearest(name, refs) });
             }
         }
@@ -153,12 +153,12 @@ fn nearest(name: &str, refs: &RemoteRefs) -> Option<BranchName> {
     best.filter(|(score, _)| *score >= SIMILAR).map(|(_, branch)| branch.clone())
 }
 
-enum Pattern {
+enum BranchPattern {
     Name(String),
     Glob(GlobMatcher),
 }
 
-impl Pattern {
+impl BranchPattern {
     fn new(text: &str) -> Result<Self, GitError> {
         if !text.contains(['*', '?', '[', '{']) {
             return Ok(Self::Name(text.to_owned()));
@@ -188,12 +188,12 @@ mod tests {
         RemoteRefs::parse("https://h/x", &text)
     }
 
-    fn selected(patterns: &[&str], excludes: &[&str], refs: &RemoteRefs) -> Selection {
+    fn selected(patterns: &[&str], excludes: &[&str], refs: &RemoteRefs) -> BranchMatches {
         let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         select(&owned(patterns), &owned(excludes), refs).unwrap()
     }
 
-    fn names(selection: &Selection) -> Vec<&str> {
+    fn names(selection: &BranchMatches) -> Vec<&str> {
         selection.tips.iter().map(|tip| tip.branch.as_str()).collect()
     }
 
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(names(&selection), ["main"]);
         let nearest: Vec<_> = selection.missing.iter().map(|m| m.nearest.as_ref().map(BranchName::as_str)).collect();
         assert_eq!(nearest, [Some("release/24.08"), None]);
-        assert_eq!(selection.notes, [Note::NothingMatches { pattern: "x/*".to_owned() }]);
+        assert_eq!(selection.notes, [GitNote::NothingMatches { pattern: "x/*".to_owned() }]);
         assert!(select(&["[".to_owned()], &[], &refs).is_err());
     }
 

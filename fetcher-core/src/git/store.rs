@@ -13,7 +13,7 @@ use git2::{ErrorClass, ErrorCode, Odb, Oid, Repository};
 use rustix::fs::OFlags;
 
 use super::error::GitError;
-use super::refs::Tip;
+use super::refs::BranchTip;
 use crate::cancel::Cancel;
 use crate::names::CommitId;
 use crate::own_directory::OwnDirectory;
@@ -32,12 +32,12 @@ const MANY_PACKS: usize = 50;
 
 /// The directory of a mirror.
 #[derive(Debug, Clone)]
-pub(super) struct Store(PathBuf);
+pub(super) struct MirrorStore(PathBuf);
 
 /// References by full name.
-pub(super) type Refs = BTreeMap<String, String>;
+pub(super) type RefsByName = BTreeMap<String, String>;
 
-impl Store {
+impl MirrorStore {
     pub(super) fn new(directory: PathBuf) -> Self {
         Self(directory)
     }
@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// Puts another mirror in this one's place.
-    pub(super) fn replace_with(&self, other: &Store) -> Result<(), GitError> {
+    pub(super) fn replace_with(&self, other: &MirrorStore) -> Result<(), GitError> {
         let old = self.beside("old");
         old.remove()?;
         if self.0.exists() {
@@ -172,10 +172,10 @@ impl Store {
     ///
     /// # Errors
     /// The reason why they cannot be read.
-    pub(super) fn refs(&self) -> Result<Refs, String> {
+    pub(super) fn refs(&self) -> Result<RefsByName, String> {
         let text = match fs::read_to_string(self.0.join("packed-refs")) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Refs::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(RefsByName::new()),
             Err(error) => return Err(format!("its references cannot be read: {error}")),
         };
         let lines = text.lines().filter(|line| !line.starts_with(['#', '^']));
@@ -200,7 +200,7 @@ impl Store {
     }
 
     /// Makes these all the references that there are, in one step.
-    pub(super) fn set_refs(&self, refs: &Refs) -> Result<(), GitError> {
+    pub(super) fn set_refs(&self, refs: &RefsByName) -> Result<(), GitError> {
         let path = self.0.join("packed-refs");
         let failed = |error| GitError::io("write", &path, error);
         if self.refs().as_ref() != Ok(refs) {
@@ -234,7 +234,7 @@ impl Store {
     }
 
     /// The tips that are not there.
-    pub(super) fn lacks(&self, tips: &[Tip]) -> Result<Vec<Tip>, GitError> {
+    pub(super) fn lacks(&self, tips: &[BranchTip]) -> Result<Vec<BranchTip>, GitError> {
         let repository = self.open()?;
         Ok(tips.iter().filter(|tip| !Self::has(&repository, &tip.commit)).cloned().collect())
     }
@@ -300,11 +300,11 @@ pub(crate) fn remove_all_leftovers(mirrors: &OwnDirectory) -> Result<(), GitErro
         if text.ends_with(".lock") {
             continue;
         }
-        let store = Store::new(mirrors.path().join(&name));
+        let store = MirrorStore::new(mirrors.path().join(&name));
         // What has a lock of its own is a mirror, whatever its name ends in.
         let base = [".new", ".old"].iter().find_map(|suffix| text.strip_suffix(suffix));
         if let Some(base) = base.filter(|_| !store.beside("lock").0.exists()) {
-            if let Some(_lock) = Store::new(mirrors.path().join(base)).try_lock()? {
+            if let Some(_lock) = MirrorStore::new(mirrors.path().join(base)).try_lock()? {
                 mirrors.remove(&name).map_err(failed)?;
             }
         } else if let Some(_lock) = store.try_lock()? {
@@ -319,7 +319,7 @@ pub(crate) fn remove_all_leftovers(mirrors: &OwnDirectory) -> Result<(), GitErro
 /// # Errors
 /// When it cannot be locked or removed.
 pub(crate) fn give_up(mirrors: &OwnDirectory, name: &OsStr) -> Result<bool, GitError> {
-    let store = Store::new(mirrors.path().join(name));
+    let store = MirrorStore::new(mirrors.path().join(name));
     let Some(_lock) = store.try_lock()? else { return Ok(false) };
     mirrors.remove(name).map_err(|error| GitError::io("remove", &store.0, error))
 }

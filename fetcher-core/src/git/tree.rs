@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use git2::{FileMode, Oid, Repository};
 use rustix::fs::FileType;
 
-use super::Note;
-use super::budget::{self, Budget, MAX_DEPTH, TreeError};
+use super::GitNote;
+use super::budget::{self, CheckoutBudget, MAX_DEPTH, TreeError};
+use super::contained_files::{self, Tombstones};
 use super::error::GitError;
-use super::files::{self, Trash};
-use super::store::Store;
-use super::written::{Trust, Written};
+use super::store::MirrorStore;
+use super::written_index::{IndexTrust, WrittenIndex};
 
 /// How many files with attributes that do nothing are told of, and how many attributes of each.
 const MAX_NOTES: usize = 20;
@@ -23,40 +23,40 @@ const MAX_NOTES: usize = 20;
 const MAX_ATTRIBUTES: usize = 1 << 20;
 
 /// One walk over a working tree.
-pub(super) struct Walk<'w, 'g> {
-    pub(super) store: &'w Store,
+pub(super) struct TreeWriter<'w, 'g> {
+    pub(super) store: &'w MirrorStore,
     pub(super) repository: &'w Repository,
-    pub(super) trash: &'w mut Trash,
-    pub(super) written: Written,
-    pub(super) budget: &'w mut Budget<'g>,
+    pub(super) trash: &'w mut Tombstones,
+    pub(super) written: WrittenIndex,
+    pub(super) budget: &'w mut CheckoutBudget<'g>,
     /// The file `.git` of a submodule; none at the top, whose `.git` is made apart.
     pub(super) git_file: Option<String>,
     /// The working tree's path inside the checkout, for messages.
     pub(super) prefix: PathBuf,
     /// Whether a submodule's directory is left to who checks it out, else it is emptied.
     pub(super) keep_submodules: bool,
-    pub(super) found: Found,
+    pub(super) found: TreeWalkResult,
 }
 
 /// What a walk found and did.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct TreeWalkResult {
     /// Submodules: path and commit.
     pub(super) submodules: Vec<(Vec<u8>, Oid)>,
     /// How many files and links were written.
     pub(super) written: usize,
-    pub(super) notes: Vec<Note>,
+    pub(super) notes: Vec<GitNote>,
 }
 
 /// What a tree says of one name.
 #[derive(Clone, Copy)]
-struct Entry {
-    kind: Kind,
+struct TreeEntry {
+    kind: TreeEntryKind,
     id: Oid,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum TreeEntryKind {
     File,
     Executable,
     Link,
@@ -64,7 +64,7 @@ enum Kind {
     Submodule,
 }
 
-impl<'w> Walk<'w, '_> {
+impl<'w> TreeWriter<'w, '_> {
     /// Makes a directory hold exactly a tree, unless that is more than is left of the budget.
     pub(super) fn top(&mut self, directory: BorrowedFd<'_>, tree: Oid) -> Result<(), GitError> {
         self.budget.take_tree(self.store, self.repository, tree).map_err(|error| match error {
@@ -102,21 +102,21 @@ impl<'w> Walk<'w, '_> {
         &mut self,
         parent: BorrowedFd<'_>,
         name: &[u8],
-        entry: Entry,
+        entry: TreeEntry,
         path: &mut Vec<u8>,
         depth: usize,
     ) -> Result<(), GitError> {
         self.budget.check()?;
         match entry.kind {
-            Kind::File | Kind::Executable => self.file(parent, name, entry, path),
-            Kind::Link => self.link(parent, name, entry, path),
-            Kind::Directory => {
+            TreeEntryKind::File | TreeEntryKind::Executable => self.file(parent, name, entry, path),
+            TreeEntryKind::Link => self.link(parent, name, entry, path),
+            TreeEntryKind::Directory => {
                 let directory = self.open(parent, name, path)?;
                 self.directory(directory.as_fd(), entry.id, path, depth + 1)
             }
-            Kind::Submodule => {
+            TreeEntryKind::Submodule => {
                 let directory = self.open(parent, name, path)?;
-                self.written.note(path, entry.id, u32::from(FileMode::Commit), None, Trust::Untouched);
+                self.written.note(path, entry.id, u32::from(FileMode::Commit), None, IndexTrust::Untouched);
                 self.found.submodules.push((path.clone(), entry.id));
                 if self.keep_submodules {
                     return Ok(());
@@ -133,23 +133,23 @@ impl<'w> Walk<'w, '_> {
     }
 
     /// Reads what a file or a link is to hold, where that is not too much.
-    fn blob(&mut self, entry: Entry, path: &[u8]) -> Result<git2::Blob<'w>, GitError> {
+    fn blob(&mut self, entry: TreeEntry, path: &[u8]) -> Result<git2::Blob<'w>, GitError> {
         let size = budget::blob_size(self.store, self.repository, entry.id)?;
         self.budget.take_bytes(size).map_err(|reason| self.refuse(path, &reason))?;
         self.repository.find_blob(entry.id).map_err(|error| self.store.damage(&error))
     }
 
-    fn file(&mut self, parent: BorrowedFd<'_>, name: &[u8], entry: Entry, path: &[u8]) -> Result<(), GitError> {
+    fn file(&mut self, parent: BorrowedFd<'_>, name: &[u8], entry: TreeEntry, path: &[u8]) -> Result<(), GitError> {
         if name == b".gitattributes" {
             let blob = self.blob(entry, path)?;
             self.note_attributes(path, blob.content());
         }
-        let executable = entry.kind == Kind::Executable;
+        let executable = entry.kind == TreeEntryKind::Executable;
         let mode = u32::from(if executable { FileMode::BlobExecutable } else { FileMode::Blob });
-        let stat = files::stat(parent, name).map_err(|error| self.failed("look at", path, error))?;
-        let regular = stat.filter(|stat| files::kind(stat) == FileType::RegularFile);
-        let trust = regular.map_or(Trust::Touched, |stat| self.written.trust(path, entry.id, mode, &stat));
-        if trust == Trust::Untouched {
+        let stat = contained_files::stat(parent, name).map_err(|error| self.failed("look at", path, error))?;
+        let regular = stat.filter(|stat| contained_files::kind(stat) == FileType::RegularFile);
+        let trust = regular.map_or(IndexTrust::Touched, |stat| self.written.trust(path, entry.id, mode, &stat));
+        if trust == IndexTrust::Untouched {
             let size = regular.map_or(0, |stat| stat.st_size.cast_unsigned());
             self.budget.take_bytes(size).map_err(|reason| self.refuse(path, &reason))?;
             self.written.note(path, entry.id, mode, regular.as_ref(), trust);
@@ -157,14 +157,14 @@ impl<'w> Walk<'w, '_> {
         }
         let blob = self.blob(entry, path)?;
         let bits = if executable { 0o100 } else { 0 };
-        let usual = regular.filter(|stat| trust == Trust::Doubtful && stat.st_mode & 0o7102 == bits);
-        let kept = usual.filter(|_| files::holds(parent, name, blob.content()).unwrap_or(false));
+        let usual = regular.filter(|stat| trust == IndexTrust::Doubtful && stat.st_mode & 0o7102 == bits);
+        let kept = usual.filter(|_| contained_files::holds(parent, name, blob.content()).unwrap_or(false));
         let stat = match kept {
             Some(stat) => stat,
             None => self
                 .trash
                 .throw(parent, name)
-                .and_then(|()| files::write_new(parent, name, blob.content(), executable))
+                .and_then(|()| contained_files::write_new(parent, name, blob.content(), executable))
                 .map_err(|error| self.failed("write", path, error))?,
         };
         self.found.written += usize::from(kept.is_none());
@@ -172,7 +172,7 @@ impl<'w> Walk<'w, '_> {
         Ok(())
     }
 
-    fn link(&mut self, parent: BorrowedFd<'_>, name: &[u8], entry: Entry, path: &[u8]) -> Result<(), GitError> {
+    fn link(&mut self, parent: BorrowedFd<'_>, name: &[u8], entry: TreeEntry, path: &[u8]) -> Result<(), GitError> {
         let blob = self.blob(entry, path)?;
         let there =
             rustix::fs::readlinkat(parent, name, Vec::new()).is_ok_and(|target| target.as_bytes() == blob.content());
@@ -182,8 +182,8 @@ impl<'w> Walk<'w, '_> {
                 .map_err(|error| self.failed("write", path, error))?;
             self.found.written += 1;
         }
-        let stat = files::stat(parent, name).map_err(|error| self.failed("look at", path, error))?;
-        let trust = if there { Trust::Untouched } else { Trust::Touched };
+        let stat = contained_files::stat(parent, name).map_err(|error| self.failed("look at", path, error))?;
+        let trust = if there { IndexTrust::Untouched } else { IndexTrust::Touched };
         self.written.note(path, entry.id, u32::from(FileMode::Link), stat.as_ref(), trust);
         Ok(())
     }
@@ -202,21 +202,21 @@ impl<'w> Walk<'w, '_> {
     }
 
     /// The entries of a tree by name. Names that could lead elsewhere, which git itself refuses too, are refused.
-    fn entries(&self, tree: Oid, path: &[u8]) -> Result<BTreeMap<Vec<u8>, Entry>, GitError> {
+    fn entries(&self, tree: Oid, path: &[u8]) -> Result<BTreeMap<Vec<u8>, TreeEntry>, GitError> {
         let tree = self.repository.find_tree(tree).map_err(|error| self.store.damage(&error))?;
         let mut entries = BTreeMap::new();
         for entry in &tree {
             let name = entry.name_bytes();
             let bad = matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.eq_ignore_ascii_case(b".git");
             let kind = match entry.filemode() {
-                0o040_000 => Kind::Directory,
-                0o100_755 => Kind::Executable,
-                0o100_644 => Kind::File,
-                0o120_000 => Kind::Link,
-                0o160_000 => Kind::Submodule,
+                0o040_000 => TreeEntryKind::Directory,
+                0o100_755 => TreeEntryKind::Executable,
+                0o100_644 => TreeEntryKind::File,
+                0o120_000 => TreeEntryKind::Link,
+                0o160_000 => TreeEntryKind::Submodule,
                 _ => return Err(self.refuse(path, "it has an entry of no known type")),
             };
-            if bad || entries.insert(name.to_vec(), Entry { kind, id: entry.id() }).is_some() {
+            if bad || entries.insert(name.to_vec(), TreeEntry { kind, id: entry.id() }).is_some() {
                 let name = String::from_utf8_lossy(name);
                 return Err(self.refuse(path, &format!("it holds the name {name:?}, which git does not allow there")));
             }
@@ -239,7 +239,7 @@ impl<'w> Walk<'w, '_> {
         asked.dedup();
         asked.truncate(MAX_NOTES);
         if !asked.is_empty() && self.found.notes.len() < MAX_NOTES {
-            self.found.notes.push(Note::Unconverted { file: self.shown(path), attributes: asked });
+            self.found.notes.push(GitNote::Unconverted { file: self.shown(path), attributes: asked });
         }
     }
 

@@ -10,14 +10,14 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteUrl {
     text: String,
-    scheme: Scheme,
+    scheme: UrlScheme,
     user: Option<String>,
     password: Option<Secret>,
 }
 
 /// How a repository is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub(super) enum UrlScheme {
     /// `http://` and `https://`.
     Http,
     /// `ssh://` and its like.
@@ -54,15 +54,15 @@ impl RemoteUrl {
         }
         let plain = |scheme| Self { text: url.to_owned(), scheme, user: None, password: None };
         if url.starts_with('/') {
-            return Ok(plain(Scheme::Path));
+            return Ok(plain(UrlScheme::Path));
         }
         if let Some((scheme, rest)) = url.split_once("://") {
             return match scheme.to_ascii_lowercase().as_str() {
-                "file" if rest.starts_with('/') => Ok(plain(Scheme::File)),
+                "file" if rest.starts_with('/') => Ok(plain(UrlScheme::File)),
                 "file" => refuse("a file:// address needs an absolute path"),
                 "http" | "https" => Self::http(url, scheme, rest),
-                "ssh" | "git+ssh" | "ssh+git" => Self::with_host(plain(Scheme::Ssh), rest),
-                "git" => Self::with_host(plain(Scheme::Git), rest),
+                "ssh" | "git+ssh" | "ssh+git" => Self::with_host(plain(UrlScheme::Ssh), rest),
+                "git" => Self::with_host(plain(UrlScheme::Git), rest),
                 _ => refuse("its scheme is not https, http, ssh, git or file"),
             };
         }
@@ -72,7 +72,7 @@ impl RemoteUrl {
                 if host_of(host).starts_with('-') || path.starts_with('-') {
                     return refuse("its host or path begins with '-'");
                 }
-                Ok(plain(Scheme::Scp))
+                Ok(plain(UrlScheme::Scp))
             }
             _ => refuse("it is neither an address with a scheme, nor host:path, nor an absolute path"),
         }
@@ -94,7 +94,7 @@ impl RemoteUrl {
         if held.into_iter().flatten().any(|text| text.contains(['\n', '\r', '\0'])) {
             return Err(GitError::Url { url: mask(url), reason: "its user or password holds a line end" });
         }
-        Ok(Self { text: format!("{scheme}://{host}{path}"), scheme: Scheme::Http, user, password })
+        Ok(Self { text: format!("{scheme}://{host}{path}"), scheme: UrlScheme::Http, user, password })
     }
 
     fn with_host(self, rest: &str) -> Result<Self, GitError> {
@@ -129,17 +129,17 @@ impl RemoteUrl {
     pub(super) fn origin(&self) -> Option<&str> {
         let start = self.text.find("://")? + 3;
         let end = self.text[start..].find(['/', '?', '#']).map_or(self.text.len(), |at| start + at);
-        (self.scheme == Scheme::Http).then(|| &self.text[..end])
+        (self.scheme == UrlScheme::Http).then(|| &self.text[..end])
     }
 
     /// Whether the repository lies on this machine's own file system.
     pub(super) fn is_local(&self) -> bool {
-        matches!(self.scheme, Scheme::File | Scheme::Path)
+        matches!(self.scheme, UrlScheme::File | UrlScheme::Path)
     }
 
     /// Whether it is reached by ssh.
     pub(super) fn is_ssh(&self) -> bool {
-        matches!(self.scheme, Scheme::Ssh | Scheme::Scp)
+        matches!(self.scheme, UrlScheme::Ssh | UrlScheme::Scp)
     }
 
     /// What a submodule's address means in a repository that came from here: `./` and `../` are relative to this
@@ -162,7 +162,7 @@ impl RemoteUrl {
                 rest = after;
                 (base, separator) = match base.get(fixed..).and_then(|path| path.rfind('/')).map(|at| at + fixed) {
                     Some(at) => (&base[..at], "/"),
-                    None if self.scheme == Scheme::Scp && separator == "/" => (&base[..fixed - 1], ":"),
+                    None if self.scheme == UrlScheme::Scp && separator == "/" => (&base[..fixed - 1], ":"),
                     None => return Err(GitError::Url { url: mask(url), reason: "it leads above its host or root" }),
                 };
             } else {
@@ -178,9 +178,9 @@ impl RemoteUrl {
     /// The length of what `../` cannot take away: scheme and host, or the root.
     fn fixed_part(&self) -> usize {
         match self.scheme {
-            Scheme::Path => 0,
-            Scheme::Scp => self.text.find(':').map_or(0, |at| at + 1),
-            Scheme::Http | Scheme::Ssh | Scheme::Git | Scheme::File => {
+            UrlScheme::Path => 0,
+            UrlScheme::Scp => self.text.find(':').map_or(0, |at| at + 1),
+            UrlScheme::Http | UrlScheme::Ssh | UrlScheme::Git | UrlScheme::File => {
                 let start = self.text.find("://").map_or(0, |at| at + 3);
                 self.text[start..].find('/').map_or(self.text.len(), |at| start + at)
             }

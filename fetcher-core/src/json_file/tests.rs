@@ -12,7 +12,7 @@ struct Counts {
     counts: BTreeMap<String, u64>,
 }
 
-impl Stored for Counts {
+impl StoredJson for Counts {
     const VERSION: u32 = 3;
     const WHAT: &'static str = "table of counts";
 }

@@ -6,8 +6,8 @@ use std::fmt::{self, Display, Write as _};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::memory::{BranchMemory, Memory, StageCount};
-use crate::diagnosis::{Actor, Kind};
+use super::metrics_state::{BranchMemory, MetricsState, StageCount};
+use crate::diagnosis::{Actor, FailureKind};
 use crate::names::{BranchName, Refs};
 use crate::report::Outcome;
 use crate::state::BranchState;
@@ -15,14 +15,14 @@ use crate::state::BranchState;
 const OUTCOMES: [Outcome; 5] = [Outcome::Skipped, Outcome::Ok, Outcome::Partial, Outcome::Failed, Outcome::Interrupted];
 
 /// Whose samples they are: a branch's, or the whole host's.
-type Of<'a> = Option<&'a BranchState>;
+type SampleOwner<'a> = Option<&'a BranchState>;
 /// The branches with what is remembered of them.
-type Branches<'a> = [(&'a BranchState, &'a BranchMemory)];
+type BranchSamples<'a> = [(&'a BranchState, &'a BranchMemory)];
 
 /// The text.
-pub(super) fn render(memory: &Memory, states: &[BranchState]) -> String {
+pub(super) fn render(memory: &MetricsState, states: &[BranchState]) -> String {
     let branches: Vec<_> = states.iter().filter_map(|state| Some((state, memory.branch(state)?))).collect();
-    let mut text = Text::default();
+    let mut text = MetricsText::default();
     text.last_run(memory);
     text.times(states);
     text.last_run_of_branches(&branches);
@@ -31,14 +31,14 @@ pub(super) fn render(memory: &Memory, states: &[BranchState]) -> String {
 }
 
 #[derive(Default)]
-struct Text {
+struct MetricsText {
     out: String,
     /// The name of the metric whose samples follow.
     name: &'static str,
 }
 
-impl Text {
-    fn last_run(&mut self, memory: &Memory) {
+impl MetricsText {
+    fn last_run(&mut self, memory: &MetricsState) {
         let Some(run) = &memory.run else { return };
         self.gauge("build_info", "The version of bst-fetcher that made the last run, always 1.");
         self.sample(None, &[("version", &run.version)], 1);
@@ -86,7 +86,7 @@ impl Text {
         }
     }
 
-    fn last_run_of_branches(&mut self, branches: &Branches) {
+    fn last_run_of_branches(&mut self, branches: &BranchSamples) {
         let last = || branches.iter().filter_map(|(state, _)| Some((Some(*state), state.history.last()?)));
         self.gauge("branch_outcome", "How the branch's last run ended, 1 for its outcome and 0 for the others.");
         for (branch, past) in last() {
@@ -123,7 +123,7 @@ impl Text {
         }
     }
 
-    fn counters(&mut self, branches: &Branches) {
+    fn counters(&mut self, branches: &BranchSamples) {
         self.counter("branch_runs_total", "Runs of the branch, by outcome.");
         for (state, memory) in branches {
             self.outcomes(Some(state), |outcome| memory.runs.get(&outcome).copied().unwrap_or(0));
@@ -148,7 +148,7 @@ impl Text {
         self.by_stage(branches, &[], |count| count.bst_seconds);
     }
 
-    fn by_stage<V: Display>(&mut self, branches: &Branches, labels: &[(&str, &str)], value: fn(&StageCount) -> V) {
+    fn by_stage<V: Display>(&mut self, branches: &BranchSamples, labels: &[(&str, &str)], value: fn(&StageCount) -> V) {
         for (state, memory) in branches {
             for (stage, count) in &memory.stages {
                 let labels = [&[("stage", stage.as_str())], labels].concat();
@@ -157,16 +157,16 @@ impl Text {
         }
     }
 
-    fn outcomes(&mut self, of: Of, value: impl Fn(Outcome) -> u64) {
+    fn outcomes(&mut self, of: SampleOwner, value: impl Fn(Outcome) -> u64) {
         for outcome in OUTCOMES {
             self.sample(of, &[("outcome", outcome.as_str())], value(outcome));
         }
     }
 
-    fn failures(&mut self, of: Of, failures: &[(Kind, Actor)]) {
+    fn failures(&mut self, of: SampleOwner, failures: &[(FailureKind, Actor)]) {
         for (at, sort) in failures.iter().enumerate() {
             if !failures[..at].contains(sort) {
-                let labels = [("kind", &*sort.0.to_string()), ("actor", &*Word(sort.1).to_string())];
+                let labels = [("kind", &*sort.0.to_string()), ("actor", &*ActorLabel(sort.1).to_string())];
                 self.sample(of, &labels, failures.iter().filter(|same| *same == sort).count());
             }
         }
@@ -185,13 +185,13 @@ impl Text {
         let _ = write!(self.out, "# HELP bst_fetcher_{name} {help}\n# TYPE bst_fetcher_{name} {kind}\n");
     }
 
-    fn sample(&mut self, of: Of, labels: &[(&str, &str)], value: impl Display) {
+    fn sample(&mut self, of: SampleOwner, labels: &[(&str, &str)], value: impl Display) {
         let branch = of.map(|state| {
             let branch = state.branch.as_ref().map_or("", BranchName::as_str);
             [("project", state.project.as_str()), ("branch", branch)]
         });
         let labels =
-            branch.iter().flatten().chain(labels).map(|(name, value)| format!("{name}=\"{}\"", Escaped(value)));
+            branch.iter().flatten().chain(labels).map(|(name, value)| format!("{name}=\"{}\"", EscapedLabel(value)));
         let labels = labels.collect::<Vec<_>>().join(",");
         let (open, close) = if labels.is_empty() { ("", "") } else { ("{", "}") };
         let _ = writeln!(self.out, "bst_fetcher_{}{open}{labels}{close} {value}", self.name);
@@ -199,9 +199,9 @@ impl Text {
 }
 
 /// A label's value: the format knows three characters that have to be escaped.
-struct Escaped<'a>(&'a str);
+struct EscapedLabel<'a>(&'a str);
 
-impl Display for Escaped<'_> {
+impl Display for EscapedLabel<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|c| match c {
             '\\' => f.write_str("\\\\"),
@@ -213,9 +213,9 @@ impl Display for Escaped<'_> {
 }
 
 /// An actor's stable name, as reports have it.
-struct Word(Actor);
+struct ActorLabel(Actor);
 
-impl Display for Word {
+impl Display for ActorLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.serialize(f)
     }
@@ -232,6 +232,6 @@ mod tests {
 
     #[test]
     fn label_values_are_escaped() {
-        assert_eq!(Escaped("a\\b\"c\nd\u{e4}").to_string(), r#"a\\b\"c\ndä"#);
+        assert_eq!(EscapedLabel("a\\b\"c\nd\u{e4}").to_string(), r#"a\\b\"c\ndä"#);
     }
 }

@@ -6,27 +6,27 @@ use serde_json::Value;
 
 use super::error::NotifyError;
 use super::host::NotifierHost;
-use super::message::Message;
-use super::wants::Wants;
+use super::message::Notification;
+use super::subscription::Subscription;
 use super::{Notifier, render, script};
 
-pub(super) struct Program {
+pub(super) struct CommandNotifier {
     pub(super) name: String,
-    pub(super) wants: Wants,
+    pub(super) subscription: Subscription,
     pub(super) command: Vec<OsString>,
     pub(super) host: NotifierHost,
 }
 
-impl Notifier for Program {
+impl Notifier for CommandNotifier {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn wants(&self) -> Wants {
-        self.wants.clone()
+    fn subscription(&self) -> Subscription {
+        self.subscription.clone()
     }
 
-    fn send(&self, message: &Message) -> Result<(), NotifyError> {
+    fn send(&self, message: &Notification) -> Result<(), NotifyError> {
         let facts = render::facts(message);
         let text = |name: &str| match facts.get(name) {
             None | Some(Value::Null) => String::new(),
@@ -49,6 +49,6 @@ impl Notifier for Program {
         let variables = variables.into_iter().map(|(variable, fact)| (variable, text(fact))).collect();
         let mut input = facts.to_string();
         input.push('\n');
-        script::run(&self.host, &self.command, input.as_bytes(), variables, self.wants.timeout)
+        script::run(&self.host, &self.command, input.as_bytes(), variables, self.subscription.timeout)
     }
 }

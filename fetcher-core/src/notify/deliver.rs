@@ -7,19 +7,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::error::{Fault, NotifyError};
-use super::message::Message;
-use super::{Notifier, Pulse};
+use super::error::{DeliveryErrorKind, NotifyError};
+use super::message::Notification;
+use super::{Heartbeat, Notifier};
 
 /// How much longer than its `timeout` a notifier is waited for, so that it can say itself what kept it.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// What became of a message; the first field is its place.
-type Told = (usize, Result<(), NotifyError>);
+type DeliveryResult = (usize, Result<(), NotifyError>);
 
 /// What is known of a message on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum DeliveryStatus {
     /// It was told.
     Told,
     /// It was not.
@@ -30,43 +30,43 @@ pub(crate) enum Fate {
     Untried,
 }
 
-impl Fate {
+impl DeliveryStatus {
     /// Why it was not told, as far as is known.
     pub(super) fn error(self) -> Option<NotifyError> {
         match self {
-            Fate::Failed(error) | Fate::Uncertain(error) => Some(error),
-            Fate::Told | Fate::Untried => None,
+            DeliveryStatus::Failed(error) | DeliveryStatus::Uncertain(error) => Some(error),
+            DeliveryStatus::Told | DeliveryStatus::Untried => None,
         }
     }
 }
 
-impl From<Result<(), NotifyError>> for Fate {
+impl From<Result<(), NotifyError>> for DeliveryStatus {
     fn from(result: Result<(), NotifyError>) -> Self {
         match result {
-            Ok(()) => Fate::Told,
-            Err(error) if error.fault == Fault::Bug => Fate::Uncertain(error),
-            Err(error) => Fate::Failed(error),
+            Ok(()) => DeliveryStatus::Told,
+            Err(error) if error.fault == DeliveryErrorKind::Bug => DeliveryStatus::Uncertain(error),
+            Err(error) => DeliveryStatus::Failed(error),
         }
     }
 }
 
 /// Messages on their way.
 pub(crate) struct Delivery {
-    receiver: Receiver<(Instant, Told)>,
+    receiver: Receiver<(Instant, DeliveryResult)>,
     count: usize,
     started: Instant,
     timeout: Duration,
 }
 
 /// Lets a notifier tell messages.
-pub(super) fn messages(notifier: &Arc<dyn Notifier>, messages: Vec<Message>) -> Delivery {
+pub(super) fn messages(notifier: &Arc<dyn Notifier>, messages: Vec<Notification>) -> Delivery {
     let count = messages.len();
     start(notifier, count, move |notifier, told| notifier.send_all(&messages, told))
 }
 
-/// Lets a notifier feel the pulse of a run.
-pub(super) fn pulse(notifier: &Arc<dyn Notifier>, pulse: Pulse) -> Delivery {
-    start(notifier, 1, move |notifier, told| told(0, notifier.pulse(&pulse)))
+/// Sends a notifier a heartbeat of a run.
+pub(super) fn heartbeat(notifier: &Arc<dyn Notifier>, heartbeat: Heartbeat) -> Delivery {
+    start(notifier, 1, move |notifier, told| told(0, notifier.heartbeat(&heartbeat)))
 }
 
 fn start(
@@ -75,7 +75,7 @@ fn start(
     work: impl FnOnce(&dyn Notifier, &mut dyn FnMut(usize, Result<(), NotifyError>)) + Send + 'static,
 ) -> Delivery {
     let (sender, receiver) = channel();
-    let timeout = notifier.patience();
+    let timeout = notifier.delivery_timeout();
     let (notifier, last) = (Arc::clone(notifier), sender.clone());
     let body = move || {
         let mut next = 0;
@@ -95,7 +95,7 @@ fn start(
     if let Err(error) = spawned {
         let (sender, receiver) = channel();
         let hint = "the host has no room for another thread: look at its limits";
-        let failed = NotifyError::new(Fault::Unreachable, format!("cannot start a thread: {error}"), hint);
+        let failed = NotifyError::new(DeliveryErrorKind::Unreachable, format!("cannot start a thread: {error}"), hint);
         // It is received below.
         let _ = sender.send((Instant::now(), (0, Err(failed))));
         return Delivery { receiver, ..delivery };
@@ -106,17 +106,21 @@ fn start(
 fn panicked(panic: &(dyn Any + Send)) -> NotifyError {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-    NotifyError::new(Fault::Bug, format!("it panicked: {text}"), "report this to the authors of the notifier")
+    NotifyError::new(
+        DeliveryErrorKind::Bug,
+        format!("it panicked: {text}"),
+        "report this to the authors of the notifier",
+    )
 }
 
 impl Delivery {
     /// Waits until every message is told, the notifier has given up, or its time is over.
-    pub(super) fn wait(self) -> Vec<Fate> {
-        let mut fates = vec![Fate::Untried; self.count];
-        let patience = self.timeout.saturating_add(GRACE);
+    pub(super) fn wait(self) -> Vec<DeliveryStatus> {
+        let mut fates = vec![DeliveryStatus::Untried; self.count];
+        let delivery_timeout = self.timeout.saturating_add(GRACE);
         let mut progress = self.started;
-        while fates.contains(&Fate::Untried) {
-            let left = patience.saturating_sub(progress.elapsed());
+        while fates.contains(&DeliveryStatus::Untried) {
+            let left = delivery_timeout.saturating_sub(progress.elapsed());
             match self.receiver.recv_timeout(left) {
                 Ok((when, (at, result))) => {
                     progress = when;
@@ -127,12 +131,12 @@ impl Delivery {
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     let late = NotifyError::new(
-                        Fault::Unreachable,
+                        DeliveryErrorKind::Unreachable,
                         format!("it said nothing for {:?}", self.timeout),
                         "see what it waits for, or raise its `timeout`",
                     );
-                    if let Some(fate) = fates.iter_mut().find(|fate| **fate == Fate::Untried) {
-                        *fate = Fate::Uncertain(late);
+                    if let Some(fate) = fates.iter_mut().find(|fate| **fate == DeliveryStatus::Untried) {
+                        *fate = DeliveryStatus::Uncertain(late);
                     }
                     break;
                 }

@@ -15,19 +15,19 @@ use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, SmtpTransport, Transport as _};
 
-use super::error::{Fault, NotifyError};
+use super::error::{DeliveryErrorKind, NotifyError};
 use super::files::{pem, secret};
 use super::host::NotifierHost;
-use super::message::Message;
-use super::wants::Wants;
+use super::message::Notification;
+use super::subscription::Subscription;
 use super::{Notifier, render, script};
 
 /// How long a server that cannot be reached or is busy is left alone before it is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
 
-pub(super) struct Email {
+pub(super) struct EmailNotifier {
     pub(super) name: String,
-    pub(super) wants: Wants,
+    pub(super) subscription: Subscription,
     pub(super) server: String,
     /// The name to log in with, and the file with its password.
     pub(super) login: Option<(String, PathBuf)>,
@@ -37,31 +37,31 @@ pub(super) struct Email {
     pub(super) host: NotifierHost,
 }
 
-impl Notifier for Email {
+impl Notifier for EmailNotifier {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn wants(&self) -> Wants {
-        self.wants.clone()
+    fn subscription(&self) -> Subscription {
+        self.subscription.clone()
     }
 
-    fn send(&self, message: &Message) -> Result<(), NotifyError> {
+    fn send(&self, message: &Notification) -> Result<(), NotifyError> {
         let mail = self.mail(message)?;
         match self.server.strip_prefix("sendmail") {
             Some(path) => {
                 let program = path.strip_prefix(':').unwrap_or("sendmail");
                 let words = [program, "-i", "-f", &self.from, "--"].map(OsString::from);
                 let command: Vec<_> = words.into_iter().chain(self.to.iter().map(OsString::from)).collect();
-                script::run(&self.host, &command, &mail.formatted(), Vec::new(), self.wants.timeout)
+                script::run(&self.host, &command, &mail.formatted(), Vec::new(), self.subscription.timeout)
             }
             None => self.by_smtp(&mail, &message.host),
         }
     }
 }
 
-impl Email {
-    fn mail(&self, message: &Message) -> Result<lettre::Message, NotifyError> {
+impl EmailNotifier {
+    fn mail(&self, message: &Notification) -> Result<lettre::Message, NotifyError> {
         let mail = render::mail(message);
         let (from, to) = (address(&self.from)?, self.to.iter().map(|to| address(to)).collect::<Result<Vec<_>, _>>()?);
         let envelope = Envelope::new(Some(from.clone()), to.clone()).map_err(|error| unmade(&error))?;
@@ -87,7 +87,7 @@ impl Email {
     }
 
     fn by_smtp(&self, mail: &lettre::Message, host: &str) -> Result<(), NotifyError> {
-        let until = Instant::now() + self.wants.timeout;
+        let until = Instant::now() + self.subscription.timeout;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let Err(error) = self.transport(left, host)?.send(mail) else { return Ok(()) };
@@ -138,12 +138,20 @@ impl Email {
         if let Some(path) = &self.ca_file {
             let certificate = Certificate::from_pem(&pem(path)?).map_err(|_| {
                 let hint = "correct `ca-file`: a file with certificates in PEM";
-                NotifyError::new(Fault::Setup, format!("there are no certificates in {}", path.display()), hint)
+                NotifyError::new(
+                    DeliveryErrorKind::Setup,
+                    format!("there are no certificates in {}", path.display()),
+                    hint,
+                )
             })?;
             builder = builder.add_root_certificate(certificate);
         }
         builder.build().map_err(|error| {
-            NotifyError::new(Fault::Setup, format!("TLS cannot be set up: {error}"), "see `server` and `ca-file`")
+            NotifyError::new(
+                DeliveryErrorKind::Setup,
+                format!("TLS cannot be set up: {error}"),
+                "see `server` and `ca-file`",
+            )
         })
     }
 
@@ -160,23 +168,29 @@ impl Email {
         let code = error.status().map(u16::from).unwrap_or_default();
         let (fault, hint) = if error.is_tls() || message.contains("certificate") {
             (
-                Fault::Denied,
+                DeliveryErrorKind::Denied,
                 "the server's certificate is not trusted, or has another name: name its authority with `ca-file`",
             )
         } else if matches!(code, 530 | 534 | 535 | 538) || message.contains("authentication") {
             // RFC 4954, 4.
-            (Fault::Denied, "correct `username` and what is in `password-file`")
+            (DeliveryErrorKind::Denied, "correct `username` and what is in `password-file`")
         } else if error.is_permanent() {
-            (Fault::Refused, "the server refuses it for good: see `from`, `to`, and what the server lets through")
+            (
+                DeliveryErrorKind::Refused,
+                "the server refuses it for good: see `from`, `to`, and what the server lets through",
+            )
         } else if error.is_client() {
             (
-                Fault::Denied,
+                DeliveryErrorKind::Denied,
                 "the server lacks what is asked of it (STARTTLS, a way to log in): see `server` and `username`",
             )
         } else if slow(error) {
-            (Fault::Unreachable, "the server is too slow: see whether it is up, or raise `timeout`")
+            (DeliveryErrorKind::Unreachable, "the server is too slow: see whether it is up, or raise `timeout`")
         } else {
-            (Fault::Unreachable, "see whether the server is up and takes mail from this host; the next run tries again")
+            (
+                DeliveryErrorKind::Unreachable,
+                "see whether the server is up and takes mail from this host; the next run tries again",
+            )
         };
         NotifyError::new(fault, message, hint)
     }
@@ -197,13 +211,17 @@ fn slow(error: &lettre::transport::smtp::Error) -> bool {
 
 fn address(text: &str) -> Result<Address, NotifyError> {
     text.parse().map_err(|error| {
-        NotifyError::new(Fault::Setup, format!("{text:?} is no mail address: {error}"), "correct `from` and `to`")
+        NotifyError::new(
+            DeliveryErrorKind::Setup,
+            format!("{text:?} is no mail address: {error}"),
+            "correct `from` and `to`",
+        )
     })
 }
 
 fn unmade(error: &dyn std::fmt::Display) -> NotifyError {
     NotifyError::new(
-        Fault::Refused,
+        DeliveryErrorKind::Refused,
         format!("the mail cannot be made: {error}"),
         "report this to the authors of bst-fetcher",
     )

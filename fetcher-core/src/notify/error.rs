@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use crate::secret::{Redact, Redactor};
 
 /// What sort of failure it is that a message was not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum DeliveryErrorKind {
     /// Nobody answers, or not in time: another message would fare no better now.
     Unreachable,
     /// The server does not know us, or we do not trust it: another message would fare no better now.
@@ -26,7 +26,7 @@ pub enum Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotifyError {
     /// What sort of failure it is.
-    pub fault: Fault,
+    pub fault: DeliveryErrorKind,
     /// What happened, in the server's or program's words where it has some.
     pub message: String,
     /// What to do.
@@ -35,24 +35,28 @@ pub struct NotifyError {
 
 impl NotifyError {
     /// A failure, and what to do about it.
-    pub fn new(fault: Fault, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub fn new(fault: DeliveryErrorKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { fault, message: message.into(), hint: hint.into() }
     }
 
     /// The failure as reports have it, secrets masked.
     pub fn diagnosis(&self, notifier: &str, redactor: &Redactor) -> Diagnosis {
         let failure = Diagnosis {
-            kind: Kind::Notifier,
+            kind: FailureKind::Notifier,
             element: None,
             stage: None,
             message: format!("the notifier {notifier} could not tell: {}", self.message),
             retry: match self.fault {
-                Fault::Unreachable => Retry::Yes,
-                Fault::Denied | Fault::Refused | Fault::InPart | Fault::Setup | Fault::Bug => Retry::No,
+                DeliveryErrorKind::Unreachable => Retry::Yes,
+                DeliveryErrorKind::Denied
+                | DeliveryErrorKind::Refused
+                | DeliveryErrorKind::InPart
+                | DeliveryErrorKind::Setup
+                | DeliveryErrorKind::Bug => Retry::No,
             },
             actor: Actor::Host,
             hint: self.hint.clone(),
-            place: Place::default(),
+            place: Location::default(),
         };
         failure.redacted(redactor)
     }

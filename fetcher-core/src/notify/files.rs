@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::error::{Fault, NotifyError};
+use super::error::{DeliveryErrorKind, NotifyError};
 #[cfg(feature = "webhook")]
 use crate::config::UrlSource;
 use crate::secret::Secret;
@@ -11,8 +11,9 @@ use crate::secret::Secret;
 /// The secret in a file: its first line.
 pub(super) fn secret(path: &Path) -> Result<Secret, NotifyError> {
     let hint = "put the secret into the file's first line, and make it readable for the user that runs this";
-    let failed =
-        |what: String| NotifyError::new(Fault::Setup, format!("cannot use the file {}: {what}", path.display()), hint);
+    let failed = |what: String| {
+        NotifyError::new(DeliveryErrorKind::Setup, format!("cannot use the file {}: {what}", path.display()), hint)
+    };
     let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
     match text.lines().next().map(str::trim) {
         None | Some("") => Err(failed("its first line is empty".to_owned())),
@@ -33,6 +34,6 @@ pub(super) fn address(source: &UrlSource) -> Result<Secret, NotifyError> {
 pub(super) fn pem(path: &Path) -> Result<Vec<u8>, NotifyError> {
     let hint = "correct `ca-file`: a file with certificates in PEM, which this user may read";
     fs::read(path).map_err(|error| {
-        NotifyError::new(Fault::Setup, format!("cannot read the ca-file {}: {error}", path.display()), hint)
+        NotifyError::new(DeliveryErrorKind::Setup, format!("cannot read the ca-file {}: {error}", path.display()), hint)
     })
 }

@@ -7,16 +7,16 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
-use super::decide::{Finding, signature};
-use super::memory::{FOUND_IN, Key, Memory};
-use super::message::Topic;
+use super::message::NotificationTopic;
+use super::notifier_state::{FOUND_IN, NotifierState, TopicKey};
+use super::policy::{TopicFinding, signature};
 use super::render::cause;
-use crate::diagnosis::{Diagnosis, Kind};
-use crate::links::{Address, LogForm};
+use crate::diagnosis::{Diagnosis, FailureKind};
+use crate::links::{LogForm, PageAddress};
 use crate::names::{BranchName, ProjectName, RunId};
-use crate::plain::plain;
 use crate::report::{BranchReport, Outcome, RunReport, StageReport, group_issues};
-use crate::state::{BranchState, Store};
+use crate::sanitize::strip_control;
+use crate::state::{BranchState, StateStore};
 
 /// How much is read of a log's end, in bytes, and told of it, in lines and in bytes.
 const READ: u64 = 64 << 10;
@@ -28,23 +28,23 @@ const BYTES: usize = 6 << 10;
 pub(crate) struct FinishedRun<'f> {
     pub(crate) of: &'f RunReport,
     pub(crate) states: &'f [BranchState],
-    pub(crate) store: &'f Store,
-    pub(crate) links: Links<'f>,
+    pub(crate) store: &'f StateStore,
+    pub(crate) links: LinkBases<'f>,
     /// Whether it was about everything that is configured.
     pub(crate) whole: bool,
 }
 
 /// What links are made of.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Links<'f> {
+pub(crate) struct LinkBases<'f> {
     /// `base-url`.
     pub(crate) base: Option<&'f str>,
 }
 
-impl Links<'_> {
+impl LinkBases<'_> {
     /// The page of a run.
     pub(crate) fn run(self, run: &RunId) -> Option<String> {
-        self.base.map(|base| Address::run(run).under(base))
+        self.base.map(|base| PageAddress::run(run).under(base))
     }
 
     /// The page of the log of a stage; where there is no log, the page of the branch.
@@ -55,22 +55,23 @@ impl Links<'_> {
             Some(stage) => {
                 let stage = branch.log_owner(stage);
                 let variant = stage.variant.as_ref();
-                Address::log(run, project, name, variant, stage.refs, stage.stage, LogForm::Page)
+                PageAddress::log(run, project, name, variant, stage.refs, stage.stage, LogForm::Page)
             }
-            None => Address::branch(project, name),
+            None => PageAddress::branch(project, name),
         };
         Some(address.under(base))
     }
 }
 
 /// The name of a branch's topic, or of a project's.
-pub(super) fn key(project: &ProjectName, branch: Option<&BranchName>) -> Key {
+pub(super) fn key(project: &ProjectName, branch: Option<&BranchName>) -> TopicKey {
     branch.map_or_else(|| project.to_string(), |branch| format!("{project}/{branch}"))
 }
 
 /// Everything that the report says, and further failures of the host. What was interrupted says nothing.
-pub(super) fn of_run(run: &FinishedRun<'_>, further: &[Diagnosis]) -> Vec<Finding> {
-    let told = run.of.failures.iter().filter(|failure| !matches!(failure.kind, Kind::Killed | Kind::Notifier));
+pub(super) fn of_run(run: &FinishedRun<'_>, further: &[Diagnosis]) -> Vec<TopicFinding> {
+    let told =
+        run.of.failures.iter().filter(|failure| !matches!(failure.kind, FailureKind::Killed | FailureKind::Notifier));
     let url = run.links.run(&run.of.run);
     let mut findings = of_host(told.chain(further), url.as_deref());
     let branches = run.of.branches.iter().filter(|branch| branch.outcome != Outcome::Interrupted);
@@ -90,31 +91,31 @@ pub(super) fn of_run(run: &FinishedRun<'_>, further: &[Diagnosis]) -> Vec<Findin
 }
 
 /// What failed nothing in a branch and is to be looked at: told as a failure is, and its end is not.
-fn found_in(run: &FinishedRun<'_>, branch: &BranchReport) -> Option<Finding> {
+fn found_in(run: &FinishedRun<'_>, branch: &BranchReport) -> Option<TopicFinding> {
     branch.findings().next()?;
     let issues = group_issues([branch], &run.of.network).into_iter().filter(|issue| issue.is_finding);
     let stage = branch.stages.iter().find(|stage| !stage.findings.is_empty());
-    let mut topic = Topic {
+    let mut topic = NotificationTopic {
         project: Some(branch.project.clone()),
         branch: branch.branch.clone(),
         commit: branch.commit.clone(),
         url: run.links.stage(&run.of.run, branch, stage),
-        ..Topic::host()
+        ..NotificationTopic::host()
     };
     topic.failed(branch.findings());
     topic.caused_by(issues.collect());
     let key = format!("{FOUND_IN}{}", key(&branch.project, branch.branch.as_ref()));
-    Some(Finding { event: true, signature: signature(branch.findings()), ..Finding::well(key, topic) })
+    Some(TopicFinding { event: true, signature: signature(branch.findings()), ..TopicFinding::well(key, topic) })
 }
 
 /// Failures of no project, by what is the matter.
-pub(super) fn of_host<'d>(failures: impl IntoIterator<Item = &'d Diagnosis>, url: Option<&str>) -> Vec<Finding> {
-    let mut kinds: BTreeMap<Kind, Vec<&Diagnosis>> = BTreeMap::new();
+pub(super) fn of_host<'d>(failures: impl IntoIterator<Item = &'d Diagnosis>, url: Option<&str>) -> Vec<TopicFinding> {
+    let mut kinds: BTreeMap<FailureKind, Vec<&Diagnosis>> = BTreeMap::new();
     for failure in failures {
         kinds.entry(failure.kind).or_default().push(failure);
     }
-    let finding = |(kind, failures): (Kind, Vec<&Diagnosis>)| {
-        let mut finding = Finding::host(format!("host:{kind}"), &failures);
+    let finding = |(kind, failures): (FailureKind, Vec<&Diagnosis>)| {
+        let mut finding = TopicFinding::host(format!("host:{kind}"), &failures);
         finding.topic.url = url.map(str::to_owned);
         finding
     };
@@ -122,39 +123,39 @@ pub(super) fn of_host<'d>(failures: impl IntoIterator<Item = &'d Diagnosis>, url
 }
 
 /// Trouble that is known and that the run shows to be over, without having an entry for it.
-pub(super) fn over(memory: &Memory, findings: &[Finding], report: &RunReport) -> Vec<Finding> {
+pub(super) fn over(memory: &NotifierState, findings: &[TopicFinding], report: &RunReport) -> Vec<TopicFinding> {
     let found: BTreeSet<&str> = findings.iter().map(|finding| finding.key.as_str()).collect();
     let listed: BTreeMap<String, &ProjectName> =
         report.branches.iter().filter(|b| b.branch.is_some()).map(|b| (b.project.to_string(), &b.project)).collect();
     let troubled = memory.troubled().into_iter().filter(|key| !found.contains(key.as_str()));
-    let over = |key: Key| {
+    let over = |key: TopicKey| {
         if key.starts_with("host:notifier:") {
             return None;
         }
         if let Some(branch) = key.strip_prefix(FOUND_IN) {
             // The branch was worked on, and nothing of the sort was found.
             let worked = report.branches.iter().any(|b| self::key(&b.project, b.branch.as_ref()) == branch);
-            return worked.then(|| Finding { event: true, ..Finding::well(key, Topic::host()) });
+            return worked.then(|| TopicFinding { event: true, ..TopicFinding::well(key, NotificationTopic::host()) });
         }
         if key.starts_with("host:") {
-            let event = key == format!("host:{}", Kind::Killed);
-            return Some(Finding { event, ..Finding::well(key, Topic::host()) });
+            let event = key == format!("host:{}", FailureKind::Killed);
+            return Some(TopicFinding { event, ..TopicFinding::well(key, NotificationTopic::host()) });
         }
         // Its branches were listed, or there would be none of them.
         let project = listed.get(&key).map(|project| Some((*project).clone()))?;
-        Some(Finding::well(key, Topic { project, ..Topic::host() }))
+        Some(TopicFinding::well(key, NotificationTopic { project, ..NotificationTopic::host() }))
     };
     troubled.filter_map(over).collect()
 }
 
-fn of_branch(run: &FinishedRun<'_>, report: &BranchReport) -> Finding {
+fn of_branch(run: &FinishedRun<'_>, report: &BranchReport) -> TopicFinding {
     let bad = !report.outcome.is_good();
     let failing = report.stages.iter().filter(|stage| !stage.failures.is_empty() || !stage.outcome.is_good());
     let stage = failing.max_by_key(|stage| (stage.log.is_some(), stage.outcome)).filter(|_| bad);
     let shown = stage.or_else(|| report.stages.iter().rfind(|stage| stage.log.is_some()));
     let log = stage.and_then(|stage| stage.log.as_deref()).and_then(|log| inside(run, log));
     let known = run.states.iter().find(|state| state.project == report.project && state.branch == report.branch);
-    let mut topic = Topic {
+    let mut topic = NotificationTopic {
         project: Some(report.project.clone()),
         branch: report.branch.clone(),
         commit: report.commit.clone(),
@@ -163,7 +164,7 @@ fn of_branch(run: &FinishedRun<'_>, report: &BranchReport) -> Finding {
         url: run.links.stage(&run.of.run, report, shown),
         log_end: log.as_deref().map(end_of).unwrap_or_default(),
         log,
-        ..Topic::host()
+        ..NotificationTopic::host()
     };
     let own = || report.failures().filter(|failure| !run.of.network.is_of_this_host(failure));
     let mut signature = signature(own());
@@ -182,7 +183,7 @@ fn of_branch(run: &FinishedRun<'_>, report: &BranchReport) -> Finding {
     }
     // Another form of the same commit is no news.
     let changes = report.changes.iter().filter(|change| !change.format_only).cloned().collect();
-    Finding { key: key(&report.project, report.branch.as_ref()), topic, signature, changes, event: false }
+    TopicFinding { key: key(&report.project, report.branch.as_ref()), topic, signature, changes, event: false }
 }
 
 /// Where a log is, which has to be inside the run's directory.
@@ -201,7 +202,7 @@ fn end_of(log: &Path) -> String {
         file.take(READ).read_to_end(&mut bytes)?;
         Ok::<_, std::io::Error>(bytes)
     };
-    let text = plain(&String::from_utf8_lossy(&read().unwrap_or_default()));
+    let text = strip_control(&String::from_utf8_lossy(&read().unwrap_or_default()));
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let mut kept = Vec::new();
     let mut bytes = 0;
@@ -228,9 +229,9 @@ fn readable(line: &str) -> Cow<'_, str> {
     }
 }
 
-/// A run in a few lines, for those who look at its pulse.
+/// A run in a few lines, for those who get its heartbeats.
 pub(crate) fn short(report: &RunReport) -> String {
-    const MOST: usize = 50;
+    const MAX_LINES: usize = 50;
     let good = report.branches.iter().filter(|branch| branch.outcome.is_good()).count();
     let mut text = format!(
         "run {} on {}: {}, {good} of {} branches are good\n",
@@ -243,12 +244,12 @@ pub(crate) fn short(report: &RunReport) -> String {
         let _ = writeln!(text, "{}: {}", failure.kind, failure.message.lines().next().unwrap_or_default());
     }
     let bad: Vec<_> = report.branches.iter().filter(|branch| !branch.outcome.is_good()).collect();
-    for branch in bad.iter().take(MOST) {
-        let mut topic = Topic {
+    for branch in bad.iter().take(MAX_LINES) {
+        let mut topic = NotificationTopic {
             project: Some(branch.project.clone()),
             branch: branch.branch.clone(),
             outcome: branch.outcome,
-            ..Topic::host()
+            ..NotificationTopic::host()
         };
         topic.failed(branch.failures());
         topic.caused_by(
@@ -257,8 +258,8 @@ pub(crate) fn short(report: &RunReport) -> String {
         let name = branch.branch.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         let _ = writeln!(text, "{}{name}: {} {}", branch.project, branch.outcome, cause(&topic));
     }
-    if bad.len() > MOST {
-        let _ = writeln!(text, "and {} more", bad.len() - MOST);
+    if bad.len() > MAX_LINES {
+        let _ = writeln!(text, "and {} more", bad.len() - MAX_LINES);
     }
     text
 }

@@ -5,66 +5,66 @@ use std::path::PathBuf;
 
 use super::error::NotifyError;
 use super::files::address;
-use super::http::Request;
-use super::message::Message;
-use super::wants::Wants;
+use super::http::HttpRequest;
+use super::message::Notification;
+use super::subscription::Subscription;
 use super::webhook::with_segment;
-use super::{Beat, Notifier, Pulse};
+use super::{Heartbeat, Notifier, RunPhase};
 use crate::config::UrlSource;
 use crate::environment::Environment;
 use crate::names::{RunId, digest};
 
-pub(super) struct Healthcheck {
+pub(super) struct HealthcheckNotifier {
     pub(super) name: String,
-    pub(super) wants: Wants,
+    pub(super) subscription: Subscription,
     pub(super) url: UrlSource,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) environment: Environment,
 }
 
-impl Notifier for Healthcheck {
+impl Notifier for HealthcheckNotifier {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn wants(&self) -> Wants {
-        self.wants.clone()
+    fn subscription(&self) -> Subscription {
+        self.subscription.clone()
     }
 
-    fn send(&self, _: &Message) -> Result<(), NotifyError> {
+    fn send(&self, _: &Notification) -> Result<(), NotifyError> {
         Ok(())
     }
 
-    fn takes_pulse(&self) -> bool {
+    fn wants_heartbeat(&self) -> bool {
         true
     }
 
-    fn pulse(&self, pulse: &Pulse) -> Result<(), NotifyError> {
+    fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), NotifyError> {
         let url = address(&self.url)?;
-        Request {
+        HttpRequest {
             put: false,
-            url: &ping(url.expose(), pulse),
+            url: &ping(url.expose(), heartbeat),
             headers: vec![("Content-Type".to_owned(), "text/plain; charset=utf-8".to_owned())],
-            body: pulse.text.as_bytes(),
+            body: heartbeat.text.as_bytes(),
             ca_file: self.ca_file.as_deref(),
             environment: &self.environment,
-            timeout: self.wants.timeout,
+            timeout: self.subscription.timeout,
         }
         .send()
     }
 }
 
 /// The address of a ping.
-fn ping(url: &str, pulse: &Pulse) -> String {
-    let url = match pulse.beat {
-        Beat::Started => with_segment(url, "start"),
-        Beat::Good => url.to_owned(),
-        Beat::Bad => with_segment(url, "fail"),
+fn ping(url: &str, heartbeat: &Heartbeat) -> String {
+    let url = match heartbeat.phase {
+        RunPhase::Started => with_segment(url, "start"),
+        RunPhase::Good => url.to_owned(),
+        RunPhase::Bad => with_segment(url, "fail"),
         // It is noted, and changes nothing.
-        Beat::Stopped | Beat::Test => with_segment(url, "log"),
+        RunPhase::Stopped | RunPhase::Test => with_segment(url, "log"),
     };
     let mark = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{mark}rid={}", uuid(&pulse.host, &pulse.run))
+    format!("{url}{mark}rid={}", uuid(&heartbeat.host, &heartbeat.run))
 }
 
 /// The run's name as a UUID, which lets the switch know which end belongs to which start: version 8, of a digest (RFC
@@ -80,12 +80,16 @@ mod tests {
 
     #[test]
     fn pings_are_those_of_the_api() {
-        let pulse = |beat| Pulse { run: "r1".parse().unwrap(), host: "h".to_owned(), beat, text: String::new() };
+        let heartbeat =
+            |phase| Heartbeat { run: "r1".parse().unwrap(), host: "h".to_owned(), phase, text: String::new() };
         let id = uuid("h", &"r1".parse().unwrap());
         assert_eq!(id.len(), 36);
-        assert_eq!(ping("https://hc/x", &pulse(Beat::Started)), format!("https://hc/x/start?rid={id}"));
-        assert_eq!(ping("https://hc/x?create=1", &pulse(Beat::Good)), format!("https://hc/x?create=1&rid={id}"));
-        assert_eq!(ping("https://hc/x", &pulse(Beat::Bad)), format!("https://hc/x/fail?rid={id}"));
-        assert_eq!(ping("https://hc/x", &pulse(Beat::Stopped)), format!("https://hc/x/log?rid={id}"));
+        assert_eq!(ping("https://hc/x", &heartbeat(RunPhase::Started)), format!("https://hc/x/start?rid={id}"));
+        assert_eq!(
+            ping("https://hc/x?create=1", &heartbeat(RunPhase::Good)),
+            format!("https://hc/x?create=1&rid={id}")
+        );
+        assert_eq!(ping("https://hc/x", &heartbeat(RunPhase::Bad)), format!("https://hc/x/fail?rid={id}"));
+        assert_eq!(ping("https://hc/x", &heartbeat(RunPhase::Stopped)), format!("https://hc/x/log?rid={id}"));
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use super::error::{Fault, NotifyError};
+use super::error::{DeliveryErrorKind, NotifyError};
 use super::message::shortened;
 use crate::environment::Environment;
 use crate::http::{self, host_of};
@@ -17,7 +17,7 @@ use crate::http::{self, host_of};
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A request whose address may be a secret: no error shows more of it than scheme and host.
-pub(super) struct Request<'a> {
+pub(super) struct HttpRequest<'a> {
     pub(super) put: bool,
     pub(super) url: &'a str,
     pub(super) headers: Vec<(String, String)>,
@@ -28,23 +28,23 @@ pub(super) struct Request<'a> {
 }
 
 /// What came of one try.
-enum Answer {
+enum DeliveryAttempt {
     Done,
     /// It may be taken later: when the server says so, if it does.
     Later(Option<Duration>, NotifyError),
     Never(NotifyError),
 }
 
-impl Request<'_> {
+impl HttpRequest<'_> {
     /// Sends it until it is taken, refused for good, or its time is over.
     pub(super) fn send(&self) -> Result<(), NotifyError> {
         let until = Instant::now() + self.timeout;
         let mut pause = PAUSE;
         loop {
             let (wait, error) = match self.once(until.saturating_duration_since(Instant::now()))? {
-                Answer::Done => return Ok(()),
-                Answer::Never(error) => return Err(error),
-                Answer::Later(wait, error) => (wait.unwrap_or(pause), error),
+                DeliveryAttempt::Done => return Ok(()),
+                DeliveryAttempt::Never(error) => return Err(error),
+                DeliveryAttempt::Later(wait, error) => (wait.unwrap_or(pause), error),
             };
             if wait >= until.saturating_duration_since(Instant::now()) {
                 return Err(error);
@@ -54,9 +54,9 @@ impl Request<'_> {
         }
     }
 
-    fn once(&self, left: Duration) -> Result<Answer, NotifyError> {
+    fn once(&self, left: Duration) -> Result<DeliveryAttempt, NotifyError> {
         let agent = http::agent(self.url, self.ca_file, self.environment)
-            .map_err(|error| NotifyError::new(Fault::Setup, error.message, error.hint))?;
+            .map_err(|error| NotifyError::new(DeliveryErrorKind::Setup, error.message, error.hint))?;
         let mut request = if self.put { agent.put(self.url) } else { agent.post(self.url) };
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -77,33 +77,46 @@ impl Request<'_> {
         }
     }
 
-    fn answer(&self, status: u16, after: Option<&str>, location: Option<&str>, body: &str) -> Answer {
+    fn answer(&self, status: u16, after: Option<&str>, location: Option<&str>, body: &str) -> DeliveryAttempt {
         let said = self.masked(shortened(body.trim(), 300).as_ref());
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
         let error =
             |fault, hint: &str| NotifyError::new(fault, format!("{} answers {status}{said}", self.host()), hint);
         match status {
-            200..=299 => Answer::Done,
+            200..=299 => DeliveryAttempt::Done,
             300..=399 => {
                 let to = location.map(|to| format!(" to {}", host_of(to))).unwrap_or_default();
                 let message =
                     format!("{} redirects{to} ({status}), and a message is sent to no other address", self.host());
-                Answer::Never(NotifyError::new(Fault::Denied, message, "put the address itself into `url`"))
+                DeliveryAttempt::Never(NotifyError::new(
+                    DeliveryErrorKind::Denied,
+                    message,
+                    "put the address itself into `url`",
+                ))
             }
             408 | 425 | 429 | 500..=599 => {
                 let wait = after.and_then(retry_after).or_else(|| matrix_wait(body));
-                Answer::Later(
+                DeliveryAttempt::Later(
                     wait,
-                    error(Fault::Unreachable, "the next run tries again; see whether the server is well"),
+                    error(DeliveryErrorKind::Unreachable, "the next run tries again; see whether the server is well"),
                 )
             }
-            401 | 403 => Answer::Never(error(Fault::Denied, "give it the right `url`, `headers` or `secret-file`")),
-            404 | 410 => Answer::Never(error(Fault::Denied, "the address is not there (any more): correct `url`")),
-            _ => Answer::Never(error(Fault::Refused, "see what the server wants: `format`, or another `template`")),
+            401 | 403 => DeliveryAttempt::Never(error(
+                DeliveryErrorKind::Denied,
+                "give it the right `url`, `headers` or `secret-file`",
+            )),
+            404 | 410 => DeliveryAttempt::Never(error(
+                DeliveryErrorKind::Denied,
+                "the address is not there (any more): correct `url`",
+            )),
+            _ => DeliveryAttempt::Never(error(
+                DeliveryErrorKind::Refused,
+                "see what the server wants: `format`, or another `template`",
+            )),
         }
     }
 
-    fn failure(&self, error: &ureq::Error) -> Answer {
+    fn failure(&self, error: &ureq::Error) -> DeliveryAttempt {
         let failed = |fault, what: &str, hint: &str| {
             let message = format!("cannot reach {}: {}", self.host(), self.masked(what));
             NotifyError::new(fault, message, hint)
@@ -112,27 +125,37 @@ impl Request<'_> {
         match error {
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
                 let message = "the address or a header is not what HTTP allows";
-                Answer::Never(NotifyError::new(Fault::Setup, message, "correct `url`, `url-file` or `headers`"))
+                DeliveryAttempt::Never(NotifyError::new(
+                    DeliveryErrorKind::Setup,
+                    message,
+                    "correct `url`, `url-file` or `headers`",
+                ))
             }
             ureq::Error::InvalidProxyUrl => {
                 let hint = "correct HTTPS_PROXY or HTTP_PROXY";
-                Answer::Never(failed(Fault::Setup, "the proxy's address is none", hint))
+                DeliveryAttempt::Never(failed(DeliveryErrorKind::Setup, "the proxy's address is none", hint))
             }
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => Answer::Never(Self::untrusted(&failed, &error.to_string())),
+            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
+                DeliveryAttempt::Never(Self::untrusted(&failed, &error.to_string()))
+            }
             // The TLS of a connection under way fails as I/O.
             ureq::Error::Io(io) if io.get_ref().is_some_and(|inner| inner.to_string().contains("certificate")) => {
-                Answer::Never(Self::untrusted(&failed, &error.to_string()))
+                DeliveryAttempt::Never(Self::untrusted(&failed, &error.to_string()))
             }
             ureq::Error::Timeout(_) => {
                 let what = format!("no answer in {:?}", self.timeout);
-                Answer::Later(None, failed(Fault::Unreachable, &what, unreachable))
+                DeliveryAttempt::Later(None, failed(DeliveryErrorKind::Unreachable, &what, unreachable))
             }
-            _ => Answer::Later(None, failed(Fault::Unreachable, &error.to_string(), unreachable)),
+            _ => DeliveryAttempt::Later(None, failed(DeliveryErrorKind::Unreachable, &error.to_string(), unreachable)),
         }
     }
 
-    fn untrusted(failed: &dyn Fn(Fault, &str, &str) -> NotifyError, what: &str) -> NotifyError {
-        failed(Fault::Denied, what, "the server's certificate is not trusted: name its authority with `ca-file`")
+    fn untrusted(failed: &dyn Fn(DeliveryErrorKind, &str, &str) -> NotifyError, what: &str) -> NotifyError {
+        failed(
+            DeliveryErrorKind::Denied,
+            what,
+            "the server's certificate is not trusted: name its authority with `ca-file`",
+        )
     }
 
     fn host(&self) -> String {
@@ -178,7 +201,7 @@ mod tests {
     #[test]
     fn no_part_of_a_secret_address_is_repeated() {
         let environment = Environment::default();
-        let request = |url| Request {
+        let request = |url| HttpRequest {
             put: false,
             url,
             headers: Vec::new(),

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::error::{Fault, NotifyError};
+use super::error::{DeliveryErrorKind, NotifyError};
 use super::files::secret;
-use super::message::Message;
-use super::wants::Wants;
+use super::message::Notification;
+use super::subscription::Subscription;
 use super::{Notifier, render};
 
 mod connection;
 mod line;
 
-use connection::Connection;
-use line::Line;
+use connection::IrcConnection;
+use line::IrcLine;
 
 /// The bytes of a line, its end included (RFC 1459, 2.3).
 const LINE: usize = 512;
@@ -28,9 +28,9 @@ const PACE: Duration = Duration::from_secs(2);
 /// How many names are tried where the wanted one is in use.
 const NICKS: usize = 5;
 
-pub(super) struct Irc {
+pub(super) struct IrcNotifier {
     pub(super) name: String,
-    pub(super) wants: Wants,
+    pub(super) subscription: Subscription,
     pub(super) server: String,
     pub(super) nick: String,
     /// Channels and people.
@@ -41,37 +41,39 @@ pub(super) struct Irc {
     pub(super) ca_file: Option<PathBuf>,
 }
 
-impl Notifier for Irc {
+impl Notifier for IrcNotifier {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn wants(&self) -> Wants {
-        self.wants.clone()
+    fn subscription(&self) -> Subscription {
+        self.subscription.clone()
     }
 
     /// Connecting has its time, and then the message; and lines go out slowly.
-    fn patience(&self) -> Duration {
+    fn delivery_timeout(&self) -> Duration {
         let lines = u32::try_from(self.targets.len() * 4 + 2).unwrap_or(u32::MAX);
-        self.wants.timeout * 2 + PACE.saturating_mul(lines)
+        self.subscription.timeout * 2 + PACE.saturating_mul(lines)
     }
 
-    fn send(&self, message: &Message) -> Result<(), NotifyError> {
+    fn send(&self, message: &Notification) -> Result<(), NotifyError> {
         let mut result = Ok(());
         self.send_all(std::slice::from_ref(message), &mut |_, told| result = told);
         result
     }
 
-    fn send_all(&self, messages: &[Message], told: &mut dyn FnMut(usize, Result<(), NotifyError>)) {
-        let mut session = match Session::open(self) {
+    fn send_all(&self, messages: &[Notification], told: &mut dyn FnMut(usize, Result<(), NotifyError>)) {
+        let mut session = match IrcSession::open(self) {
             Ok(session) => session,
             Err(error) => return told(0, Err(error)),
         };
         for (at, message) in messages.iter().enumerate() {
-            session.connection.until = Instant::now() + self.wants.timeout;
+            session.connection.until = Instant::now() + self.subscription.timeout;
             let result = session.tell(&render::line(message), at);
-            let goes_on =
-                result.as_ref().err().is_none_or(|error| matches!(error.fault, Fault::Refused | Fault::InPart));
+            let goes_on = result
+                .as_ref()
+                .err()
+                .is_none_or(|error| matches!(error.fault, DeliveryErrorKind::Refused | DeliveryErrorKind::InPart));
             told(at, result);
             if !goes_on {
                 return;
@@ -82,17 +84,17 @@ impl Notifier for Irc {
 }
 
 /// A connection that is welcome.
-struct Session<'i> {
-    irc: &'i Irc,
-    connection: Connection,
+struct IrcSession<'i> {
+    irc: &'i IrcNotifier,
+    connection: IrcConnection,
     nick: String,
     sent: u32,
 }
 
-impl<'i> Session<'i> {
-    fn open(irc: &'i Irc) -> Result<Self, NotifyError> {
-        let until = Instant::now() + irc.wants.timeout;
-        let connection = Connection::open(&irc.server, irc.ca_file.as_deref(), until)?;
+impl<'i> IrcSession<'i> {
+    fn open(irc: &'i IrcNotifier) -> Result<Self, NotifyError> {
+        let until = Instant::now() + irc.subscription.timeout;
+        let connection = IrcConnection::open(&irc.server, irc.ca_file.as_deref(), until)?;
         let mut session = Self { irc, connection, nick: irc.nick.clone(), sent: 0 };
         session.register()?;
         if irc.join {
@@ -164,7 +166,7 @@ impl<'i> Session<'i> {
                     "403" | "405" | "437" | "471" | "473" | "474" | "475" | "476" | "477" | "489" if about => {
                         let hint = "let it in, or set `join = false` where the channel takes messages from outside";
                         let message = format!("cannot join {channel}: {}", line.last());
-                        return Err(NotifyError::new(Fault::Denied, message, hint));
+                        return Err(NotifyError::new(DeliveryErrorKind::Denied, message, hint));
                     }
                     "ERROR" => return Err(ended(&line)),
                     _ => {}
@@ -206,7 +208,8 @@ impl<'i> Session<'i> {
         if refused.is_empty() {
             return Ok(());
         }
-        let fault = if refused.len() < self.irc.targets.len() { Fault::InPart } else { Fault::Refused };
+        let fault =
+            if refused.len() < self.irc.targets.len() { DeliveryErrorKind::InPart } else { DeliveryErrorKind::Refused };
         let words: Vec<_> = refused.iter().map(|(target, words)| format!("{target}: {words}")).collect();
         let hint = "set `join = true`, let the nick speak there, or correct `channels`";
         Err(NotifyError::new(fault, format!("{} refuses: {}", self.irc.server, words.join("; ")), hint))
@@ -231,12 +234,12 @@ impl<'i> Session<'i> {
     }
 }
 
-fn denied(line: &Line, what: &str) -> NotifyError {
+fn denied(line: &IrcLine, what: &str) -> NotifyError {
     let hint = "see `nick`, `sasl-username` and `password-file`, and whether the server bans this host";
-    NotifyError::new(Fault::Denied, format!("{what}: {} {}", line.command, line.last()), hint)
+    NotifyError::new(DeliveryErrorKind::Denied, format!("{what}: {} {}", line.command, line.last()), hint)
 }
 
-fn ended(line: &Line) -> NotifyError {
+fn ended(line: &IrcLine) -> NotifyError {
     let hint = "see why the server throws us out; the next run tries again";
-    NotifyError::new(Fault::Unreachable, format!("the server ended the connection: {}", line.last()), hint)
+    NotifyError::new(DeliveryErrorKind::Unreachable, format!("the server ended the connection: {}", line.last()), hint)
 }

@@ -15,8 +15,8 @@ use crate::secret::{Redact, Redactor};
 /// It holds no secrets and no control characters but line ends, whatever `bst` printed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Message {
-    /// The version of this format, [`Message::VERSION`].
+pub struct Notification {
+    /// The version of this format, [`Notification::VERSION`].
     pub version: u32,
     /// Its name: letters, digits, `-` and `.`. It stays the same when the message is sent again.
     pub id: String,
@@ -24,7 +24,7 @@ pub struct Message {
     #[serde(default)]
     pub thread: Vec<String>,
     /// What happened.
-    pub event: Happening,
+    pub event: NotificationEvent,
     /// When it happened.
     pub at: Timestamp,
     /// Whether it could not be sent when it happened.
@@ -41,13 +41,13 @@ pub struct Message {
     #[serde(default)]
     pub run: Option<RunId>,
     /// What it is about: one branch as a rule, several where the same happened to them in one run.
-    pub topics: Vec<Topic>,
+    pub topics: Vec<NotificationTopic>,
     /// Where to look: a page, where `base-url` is configured.
     #[serde(default)]
     pub url: Option<String>,
 }
 
-impl Message {
+impl Notification {
     /// The version of the format that this library writes.
     pub const VERSION: u32 = 1;
 
@@ -60,7 +60,7 @@ impl Message {
 /// What happened. The kebab-case names are stable: JSON, templates and headers use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Happening {
+pub enum NotificationEvent {
     /// What was well fails.
     Failure,
     /// What failed before fails in another way: another kind, element or stage.
@@ -77,25 +77,28 @@ pub enum Happening {
     Test,
 }
 
-impl Happening {
+impl NotificationEvent {
     /// Its name as JSON has it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Happening::Failure => "failure",
-            Happening::DifferentFailure => "different-failure",
-            Happening::StillFailing => "still-failing",
-            Happening::Recovery => "recovery",
-            Happening::Change => "change",
-            Happening::Success => "success",
-            Happening::Test => "test",
+            NotificationEvent::Failure => "failure",
+            NotificationEvent::DifferentFailure => "different-failure",
+            NotificationEvent::StillFailing => "still-failing",
+            NotificationEvent::Recovery => "recovery",
+            NotificationEvent::Change => "change",
+            NotificationEvent::Success => "success",
+            NotificationEvent::Test => "test",
         }
     }
 
     /// Whether it tells of something that fails.
     pub fn is_failure(self) -> bool {
         match self {
-            Happening::Failure | Happening::DifferentFailure | Happening::StillFailing => true,
-            Happening::Recovery | Happening::Change | Happening::Success | Happening::Test => false,
+            NotificationEvent::Failure | NotificationEvent::DifferentFailure | NotificationEvent::StillFailing => true,
+            NotificationEvent::Recovery
+            | NotificationEvent::Change
+            | NotificationEvent::Success
+            | NotificationEvent::Test => false,
         }
     }
 }
@@ -103,7 +106,7 @@ impl Happening {
 /// One branch, one project whose branches cannot be listed, or (without a project) the fetching host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Topic {
+pub struct NotificationTopic {
     /// The project; none for what is the matter of no project: the configuration, the disk, the lock, a notifier.
     #[serde(default)]
     pub project: Option<ProjectName>,
@@ -118,13 +121,13 @@ pub struct Topic {
     /// Since when it has failed, or had failed until now.
     #[serde(default)]
     pub since: Option<Timestamp>,
-    /// What failed, at most [`Topic::MOST`] of it.
+    /// What failed, at most [`NotificationTopic::MOST`] of it.
     #[serde(default)]
     pub failures: Vec<Diagnosis>,
     /// How many failures are left out of `failures`.
     #[serde(default)]
     pub more_failures: usize,
-    /// The causes of all failures, at most [`Topic::MOST`] of them, each with its first elements.
+    /// The causes of all failures, at most [`NotificationTopic::MOST`] of them, each with its first elements.
     #[serde(default)]
     pub issues: Vec<IssueGroup>,
     /// How many causes are left out of `issues`.
@@ -133,7 +136,7 @@ pub struct Topic {
     /// What had failed, in a line, where it is well again.
     #[serde(default)]
     pub was: Option<String>,
-    /// The refs that changed and that were not told yet, at most [`Topic::MOST`] of them.
+    /// The refs that changed and that were not told yet, at most [`NotificationTopic::MOST`] of them.
     #[serde(default)]
     pub changes: Vec<TrackedRef>,
     /// How many changes are left out of `changes`.
@@ -153,7 +156,7 @@ pub struct Topic {
     pub log_end: String,
 }
 
-impl Topic {
+impl NotificationTopic {
     /// The most failures and changes that a message holds of one topic.
     pub const MOST: usize = 10;
     /// The most characters of one failure's own words.
@@ -202,7 +205,7 @@ impl Topic {
 }
 
 /// Fit to leave this host; and of what failed no more words than a message holds.
-impl Redact for Topic {
+impl Redact for NotificationTopic {
     fn redacted(self, redactor: &Redactor) -> Self {
         let Self {
             project,

@@ -1,15 +1,15 @@
-//! What messages look like: pure functions from a [`Message`] to text, mail, IRC lines and the bodies of webhooks.
+//! What messages look like: pure functions from a [`Notification`] to text, mail, IRC lines and the bodies of webhooks.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
 
-use super::message::{Happening, Message, Topic, shortened};
+use super::message::{Notification, NotificationEvent, NotificationTopic, shortened};
 use crate::diagnosis::{Diagnosis, render_text};
 use crate::names::Stage;
-use crate::plain::one_line;
 use crate::report::IssueGroup;
+use crate::sanitize::one_line;
 
 mod irc;
 mod mail;
@@ -17,7 +17,7 @@ mod text;
 mod webhook;
 
 pub use irc::irc_lines;
-pub use mail::{Mail, mail};
+pub use mail::{MailText, mail};
 pub use text::text;
 pub use webhook::{NtfyTopic, discord, facts, matrix, ntfy, slack};
 
@@ -27,24 +27,26 @@ const NAMES: usize = 3;
 const LONGEST: usize = 200;
 
 /// What happened, in a line of at most 200 characters: `[project (branch)] what happened`.
-pub fn title(message: &Message) -> String {
+pub fn title(message: &Notification) -> String {
     let first = message.topics.first();
     let several = message.event.is_failure() && !same_failures(message);
     let happened = match message.event {
-        Happening::Failure | Happening::DifferentFailure | Happening::StillFailing if several => {
-            let verb = if message.event == Happening::StillFailing { "still fail" } else { "failed" };
+        NotificationEvent::Failure | NotificationEvent::DifferentFailure | NotificationEvent::StillFailing
+            if several =>
+        {
+            let verb = if message.event == NotificationEvent::StillFailing { "still fail" } else { "failed" };
             format!("{verb}, each for reasons of its own")
         }
-        Happening::Failure => first.map(|topic| failing("failed", topic)).unwrap_or_default(),
-        Happening::DifferentFailure => first.map(|topic| failing("now fails", topic)).unwrap_or_default(),
-        Happening::StillFailing => {
+        NotificationEvent::Failure => first.map(|topic| failing("failed", topic)).unwrap_or_default(),
+        NotificationEvent::DifferentFailure => first.map(|topic| failing("now fails", topic)).unwrap_or_default(),
+        NotificationEvent::StillFailing => {
             let since = first.and_then(|topic| topic.since).map(|since| format!(" after {}", span(since, message.at)));
             first.map(|topic| failing(&format!("still fails{}", since.unwrap_or_default()), topic)).unwrap_or_default()
         }
-        Happening::Recovery => first.map(|topic| recovered(topic, message.at)).unwrap_or_default(),
-        Happening::Change => first.map(changed).unwrap_or_default(),
-        Happening::Success => "all is well".to_owned(),
-        Happening::Test => "this is a test, and it arrived".to_owned(),
+        NotificationEvent::Recovery => first.map(|topic| recovered(topic, message.at)).unwrap_or_default(),
+        NotificationEvent::Change => first.map(changed).unwrap_or_default(),
+        NotificationEvent::Success => "all is well".to_owned(),
+        NotificationEvent::Test => "this is a test, and it arrived".to_owned(),
     };
     let mut behind = if message.delayed { format!(" (of {})", time(message.at)) } else { String::new() };
     if message.again {
@@ -55,7 +57,7 @@ pub fn title(message: &Message) -> String {
 }
 
 /// The title and where to look: `[project (branch)] what happened: URL of the log`.
-pub fn line(message: &Message) -> String {
+pub fn line(message: &Notification) -> String {
     match &message.url {
         Some(url) => format!("{}: {}", title(message), one_line(url)),
         None => title(message),
@@ -63,7 +65,7 @@ pub fn line(message: &Message) -> String {
 }
 
 /// What fails, in a line: stages, elements and kinds.
-pub(super) fn cause(topic: &Topic) -> String {
+pub(super) fn cause(topic: &NotificationTopic) -> String {
     let Some(first) = topic.failures.first() else { return "it failed without a word".to_owned() };
     let words = one_line(first.message.lines().next().unwrap_or_default());
     let failures = &topic.failures;
@@ -98,7 +100,7 @@ pub(super) fn cause(topic: &Topic) -> String {
     }
 }
 
-fn failing(verb: &str, topic: &Topic) -> String {
+fn failing(verb: &str, topic: &NotificationTopic) -> String {
     // Nothing failed: something was found.
     if topic.project.is_some() && topic.outcome.is_good() {
         let verb = if verb.starts_with("still") { "still found" } else { "found" };
@@ -114,7 +116,7 @@ fn failing(verb: &str, topic: &Topic) -> String {
     format!("{verb}{between}{cause}")
 }
 
-fn recovered(topic: &Topic, at: Timestamp) -> String {
+fn recovered(topic: &NotificationTopic, at: Timestamp) -> String {
     let span = topic.since.map(|since| format!(" after {}", span(since, at))).unwrap_or_default();
     let was = topic.was.as_deref().map(|was| format!("; it failed {}", one_line(was))).unwrap_or_default();
     match topic.project {
@@ -123,7 +125,7 @@ fn recovered(topic: &Topic, at: Timestamp) -> String {
     }
 }
 
-fn changed(topic: &Topic) -> String {
+fn changed(topic: &NotificationTopic) -> String {
     let count = topic.changes.len() + topic.more_changes;
     let elements: BTreeSet<_> = topic.changes.iter().map(|found| one_line(found.change.element.as_str())).collect();
     let refs = if count == 1 { "1 ref changed" } else { "refs changed" };
@@ -132,7 +134,7 @@ fn changed(topic: &Topic) -> String {
 }
 
 /// Whom or what it is about: `project (branch)` as a rule.
-pub(super) fn subject(message: &Message) -> String {
+pub(super) fn subject(message: &Notification) -> String {
     if message.topics.iter().all(|topic| topic.project.is_none()) {
         return format!("bst-fetcher on {}", one_line(&message.host));
     }
@@ -149,7 +151,7 @@ pub(super) fn subject(message: &Message) -> String {
 }
 
 /// A topic's name, in full.
-fn name(topic: &Topic, host: &str) -> String {
+fn name(topic: &NotificationTopic, host: &str) -> String {
     match (&topic.project, &topic.branch) {
         (None, _) => format!("bst-fetcher on {}", one_line(host)),
         (Some(project), None) => project.to_string(),
@@ -187,7 +189,7 @@ fn span(since: Timestamp, until: Timestamp) -> String {
 }
 
 /// Why a message comes late, or again; nothing where it does neither.
-fn lateness(message: &Message) -> Option<String> {
+fn lateness(message: &Notification) -> Option<String> {
     let (at, again) =
         (time(message.at), "it may have been sent before, for whoever sent it was stopped before that was certain");
     match (message.delayed, message.again) {
@@ -198,8 +200,8 @@ fn lateness(message: &Message) -> Option<String> {
 }
 
 /// Whether all topics fail for the same reasons, so that one tells of all.
-fn same_failures(message: &Message) -> bool {
-    let reasons = |topic: &Topic| {
+fn same_failures(message: &Notification) -> bool {
+    let reasons = |topic: &NotificationTopic| {
         let one = |failure: &Diagnosis| (failure.kind, failure.element.clone(), failure.stage);
         topic.failures.iter().map(one).collect::<BTreeSet<_>>()
     };
@@ -208,7 +210,7 @@ fn same_failures(message: &Message) -> bool {
 }
 
 /// What failed, at length: many failures by their causes.
-fn detail(topic: &Topic) -> String {
+fn detail(topic: &NotificationTopic) -> String {
     if topic.failures.len() > NAMES && !topic.issues.is_empty() {
         return causes(topic);
     }
@@ -220,7 +222,7 @@ fn detail(topic: &Topic) -> String {
 }
 
 /// The causes of what failed, a paragraph each.
-fn causes(topic: &Topic) -> String {
+fn causes(topic: &NotificationTopic) -> String {
     let mut text = String::new();
     for issue in &topic.issues {
         if let Some(element) = issue.elements.first().filter(|_| issue.occurrences == 1) {
@@ -236,10 +238,10 @@ fn causes(topic: &Topic) -> String {
         }
         let _ = writeln!(text, "{}: {}", issue.kind, one_line(&issue.headline()));
         if issue.element_count > 1 {
-            let _ = writeln!(text, "  what:  {}", issue.some_elements(Topic::MOST));
+            let _ = writeln!(text, "  what:  {}", issue.some_elements(NotificationTopic::MOST));
         }
         if issue.upstreams.len() > 1 {
-            let _ = writeln!(text, "  where: {}", issue.some_upstreams(Topic::MOST));
+            let _ = writeln!(text, "  where: {}", issue.some_upstreams(NotificationTopic::MOST));
         }
         let _ = writeln!(text, "  words: {}", shortened(&issue.example(), LONGEST));
         let _ = writeln!(text, "  who:   {}", issue.actor);
@@ -254,7 +256,7 @@ fn causes(topic: &Topic) -> String {
 }
 
 /// The refs that changed, a line each.
-fn changes(topic: &Topic) -> Vec<String> {
+fn changes(topic: &NotificationTopic) -> Vec<String> {
     let short = |reference: Option<&str>| match reference {
         Some(reference) => shortened(&one_line(reference), 60).into_owned(),
         None => "none".to_owned(),

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::decide::Frame;
-use super::message::{Happening, Message, Topic};
-use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Reachability, Retry};
+use super::message::{Notification, NotificationEvent, NotificationTopic};
+use super::policy::MessageContext;
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, HostReachability, Location, Retry};
 use crate::names::Stage;
 use crate::report::{BranchReport, IssueGroup, Outcome, RefChange, StageReport, TrackedRef, group_issues};
 
@@ -14,14 +14,14 @@ pub(crate) fn at(hours: i64) -> Timestamp {
 }
 
 /// What the messages of a run have in common.
-pub(crate) fn frame(hours: i64) -> Frame {
+pub(crate) fn frame(hours: i64) -> MessageContext {
     let run = crate::names::RunId::new(at(hours), 9);
     let url = format!("https://fetcher.example.org/runs/{run}/index.html");
-    Frame { at: at(hours), host: "builder".to_owned(), run: Some(run), url: Some(url) }
+    MessageContext { at: at(hours), host: "builder".to_owned(), run: Some(run), url: Some(url) }
 }
 
 /// A failure of an element, or of none.
-pub(crate) fn failure(kind: Kind, element: Option<&str>, stage: Option<Stage>) -> Diagnosis {
+pub(crate) fn failure(kind: FailureKind, element: Option<&str>, stage: Option<Stage>) -> Diagnosis {
     Diagnosis {
         kind,
         element: element.map(|element| element.parse().unwrap()),
@@ -30,13 +30,13 @@ pub(crate) fn failure(kind: Kind, element: Option<&str>, stage: Option<Stage>) -
         retry: Retry::Once,
         actor: Actor::Upstream,
         hint: "ask the upstream where the file went".to_owned(),
-        place: Place { url: Some("https://up.example.org/a.tar?x=1&y=2".to_owned()), ..Place::default() },
+        place: Location { url: Some("https://up.example.org/a.tar?x=1&y=2".to_owned()), ..Location::default() },
     }
 }
 
 /// A branch that failed in this way.
-pub(crate) fn failed(project: &str, branch: Option<&str>, failures: &[Diagnosis]) -> Topic {
-    let mut topic = Topic {
+pub(crate) fn failed(project: &str, branch: Option<&str>, failures: &[Diagnosis]) -> NotificationTopic {
+    let mut topic = NotificationTopic {
         project: Some(project.parse().unwrap()),
         branch: branch.map(|branch| branch.parse().unwrap()),
         commit: Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap()),
@@ -45,7 +45,7 @@ pub(crate) fn failed(project: &str, branch: Option<&str>, failures: &[Diagnosis]
         url: Some(format!("https://fetcher.example.org/{}/fetch.html", branch.unwrap_or_default())),
         log: Some("/var/lib/bst-fetcher/runs/r/fetch.log".into()),
         log_end: "[00:00:01] FAILURE a.bst <html>\nfrom here".to_owned(),
-        ..Topic::host()
+        ..NotificationTopic::host()
     };
     topic.failed(failures.iter());
     topic.caused_by(issues(project, branch, failures));
@@ -65,17 +65,17 @@ fn issues(project: &str, branch: Option<&str>, failures: &[Diagnosis]) -> Vec<Is
         stages: vec![stage],
         changes: Vec::new(),
     };
-    group_issues([&branch], &Reachability::default())
+    group_issues([&branch], &HostReachability::default())
 }
 
 /// A branch in which nothing failed, and so many elements have other content behind the same address.
-fn found_changed(project: &str, count: usize) -> Topic {
+fn found_changed(project: &str, count: usize) -> NotificationTopic {
     let changed = |n: usize| Diagnosis {
         message: format!("other content is served under https://up.example.org/{n}.tar\nold: {n}\nnew: {}", n + 1),
-        ..failure(Kind::ChecksumChanged, Some(&format!("e{n}.bst")), Some(Stage::Track))
+        ..failure(FailureKind::ChecksumChanged, Some(&format!("e{n}.bst")), Some(Stage::Track))
     };
     let all: Vec<_> = (0..count).map(changed).collect();
-    Topic {
+    NotificationTopic {
         outcome: Outcome::Ok,
         since: None,
         log: None,
@@ -84,44 +84,47 @@ fn found_changed(project: &str, count: usize) -> Topic {
     }
 }
 
-fn well(project: &str, branch: &str) -> Topic {
-    Topic {
+fn well(project: &str, branch: &str) -> NotificationTopic {
+    NotificationTopic {
         project: Some(project.parse().unwrap()),
         branch: Some(branch.parse().unwrap()),
         outcome: Outcome::Ok,
         url: Some("https://fetcher.example.org/main.html".to_owned()),
-        ..Topic::host()
+        ..NotificationTopic::host()
     }
 }
 
-fn message(event: Happening, topics: Vec<Topic>) -> Message {
+fn message(event: NotificationEvent, topics: Vec<NotificationTopic>) -> Notification {
     frame(0).message("team", event, topics, &[])
 }
 
 /// One of every kind.
-pub(crate) fn all() -> Vec<(&'static str, Message)> {
-    let not_found = failure(Kind::NotFound, Some("core/a.bst"), Some(Stage::Fetch));
+pub(crate) fn all() -> Vec<(&'static str, Notification)> {
+    let not_found = failure(FailureKind::NotFound, Some("core/a.bst"), Some(Stage::Fetch));
     let one = || failed("gnome", Some("release/*-24".replace('*', "x").as_str()), std::slice::from_ref(&not_found));
-    let dns = failure(Kind::Dns, None, Some(Stage::Checkout));
+    let dns = failure(FailureKind::Dns, None, Some(Stage::Checkout));
     let many: Vec<_> =
-        (0..14).map(|n| failure(Kind::Checksum, Some(&format!("e{n}.bst")), Some(Stage::Fetch))).collect();
+        (0..14).map(|n| failure(FailureKind::Checksum, Some(&format!("e{n}.bst")), Some(Stage::Fetch))).collect();
     let change = |n: usize| {
         let element = format!("lib/{n}.bst").parse().unwrap();
         TrackedRef::from(RefChange::new(element, 0, Some("a".repeat(40)), Some(format!("v{n}"))))
     };
-    let later = |topic: Topic| Topic { since: Some(at(-50)), ..topic };
-    let mut disk = Topic { outcome: Outcome::Failed, ..Topic::host() };
-    let full = Diagnosis { hint: "make space there".to_owned(), ..failure(Kind::DiskFull, None, None) };
-    disk.failed([Diagnosis { actor: Actor::Host, place: Place::default(), ..full }].iter());
+    let later = |topic: NotificationTopic| NotificationTopic { since: Some(at(-50)), ..topic };
+    let mut disk = NotificationTopic { outcome: Outcome::Failed, ..NotificationTopic::host() };
+    let full = Diagnosis { hint: "make space there".to_owned(), ..failure(FailureKind::DiskFull, None, None) };
+    disk.failed([Diagnosis { actor: Actor::Host, place: Location::default(), ..full }].iter());
     let mut all = vec![
-        ("failure", message(Happening::Failure, vec![one()])),
-        ("failure-of-many-elements", message(Happening::Failure, vec![failed("gnome", Some("main"), &many)])),
-        ("found-in-many-elements", message(Happening::Failure, vec![found_changed("gnome", 89)])),
-        ("failure-of-a-project", message(Happening::Failure, vec![failed("gnome", None, std::slice::from_ref(&dns))])),
+        ("failure", message(NotificationEvent::Failure, vec![one()])),
+        ("failure-of-many-elements", message(NotificationEvent::Failure, vec![failed("gnome", Some("main"), &many)])),
+        ("found-in-many-elements", message(NotificationEvent::Failure, vec![found_changed("gnome", 89)])),
+        (
+            "failure-of-a-project",
+            message(NotificationEvent::Failure, vec![failed("gnome", None, std::slice::from_ref(&dns))]),
+        ),
         (
             "failure-of-branches",
             message(
-                Happening::Failure,
+                NotificationEvent::Failure,
                 ["a", "b", "c", "d", "e"]
                     .map(|name| failed("gnome", Some(name), std::slice::from_ref(&not_found)))
                     .to_vec(),
@@ -129,26 +132,32 @@ pub(crate) fn all() -> Vec<(&'static str, Message)> {
         ),
         (
             "failure-of-projects",
-            message(Happening::Failure, ["x", "y"].map(|name| failed(name, None, std::slice::from_ref(&dns))).to_vec()),
+            message(
+                NotificationEvent::Failure,
+                ["x", "y"].map(|name| failed(name, None, std::slice::from_ref(&dns))).to_vec(),
+            ),
         ),
         (
             "different-causes",
             message(
-                Happening::Failure,
+                NotificationEvent::Failure,
                 vec![
                     failed("gnome", Some("a"), std::slice::from_ref(&dns)),
                     failed("gnome", Some("b"), std::slice::from_ref(&not_found)),
                 ],
             ),
         ),
-        ("failure-of-the-host", message(Happening::Failure, vec![disk.clone()])),
-        ("different-failure", message(Happening::DifferentFailure, vec![later(failed("gnome", Some("main"), &many))])),
-        ("still-failing", message(Happening::StillFailing, vec![later(one())])),
+        ("failure-of-the-host", message(NotificationEvent::Failure, vec![disk.clone()])),
+        (
+            "different-failure",
+            message(NotificationEvent::DifferentFailure, vec![later(failed("gnome", Some("main"), &many))]),
+        ),
+        ("still-failing", message(NotificationEvent::StillFailing, vec![later(one())])),
         (
             "recovery",
             message(
-                Happening::Recovery,
-                vec![Topic {
+                NotificationEvent::Recovery,
+                vec![NotificationTopic {
                     since: Some(at(-3)),
                     was: Some("in fetch: core/a.bst (not-found)".to_owned()),
                     ..well("gnome", "main")
@@ -158,45 +167,50 @@ pub(crate) fn all() -> Vec<(&'static str, Message)> {
         (
             "recovery-of-the-host",
             message(
-                Happening::Recovery,
-                vec![Topic {
+                NotificationEvent::Recovery,
+                vec![NotificationTopic {
                     since: Some(at(-30)),
                     was: Some("3 MiB are free (disk-full)".to_owned()),
-                    ..Topic::host()
+                    ..NotificationTopic::host()
                 }],
             ),
         ),
         (
             "change",
             message(
-                Happening::Change,
-                vec![Topic { changes: (1..3).map(change).collect(), more_changes: 4, ..well("gnome", "main") }],
+                NotificationEvent::Change,
+                vec![NotificationTopic {
+                    changes: (1..3).map(change).collect(),
+                    more_changes: 4,
+                    ..well("gnome", "main")
+                }],
             ),
         ),
-        ("success", message(Happening::Success, vec![well("gnome", "main"), well("gnome", "next")])),
-        ("test", message(Happening::Test, vec![Topic::host()])),
+        ("success", message(NotificationEvent::Success, vec![well("gnome", "main"), well("gnome", "next")])),
+        ("test", message(NotificationEvent::Test, vec![NotificationTopic::host()])),
     ];
     let (_, first) = &all[0];
-    let delayed = Message { delayed: true, ..first.clone() };
+    let delayed = Notification { delayed: true, ..first.clone() };
     let thread = vec!["20260101T000000.000Z-7.abc".to_owned()];
-    all.push(("delayed", Message { thread, ..delayed.clone() }));
-    all.push(("again", Message { again: true, ..delayed }));
+    all.push(("delayed", Notification { thread, ..delayed.clone() }));
+    all.push(("again", Notification { again: true, ..delayed }));
     let mut unlinked = first_without_links(&all[0].1);
     unlinked.run = None;
     all.push(("without-pages", unlinked));
     all
 }
 
-fn first_without_links(message: &Message) -> Message {
-    let mut message = Message { url: None, ..message.clone() };
+fn first_without_links(message: &Notification) -> Notification {
+    let mut message = Notification { url: None, ..message.clone() };
     message.topics.iter_mut().for_each(|topic| topic.url = None);
     message
 }
 
 /// A message made to break out of wherever it is put.
-pub(crate) fn hostile() -> Message {
+pub(crate) fn hostile() -> Notification {
     let nasty = "evil\r\nBcc: all@example.org\r\n\r\n.\r\nQUIT :x\u{1b}[31m\u{0}\u{2028}<script>*&`";
-    let mut found = failure(Kind::Unknown, Some("a\u{85}b.bst".replace('\u{85}', " ").as_str()), Some(Stage::Track));
+    let mut found =
+        failure(FailureKind::Unknown, Some("a\u{85}b.bst".replace('\u{85}', " ").as_str()), Some(Stage::Track));
     nasty.clone_into(&mut found.message);
     nasty.clone_into(&mut found.hint);
     found.place.url = Some(nasty.to_owned());
@@ -204,7 +218,7 @@ pub(crate) fn hostile() -> Message {
     topic.url = Some(nasty.to_owned());
     topic.was = Some(nasty.to_owned());
     nasty.clone_into(&mut topic.log_end);
-    let mut message = message(Happening::Failure, vec![topic]);
+    let mut message = message(NotificationEvent::Failure, vec![topic]);
     message.host = nasty.to_owned();
     message.id = nasty.to_owned();
     message.thread = vec![nasty.to_owned()];

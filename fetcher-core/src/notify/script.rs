@@ -5,15 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::error::{Fault, NotifyError};
+use super::error::{DeliveryErrorKind, NotifyError};
 use super::host::NotifierHost;
-use super::letters;
+use super::message_files;
 use crate::bst::child_environment;
-use crate::plain::plain;
 use crate::runner::{Exit, Invocation, LocalRunner, Runner as _};
+use crate::sanitize::strip_control;
 
 /// How much of what it writes is kept: its end.
-const KEPT: usize = 4096;
+const TAIL_BYTES: usize = 4096;
 
 /// Runs a program of the host's with `input` as its standard input, and these variables beside the usual ones.
 pub(super) fn run(
@@ -25,9 +25,13 @@ pub(super) fn run(
 ) -> Result<(), NotifyError> {
     let program = command.first().cloned().unwrap_or_default();
     let elsewhere = host.environment.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    let file = letters::write(&host.memory, &elsewhere, input).map_err(|(directory, error)| {
+    let file = message_files::write(&host.memory, &elsewhere, input).map_err(|(directory, error)| {
         let hint = "make space there, or name another directory with TMPDIR";
-        NotifyError::new(Fault::Setup, format!("cannot write a file in {}: {error}", directory.display()), hint)
+        NotifyError::new(
+            DeliveryErrorKind::Setup,
+            format!("cannot write a file in {}: {error}", directory.display()),
+            hint,
+        )
     })?;
     let mut environment: BTreeMap<OsString, OsString> = child_environment(&host.environment, &[]);
     // An argument or variable ends at a NUL (execve(2)).
@@ -39,17 +43,18 @@ pub(super) fn run(
     let mut said = Vec::new();
     let exit = LocalRunner::new(&host.owner).run(&invocation, &host.cancel, &mut |piece| {
         said.extend_from_slice(piece);
-        if said.len() > 2 * KEPT {
-            said.drain(..said.len() - KEPT);
+        if said.len() > 2 * TAIL_BYTES {
+            said.drain(..said.len() - TAIL_BYTES);
         }
     });
-    let exit =
-        exit.map_err(|error| NotifyError::new(Fault::Setup, error.to_string(), "see that the host can run programs"))?;
+    let exit = exit.map_err(|error| {
+        NotifyError::new(DeliveryErrorKind::Setup, error.to_string(), "see that the host can run programs")
+    })?;
     ended(&program, exit, &said, timeout)
 }
 
 fn ended(program: &OsStr, exit: Exit, said: &[u8], timeout: Duration) -> Result<(), NotifyError> {
-    let said = plain(&String::from_utf8_lossy(&said[said.len().saturating_sub(KEPT)..]));
+    let said = strip_control(&String::from_utf8_lossy(&said[said.len().saturating_sub(TAIL_BYTES)..]));
     let said = said.trim();
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     let failed = |fault, how: String, hint: &str| {
@@ -59,24 +64,32 @@ fn ended(program: &OsStr, exit: Exit, said: &[u8], timeout: Duration) -> Result<
         Exit::Status(0) => Ok(()),
         Exit::Status(status @ (126 | 127)) => {
             let hint = "see that the program is there, executable and in PATH";
-            failed(Fault::Setup, format!("could not be started (exit status {status})"), hint)
+            failed(DeliveryErrorKind::Setup, format!("could not be started (exit status {status})"), hint)
         }
         // EX_TEMPFAIL of sysexits.h
-        Exit::Status(75) => failed(Fault::Unreachable, "said to try again later".to_owned(), "see what it waits for"),
+        Exit::Status(75) => {
+            failed(DeliveryErrorKind::Unreachable, "said to try again later".to_owned(), "see what it waits for")
+        }
         Exit::Status(status) => {
-            failed(Fault::Refused, format!("ended with exit status {status}"), "see what the program says")
+            failed(DeliveryErrorKind::Refused, format!("ended with exit status {status}"), "see what the program says")
         }
-        Exit::Signal(signal) => {
-            failed(Fault::Refused, format!("was ended by signal {signal}"), "see the system's log for who ended it")
-        }
+        Exit::Signal(signal) => failed(
+            DeliveryErrorKind::Refused,
+            format!("was ended by signal {signal}"),
+            "see the system's log for who ended it",
+        ),
         Exit::TimedOut => failed(
-            Fault::Unreachable,
+            DeliveryErrorKind::Unreachable,
             format!("took longer than its timeout of {timeout:?}"),
             "see what it waits for, or raise the notifier's `timeout`",
         ),
-        Exit::NoSpace { .. } => {
-            failed(Fault::Unreachable, "was stopped, for there is too little space".to_owned(), "make space")
+        Exit::NoSpace { .. } => failed(
+            DeliveryErrorKind::Unreachable,
+            "was stopped, for there is too little space".to_owned(),
+            "make space",
+        ),
+        Exit::Cancelled => {
+            failed(DeliveryErrorKind::Unreachable, "was stopped with the run".to_owned(), "the next run tells it")
         }
-        Exit::Cancelled => failed(Fault::Unreachable, "was stopped with the run".to_owned(), "the next run tells it"),
     }
 }

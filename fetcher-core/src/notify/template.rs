@@ -6,21 +6,25 @@ use minijinja::value::{Serde, Value as Filled, ValueKind};
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::Value;
 
-use super::error::{Fault, NotifyError};
+use super::error::{DeliveryErrorKind, NotifyError};
 
 /// A filled template.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Body {
+pub(super) struct TemplateBody {
     pub(super) text: String,
     pub(super) json: bool,
 }
 
 /// Fills the places of a template with facts. Where the template is JSON (its name ends in `.json`, or it begins with a
 /// brace or bracket), what is filled in is escaped as the inside of a JSON string, and the whole has to be JSON.
-pub(super) fn fill(template: &str, path: &Path, facts: &Value) -> Result<Body, NotifyError> {
+pub(super) fn fill(template: &str, path: &Path, facts: &Value) -> Result<TemplateBody, NotifyError> {
     let failed = |what: String| {
         let hint = "correct the template: docs/notify.md lists its places";
-        NotifyError::new(Fault::Setup, format!("the template {} cannot be used: {what}", path.display()), hint)
+        NotifyError::new(
+            DeliveryErrorKind::Setup,
+            format!("the template {} cannot be used: {what}", path.display()),
+            hint,
+        )
     };
     let begins = template.trim_start();
     let named = path.extension().is_some_and(|end| end == "json");
@@ -47,7 +51,7 @@ pub(super) fn fill(template: &str, path: &Path, facts: &Value) -> Result<Body, N
     if json && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&text) {
         return Err(failed(format!("what comes out is no JSON: {error}")));
     }
-    Ok(Body { text, json })
+    Ok(TemplateBody { text, json })
 }
 
 /// The facts with names as a template can have them: `log_end` for `log-end`.
@@ -66,7 +70,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn filled(template: &str, name: &str) -> Result<Body, NotifyError> {
+    fn filled(template: &str, name: &str) -> Result<TemplateBody, NotifyError> {
         let facts = json!({ "title": "a \"b\"\nc\\ </x>", "branch": null, "topics": [{ "more-failures": 2 }] });
         fill(template, Path::new(name), &facts)
     }
@@ -84,7 +88,7 @@ mod tests {
     #[test]
     fn text_is_filled_in_as_it_is() {
         let body = filled("{{ title }}{% if branch %} of {{ branch }}{% endif %}", "t.txt").unwrap();
-        assert_eq!(body, Body { text: "a \"b\"\nc\\ </x>".to_owned(), json: false });
+        assert_eq!(body, TemplateBody { text: "a \"b\"\nc\\ </x>".to_owned(), json: false });
     }
 
     #[test]

@@ -8,19 +8,19 @@ use std::path::PathBuf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::error::{Fault, NotifyError};
+use super::error::{DeliveryErrorKind, NotifyError};
 use super::files::{address, secret};
-use super::http::Request;
-use super::message::Message;
-use super::wants::Wants;
+use super::http::HttpRequest;
+use super::message::Notification;
+use super::subscription::Subscription;
 use super::{Notifier, render, template};
 use crate::config::{UrlSource, WebhookFormat};
 use crate::environment::Environment;
 use crate::secret::Secret;
 
-pub(super) struct Webhook {
+pub(super) struct WebhookNotifier {
     pub(super) name: String,
-    pub(super) wants: Wants,
+    pub(super) subscription: Subscription,
     pub(super) url: UrlSource,
     pub(super) format: WebhookFormat,
     pub(super) headers: BTreeMap<String, Secret>,
@@ -31,23 +31,23 @@ pub(super) struct Webhook {
 }
 
 /// What is sent where.
-struct Form {
+struct WebhookRequest {
     url: String,
     put: bool,
     body: String,
     json: bool,
 }
 
-impl Notifier for Webhook {
+impl Notifier for WebhookNotifier {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn wants(&self) -> Wants {
-        self.wants.clone()
+    fn subscription(&self) -> Subscription {
+        self.subscription.clone()
     }
 
-    fn send(&self, message: &Message) -> Result<(), NotifyError> {
+    fn send(&self, message: &Notification) -> Result<(), NotifyError> {
         let form = self.form(message)?;
         let mut headers: Vec<(String, String)> =
             self.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
@@ -58,23 +58,23 @@ impl Notifier for Webhook {
         if let Some(path) = &self.secret_file {
             headers.push(("X-Hub-Signature-256".to_owned(), signature(&secret(path)?, form.body.as_bytes())));
         }
-        Request {
+        HttpRequest {
             put: form.put,
             url: &form.url,
             headers,
             body: form.body.as_bytes(),
             ca_file: self.ca_file.as_deref(),
             environment: &self.environment,
-            timeout: self.wants.timeout,
+            timeout: self.subscription.timeout,
         }
         .send()
     }
 }
 
-impl Webhook {
-    fn form(&self, message: &Message) -> Result<Form, NotifyError> {
+impl WebhookNotifier {
+    fn form(&self, message: &Notification) -> Result<WebhookRequest, NotifyError> {
         let url = address(&self.url)?.expose().to_owned();
-        let json = |url, put, body: serde_json::Value| Form { url, put, body: body.to_string(), json: true };
+        let json = |url, put, body: serde_json::Value| WebhookRequest { url, put, body: body.to_string(), json: true };
         let (url, put) = match self.format {
             // The client-server API has PUT …/send/m.room.message/{txnId}: the same id twice is one message.
             WebhookFormat::Matrix => (with_segment(&url, &message.id), true),
@@ -83,10 +83,14 @@ impl Webhook {
         if let Some(path) = &self.template {
             let text = fs::read_to_string(path).map_err(|error| {
                 let message = format!("cannot read the template {}: {error}", path.display());
-                NotifyError::new(Fault::Setup, message, "correct `template`: a file that this user may read")
+                NotifyError::new(
+                    DeliveryErrorKind::Setup,
+                    message,
+                    "correct `template`: a file that this user may read",
+                )
             })?;
             let body = template::fill(&text, path, &render::facts(message))?;
-            return Ok(Form { url, put, body: body.text, json: body.json });
+            return Ok(WebhookRequest { url, put, body: body.text, json: body.json });
         }
         Ok(match self.format {
             WebhookFormat::Json => json(url, put, render::facts(message)),
@@ -96,7 +100,7 @@ impl Webhook {
             WebhookFormat::Ntfy => {
                 let Some(parts) = render::NtfyTopic::parse(&url) else {
                     let hint = "write `url` with the topic at its end: https://ntfy.example.org/topic";
-                    return Err(NotifyError::new(Fault::Setup, "the address names no topic of ntfy", hint));
+                    return Err(NotifyError::new(DeliveryErrorKind::Setup, "the address names no topic of ntfy", hint));
                 };
                 json(parts.server, put, render::ntfy(message, &parts.topic))
             }

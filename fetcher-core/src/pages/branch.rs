@@ -2,19 +2,19 @@
 
 use maud::{Markup, html};
 
+use super::format::{self, time};
 use super::layout;
 use super::plot::{self, DURATION, FETCHED};
-use super::view::{Branch, View};
-use super::words::{self, time};
-use crate::links::Address;
+use super::site_view::{BranchView, SiteView};
+use crate::links::PageAddress;
 use crate::report::Outcome;
-use crate::state::Past;
+use crate::state::BranchRun;
 
 /// The page.
-pub(super) fn page(branch: &Branch, view: &View) -> String {
+pub(super) fn page(branch: &BranchView, view: &SiteView) -> String {
     let here = &branch.address;
     let state = branch.state;
-    let link = |past: &Past| Some(view.run_page(&past.run)?.from(here));
+    let link = |past: &BranchRun| Some(view.run_page(&past.run)?.from(here));
     let history = branch.history();
     let body = html! {
         h1 { (branch.full_name()) }
@@ -27,7 +27,7 @@ pub(super) fn page(branch: &Branch, view: &View) -> String {
             h2 { "What is wrong" }
             (layout::problems(branch.failures().chain(branch.findings()), &branch.issues(view)))
             @if let Some((run, _)) = &branch.latest && let Some(page) = view.run_page(run) {
-                p { a href=(page.at(&Address::branch_fragment(&state.project, state.branch.as_ref()), here)) {
+                p { a href=(page.at(&PageAddress::branch_fragment(&state.project, state.branch.as_ref()), here)) {
                     "Stages and logs of this run"
                 } }
             }
@@ -50,16 +50,16 @@ pub(super) fn page(branch: &Branch, view: &View) -> String {
 }
 
 /// The page in place of that of a branch which is fetched no more: runs and messages may still link to it.
-pub(super) fn gone(here: &Address, name: &str) -> String {
+pub(super) fn gone(here: &PageAddress, name: &str) -> String {
     let body = html! {
         h1 { (name) }
         p { "It is no longer fetched: the branch is gone, or the configuration does not name it any more." }
-        p { a href=(Address::index().from(here)) { "All branches" } }
+        p { a href=(PageAddress::index().from(here)) { "All branches" } }
     };
     layout::page(here, &format!("{name} – bst-fetcher"), &[], Outcome::Skipped, &body)
 }
 
-fn facts(branch: &Branch) -> Markup {
+fn facts(branch: &BranchView) -> Markup {
     let state = branch.state;
     html! {
         dl {
@@ -76,8 +76,8 @@ fn facts(branch: &Branch) -> Markup {
     }
 }
 
-fn runs(branch: &Branch, view: &View) -> Markup {
-    let fragment = Address::branch_fragment(&branch.state.project, branch.state.branch.as_ref());
+fn runs(branch: &BranchView, view: &SiteView) -> Markup {
+    let fragment = PageAddress::branch_fragment(&branch.state.project, branch.state.branch.as_ref());
     html! {
         table aria-label="Past runs" {
             thead { tr {
@@ -93,9 +93,9 @@ fn runs(branch: &Branch, view: &View) -> Markup {
                                 None => (time(past.at)),
                             }
                         }
-                        td data-label="Outcome" { div { (words::badge(past.outcome)) } }
-                        td.n data-label="Took" { (words::span(past.seconds)) }
-                        td.n data-label="Elements fetched" { (words::count(past.fetched)) }
+                        td data-label="Outcome" { div { (format::badge(past.outcome)) } }
+                        td.n data-label="Took" { (format::span(past.seconds)) }
+                        td.n data-label="Elements fetched" { (format::count(past.fetched)) }
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::words::{counted, time};
+use super::format::{counted, time};
 use crate::report::{BranchReport, TrackedRef};
 
 /// Changed refs of a sort that are shown.

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::view::{Branch, View, full_name};
-use super::words;
+use super::format;
+use super::site_view::{BranchView, SiteView, full_name};
 use crate::diagnosis::Diagnosis;
-use crate::links::Address;
+use crate::links::PageAddress;
 use crate::names::{RunId, digest};
-use crate::plain::plain;
 use crate::report::{BranchReport, Outcome, RunReport, group_issues};
+use crate::sanitize::strip_control;
 use crate::state::BranchState;
 
 /// Entries of the feed.
@@ -22,9 +22,9 @@ const EACH: usize = 5;
 const SHOWN: usize = 10;
 
 /// One change between well and failing.
-pub(super) struct Change<'a> {
+pub(super) struct FeedChange<'a> {
     /// The branch; none where it is the host that fails: the configuration, the disk, a notifier.
-    branch: Option<&'a Branch<'a>>,
+    branch: Option<&'a BranchView<'a>>,
     run: &'a RunId,
     at: Timestamp,
     /// Since when it had failed, where it is well again.
@@ -32,7 +32,7 @@ pub(super) struct Change<'a> {
 }
 
 /// The last changes, the newest first.
-pub(super) fn changes<'a>(view: &'a View) -> Vec<Change<'a>> {
+pub(super) fn changes<'a>(view: &'a SiteView) -> Vec<FeedChange<'a>> {
     let mut changes = Vec::new();
     for branch in &view.branches {
         let history = branch.history();
@@ -46,7 +46,7 @@ pub(super) fn changes<'a>(view: &'a View) -> Vec<Change<'a>> {
     let runs = runs.map(|(run, summary)| (run, summary.finished.unwrap_or(summary.started), summary.failures > 0));
     changes_in(runs, true, None, &mut changes);
     // What a clock that was ahead gave is not the newest for ever.
-    let ahead = |change: &Change| change.at > view.now;
+    let ahead = |change: &FeedChange| change.at > view.now;
     changes.sort_by(|a, b| ahead(a).cmp(&ahead(b)).then(b.at.cmp(&a.at)).then_with(|| a.id("").cmp(&b.id(""))));
     changes.truncate(ENTRIES);
     changes
@@ -56,8 +56,8 @@ pub(super) fn changes<'a>(view: &'a View) -> Vec<Change<'a>> {
 fn changes_in<'a>(
     runs: impl Iterator<Item = (&'a RunId, Timestamp, bool)>,
     from_the_start: bool,
-    branch: Option<&'a Branch<'a>>,
-    changes: &mut Vec<Change<'a>>,
+    branch: Option<&'a BranchView<'a>>,
+    changes: &mut Vec<FeedChange<'a>>,
 ) {
     let mut before = from_the_start.then_some(None::<Timestamp>);
     for (run, at, bad) in runs {
@@ -69,14 +69,14 @@ fn changes_in<'a>(
             (None | Some(None), false) => (None, None, false),
         };
         if is_news {
-            changes.push(Change { branch, run, at, recovered_from });
+            changes.push(FeedChange { branch, run, at, recovered_from });
         }
         before = Some(failing_since);
     }
 }
 
 /// A digest of what the feed is made from: while it is the same, so is the feed.
-pub(super) fn key(view: &View, changes: &[Change]) -> String {
+pub(super) fn key(view: &SiteView, changes: &[FeedChange]) -> String {
     let mut parts = format!("{} {:?}", env!("CARGO_PKG_VERSION"), view.base_url);
     for change in changes {
         let _ = write!(parts, "\n{} {}", change.id(""), change.link(view));
@@ -86,9 +86,9 @@ pub(super) fn key(view: &View, changes: &[Change]) -> String {
 
 /// The feed. `report` gets the report of a run, masked, where it can still be read.
 pub(super) fn render(
-    view: &View,
+    view: &SiteView,
     site: &str,
-    changes: &[Change],
+    changes: &[FeedChange],
     report: &mut dyn FnMut(&RunId) -> Option<RunReport>,
 ) -> String {
     let host = view.newest.map_or("a host without runs", |report| &report.host);
@@ -102,16 +102,16 @@ pub(super) fn render(
          <link rel=\"alternate\" type=\"text/html\" href=\"{}\"/>\n",
         uuid(site),
         escape(host),
-        words::second(updated),
+        format::second(updated),
         escape(host),
         env!("CARGO_PKG_VERSION"),
-        escape(&address(view, &Address::index())),
+        escape(&address(view, &PageAddress::index())),
     );
     if view.base_url.is_some() {
         let _ = writeln!(
             feed,
             "<link rel=\"self\" type=\"application/atom+xml\" href=\"{}\"/>",
-            escape(&address(view, &Address::feed()))
+            escape(&address(view, &PageAddress::feed()))
         );
     }
     for change in changes {
@@ -122,25 +122,25 @@ pub(super) fn render(
              <link rel=\"alternate\" type=\"text/html\" href=\"{}\"/>\n<content type=\"html\">{}</content>\n</entry>\n",
             change.id(site),
             escape(&change.title()),
-            words::second(change.at),
+            format::second(change.at),
             if change.recovered_from.is_some() { "recovery" } else { "failure" },
             escape(&change.link(view)),
             escape(&content),
         );
     }
     feed.push_str("</feed>\n");
-    plain(&feed)
+    strip_control(&feed)
 }
 
-impl Change<'_> {
+impl FeedChange<'_> {
     /// The entry's name, the same for ever.
     fn id(&self, site: &str) -> String {
-        let branch = self.branch.map(Branch::full_name).unwrap_or_default();
+        let branch = self.branch.map(BranchView::full_name).unwrap_or_default();
         uuid(&format!("{site}\n{branch}\n{}", self.run))
     }
 
     fn title(&self) -> String {
-        let what = self.branch.map_or_else(|| "The fetching host".to_owned(), Branch::full_name);
+        let what = self.branch.map_or_else(|| "The fetching host".to_owned(), BranchView::full_name);
         match (self.recovered_from, self.branch) {
             (Some(_), _) => format!("{what} is well again"),
             (None, Some(_)) => format!("{what} fails"),
@@ -149,18 +149,18 @@ impl Change<'_> {
     }
 
     /// The page that tells more: the run's, or while that is no more, the branch's.
-    fn link(&self, view: &View) -> String {
+    fn link(&self, view: &SiteView) -> String {
         let page = view.run_page(self.run).or_else(|| Some(self.branch?.address.clone()));
-        address(view, &page.unwrap_or_else(Address::index))
+        address(view, &page.unwrap_or_else(PageAddress::index))
     }
 
     fn content(&self, report: Option<&RunReport>) -> Markup {
         if let Some(since) = self.recovered_from {
-            let broken = words::span(self.at.duration_since(since).as_secs_f64());
-            return html! { p { "It had failed since " (words::minute(since)) " UTC, for " (broken) "." } };
+            let broken = format::span(self.at.duration_since(since).as_secs_f64());
+            return html! { p { "It had failed since " (format::minute(since)) " UTC, for " (broken) "." } };
         }
         let failures: Vec<&Diagnosis> = match (self.branch, report) {
-            (Some(Branch { state, .. }), Some(report)) => report
+            (Some(BranchView { state, .. }), Some(report)) => report
                 .branches
                 .iter()
                 .filter(|branch| (&branch.project, &branch.branch) == (&state.project, &state.branch))
@@ -180,7 +180,7 @@ impl Change<'_> {
         if !issues.is_empty() {
             return html! {
                 @for issue in issues.iter().take(SHOWN) {
-                    p { strong { (words::kind(issue.kind)) } ": " (issue.headline()) }
+                    p { strong { (format::kind(issue.kind)) } ": " (issue.headline()) }
                     pre { (issue.message) }
                     p { "Who must act: " (issue.actor) ". " (issue.hint) }
                 }
@@ -190,7 +190,7 @@ impl Change<'_> {
         html! {
             @for failure in failures.iter().take(SHOWN) {
                 p {
-                    strong { (words::kind(failure.kind)) }
+                    strong { (format::kind(failure.kind)) }
                     @if let Some(element) = &failure.element { ": " code { (element) } }
                     @if let Some(stage) = failure.stage { " (" (stage) ")" }
                 }
@@ -206,7 +206,7 @@ impl Change<'_> {
 }
 
 /// An address for readers of feeds: absolute where the site's is known, else relative to the feed's own.
-fn address(view: &View, page: &Address) -> String {
+fn address(view: &SiteView, page: &PageAddress) -> String {
     page.under(view.base_url.unwrap_or_default())
 }
 

@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
+use super::format::{self, ago, counted, time};
 use super::layout;
 use super::plot::{self, DURATION, FETCHED};
-use super::view::{Branch, View, run_badge, took};
-use super::words::{self, ago, counted, time};
+use super::site_view::{BranchView, SiteView, run_badge, took};
 use crate::diagnosis::Diagnosis;
-use crate::links::Address;
+use crate::links::PageAddress;
 use crate::report::IssueGroup;
 
 /// Runs that the page lists.
@@ -18,8 +18,8 @@ const NAMED: usize = 8;
 const TROUBLES: usize = 20;
 
 /// The page.
-pub(super) fn page(view: &View) -> String {
-    let here = Address::index();
+pub(super) fn page(view: &SiteView) -> String {
+    let here = PageAddress::index();
     let title = match view.bad() as u64 {
         0 => "All branches are well".to_owned(),
         bad => format!("{} of {} failing", bad, counted(view.shown().count() as u64, "branch", "branches")),
@@ -31,7 +31,7 @@ pub(super) fn page(view: &View) -> String {
             @if let Some(report) = view.newest { span { "Host " strong { (report.host) } } }
             span { "As of " (time(view.now)) }
             @if let Some((run, summary)) = view.summaries().next() {
-                span { "Last run " a href=(Address::run(run).from(&here)) { (time(summary.started)) } }
+                span { "Last run " a href=(PageAddress::run(run).from(&here)) { (time(summary.started)) } }
                 (run_badge(run, summary, view.running))
             }
         }
@@ -43,7 +43,7 @@ pub(super) fn page(view: &View) -> String {
 }
 
 /// What somebody has to do something about; the same trouble of many elements and branches once.
-fn attention(view: &View, here: &Address) -> Markup {
+fn attention(view: &SiteView, here: &PageAddress) -> Markup {
     let (host, issues) = (view.host_failures(), view.issues());
     let count = host.len() + issues.len();
     if count == 0 {
@@ -62,7 +62,7 @@ fn attention(view: &View, here: &Address) -> Markup {
 fn host_card(failure: &Diagnosis) -> Markup {
     html! {
         article.card.diagnosis {
-            h3 { (words::kind(failure.kind)) }
+            h3 { (format::kind(failure.kind)) }
             p.small {}
             pre.brief tabindex="0" { (failure.message) }
             p { "For " strong { (failure.actor) } ": " (failure.hint) }
@@ -71,14 +71,14 @@ fn host_card(failure: &Diagnosis) -> Markup {
 }
 
 /// A cause in brief: the branch's and the run's pages have all of it.
-fn card(issue: &IssueGroup, view: &View, here: &Address) -> Markup {
-    let touches = |branch: &&Branch| {
+fn card(issue: &IssueGroup, view: &SiteView, here: &PageAddress) -> Markup {
+    let touches = |branch: &&BranchView| {
         issue.branches.iter().any(|it| it.project == branch.state.project && it.branch == branch.state.branch)
     };
-    let struck: Vec<&Branch> = view.branches.iter().filter(touches).collect();
+    let struck: Vec<&BranchView> = view.branches.iter().filter(touches).collect();
     html! {
         article.card.diagnosis {
-            h3 { (words::kind(issue.kind)) }
+            h3 { (format::kind(issue.kind)) }
             p.small {
                 @for (at, branch) in struck.iter().take(NAMED).enumerate() {
                     @if at > 0 { ", " }
@@ -98,8 +98,8 @@ fn card(issue: &IssueGroup, view: &View, here: &Address) -> Markup {
     }
 }
 
-fn branches(view: &View, here: &Address) -> Markup {
-    let shown: Vec<&Branch> = view.shown().collect();
+fn branches(view: &SiteView, here: &PageAddress) -> Markup {
+    let shown: Vec<&BranchView> = view.shown().collect();
     let groups = shown.chunk_by(|a, b| a.state.project == b.state.project);
     html! {
         h2 #branches { "Branches" }
@@ -118,7 +118,7 @@ fn branches(view: &View, here: &Address) -> Markup {
     }
 }
 
-fn row(branch: &Branch, view: &View, here: &Address) -> Markup {
+fn row(branch: &BranchView, view: &SiteView, here: &PageAddress) -> Markup {
     let history = branch.history();
     html! {
         tr {
@@ -139,14 +139,14 @@ fn row(branch: &Branch, view: &View, here: &Address) -> Markup {
             }
             @if let Some(last) = history.last() {
                 td data-label="Last runs" { (plot::strip(history)) }
-                td data-label="Duration" { div { (plot::spark(history, DURATION)) small { (words::span(last.seconds)) } } }
-                td data-label="Fetched" { div { (plot::spark(history, FETCHED)) small { (words::count(last.fetched)) } } }
+                td data-label="Duration" { div { (plot::spark(history, DURATION)) small { (format::span(last.seconds)) } } }
+                td data-label="Fetched" { div { (plot::spark(history, FETCHED)) small { (format::count(last.fetched)) } } }
             } @else { td {} td {} td {} }
         }
     }
 }
 
-fn runs(view: &View, here: &Address) -> Markup {
+fn runs(view: &SiteView, here: &PageAddress) -> Markup {
     html! {
         h2 #runs { "Last runs" }
         table aria-labelledby="runs" {
@@ -157,11 +157,11 @@ fn runs(view: &View, here: &Address) -> Markup {
             tbody {
                 @for (run, summary) in view.summaries().take(RUNS) {
                     tr {
-                        th scope="row" { a href=(Address::run(run).from(here)) { (time(summary.started)) } }
+                        th scope="row" { a href=(PageAddress::run(run).from(here)) { (time(summary.started)) } }
                         td data-label="Outcome" { div { (run_badge(run, summary, view.running)) } }
                         td.n data-label="Took" { @if let Some(took) = took(summary) { (took) } }
-                        td.n data-label="Branches" { (words::count(summary.branches)) }
-                        td.n data-label="Failing" { (words::count(summary.bad)) }
+                        td.n data-label="Branches" { (format::count(summary.branches)) }
+                        td.n data-label="Failing" { (format::count(summary.bad)) }
                     }
                 }
             }

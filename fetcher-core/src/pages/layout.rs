@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-use super::words;
+use super::format;
 use crate::diagnosis::{Diagnosis, Retry};
-use crate::links::Address;
-use crate::plain::plain;
+use crate::links::PageAddress;
 use crate::report::{IssueGroup, Outcome};
+use crate::sanitize::strip_control;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -24,9 +24,9 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 ///
 /// `above` are the pages between the first page and this one, with their names. `health` colours the icon.
 pub(super) fn page(
-    address: &Address,
+    address: &PageAddress,
     title: &str,
-    above: &[(Address, &str)],
+    above: &[(PageAddress, &str)],
     health: Outcome,
     body: &Markup,
 ) -> String {
@@ -43,29 +43,29 @@ pub(super) fn page(
                 title { (title) }
                 link rel="icon" href=(icon(health));
                 link rel="alternate" type="application/atom+xml" title="Failures and recoveries"
-                    href=(Address::feed().from(address));
+                    href=(PageAddress::feed().from(address));
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header.top {
                     nav aria-label="Breadcrumb" {
-                        a.brand href=(Address::index().from(address)) { "bst-fetcher" }
+                        a.brand href=(PageAddress::index().from(address)) { "bst-fetcher" }
                         @for (parent, name) in above {
                             " / " a href=(parent.from(address)) { (name) }
                         }
                     }
-                    a href=(Address::feed().from(address)) { "Feed" }
+                    a href=(PageAddress::feed().from(address)) { "Feed" }
                 }
                 main { (body) }
                 footer {
                     "Times are UTC. Made by bst-fetcher " (env!("CARGO_PKG_VERSION")) ". For programs: "
-                    a href=(Address::status().from(address)) { "status.json" } "."
+                    a href=(PageAddress::status().from(address)) { "status.json" } "."
                 }
             }
         }
     };
     // The last net: no control character gets out, wherever it came from.
-    plain(&page.into_string())
+    strip_control(&page.into_string())
 }
 
 /// How many failures of one stage are shown in full.
@@ -77,12 +77,12 @@ pub(super) fn diagnoses<'a>(failures: impl IntoIterator<Item = &'a Diagnosis>) -
     html! {
         @for failure in failures.iter().take(SHOWN) {
             article.card.diagnosis {
-                h3 { (words::kind(failure.kind)) @if let Some(element) = &failure.element { ": " code { (element) } } }
+                h3 { (format::kind(failure.kind)) @if let Some(element) = &failure.element { ": " code { (element) } } }
                 (explained(failure))
             }
         }
         @if failures.len() > SHOWN {
-            p { "And " (words::counted((failures.len() - SHOWN) as u64, "more failure", "more failures")) ", see the log." }
+            p { "And " (format::counted((failures.len() - SHOWN) as u64, "more failure", "more failures")) ", see the log." }
         }
     }
 }
@@ -101,7 +101,7 @@ pub(super) fn problems<'a>(failures: impl IntoIterator<Item = &'a Diagnosis>, is
     html! {
         @for issue in issues.iter().take(SHOWN) { (cause(issue)) }
         @if issues.len() > SHOWN {
-            p { "And " (words::counted((issues.len() - SHOWN) as u64, "more cause", "more causes")) ", see the log." }
+            p { "And " (format::counted((issues.len() - SHOWN) as u64, "more cause", "more causes")) ", see the log." }
         }
     }
 }
@@ -110,7 +110,7 @@ pub(super) fn problems<'a>(failures: impl IntoIterator<Item = &'a Diagnosis>, is
 fn cause(issue: &IssueGroup) -> Markup {
     html! {
         article.card.diagnosis {
-            h3 { (words::kind(issue.kind)) ": " (issue.headline()) }
+            h3 { (format::kind(issue.kind)) ": " (issue.headline()) }
             pre.brief tabindex="0" { (issue.message) }
             dl {
                 dt { "Who must act" } dd { strong { (issue.actor) } }
@@ -119,7 +119,7 @@ fn cause(issue: &IssueGroup) -> Markup {
             }
             @if issue.element_count > 1 {
                 details {
-                    summary { (words::counted(issue.element_count as u64, "element", "elements")) }
+                    summary { (format::counted(issue.element_count as u64, "element", "elements")) }
                     ul { @for element in issue.elements.iter().take(LISTED) { li { code { (element) } } } }
                     @if issue.element_count > LISTED { p { "And " (issue.element_count - LISTED) " more." } }
                 }

@@ -2,16 +2,16 @@
 
 use maud::{Markup, html};
 
-use super::excerpt::{Excerpt, Line};
+use super::format::{self, count, counted};
 use super::layout;
-use super::view::full_name;
-use super::words::{self, count, counted};
-use crate::links::{Address, LogForm};
+use super::log_preview::{LogPreview, PreviewLine};
+use super::site_view::full_name;
+use crate::links::{LogForm, PageAddress};
 use crate::names::RunId;
 use crate::report::{BranchReport, StageReport};
 
 /// The page.
-pub(super) fn page(run: &RunId, branch: &BranchReport, stage: &StageReport, excerpt: &Excerpt) -> String {
+pub(super) fn page(run: &RunId, branch: &BranchReport, stage: &StageReport, excerpt: &LogPreview) -> String {
     let address = |form| super::run::log_address(run, branch, stage, form);
     let (here, text) = (address(LogForm::Page), address(LogForm::Text));
     let of = full_name(&branch.project, branch.branch.as_ref());
@@ -19,9 +19,9 @@ pub(super) fn page(run: &RunId, branch: &BranchReport, stage: &StageReport, exce
     let body = html! {
         h1 { "Log: " (title) }
         p.lead {
-            (words::badge(stage.outcome))
-            span { "started " (words::time(stage.started)) }
-            span { (counted(excerpt.lines, "line", "lines")) ", " (words::bytes(excerpt.bytes)) }
+            (format::badge(stage.outcome))
+            span { "started " (format::time(stage.started)) }
+            span { (counted(excerpt.lines, "line", "lines")) ", " (format::bytes(excerpt.bytes)) }
             a href=(text.from(&here)) { "the whole text" }
         }
         @if !excerpt.failures.is_empty() {
@@ -46,16 +46,16 @@ pub(super) fn page(run: &RunId, branch: &BranchReport, stage: &StageReport, exce
             }
         }
     };
-    let above = [(Address::run(run), "The run")];
+    let above = [(PageAddress::run(run), "The run")];
     layout::page(&here, &format!("{title} – bst-fetcher"), &above, stage.outcome, &body)
 }
 
-fn numbered(line: &Line) -> Markup {
+fn numbered(line: &PreviewLine) -> Markup {
     html! {
         code.failure[line.failure] id={ "L" (line.number) } {
             a href={ "#L" (line.number) } data-n=(line.number) aria-label={ "Line " (line.number) } {}
             (line.text)
-            @if line.more > 0 { span.dim { " … " (words::bytes(line.more)) " more" } }
+            @if line.more > 0 { span.dim { " … " (format::bytes(line.more)) " more" } }
         }
     }
 }

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
-use super::words;
+use super::format;
 use crate::report::Outcome;
-use crate::state::Past;
+use crate::state::BranchRun;
 
 /// How many runs the small pictures show.
 const SMALL: usize = 30;
@@ -17,17 +17,18 @@ const OUTCOMES: [Outcome; 5] = [Outcome::Ok, Outcome::Skipped, Outcome::Partial,
 
 /// What a plot shows of a run.
 #[derive(Clone, Copy)]
-pub(super) struct Series {
+pub(super) struct PlotSeries {
     /// Its name, as in "Duration".
     pub(super) name: &'static str,
     /// Its value.
-    pub(super) value: fn(&Past) -> f64,
+    pub(super) value: fn(&BranchRun) -> f64,
     /// A value in words.
     pub(super) words: fn(f64) -> String,
 }
 
 /// How long runs took.
-pub(super) const DURATION: Series = Series { name: "Duration", value: |past| past.seconds, words: words::span };
+pub(super) const DURATION: PlotSeries =
+    PlotSeries { name: "Duration", value: |past| past.seconds, words: format::span };
 
 /// How many elements runs fetched.
 #[expect(
@@ -36,14 +37,17 @@ pub(super) const DURATION: Series = Series { name: "Duration", value: |past| pas
     clippy::cast_sign_loss,
     reason = "counts of elements are far below 2^52"
 )]
-pub(super) const FETCHED: Series =
-    Series { name: "Elements fetched", value: |past| past.fetched as f64, words: |count| words::count(count as u64) };
+pub(super) const FETCHED: PlotSeries = PlotSeries {
+    name: "Elements fetched",
+    value: |past| past.fetched as f64,
+    words: |count| format::count(count as u64),
+};
 
 /// The last runs by outcome: a high bar for a failed one, a low one for a good one.
-pub(super) fn strip(history: &[Past]) -> Markup {
+pub(super) fn strip(history: &[BranchRun]) -> Markup {
     let shown = &history[history.len().saturating_sub(SMALL)..];
     let first = SMALL - shown.len();
-    let mut label = format!("The last {}:", words::counted(shown.len() as u64, "run", "runs"));
+    let mut label = format!("The last {}:", format::counted(shown.len() as u64, "run", "runs"));
     for outcome in OUTCOMES {
         let count = shown.iter().filter(|past| past.outcome == outcome).count();
         if count > 0 {
@@ -75,11 +79,11 @@ fn bar(x: usize, outcome: Outcome) -> String {
 }
 
 /// A small curve of the last runs.
-pub(super) fn spark(history: &[Past], series: Series) -> Markup {
+pub(super) fn spark(history: &[BranchRun], series: PlotSeries) -> Markup {
     let shown = &history[history.len().saturating_sub(SMALL)..];
     let values: Vec<f64> = shown.iter().map(series.value).collect();
     let Some((low, high, last)) = range(&values) else { return html! {} };
-    let Series { name, words, .. } = series;
+    let PlotSeries { name, words, .. } = series;
     let label = format!("{name} of the last runs: {} to {}, at last {}", words(low), words(high), words(last));
     let first = SMALL - values.len();
     let mut curve = String::new();
@@ -97,18 +101,18 @@ pub(super) fn spark(history: &[Past], series: Series) -> Markup {
 }
 
 /// A plot with a bar a run, which leads to the run's page where `link` knows one.
-pub(super) fn bars(history: &[Past], series: Series, link: &dyn Fn(&Past) -> Option<String>) -> Markup {
+pub(super) fn bars(history: &[BranchRun], series: PlotSeries, link: &dyn Fn(&BranchRun) -> Option<String>) -> Markup {
     let values: Vec<f64> = history.iter().map(series.value).collect();
     let Some((low, high, last)) = range(&values) else { return html! {} };
-    let Series { name, value, words } = series;
+    let PlotSeries { name, value, words } = series;
     let label = format!("{name} of the last runs: {} to {}, at last {}", words(low), words(high), words(last));
-    let bar = |at: usize, past: &Past| {
+    let bar = |at: usize, past: &BranchRun| {
         // A run that took nothing still shows as a line.
         let height = (96.0 * value(past) / high.max(f64::MIN_POSITIVE)).max(1.5);
         html! {
             rect class=(past.outcome) x=(at * 10 + 1) y=(format!("{:.1}", 100.0 - height)) width="8"
                 height=(format!("{height:.1}")) {
-                title { (words::minute(past.at)) ": " (past.outcome) ", " (words(value(past))) }
+                title { (format::minute(past.at)) ": " (past.outcome) ", " (words(value(past))) }
             }
         }
     };
@@ -119,13 +123,13 @@ pub(super) fn bars(history: &[Past], series: Series, link: &dyn Fn(&Past) -> Opt
                 line.base x1="0" x2="100%" y1="100" y2="100" {}
                 @for (at, past) in history.iter().enumerate() {
                     @match link(past) {
-                        Some(link) => a href=(link) aria-label={ "The run of " (words::minute(past.at)) } { (bar(at, past)) },
+                        Some(link) => a href=(link) aria-label={ "The run of " (format::minute(past.at)) } { (bar(at, past)) },
                         None => (bar(at, past)),
                     }
                 }
             }
             @if let [first, .., last] = history {
-                div.ends { span { (words::minute(first.at)) } span { (words::minute(last.at)) } }
+                div.ends { span { (format::minute(first.at)) } span { (format::minute(last.at)) } }
             }
         }
     }

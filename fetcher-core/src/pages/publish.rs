@@ -7,23 +7,25 @@ use std::path::{Component, Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::excerpt::Excerpt;
-use super::site::{Failure, LogEntry, PageEntry, RunEntry, RunLogs, RunSummary, Site, Stamp, text_beside};
-use super::view::{Branch, View, full_name};
-use super::{Publish, PublishError, Published, branch, feed, index, log, run, status, text};
-use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
-use crate::links::{Address, LogForm};
+use super::log_preview::LogPreview;
+use super::site::{
+    ContentStamp, FileError, LogEntry, PageEntry, PublishedLogs, PublishedRun, RunEntry, SiteDirectory, text_beside,
+};
+use super::site_view::{BranchView, SiteView, full_name};
+use super::{PublishError, PublishedSite, SitePublisher, branch, feed, index, log, run, status, text};
+use crate::atomic_file::write_atomic_with;
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
+use crate::links::{LogForm, PageAddress};
 use crate::names::{RunId, digest};
 use crate::report::{BranchReport, RunReport, StageReport};
 use crate::secret::Redact as _;
 use crate::state::{BranchState, StateError};
-use crate::whole::write_whole_with;
 
 /// See [`super::publish`].
-pub(super) fn publish(publish: &Publish) -> Result<Published, PublishError> {
-    let (site, broken) = Site::open(publish.directory)?;
+pub(super) fn publish(publish: &SitePublisher) -> Result<PublishedSite, PublishError> {
+    let (site, broken) = SiteDirectory::open(publish.directory)?;
     let failures = broken.iter().map(StateError::diagnosis).collect();
-    let mut work = Work { publish, now: publish.clock.now(), site, reports: BTreeMap::new(), failures };
+    let mut work = PublishJob { publish, now: publish.clock.now(), site, reports: BTreeMap::new(), failures };
     for gone in work.site.manifest.pages.values_mut().filter_map(|page| page.gone.as_mut()) {
         // A clock was ahead.
         *gone = (*gone).min(work.now);
@@ -37,24 +39,24 @@ pub(super) fn publish(publish: &Publish) -> Result<Published, PublishError> {
     work.publish_pages(rewritten)?;
     work.remove_old();
     work.site.save()?;
-    let Site { written, unchanged, removed, unremoved, .. } = work.site;
+    let SiteDirectory { written, unchanged, removed, unremoved, .. } = work.site;
     let unremoved = unremoved.into_iter().map(|(path, source)| PublishError::Remove { path, source }.diagnosis());
-    Ok(Published { written, unchanged, removed, failures: work.failures.into_iter().chain(unremoved).collect() })
+    Ok(PublishedSite { written, unchanged, removed, failures: work.failures.into_iter().chain(unremoved).collect() })
 }
 
 /// A page that is there and reachable, and may be written only when all that it links to is there.
-type Page = (Address, String);
+type PendingPage = (PageAddress, String);
 
-struct Work<'a> {
-    publish: &'a Publish<'a>,
+struct PublishJob<'a> {
+    publish: &'a SitePublisher<'a>,
     now: Timestamp,
-    site: Site<'a>,
+    site: SiteDirectory<'a>,
     /// Reports that were read, masked.
     reports: BTreeMap<RunId, RunReport>,
     failures: Vec<Diagnosis>,
 }
 
-impl Work<'_> {
+impl PublishJob<'_> {
     /// The runs whose pages are not what they should be.
     fn stale_runs(&self) -> Vec<RunId> {
         let mut stale = self.publish.store.runs();
@@ -68,8 +70,8 @@ impl Work<'_> {
     }
 
     /// The stamp of a run's report; none where it has none.
-    fn stamp(&self, run: &RunId) -> Option<Stamp> {
-        Stamp::of(&self.publish.store.report_path(run))
+    fn stamp(&self, run: &RunId) -> Option<ContentStamp> {
+        ContentStamp::of(&self.publish.store.report_path(run))
     }
 
     /// Writes down what is about to be made, before it is.
@@ -80,7 +82,7 @@ impl Work<'_> {
         }
         for state in self.publish.states {
             let name = full_name(&state.project, state.branch.as_ref());
-            let page = Address::branch(&state.project, state.branch.as_ref());
+            let page = PageAddress::branch(&state.project, state.branch.as_ref());
             manifest.pages.insert(page, PageEntry { name, gone: None });
         }
         for run in runs {
@@ -91,7 +93,7 @@ impl Work<'_> {
 
     /// Publishes a run's logs and its page; the page is handed back instead where it is there already, for what is new
     /// on it may link to what is not there yet.
-    fn publish_run(&mut self, run: &RunId) -> Result<Option<Page>, PublishError> {
+    fn publish_run(&mut self, run: &RunId) -> Result<Option<PendingPage>, PublishError> {
         let stamp = self.stamp(run);
         let running = self.publish.running == Some(run);
         let report = match self.publish.store.report(run) {
@@ -103,19 +105,19 @@ impl Work<'_> {
                 return Ok(None);
             }
         };
-        let summary = Some(RunSummary::from(&report));
+        let summary = Some(PublishedRun::from(&report));
         if self.is_old_run(run, report.started) {
             self.site.manifest.runs.insert(run.clone(), RunEntry { report: stamp, running, ..RunEntry::default() });
             return Ok(None);
         }
         for branch in &report.branches {
             let name = full_name(&branch.project, branch.branch.as_ref());
-            let page = Address::branch(&branch.project, branch.branch.as_ref());
+            let page = PageAddress::branch(&branch.project, branch.branch.as_ref());
             let entry = self.site.manifest.pages.entry(page).or_insert(PageEntry { name, gone: None });
             entry.gone = entry.gone.map(|_| self.now);
         }
         let logs = self.publish_logs(&report)?;
-        let page = (Address::run(run), run::page(&report, &logs, self.publish.running));
+        let page = (PageAddress::run(run), run::page(&report, &logs, self.publish.running));
         let bytes = self.site.size(&logs);
         self.site.manifest.runs.insert(run.clone(), RunEntry { report: stamp, running, summary, bytes });
         if self.site.has(&page.0) {
@@ -126,13 +128,13 @@ impl Work<'_> {
     }
 
     /// Publishes the logs of a run that are not published yet.
-    fn publish_logs(&mut self, report: &RunReport) -> Result<RunLogs, PublishError> {
+    fn publish_logs(&mut self, report: &RunReport) -> Result<PublishedLogs, PublishError> {
         let mut logs = self.site.logs(&report.run);
-        let mut fresh: Vec<(_, _, _, _, Address)> = Vec::new();
+        let mut fresh: Vec<(_, _, _, _, PageAddress)> = Vec::new();
         for (branch, stage) in report.branches.iter().flat_map(|branch| branch.stages.iter().map(move |s| (branch, s)))
         {
             let Some(path) = stage.log.as_ref().and_then(|log| self.log(&report.run, log)) else { continue };
-            let Some(source) = Stamp::of(&path) else { continue };
+            let Some(source) = ContentStamp::of(&path) else { continue };
             // Stages that one bst did share their log, which is published once.
             let stage = branch.log_owner(stage);
             let page = run::log_address(&report.run, branch, stage, LogForm::Page);
@@ -154,7 +156,7 @@ impl Work<'_> {
                 Err(error) => {
                     let message = format!("the status pages lack a log: cannot read {}: {error}", path.display());
                     let hint = "make the file readable for the user that runs bst-fetcher";
-                    self.failures.push(Diagnosis::new(Kind::Permission, message, Retry::No, Actor::Host, hint));
+                    self.failures.push(Diagnosis::new(FailureKind::Permission, message, Retry::No, Actor::Host, hint));
                     None
                 }
             };
@@ -176,14 +178,14 @@ impl Work<'_> {
         branch: &BranchReport,
         stage: &StageReport,
         file: &mut File,
-        source: Stamp,
-        page: &Address,
+        source: ContentStamp,
+        page: &PageAddress,
     ) -> Result<LogEntry, PublishError> {
         let beside = text_beside(page);
         self.site.make_parents(&beside)?;
         let path = self.site.file(&beside);
-        let copied = write_whole_with(&path, |target| {
-            text::copy(file, self.publish.redactor, Both(target, Excerpt::default())).map(|both| both.1)
+        let copied = write_atomic_with(&path, |target| {
+            text::copy(file, self.publish.redactor, LogWithPreview(target, LogPreview::default())).map(|both| both.1)
         });
         let mut excerpt = copied.map_err(|source| PublishError::Write { path, source })?;
         excerpt.finish();
@@ -195,12 +197,12 @@ impl Work<'_> {
 
     /// Writes everything that is not a run's own: what is not there yet first, for no page links to it yet; then what
     /// changes, and at last what leads to it all.
-    fn publish_pages(&mut self, rewritten: Vec<Page>) -> Result<(), PublishError> {
+    fn publish_pages(&mut self, rewritten: Vec<PendingPage>) -> Result<(), PublishError> {
         let newest = self.newest_first().into_iter().find(|run| self.site.manifest.runs[run].summary.is_some());
         let newest = newest.and_then(|run| self.report(&run).cloned());
-        let branches: Vec<Branch> = self.publish.states.iter().map(|state| self.branch(state)).collect();
+        let branches: Vec<BranchView> = self.publish.states.iter().map(|state| self.branch(state)).collect();
         let runs = self.kept_runs();
-        let view = View {
+        let view = SiteView {
             now: self.now,
             running: self.publish.running,
             base_url: self.publish.base_url,
@@ -215,18 +217,18 @@ impl Work<'_> {
         for (address, page) in &pages {
             self.site.write(address.path(), page.as_bytes())?;
         }
-        self.site.write(Address::index().path(), index::page(&view).as_bytes())?;
+        self.site.write(PageAddress::index().path(), index::page(&view).as_bytes())?;
         self.publish_feed(&view)?;
-        let path = self.site.file(Address::status().path());
+        let path = self.site.file(PageAddress::status().path());
         let status = status::render(&view).map_err(|error| PublishError::Write { path, source: error.into() })?;
-        Ok(self.site.write(Address::status().path(), &status)?)
+        Ok(self.site.write(PageAddress::status().path(), &status)?)
     }
 
     /// The pages of branches that are no more.
-    fn gone_pages(&mut self) -> Vec<Page> {
+    fn gone_pages(&mut self) -> Vec<PendingPage> {
         let states = self.publish.states.iter();
-        let alive: Vec<_> = states.map(|state| Address::branch(&state.project, state.branch.as_ref())).collect();
-        let alive: BTreeSet<&Address> = alive.iter().collect();
+        let alive: Vec<_> = states.map(|state| PageAddress::branch(&state.project, state.branch.as_ref())).collect();
+        let alive: BTreeSet<&PageAddress> = alive.iter().collect();
         let gone = self.site.manifest.pages.iter_mut().filter(|(page, _)| !alive.contains(page));
         gone.map(|(page, entry)| {
             entry.gone.get_or_insert(self.now);
@@ -235,28 +237,28 @@ impl Work<'_> {
         .collect()
     }
 
-    fn publish_feed(&mut self, view: &View) -> Result<(), PublishError> {
+    fn publish_feed(&mut self, view: &SiteView) -> Result<(), PublishError> {
         let changes = feed::changes(view);
         let key = feed::key(view, &changes);
-        if self.site.manifest.feed == key && self.site.has(&Address::feed()) {
+        if self.site.manifest.feed == key && self.site.has(&PageAddress::feed()) {
             return Ok(());
         }
         let site = self.site.manifest.site.clone();
         let feed = feed::render(view, &site, &changes, &mut |run| self.report(run).cloned());
-        self.site.write(Address::feed().path(), feed.as_bytes())?;
+        self.site.write(PageAddress::feed().path(), feed.as_bytes())?;
         self.site.manifest.feed = key;
         Ok(())
     }
 
     /// A branch with what its last run reported.
-    fn branch<'s>(&mut self, state: &'s BranchState) -> Branch<'s> {
+    fn branch<'s>(&mut self, state: &'s BranchState) -> BranchView<'s> {
         let run = state.history.last().map(|past| past.run.clone());
         let latest = run.and_then(|run| {
             let mut reports = self.report(&run)?.branches.iter();
             let report = reports.find(|report| (&report.project, &report.branch) == (&state.project, &state.branch))?;
             Some((run, report.clone()))
         });
-        Branch::new(state, latest)
+        BranchView::new(state, latest)
     }
 
     /// A run's report, masked, where it can be read.
@@ -325,9 +327,9 @@ impl Work<'_> {
 }
 
 /// A log's file, and what its page shows of it.
-struct Both<'a>(&'a mut File, Excerpt);
+struct LogWithPreview<'a>(&'a mut File, LogPreview);
 
-impl io::Write for Both<'_> {
+impl io::Write for LogWithPreview<'_> {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         self.0.write_all(text)?;
         self.1.push(text);
@@ -339,8 +341,8 @@ impl io::Write for Both<'_> {
     }
 }
 
-impl From<Failure> for PublishError {
-    fn from((path, source): Failure) -> Self {
+impl From<FileError> for PublishError {
+    fn from((path, source): FileError) -> Self {
         match source.kind() {
             io::ErrorKind::AlreadyExists => PublishError::Foreign(path),
             _ => PublishError::Write { path, source },
@@ -350,13 +352,13 @@ impl From<Failure> for PublishError {
 
 fn unreadable(error: &StateError, path: PathBuf) -> Diagnosis {
     Diagnosis {
-        kind: Kind::Permission,
+        kind: FailureKind::Permission,
         element: None,
         stage: None,
         message: format!("the status pages lack a run: {error}"),
         retry: Retry::No,
         actor: Actor::Host,
         hint: format!("Look at {}; remove the run's directory if it is damaged.", path.display()),
-        place: Place { file: Some(path), ..Place::default() },
+        place: Location { file: Some(path), ..Location::default() },
     }
 }

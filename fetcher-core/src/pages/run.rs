@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::site::{LogEntry, RunLogs, RunSummary};
-use super::view::{full_name, run_badge, took};
-use super::words::{self, count, counted, time};
+use super::format::{self, count, counted, time};
+use super::site::{LogEntry, PublishedLogs, PublishedRun};
+use super::site_view::{full_name, run_badge, took};
 use super::{changes, layout};
-use crate::diagnosis::Reachability;
-use crate::links::{Address, LogForm};
+use crate::diagnosis::HostReachability;
+use crate::links::{LogForm, PageAddress};
 use crate::names::{RunId, Stage};
 use crate::report::{BranchReport, Outcome, RunReport, StageReport, group_stage_issues};
 
@@ -17,10 +17,10 @@ const UNFOLDED: usize = 4;
 const CAUSES: usize = 30;
 
 /// The page.
-pub(super) fn page(report: &RunReport, logs: &RunLogs, running: Option<&RunId>) -> String {
-    let here = Address::run(&report.run);
-    let summary = RunSummary::from(report);
-    let name = format!("Run of {}", words::minute(report.started));
+pub(super) fn page(report: &RunReport, logs: &PublishedLogs, running: Option<&RunId>) -> String {
+    let here = PageAddress::run(&report.run);
+    let summary = PublishedRun::from(report);
+    let name = format!("Run of {}", format::minute(report.started));
     let body = html! {
         h1 { "Run of " (time(report.started)) }
         p.lead {
@@ -38,7 +38,7 @@ pub(super) fn page(report: &RunReport, logs: &RunLogs, running: Option<&RunId>) 
         @if !report.branches.is_empty() { h2 { "Branches" } }
         @for branch in &report.branches {
             details.branch open[!branch.outcome.is_good() || report.branches.len() <= UNFOLDED]
-                id=(Address::branch_fragment(&branch.project, branch.branch.as_ref())) {
+                id=(PageAddress::branch_fragment(&branch.project, branch.branch.as_ref())) {
                 (branch_section(branch, report, logs, &here))
             }
         }
@@ -77,15 +77,15 @@ fn causes(report: &RunReport) -> Markup {
 }
 
 /// The way to each branch that failed: whoever comes here looks for those.
-fn failing(report: &RunReport, here: &Address) -> Markup {
+fn failing(report: &RunReport, here: &PageAddress) -> Markup {
     html! {
         @if report.branches.iter().any(|branch| !branch.outcome.is_good()) {
             h2 { "Failing" }
             ul.plain {
                 @for branch in report.branches.iter().filter(|branch| !branch.outcome.is_good()) {
                     li {
-                        (words::badge(branch.outcome)) " "
-                        a href=(here.at(&Address::branch_fragment(&branch.project, branch.branch.as_ref()), here)) {
+                        (format::badge(branch.outcome)) " "
+                        a href=(here.at(&PageAddress::branch_fragment(&branch.project, branch.branch.as_ref()), here)) {
                             (full_name(&branch.project, branch.branch.as_ref()))
                         }
                     }
@@ -110,8 +110,8 @@ fn costs(report: &RunReport) -> Markup {
                     @let of_it = || stages.iter().filter(|report| report.stage == stage);
                     tr {
                         th scope="row" { (stage) }
-                        td.n data-label="Time" { (words::span(of_it().map(|report| report.seconds).sum())) }
-                        td.n data-label="Inside bst" { (words::span(of_it().map(|report| report.bst_seconds).sum())) }
+                        td.n data-label="Time" { (format::span(of_it().map(|report| report.seconds).sum())) }
+                        td.n data-label="Inside bst" { (format::span(of_it().map(|report| report.bst_seconds).sum())) }
                         td.n data-label="Elements done" { (count(of_it().map(|report| report.elements.processed).sum())) }
                     }
                 }
@@ -120,13 +120,13 @@ fn costs(report: &RunReport) -> Markup {
     }
 }
 
-fn branch_section(branch: &BranchReport, report: &RunReport, logs: &RunLogs, here: &Address) -> Markup {
-    let page = Address::branch(&branch.project, branch.branch.as_ref());
+fn branch_section(branch: &BranchReport, report: &RunReport, logs: &PublishedLogs, here: &PageAddress) -> Markup {
+    let page = PageAddress::branch(&branch.project, branch.branch.as_ref());
     html! {
         summary {
             h2 { (full_name(&branch.project, branch.branch.as_ref())) }
-            (words::badge(branch.outcome))
-            span.dim { " " (words::span(branch.seconds)) }
+            (format::badge(branch.outcome))
+            span.dim { " " (format::span(branch.seconds)) }
         }
         p.small {
             @if let Some(commit) = &branch.commit { "Commit " code { (commit) } ". " }
@@ -145,21 +145,27 @@ fn branch_section(branch: &BranchReport, report: &RunReport, logs: &RunLogs, her
     }
 }
 
-fn stage_row(stage: &StageReport, branch: &BranchReport, report: &RunReport, logs: &RunLogs, here: &Address) -> Markup {
+fn stage_row(
+    stage: &StageReport,
+    branch: &BranchReport,
+    report: &RunReport,
+    logs: &PublishedLogs,
+    here: &PageAddress,
+) -> Markup {
     let elements = &stage.elements;
     html! {
         tr {
             th scope="row" { (stage.title()) }
             td data-label="Outcome" {
                 div {
-                    (words::badge(stage.outcome))
+                    (format::badge(stage.outcome))
                     @if let Some(why) = &stage.skipped { small { (why) } }
                     @if stage.attempts > 1 { small { (stage.attempts) " attempts" } }
                 }
             }
             td.n data-label="Took" { @if stage.outcome != Outcome::Skipped { div {
-                (words::span(stage.seconds))
-                @if stage.bst_seconds > 0.0 { small { (words::span(stage.bst_seconds)) " in bst" } }
+                (format::span(stage.seconds))
+                @if stage.bst_seconds > 0.0 { small { (format::span(stage.bst_seconds)) " in bst" } }
             } } }
             td.n data-label="Elements" { @if elements.total > 0 { div {
                 (count(elements.processed)) " done"
@@ -174,7 +180,13 @@ fn stage_row(stage: &StageReport, branch: &BranchReport, report: &RunReport, log
     }
 }
 
-fn log_links(stage: &StageReport, branch: &BranchReport, report: &RunReport, logs: &RunLogs, here: &Address) -> Markup {
+fn log_links(
+    stage: &StageReport,
+    branch: &BranchReport,
+    report: &RunReport,
+    logs: &PublishedLogs,
+    here: &PageAddress,
+) -> Markup {
     if stage.log.is_none() {
         return html! {};
     }
@@ -189,18 +201,26 @@ fn log_links(stage: &StageReport, branch: &BranchReport, report: &RunReport, log
             a href=(page.from(here)) { "log" }
             @if let Some(line) = failure { ", " a href=(page.at(&format!("L{line}"), here)) { "first failure" } }
             ", " a href=(address(LogForm::Text).from(here)) { "text" }
-            small { (counted(*lines, "line", "lines")) ", " (words::bytes(*bytes)) }
+            small { (counted(*lines, "line", "lines")) ", " (format::bytes(*bytes)) }
         }
     }
 }
 
 /// The address of a stage's log.
-pub(super) fn log_address(run: &RunId, branch: &BranchReport, stage: &StageReport, form: LogForm) -> Address {
+pub(super) fn log_address(run: &RunId, branch: &BranchReport, stage: &StageReport, form: LogForm) -> PageAddress {
     let stage = branch.log_owner(stage);
-    Address::log(run, &branch.project, branch.branch.as_ref(), stage.variant.as_ref(), stage.refs, stage.stage, form)
+    PageAddress::log(
+        run,
+        &branch.project,
+        branch.branch.as_ref(),
+        stage.variant.as_ref(),
+        stage.refs,
+        stage.stage,
+        form,
+    )
 }
 
-fn stage_remarks(stage: &StageReport, branch: &BranchReport, network: &Reachability) -> Markup {
+fn stage_remarks(stage: &StageReport, branch: &BranchReport, network: &HostReachability) -> Markup {
     html! {
         @if !stage.notes.is_empty() {
             ul { @for note in &stage.notes { li { (stage.title()) ": " (note) } } }

@@ -14,11 +14,11 @@ use std::time::UNIX_EPOCH;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::json_file::{JsonFile, StateError, Stored};
-use crate::links::Address;
+use crate::atomic_file::{aside, write_atomic};
+use crate::json_file::{JsonFile, StateError, StoredJson};
+use crate::links::PageAddress;
 use crate::names::RunId;
 use crate::report::{Outcome, RunReport};
-use crate::whole::{aside, write_whole};
 
 /// The manifests' name; a web server may serve them, there is nothing in them that the pages have not.
 const MANIFEST: &str = ".bst-fetcher.json";
@@ -26,19 +26,19 @@ const MANIFEST: &str = ".bst-fetcher.json";
 /// What the site's manifest holds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-pub(super) struct Manifest {
+pub(super) struct SiteManifest {
     version: u32,
     /// The name that the feed is known by, for ever.
     pub(super) site: String,
     /// The pages of branches, by address.
-    pub(super) pages: BTreeMap<Address, PageEntry>,
+    pub(super) pages: BTreeMap<PageAddress, PageEntry>,
     /// The runs that have pages.
     pub(super) runs: BTreeMap<RunId, RunEntry>,
     /// The digest of what the feed was made from.
     pub(super) feed: String,
 }
 
-impl Stored for Manifest {
+impl StoredJson for SiteManifest {
     const VERSION: u32 = 1;
     const WHAT: &'static str = "manifest of the status pages";
 }
@@ -58,11 +58,11 @@ pub(super) struct PageEntry {
 #[serde(rename_all = "kebab-case")]
 pub(super) struct RunEntry {
     /// The report that its page was made from; none while it is not made yet.
-    pub(super) report: Option<Stamp>,
+    pub(super) report: Option<ContentStamp>,
     /// Whether the run went on then.
     pub(super) running: bool,
     /// What the other pages say of it; none where the report could not be read.
-    pub(super) summary: Option<RunSummary>,
+    pub(super) summary: Option<PublishedRun>,
     /// How much its published logs take.
     #[serde(default)]
     pub(super) bytes: u64,
@@ -71,7 +71,7 @@ pub(super) struct RunEntry {
 /// What the list of runs says of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct RunSummary {
+pub(super) struct PublishedRun {
     pub(super) started: Timestamp,
     pub(super) finished: Option<Timestamp>,
     pub(super) outcome: Outcome,
@@ -82,7 +82,7 @@ pub(super) struct RunSummary {
     pub(super) failures: u64,
 }
 
-impl From<&RunReport> for RunSummary {
+impl From<&RunReport> for PublishedRun {
     fn from(report: &RunReport) -> Self {
         Self {
             started: report.started,
@@ -97,7 +97,7 @@ impl From<&RunReport> for RunSummary {
 
 /// By what a changed file is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Stamp {
+pub(super) struct ContentStamp {
     bytes: u64,
     /// Nanoseconds since 1970 of the last modification.
     changed: u64,
@@ -107,7 +107,7 @@ pub(super) struct Stamp {
     touched: (i64, i64),
 }
 
-impl Stamp {
+impl ContentStamp {
     /// The stamp of a file; none where there is no such file, or it cannot be looked at: then it is not shown.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
@@ -117,14 +117,14 @@ impl Stamp {
 }
 
 /// What a run's own manifest holds: its logs, by the address of their page.
-pub(super) type RunLogs = BTreeMap<Address, Option<LogEntry>>;
+pub(super) type PublishedLogs = BTreeMap<PageAddress, Option<LogEntry>>;
 
 /// A published log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct LogEntry {
     /// The file that it was made from.
-    pub(super) source: Stamp,
+    pub(super) source: ContentStamp,
     pub(super) lines: u64,
     pub(super) bytes: u64,
     /// The first line that tells of a failure.
@@ -133,11 +133,11 @@ pub(super) struct LogEntry {
 
 /// The folder, and what is known to be in it.
 #[derive(Debug)]
-pub(super) struct Site<'a> {
+pub(super) struct SiteDirectory<'a> {
     directory: &'a Path,
-    pub(super) manifest: Manifest,
+    pub(super) manifest: SiteManifest,
     /// The manifest as it is on the disk; none where there is none.
-    on_disk: Option<Manifest>,
+    on_disk: Option<SiteManifest>,
     /// The pages that were written, in their order.
     pub(super) written: Vec<String>,
     /// How many pages were already what they should be.
@@ -145,28 +145,28 @@ pub(super) struct Site<'a> {
     /// How many files were removed.
     pub(super) removed: usize,
     /// What could not be removed.
-    pub(super) unremoved: Vec<Failure>,
+    pub(super) unremoved: Vec<FileError>,
 }
 
 /// A file or directory that could not be written, read or removed.
-pub(super) type Failure = (PathBuf, io::Error);
+pub(super) type FileError = (PathBuf, io::Error);
 
-impl<'a> Site<'a> {
+impl<'a> SiteDirectory<'a> {
     /// Opens the folder, making it where it is not there. Where it has no manifest, but something else that pages
     /// would overwrite, that is an `AlreadyExists`. A broken manifest was ours: it is set aside, which is given too, and
     /// pages are made again.
-    pub(super) fn open(directory: &'a Path) -> Result<(Self, Option<StateError>), Failure> {
+    pub(super) fn open(directory: &'a Path) -> Result<(Self, Option<StateError>), FileError> {
         make_directory(directory)?;
-        let (on_disk, broken) = JsonFile::<Manifest>::at(directory.join(MANIFEST)).load();
+        let (on_disk, broken) = JsonFile::<SiteManifest>::at(directory.join(MANIFEST)).load();
         if on_disk.is_none() && broken.is_none() {
-            let ours = [Address::index(), Address::feed(), Address::status()];
-            let names = ours.iter().map(Address::path).chain(["runs", "branches", "projects"]);
+            let ours = [PageAddress::index(), PageAddress::feed(), PageAddress::status()];
+            let names = ours.iter().map(PageAddress::path).chain(["runs", "branches", "projects"]);
             if let Some(foreign) = names.map(|name| directory.join(name)).find(|path| path.symlink_metadata().is_ok()) {
                 return Err((foreign, io::ErrorKind::AlreadyExists.into()));
             }
         }
         let mut manifest = on_disk.clone().unwrap_or_default();
-        manifest.version = Manifest::VERSION;
+        manifest.version = SiteManifest::VERSION;
         if broken.is_some() {
             manifest.runs = found_runs(&directory.join("runs"))?;
         }
@@ -181,25 +181,25 @@ impl<'a> Site<'a> {
     }
 
     /// Whether a page is there.
-    pub(super) fn has(&self, page: &Address) -> bool {
+    pub(super) fn has(&self, page: &PageAddress) -> bool {
         self.file(page.path()).exists()
     }
 
     /// Puts a page in its place, if it is not what is there already.
-    pub(super) fn write(&mut self, page: &str, content: &[u8]) -> Result<(), Failure> {
+    pub(super) fn write(&mut self, page: &str, content: &[u8]) -> Result<(), FileError> {
         let path = self.file(page);
         if fs::read(&path).is_ok_and(|there| there == content) {
             self.unchanged += 1;
             return Ok(());
         }
         self.make_parents(page)?;
-        write_whole(&path, content).map_err(|error| (path, error))?;
+        write_atomic(&path, content).map_err(|error| (path, error))?;
         self.written.push(page.to_owned());
         Ok(())
     }
 
     /// Makes the directories that a page lies in.
-    pub(super) fn make_parents(&self, page: &str) -> Result<(), Failure> {
+    pub(super) fn make_parents(&self, page: &str) -> Result<(), FileError> {
         for (slash, _) in page.match_indices('/') {
             make_directory(&self.directory.join(&page[..slash]))?;
         }
@@ -207,7 +207,7 @@ impl<'a> Site<'a> {
     }
 
     /// Writes the site's manifest, if it changed.
-    pub(super) fn save(&mut self) -> Result<(), Failure> {
+    pub(super) fn save(&mut self) -> Result<(), FileError> {
         if self.on_disk.as_ref() != Some(&self.manifest) {
             let file = JsonFile::at(self.file(MANIFEST));
             file.save(&self.manifest).map_err(|error| (file.path().to_owned(), io::Error::other(error)))?;
@@ -217,30 +217,30 @@ impl<'a> Site<'a> {
     }
 
     /// The logs of a run that are published, or were about to be.
-    pub(super) fn logs(&self, run: &RunId) -> RunLogs {
+    pub(super) fn logs(&self, run: &RunId) -> PublishedLogs {
         // Where that cannot be read they are published again, under the same names.
         let json = fs::read(self.file(&run_manifest(run))).unwrap_or_default();
         serde_json::from_slice(&json).unwrap_or_default()
     }
 
     /// Writes down the logs of a run.
-    pub(super) fn save_logs(&self, run: &RunId, logs: &RunLogs) -> Result<(), Failure> {
+    pub(super) fn save_logs(&self, run: &RunId, logs: &PublishedLogs) -> Result<(), FileError> {
         let name = run_manifest(run);
         self.make_parents(&name)?;
         let path = self.file(&name);
         let json = serde_json::to_vec(logs).map_err(|error| (path.clone(), error.into()))?;
-        write_whole(&path, &json).map_err(|error| (path, error))
+        write_atomic(&path, &json).map_err(|error| (path, error))
     }
 
     /// How much the published logs of a run take.
-    pub(super) fn size(&self, logs: &RunLogs) -> u64 {
+    pub(super) fn size(&self, logs: &PublishedLogs) -> u64 {
         let size = |name: &str| self.file(name).metadata().map_or(0, |file| file.len());
         logs.keys().map(|page| size(page.path()).saturating_add(size(&text_beside(page)))).fold(0, u64::saturating_add)
     }
 
     /// Removes the pages of a run.
     pub(super) fn remove_run(&mut self, run: &RunId) {
-        self.remove(Address::run(run).path());
+        self.remove(PageAddress::run(run).path());
         for page in self.logs(run).keys() {
             self.remove(page.path());
             self.remove(&text_beside(page));
@@ -273,7 +273,7 @@ impl<'a> Site<'a> {
 }
 
 /// The name of the text beside a log's page.
-pub(super) fn text_beside(page: &Address) -> String {
+pub(super) fn text_beside(page: &PageAddress) -> String {
     format!("{}.txt", page.path().strip_suffix(".html").unwrap_or(page.path()))
 }
 
@@ -282,7 +282,7 @@ fn run_manifest(run: &RunId) -> String {
 }
 
 /// The runs that have pages, by their own manifests.
-fn found_runs(directory: &Path) -> Result<BTreeMap<RunId, RunEntry>, Failure> {
+fn found_runs(directory: &Path) -> Result<BTreeMap<RunId, RunEntry>, FileError> {
     let failed = |error| (directory.to_owned(), error);
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
@@ -300,7 +300,7 @@ fn found_runs(directory: &Path) -> Result<BTreeMap<RunId, RunEntry>, Failure> {
 }
 
 /// Makes a directory that a web server can read, whatever the umask; one that is there stays as it is.
-fn make_directory(path: &Path) -> Result<(), Failure> {
+fn make_directory(path: &Path) -> Result<(), FileError> {
     if path.is_dir() {
         return Ok(());
     }

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::view::{Branch, View};
+use super::site_view::{BranchView, SiteView};
 use crate::diagnosis::Diagnosis;
-use crate::links::Address;
+use crate::links::PageAddress;
 use crate::names::{BranchName, CommitId, ProjectName, RunId};
 use crate::report::Outcome;
 
@@ -14,21 +14,21 @@ const VERSION: u32 = 1;
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Status<'a> {
+struct StatusPage<'a> {
     version: u32,
     fetcher_version: &'static str,
     host: Option<&'a str>,
     /// When the file was made.
     at: Timestamp,
     outcome: Outcome,
-    last_run: Option<LastRun<'a>>,
+    last_run: Option<LastRunStatus<'a>>,
     failures: &'a [Diagnosis],
     branches: Vec<BranchStatus<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct LastRun<'a> {
+struct LastRunStatus<'a> {
     run: &'a RunId,
     started: Timestamp,
     finished: Option<Timestamp>,
@@ -56,16 +56,16 @@ struct BranchStatus<'a> {
 }
 
 /// The file's text.
-pub(super) fn render(view: &View) -> serde_json::Result<Vec<u8>> {
-    let last_run = view.summaries().next().map(|(run, summary)| LastRun {
+pub(super) fn render(view: &SiteView) -> serde_json::Result<Vec<u8>> {
+    let last_run = view.summaries().next().map(|(run, summary)| LastRunStatus {
         run,
         started: summary.started,
         finished: summary.finished,
         running: view.running == Some(run),
         outcome: summary.outcome,
-        page: address(&Address::run(run), view),
+        page: address(&PageAddress::run(run), view),
     });
-    let status = Status {
+    let status = StatusPage {
         version: VERSION,
         fetcher_version: env!("CARGO_PKG_VERSION"),
         host: view.newest.map(|report| report.host.as_str()),
@@ -80,7 +80,7 @@ pub(super) fn render(view: &View) -> serde_json::Result<Vec<u8>> {
     Ok(json)
 }
 
-fn status_of<'a>(branch: &'a Branch, view: &View) -> BranchStatus<'a> {
+fn status_of<'a>(branch: &'a BranchView, view: &SiteView) -> BranchStatus<'a> {
     let state = branch.state;
     BranchStatus {
         project: &state.project,
@@ -100,6 +100,6 @@ fn status_of<'a>(branch: &'a Branch, view: &View) -> BranchStatus<'a> {
 }
 
 /// An address, absolute where the site's is known, else relative to the file.
-fn address(page: &Address, view: &View) -> String {
+fn address(page: &PageAddress, view: &SiteView) -> String {
     page.under(view.base_url.unwrap_or_default())
 }

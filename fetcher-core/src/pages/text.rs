@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 
-use crate::plain::Plain;
+use crate::sanitize::AnsiStripper;
 use crate::secret::Redactor;
 
 /// Copies what is readable of `source`, with every secret masked, to `target`, and gives that back.
@@ -11,7 +11,7 @@ use crate::secret::Redactor;
 /// # Errors
 /// When `source` cannot be read or `target` not be written.
 pub(super) fn copy<W: Write>(source: &mut dyn Read, redactor: &Redactor, target: W) -> io::Result<W> {
-    let mut plain = Plain::default();
+    let mut plain = AnsiStripper::default();
     let mut masking = redactor.writer(target);
     let mut readable = String::new();
     decode(source, &mut |text| {

@@ -5,12 +5,12 @@ use std::fs;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::log::Log;
+use super::log::StageLog;
 use super::output::{OutputTracker, StageAttempt};
 use super::stage_runner::{LEAST_TIME, StageRunner};
-use crate::bst::dialect::{Action, Elements, Global};
-use crate::bst::messages::Parser;
-use crate::diagnosis::{Actor, Diagnoser, Diagnoses, Diagnosis, Kind, Retry, of_runner};
+use crate::bst::dialect::{BstAction, ElementSelection, GlobalOptions};
+use crate::bst::messages::LogParser;
+use crate::diagnosis::{Actor, Diagnoser, Diagnosis, FailureKind, LogDiagnoses, Retry, of_runner};
 use crate::names::Stage;
 use crate::panics;
 use crate::report::Event;
@@ -21,9 +21,9 @@ impl<'w> StageRunner<'w, '_> {
     pub(super) fn attempt(
         &mut self,
         stage: Stage,
-        action: Action,
-        elements: &Elements,
-        log: &mut Log,
+        action: BstAction,
+        elements: &ElementSelection,
+        log: &mut StageLog,
         until: Instant,
     ) -> StageAttempt {
         let began = Instant::now();
@@ -34,7 +34,7 @@ impl<'w> StageRunner<'w, '_> {
         log.write(format!("$ bst {}\n", arguments.join(" ")).as_bytes());
         let mut diagnoser = Diagnoser::new(Some(stage));
         let mut tracker = OutputTracker::default();
-        let mut parser = Parser::default();
+        let mut parser = LogParser::default();
         let (name, branch) = (&self.pipeline.project.name, self.pipeline.branch);
         let mut reported = None;
         let (turn, invocation) = self.invocation(arguments, until);
@@ -68,10 +68,10 @@ impl<'w> StageRunner<'w, '_> {
         }
         let (exit, found) = match ended {
             Ok(exit) => (exit, diagnoser.finish(exit)),
-            Err(failure) => (Exit::Status(-1), Diagnoses { failures: vec![failure], ..Diagnoses::default() }),
+            Err(failure) => (Exit::Status(-1), LogDiagnoses { failures: vec![failure], ..LogDiagnoses::default() }),
         };
         let (findings, warnings): (Vec<_>, Vec<_>) =
-            found.warnings.into_iter().partition(|warning| warning.kind == Kind::ChecksumChanged);
+            found.warnings.into_iter().partition(|warning| warning.kind == FailureKind::ChecksumChanged);
         notes.extend(warnings.into_iter().map(|warning| warning.message));
         StageAttempt {
             findings,
@@ -82,9 +82,9 @@ impl<'w> StageRunner<'w, '_> {
         }
     }
 
-    pub(super) fn global<'g>(&'g self, conf: &'g str) -> Global<'g> {
+    pub(super) fn global<'g>(&'g self, conf: &'g str) -> GlobalOptions<'g> {
         let options = self.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        Global { config: conf, on_error: self.pipeline.project.on_error, options }
+        GlobalOptions { config: conf, on_error: self.pipeline.project.on_error, options }
     }
 
     pub(super) fn invocation(
@@ -115,7 +115,7 @@ pub(super) fn follow(
         Err(words) => {
             let message = format!("the runner of this program panicked: {words}");
             let hint = "report this to the authors of the program that runs bst-fetcher's library, with the message";
-            let failure = Diagnosis::new(Kind::Bug, message, Retry::No, Actor::Host, hint);
+            let failure = Diagnosis::new(FailureKind::Bug, message, Retry::No, Actor::Host, hint);
             Err(Diagnosis { stage: Some(stage), ..failure })
         }
     }

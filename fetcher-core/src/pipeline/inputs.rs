@@ -14,7 +14,7 @@ use crate::report::RefChange;
 
 /// A file of the checkout that is not what the commit has.
 #[derive(Debug)]
-pub(super) struct Changed {
+pub(super) struct ChangedFile {
     /// Its path, relative to the directory of the project.
     pub(super) path: PathBuf,
     /// What the commit has; none where it has no such file.
@@ -40,7 +40,7 @@ pub(super) fn tree(project: &Path) -> Option<String> {
 
 /// The files in which a project's refs may be, and which differ from the commit: changed ones of any name, and new
 /// elements and ref files.
-pub(super) fn changed(project: &Path) -> Result<Vec<Changed>, git2::Error> {
+pub(super) fn changed(project: &Path) -> Result<Vec<ChangedFile>, git2::Error> {
     let repository = Repository::open_ext(project, git2::RepositoryOpenFlags::empty(), [] as [&Path; 0])?;
     let top = repository.workdir().unwrap_or(project);
     if !has_at_most(top, MAX_ENTRIES) {
@@ -70,7 +70,12 @@ fn has_at_most(directory: &Path, most: usize) -> bool {
     true
 }
 
-fn collect(repository: &Repository, project: &Path, files: &mut Vec<Changed>, depth: usize) -> Result<(), git2::Error> {
+fn collect(
+    repository: &Repository,
+    project: &Path,
+    files: &mut Vec<ChangedFile>,
+    depth: usize,
+) -> Result<(), git2::Error> {
     if depth > MAX_DEPTH {
         return Err(git2::Error::from_str(&format!("there are more than {MAX_DEPTH} repositories inside each other")));
     }
@@ -97,7 +102,7 @@ fn collect(repository: &Repository, project: &Path, files: &mut Vec<Changed>, de
             if let Ok(submodule) = Repository::open(&full) {
                 let mut inner = Vec::new();
                 collect(&submodule, &full, &mut inner, depth + 1)?;
-                files.extend(inner.into_iter().map(|file| Changed { path: path.join(&file.path), ..file }));
+                files.extend(inner.into_iter().map(|file| ChangedFile { path: path.join(&file.path), ..file }));
             }
             continue;
         }
@@ -111,7 +116,7 @@ fn collect(repository: &Repository, project: &Path, files: &mut Vec<Changed>, de
         };
         let new = read(&full).map_err(|error| git2::Error::from_str(&format!("{}: {error}", full.display())))?;
         bytes += old.as_ref().map_or(0, String::len) + new.as_ref().map_or(0, String::len);
-        files.push(Changed { path: path.to_owned(), old, new });
+        files.push(ChangedFile { path: path.to_owned(), old, new });
         if files.len() > MAX_CHANGED || bytes > MAX_CHANGED_BYTES {
             let most = MAX_CHANGED_BYTES >> 20;
             let text = format!("more than {MAX_CHANGED} files, or {most} MiB, differ from the commit");
@@ -125,7 +130,7 @@ fn collect(repository: &Repository, project: &Path, files: &mut Vec<Changed>, de
 ///
 /// # Errors
 /// When the elements that include a file cannot be found out.
-pub(super) fn ref_changes(project: &Path, files: &[Changed]) -> io::Result<Vec<RefChange>> {
+pub(super) fn ref_changes(project: &Path, files: &[ChangedFile]) -> io::Result<Vec<RefChange>> {
     let known = ProjectFiles::new(project);
     let mut changes = Vec::new();
     for file in files {
@@ -145,7 +150,7 @@ pub(super) fn ref_changes(project: &Path, files: &[Changed]) -> io::Result<Vec<R
 }
 
 /// The refs that differ in a file that elements may include.
-fn included_changes(known: &ProjectFiles, file: &Changed) -> io::Result<Vec<RefChange>> {
+fn included_changes(known: &ProjectFiles, file: &ChangedFile) -> io::Result<Vec<RefChange>> {
     let (old, new) = (file.old.as_deref(), file.new.as_deref());
     // Whose they are is found out only where there are some: that takes reading all elements.
     let Ok(nobody) = ElementName::try_from(file.path.to_string_lossy().into_owned()) else { return Ok(Vec::new()) };

@@ -5,12 +5,12 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Instant;
 
 use super::command::follow;
-use super::log::Log;
-use super::stage_runner::{LEAST_TIME, Request, StageRunner};
-use crate::bst::dialect::Elements;
+use super::log::StageLog;
+use super::stage_runner::{LEAST_TIME, StageRequest, StageRunner};
+use crate::bst::dialect::ElementSelection;
 use crate::bst::inventory::{Inventory, InventoryReader, is_told_sources};
-use crate::bst::messages::{ElementState, Parser};
-use crate::diagnosis::{Diagnoser, Diagnosis, Kind, Retry};
+use crate::bst::messages::{ElementState, LogParser};
+use crate::diagnosis::{Diagnoser, Diagnosis, FailureKind, Retry};
 use crate::names::{ElementName, Refs, Stage};
 use crate::runner::Exit;
 use crate::secret::Redact as _;
@@ -76,14 +76,15 @@ impl StageRunner<'_, '_> {
 
     /// Asks `bst show`. A source without a ref makes it fail where sources are asked for: then those of the others are.
     fn ask_for_inventory(&mut self, until: Instant) -> Result<Inventory, NotListed> {
-        let mut log = Log::open(&self.log_path(LISTING_LOG), self.pipeline.redactor).unwrap_or_else(|_| Log::none());
+        let mut log =
+            StageLog::open(&self.log_path(LISTING_LOG), self.pipeline.redactor).unwrap_or_else(|_| StageLog::none());
         let everything = self.elements.clone();
         let sources = is_told_sources(&self.pipeline.bst.version);
         let failures = match self.show(&everything, sources, &mut log, until) {
             Ok(inventory) => return Ok(inventory),
             Err(failures) => failures,
         };
-        let no_ref = |failure: &&Diagnosis| failure.kind == Kind::JunctionNoRef;
+        let no_ref = |failure: &&Diagnosis| failure.kind == FailureKind::JunctionNoRef;
         if let Some(junction) = failures.iter().find(no_ref).and_then(|failure| failure.element.clone()) {
             return Err(NotListed::NoRef(junction));
         }
@@ -94,7 +95,7 @@ impl StageRunner<'_, '_> {
         let with_refs: BTreeSet<_> =
             inventory.elements.iter().filter(|known| known.has_refs).map(|known| known.name.clone()).collect();
         if !with_refs.is_empty()
-            && let Ok(told) = self.show(&Request::named(with_refs).elements, true, &mut log, until)
+            && let Ok(told) = self.show(&StageRequest::named(with_refs).elements, true, &mut log, until)
         {
             let mut told: BTreeMap<_, _> = told.elements.into_iter().map(|known| (known.name, known.sources)).collect();
             for element in &mut inventory.elements {
@@ -105,7 +106,7 @@ impl StageRunner<'_, '_> {
     }
 
     /// Asks `bst show` for the elements and their states, where no stage told of them; says whether it could.
-    pub(super) fn list(&mut self, log: &mut Log, until: Instant) -> bool {
+    pub(super) fn list(&mut self, log: &mut StageLog, until: Instant) -> bool {
         let elements = self.elements.clone();
         let Ok(inventory) = self.show(&elements, false, log, until) else { return false };
         for known in inventory.elements {
@@ -117,9 +118,9 @@ impl StageRunner<'_, '_> {
 
     fn show(
         &mut self,
-        elements: &Elements,
+        elements: &ElementSelection,
         sources: bool,
-        log: &mut Log,
+        log: &mut StageLog,
         until: Instant,
     ) -> Result<Inventory, Vec<Diagnosis>> {
         let mut reader = InventoryReader::new(marker(), sources);
@@ -127,7 +128,7 @@ impl StageRunner<'_, '_> {
         let conf = conf.to_string_lossy();
         let arguments = self.pipeline.bst.dialect().show_arguments(&self.global(&conf), elements, &reader.format());
         log.write(format!("$ bst {}\n", arguments.join(" ")).as_bytes());
-        let (mut parser, mut diagnoser) = (Parser::default(), Diagnoser::new(Some(Stage::Fetch)));
+        let (mut parser, mut diagnoser) = (LogParser::default(), Diagnoser::new(Some(Stage::Fetch)));
         let (turn, invocation) = self.invocation(arguments, until);
         let (runner, cancel) = (self.pipeline.runner, self.cancel);
         let ended = follow(Stage::Fetch, || {

@@ -10,14 +10,14 @@ use crate::secret::{RedactingWriter, Redactor};
 const LARGEST: u64 = 256 << 20;
 
 /// A log file that is open for more.
-pub(crate) struct Log {
+pub(crate) struct StageLog {
     file: Option<RedactingWriter<BufWriter<File>>>,
     written: u64,
     /// The first thing that went wrong with it.
     failure: Option<io::Error>,
 }
 
-impl Log {
+impl StageLog {
     /// Opens a log for what is added to its end.
     pub(crate) fn open(path: &Path, redactor: &Redactor) -> io::Result<Self> {
         if let Some(directory) = path.parent() {
@@ -34,7 +34,7 @@ impl Log {
     }
 
     /// Adds to the log. What no longer fits is dropped, and the log says so once. A log that cannot be written ends
-    /// there, which [`Log::finish`] tells: the stage goes on, for its report does not depend on it.
+    /// there, which [`StageLog::finish`] tells: the stage goes on, for its report does not depend on it.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         let Some(file) = &mut self.file else { return };
         let left = usize::try_from(LARGEST.saturating_sub(self.written)).unwrap_or(usize::MAX);
@@ -76,9 +76,9 @@ mod tests {
 
     #[test]
     fn a_log_that_cannot_be_written_says_so_at_its_end() {
-        let mut log = Log::open(Path::new("/dev/full"), &Redactor::default()).unwrap();
+        let mut log = StageLog::open(Path::new("/dev/full"), &Redactor::default()).unwrap();
         log.write(b"a line\n");
         assert_eq!(log.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert!(Log::none().finish().is_ok());
+        assert!(StageLog::none().finish().is_ok());
     }
 }

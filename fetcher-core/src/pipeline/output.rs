@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::bst::messages::{self, ElementState, Item, Task};
+use crate::bst::messages::{self, ElementState, LogItem, TaskState};
 use crate::diagnosis::Diagnosis;
 use crate::names::{ElementName, Stage};
 use crate::runner::Exit;
@@ -19,7 +19,7 @@ pub(super) struct StageAttempt {
     pub(super) reached: BTreeSet<String>,
     pub(super) notes: Vec<String>,
     /// What each queue did, by the summary at bst's end; none where it did not come to that.
-    pub(super) queues: BTreeMap<Stage, messages::Queue>,
+    pub(super) queues: BTreeMap<Stage, messages::QueueSummary>,
     /// The elements of the pipeline, by the same summary.
     pub(super) total: u64,
     pub(super) listed: BTreeMap<ElementName, ElementState>,
@@ -67,7 +67,7 @@ impl StageAttempt {
 /// What is seen in bst's output while it runs.
 #[derive(Debug, Default)]
 pub(super) struct OutputTracker {
-    queues: BTreeMap<Stage, messages::Queue>,
+    queues: BTreeMap<Stage, messages::QueueSummary>,
     total: u64,
     listed: BTreeMap<ElementName, ElementState>,
     done: BTreeMap<Stage, BTreeSet<ElementName>>,
@@ -78,38 +78,42 @@ pub(super) struct OutputTracker {
 }
 
 impl OutputTracker {
-    pub(super) fn take(&mut self, item: &Item) {
+    pub(super) fn take(&mut self, item: &LogItem) {
         match item {
-            Item::Listed(listed) => {
+            LogItem::Listed(listed) => {
                 self.listed.insert(listed.element.clone(), listed.state);
             }
-            Item::Junction(junction) => {
+            LogItem::Junction(junction) => {
                 self.junctions.insert(junction.clone());
             }
-            Item::Total(total) => self.total = *total,
-            Item::Queue(queue) => {
+            LogItem::Total(total) => self.total = *total,
+            LogItem::Queue(queue) => {
                 if let Some(stage) = queue.action.stage() {
                     self.queues.insert(stage, queue.clone());
                 }
             }
-            Item::Message(message) => {
+            LogItem::Message(message) => {
                 let (Some(stage), Some(element)) = (message.action.stage(), &message.element) else { return };
                 match message.task() {
-                    Some(Task::Succeeded) => {
+                    Some(TaskState::Succeeded) => {
                         self.done.entry(stage).or_default().insert(element.clone());
                         *self.over.entry(stage).or_default() += 1;
                     }
-                    Some(Task::Skipped) => {
+                    Some(TaskState::Skipped) => {
                         self.skipped.entry(stage).or_default().insert(element.clone());
                         *self.over.entry(stage).or_default() += 1;
                     }
-                    Some(Task::Failed) => *self.over.entry(stage).or_default() += 1,
-                    Some(Task::Started | Task::Retried) => {}
+                    Some(TaskState::Failed) => *self.over.entry(stage).or_default() += 1,
+                    Some(TaskState::Started | TaskState::Retried) => {}
                     None => return,
                 }
                 self.last = Some((stage, element.clone()));
             }
-            Item::Version(_) | Item::SourceCache { .. } | Item::Repeated(_) | Item::Session(_) | Item::Text(_) => {}
+            LogItem::Version(_)
+            | LogItem::SourceCache { .. }
+            | LogItem::Repeated(_)
+            | LogItem::Session(_)
+            | LogItem::Text(_) => {}
         }
     }
 

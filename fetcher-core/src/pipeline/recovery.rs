@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::log::Log;
+use super::log::StageLog;
 use super::mirrors;
 use super::output::StageAttempt;
-use super::stage_runner::{Request, StageRunner};
-use crate::bst::dialect::Action;
-use crate::diagnosis::{Diagnosis, Kind};
+use super::stage_runner::{StageRequest, StageRunner};
+use crate::bst::dialect::BstAction;
+use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::names::{ElementName, Stage};
 
 impl StageRunner<'_, '_> {
@@ -19,11 +19,11 @@ impl StageRunner<'_, '_> {
     pub(super) fn recover(
         &mut self,
         stage: Stage,
-        action: Action,
+        action: BstAction,
         attempt: &mut StageAttempt,
-        whole: &mut Request,
-        asked: &mut Request,
-        log: &mut Log,
+        whole: &mut StageRequest,
+        asked: &mut StageRequest,
+        log: &mut StageLog,
         until: Instant,
     ) -> bool {
         if self.cancel.is_cancelled() || attempt.exit.is_success() {
@@ -32,7 +32,7 @@ impl StageRunner<'_, '_> {
         for at in 0..attempt.failures.len() {
             let failure = attempt.failures[at].clone();
             match (failure.kind, &failure.element) {
-                (Kind::JunctionNoRef, Some(junction)) if self.can_track_junction(junction) => {
+                (FailureKind::JunctionNoRef, Some(junction)) if self.can_track_junction(junction) => {
                     return match self.track_junction(junction, log, until) {
                         Ok(()) => mended(attempt, |found| *found == failure),
                         Err(reasons) => {
@@ -42,7 +42,7 @@ impl StageRunner<'_, '_> {
                         }
                     };
                 }
-                (Kind::NoRef, _) if action != Action::Track && self.listed.is_empty() => {
+                (FailureKind::NoRef, _) if action != BstAction::Track && self.listed.is_empty() => {
                     if !self.list(log, until) {
                         return false;
                     }
@@ -50,17 +50,19 @@ impl StageRunner<'_, '_> {
                     if missing.is_empty() || resolved.targets.is_empty() {
                         return false;
                     }
-                    *whole = Request::everything(resolved);
+                    *whole = StageRequest::everything(resolved);
                     *asked = whole.clone();
-                    return mended(attempt, |found| found.kind == Kind::NoRef);
+                    return mended(attempt, |found| found.kind == FailureKind::NoRef);
                 }
                 // `source push` stumbles over the fetch queue of its own loading where that had to fetch a junction; the
                 // junction is there then, and the same command works.
-                (Kind::Bug, _) if action == Action::Push && failure.message.contains("Trying to add task group") => {
+                (FailureKind::Bug, _)
+                    if action == BstAction::Push && failure.message.contains("Trying to add task group") =>
+                {
                     return !std::mem::replace(&mut self.push_retried, true)
                         && mended(attempt, |found| *found == failure);
                 }
-                (Kind::MirrorCorrupt, _) => self.remove_mirror(&failure, attempt, log),
+                (FailureKind::MirrorCorrupt, _) => self.remove_mirror(&failure, attempt, log),
                 _ => {}
             }
         }
@@ -70,13 +72,18 @@ impl StageRunner<'_, '_> {
     fn can_track_junction(&self, junction: &ElementName) -> bool {
         self.pipeline.project.track
             && !self.tracked_junctions.contains(junction)
-            && self.can_be_named(Action::Track, junction)
+            && self.can_be_named(BstAction::Track, junction)
     }
 
     /// Tracks a junction without which nothing can be loaded.
-    fn track_junction(&mut self, junction: &ElementName, log: &mut Log, until: Instant) -> Result<(), Vec<Diagnosis>> {
-        let request = Request::named(BTreeSet::from([junction.clone()]));
-        let attempt = self.attempt(Stage::Track, Action::Track, &request.elements, log, until);
+    fn track_junction(
+        &mut self,
+        junction: &ElementName,
+        log: &mut StageLog,
+        until: Instant,
+    ) -> Result<(), Vec<Diagnosis>> {
+        let request = StageRequest::named(BTreeSet::from([junction.clone()]));
+        let attempt = self.attempt(Stage::Track, BstAction::Track, &request.elements, log, until);
         self.junctions.insert(junction.clone());
         if attempt.exit.is_success() && attempt.failures.is_empty() {
             self.tracked_junctions.insert(junction.clone());
@@ -89,7 +96,7 @@ impl StageRunner<'_, '_> {
 
     /// Removes a mirror that git found damaged, so that the next attempt makes it anew. Only its name is taken from
     /// git's words, for upstream writes them too.
-    fn remove_mirror(&self, failure: &Diagnosis, attempt: &mut StageAttempt, log: &mut Log) {
+    fn remove_mirror(&self, failure: &Diagnosis, attempt: &mut StageAttempt, log: &mut StageLog) {
         let Some(name) = failure.place.file.as_deref().and_then(|path| path.file_name()) else { return };
         match mirrors::remove(&self.pipeline.directories.sourcedir, name) {
             Ok(removed) => {

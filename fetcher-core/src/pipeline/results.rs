@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::output::StageAttempt;
-use crate::diagnosis::{Actor, Diagnosis, Kind, Retry};
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, Retry};
 use crate::names::{ElementName, Stage};
-use crate::report::{Elements, Outcome, StageReport};
+use crate::report::{ElementCounts, Outcome, StageReport};
 use crate::runner::Exit;
 
 /// How many elements a note names.
@@ -17,27 +17,27 @@ const NAMED: usize = 20;
 
 /// What a command was asked to work on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(super) enum CommandScope {
     /// All that the configuration asks for.
     Everything,
     /// These elements.
     Named(BTreeSet<ElementName>),
 }
 
-impl Scope {
+impl CommandScope {
     /// Whether all that the other is about is part of this.
-    fn covers(&self, other: &Scope) -> bool {
+    fn covers(&self, other: &CommandScope) -> bool {
         match (self, other) {
-            (Scope::Everything, _) => true,
-            (Scope::Named(_), Scope::Everything) => false,
-            (Scope::Named(mine), Scope::Named(theirs)) => mine.is_superset(theirs),
+            (CommandScope::Everything, _) => true,
+            (CommandScope::Named(_), CommandScope::Everything) => false,
+            (CommandScope::Named(mine), CommandScope::Named(theirs)) => mine.is_superset(theirs),
         }
     }
 
     fn includes(&self, element: &ElementName) -> bool {
         match self {
-            Scope::Everything => true,
-            Scope::Named(names) => names.contains(element),
+            CommandScope::Everything => true,
+            CommandScope::Named(names) => names.contains(element),
         }
     }
 }
@@ -50,17 +50,17 @@ pub(super) enum ElementResult {
     /// It was part of a command that ended well, which had nothing to do for it.
     NothingToDo,
     /// It failed, and has not worked since.
-    Failed(Failed),
+    Failed(FailedElement),
 }
 
 /// What failed, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failed {
+pub(super) struct FailedElement {
     diagnosis: Diagnosis,
     times: u32,
 }
 
-impl Failed {
+impl FailedElement {
     fn new(diagnosis: Diagnosis) -> Self {
         Self { diagnosis, times: 1 }
     }
@@ -86,8 +86,8 @@ impl Failed {
 /// name the junction that did), or from going on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CommandFailure {
-    scope: Scope,
-    failed: Failed,
+    scope: CommandScope,
+    failed: FailedElement,
     /// Told only where nothing else is told of the stage.
     latent: bool,
 }
@@ -101,7 +101,7 @@ struct StageResults {
     /// Whether bst got past loading everything.
     loaded: bool,
     /// What bst's own summaries said of everything, at most.
-    summary: Elements,
+    summary: ElementCounts,
 }
 
 /// The results of one pipeline, by stage and element.
@@ -113,7 +113,7 @@ pub(super) struct ElementResults {
 impl ElementResults {
     /// Adds what an attempt came to. `stages` are those that its command does, in their order; what bst files under
     /// another one is the command's all the same.
-    pub(super) fn absorb(&mut self, stages: &[Stage], scope: &Scope, attempt: &StageAttempt) {
+    pub(super) fn absorb(&mut self, stages: &[Stage], scope: &CommandScope, attempt: &StageAttempt) {
         let Some(last) = stages.last() else { return };
         let unloaded = !attempt.has_loaded() && !attempt.exit.is_success();
         let is_commands = |failure: &Diagnosis| unloaded || failure.element.is_none();
@@ -167,7 +167,7 @@ impl ElementResults {
     }
 
     /// What of the scope failed in the stages and is worth another try; none where nothing is.
-    pub(super) fn worth_another_try(&self, stages: &[Stage], scope: &Scope) -> Option<Scope> {
+    pub(super) fn worth_another_try(&self, stages: &[Stage], scope: &CommandScope) -> Option<CommandScope> {
         let mut names = BTreeSet::new();
         for results in stages.iter().filter_map(|stage| self.stages.get(stage)) {
             for (element, result) in &results.elements {
@@ -181,12 +181,12 @@ impl ElementResults {
             let open = |known: &&CommandFailure| known.failed.is_worth_another_try() && scope.covers(&known.scope);
             for known in results.command.iter().filter(open) {
                 match &known.scope {
-                    Scope::Everything => return Some(Scope::Everything),
-                    Scope::Named(asked) => names.extend(asked.iter().cloned()),
+                    CommandScope::Everything => return Some(CommandScope::Everything),
+                    CommandScope::Named(asked) => names.extend(asked.iter().cloned()),
                 }
             }
         }
-        (!names.is_empty()).then_some(Scope::Named(names))
+        (!names.is_empty()).then_some(CommandScope::Named(names))
     }
 
     /// Enters what is known of the report's stage into the report.
@@ -223,9 +223,9 @@ impl ElementResults {
 
 impl StageResults {
     /// Adds what an attempt says of how much there is.
-    fn count(&mut self, stage: Stage, scope: &Scope, attempt: &StageAttempt) {
+    fn count(&mut self, stage: Stage, scope: &CommandScope, attempt: &StageAttempt) {
         self.listed.extend(attempt.listed.keys().cloned());
-        if *scope != Scope::Everything {
+        if *scope != CommandScope::Everything {
             return;
         }
         self.loaded |= attempt.has_loaded();
@@ -240,10 +240,10 @@ impl StageResults {
     fn absorb_elements(
         &mut self,
         stage: Stage,
-        scope: &Scope,
+        scope: &CommandScope,
         attempt: &StageAttempt,
         failures: Vec<Diagnosis>,
-    ) -> Vec<(Scope, Diagnosis)> {
+    ) -> Vec<(CommandScope, Diagnosis)> {
         let failed: BTreeSet<_> = failures.iter().filter_map(|failure| failure.element.clone()).collect();
         let worked = |result| move |element: &ElementName| (element.clone(), result);
         let done = attempt.done.get(&stage).into_iter().flatten().map(worked(true));
@@ -252,7 +252,7 @@ impl StageResults {
         for failure in failures {
             let Some(element) = failure.element.clone() else { continue };
             match self.elements.get_mut(&element) {
-                None => drop(self.elements.insert(element, ElementResult::Failed(Failed::new(failure)))),
+                None => drop(self.elements.insert(element, ElementResult::Failed(FailedElement::new(failure)))),
                 Some(ElementResult::Failed(known)) => known.again(failure),
                 Some(ElementResult::Done | ElementResult::NothingToDo) => relapsed.push(relapse(element, failure)),
             }
@@ -291,10 +291,10 @@ impl StageResults {
     /// on what stood in the way before; only a better reason outlives it.
     fn absorb_command(
         &mut self,
-        scope: &Scope,
+        scope: &CommandScope,
         attempt: &StageAttempt,
         told: Vec<Diagnosis>,
-        latent: Vec<(Scope, Diagnosis)>,
+        latent: Vec<(CommandScope, Diagnosis)>,
     ) {
         let (before, mut open): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.command).into_iter().partition(|known| scope.covers(&known.scope));
@@ -308,14 +308,14 @@ impl StageResults {
         };
         let fresh = |scope, diagnosis, latent| CommandFailure {
             scope,
-            failed: Failed { times: times(&diagnosis), diagnosis },
+            failed: FailedElement { times: times(&diagnosis), diagnosis },
             latent,
         };
         open.extend(latent.into_iter().map(|(scope, failure)| fresh(scope, failure, true)));
         if !attempt.exit.is_success() && !told.is_empty() && best_before.max() > best {
             let once_more = |known: &CommandFailure| {
                 let times = known.failed.times + 1;
-                CommandFailure { failed: Failed { times, ..known.failed.clone() }, ..known.clone() }
+                CommandFailure { failed: FailedElement { times, ..known.failed.clone() }, ..known.clone() }
             };
             open.extend(before.iter().map(once_more));
         } else {
@@ -326,10 +326,10 @@ impl StageResults {
     }
 
     /// Whether a failure of which nothing is known is that of elements for which a reason is known.
-    fn is_explained(&self, scope: &Scope, failure: &Diagnosis) -> bool {
-        let Scope::Named(names) = scope else { return false };
+    fn is_explained(&self, scope: &CommandScope, failure: &Diagnosis) -> bool {
+        let CommandScope::Named(names) = scope else { return false };
         let failed = |element| matches!(self.elements.get(element), Some(ElementResult::Failed(_)));
-        failure.kind == Kind::Unknown && names.iter().all(failed)
+        failure.kind == FailureKind::Unknown && names.iter().all(failed)
     }
 
     /// All that failed and has not worked since.
@@ -355,7 +355,7 @@ impl StageResults {
     }
 
     /// The elements as bst's summary would count them, had there been one attempt.
-    fn counts(&self, failures: &[Diagnosis]) -> Elements {
+    fn counts(&self, failures: &[Diagnosis]) -> ElementCounts {
         let failed: BTreeSet<_> = failures.iter().filter_map(|failure| failure.element.as_ref()).collect();
         let failed = failed.len() as u64;
         // bst counts the elements of its pipeline: a junction that it fetched while it loaded is not among them.
@@ -369,7 +369,7 @@ impl StageResults {
         // Where bst's messages about tasks are not understood, its summary may be.
         let processed = if done == 0 { self.summary.processed.min(rest) } else { done };
         let skipped = self.summary.skipped.max(nothing_to_do).min(rest.saturating_sub(processed));
-        Elements { total, processed, skipped, failed }
+        ElementCounts { total, processed, skipped, failed }
     }
 }
 
@@ -380,9 +380,9 @@ fn unreached(stage: Stage, attempt: &StageAttempt) -> BTreeSet<&ElementName> {
 }
 
 /// What is left to tell of a failure of an element that had worked before: bst failed, and that element is not to blame.
-fn relapse(element: ElementName, failure: Diagnosis) -> (Scope, Diagnosis) {
+fn relapse(element: ElementName, failure: Diagnosis) -> (CommandScope, Diagnosis) {
     let message = format!("bst failed for {element}, which had worked before: {}", failure.message);
-    (Scope::Named(BTreeSet::from([element])), Diagnosis { element: None, message, ..failure })
+    (CommandScope::Named(BTreeSet::from([element])), Diagnosis { element: None, message, ..failure })
 }
 
 /// What there is to tell of a bst that ended before its end, where no failure that is known accounts for that.
@@ -395,7 +395,7 @@ pub(super) fn unexplained(exit: Exit) -> Diagnosis {
         Exit::NoSpace { .. } => "was stopped for lack of space".to_owned(),
     };
     let message = format!("bst {end} before it was done, and does not say why");
-    Diagnosis::new(Kind::Unknown, message, Retry::Once, Actor::Host, "read the end of the log")
+    Diagnosis::new(FailureKind::Unknown, message, Retry::Once, Actor::Host, "read the end of the log")
 }
 
 fn names(elements: &[&ElementName]) -> String {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::known::{Candidates, Choice, ElementInputs};
-use super::stage_runner::{Request, StageRunner};
+use super::remaining_work::{ElementInputs, FetchCandidates, RemainingWork};
+use super::stage_runner::{StageRequest, StageRunner};
 use super::{FETCH_FALSE, Pipeline};
-use crate::bst::dialect::Action;
+use crate::bst::dialect::BstAction;
 use crate::bst::inventory::is_told_sources;
 use crate::bst::messages::ElementState;
 use crate::bst::project_files::ProjectFiles;
@@ -20,7 +20,7 @@ impl Pipeline<'_> {
         work: &mut StageRunner<'_, '_>,
         changes: &[RefChange],
         memory: &mut ElementMemory,
-    ) -> Option<Candidates> {
+    ) -> Option<FetchCandidates> {
         let of_junction = |change: &RefChange| {
             let mut elements = change.shared_with.iter().chain([&change.element]);
             elements.any(|element| work.junctions.contains(element))
@@ -37,10 +37,10 @@ impl Pipeline<'_> {
             let shaping = work.junctions.iter().chain(&untold).chain(without_ref.map(|(element, _)| element));
             let shaping: Vec<_> = shaping.map(|name| files.source_inputs(name).unwrap_or_default()).collect();
             let inputs = work.listing_inputs(&shaping);
-            return work.inventory(Refs::Tracked, inputs, memory).ok().map(|inventory| Candidates::of(&inventory));
+            return work.inventory(Refs::Tracked, inputs, memory).ok().map(|inventory| FetchCandidates::of(&inventory));
         }
         let (elements, missing) = work.listed_elements();
-        (!elements.is_empty()).then_some(Candidates { fetchable: elements, missing })
+        (!elements.is_empty()).then_some(FetchCandidates { fetchable: elements, missing })
     }
 
     /// Fetches and pushes what is left to do of the candidates; all that the configuration asks for, where they are not
@@ -50,13 +50,13 @@ impl Pipeline<'_> {
         work: &mut StageRunner<'_, '_>,
         memory: &mut ElementMemory,
         inputs: &ElementInputs,
-        candidates: Option<&Candidates>,
+        candidates: Option<&FetchCandidates>,
     ) -> Vec<StageReport> {
         let pushing = self.pushes();
         let (stages, action): (&[Stage], _) = match (&pushing, self.project.fetch) {
-            (Ok(()), true) => (&[Stage::Fetch, Stage::Push], Action::Push),
-            (Ok(()), false) => (&[Stage::Push], Action::Push),
-            (Err(_), _) => (&[Stage::Fetch], Action::Fetch),
+            (Ok(()), true) => (&[Stage::Fetch, Stage::Push], BstAction::Push),
+            (Ok(()), false) => (&[Stage::Push], BstAction::Push),
+            (Err(_), _) => (&[Stage::Fetch], BstAction::Fetch),
         };
         let mut reports = match candidates {
             Some(candidates) => self.what_is_left(work, stages, action, memory, inputs, candidates),
@@ -76,12 +76,12 @@ impl Pipeline<'_> {
         &self,
         work: &mut StageRunner<'_, '_>,
         stages: &[Stage],
-        action: Action,
+        action: BstAction,
         memory: &mut ElementMemory,
         inputs: &ElementInputs,
-        candidates: &Candidates,
+        candidates: &FetchCandidates,
     ) -> Vec<StageReport> {
-        let choice = Choice::new(work, candidates, inputs, memory);
+        let choice = RemainingWork::new(work, candidates, inputs, memory);
         let mut reports = if let Some(request) = &choice.request {
             self.sources(work, stages, action, request, Some(&choice))
         } else {
@@ -101,12 +101,12 @@ impl Pipeline<'_> {
         &self,
         work: &mut StageRunner<'_, '_>,
         stages: &[Stage],
-        action: Action,
+        action: BstAction,
         memory: &mut ElementMemory,
         inputs: &ElementInputs,
     ) -> Vec<StageReport> {
         let (elements, missing) = work.resolved_elements();
-        let mut reports = self.sources(work, stages, action, &Request::everything(elements), None);
+        let mut reports = self.sources(work, stages, action, &StageRequest::everything(elements), None);
         note_left_out(work.refs, &mut reports, &missing);
         work.remember(work.refs, stages[stages.len() - 1], None, inputs, memory);
         reports
@@ -118,20 +118,20 @@ impl Pipeline<'_> {
         &self,
         work: &mut StageRunner<'_, '_>,
         stages: &[Stage],
-        action: Action,
-        request: &Request,
-        choice: Option<&Choice>,
+        action: BstAction,
+        request: &StageRequest,
+        choice: Option<&RemainingWork>,
     ) -> Vec<StageReport> {
         let mut run = work.run(stages, action, request.clone());
-        if action == Action::Push && self.project.fetch && !run.fetched && !run.interrupted() {
+        if action == BstAction::Push && self.project.fetch && !run.fetched && !run.interrupted() {
             // bst fetches nothing where it finds no cache to push to.
-            let fetch = work.run(&[Stage::Fetch], Action::Fetch, request.clone());
+            let fetch = work.run(&[Stage::Fetch], BstAction::Fetch, request.clone());
             run.replace(Stage::Fetch, fetch);
         }
         let mut later = work.unnamed_junctions(&request.elements);
         later.retain(|junction| !choice.is_some_and(|choice| choice.leaves_out(junction)));
-        if !later.is_empty() && !run.interrupted() && (run.fetched || action == Action::Fetch) {
-            let junctions = work.run(stages, action, Request::named(later));
+        if !later.is_empty() && !run.interrupted() && (run.fetched || action == BstAction::Fetch) {
+            let junctions = work.run(stages, action, StageRequest::named(later));
             run.add_cost(&junctions);
         }
         for report in &mut run.reports {

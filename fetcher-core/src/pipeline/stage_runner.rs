@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::inputs;
-use super::log::Log;
+use super::log::StageLog;
 use super::output::StageAttempt;
-use super::results::{ElementResults, Scope};
+use super::results::{CommandScope, ElementResults};
 use super::{Pipeline, unresolved};
+use crate::atomic_file::write_atomic;
 use crate::bst::conf::UserConfiguration;
-use crate::bst::dialect::{Action, Elements};
+use crate::bst::dialect::{BstAction, ElementSelection};
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
-use crate::config::{Deps, OnError, VariantConfig};
-use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
+use crate::config::{DependencyScope, OnError, VariantConfig};
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use crate::names::{ElementName, Refs, Stage};
 use crate::report::{Event, Outcome, RefChange, StageReport};
 use crate::runner::Exit;
-use crate::whole::write_whole;
 
 /// The least time a `bst` is given, at the end of a stage's time.
 pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) cancel: &'w Cancel,
     pub(super) events: &'w mut dyn FnMut(Event),
     /// The elements that the configuration asks for.
-    pub(super) elements: Elements,
+    pub(super) elements: ElementSelection,
     pub(super) options: BTreeMap<String, String>,
     /// Every element that bst listed, with its state before the first stage.
     pub(super) listed: BTreeMap<ElementName, ElementState>,
@@ -86,21 +86,24 @@ impl StageRun {
 
 /// What `bst` is asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) elements: Elements,
-    pub(super) scope: Scope,
+pub(super) struct StageRequest {
+    pub(super) elements: ElementSelection,
+    pub(super) scope: CommandScope,
 }
 
-impl Request {
+impl StageRequest {
     /// All that the configuration asks for, in whatever words.
-    pub(super) fn everything(elements: Elements) -> Self {
-        Self { elements, scope: Scope::Everything }
+    pub(super) fn everything(elements: ElementSelection) -> Self {
+        Self { elements, scope: CommandScope::Everything }
     }
 
     /// These elements alone.
     pub(super) fn named(names: BTreeSet<ElementName>) -> Self {
         let targets = names.iter().map(ToString::to_string).collect();
-        Self { elements: Elements { targets, deps: Deps::None, except: Vec::new() }, scope: Scope::Named(names) }
+        Self {
+            elements: ElementSelection { targets, deps: DependencyScope::None, except: Vec::new() },
+            scope: CommandScope::Named(names),
+        }
     }
 }
 
@@ -121,7 +124,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             targets =
                 inputs::all_elements(directory).map_err(|error| cannot("list the elements in", directory, &error))?;
         }
-        let elements = Elements { targets, deps: project.deps, except: project.except.clone() };
+        let elements = ElementSelection { targets, deps: project.deps, except: project.except.clone() };
         let mut runner = Self {
             pipeline,
             variant,
@@ -150,7 +153,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             }
             // Children write into this directory too: a link that one of them left is replaced, and not followed.
             let conf = self.conf(&directories.cachedir, &directories.sourcedir, &self.task_logs());
-            write_whole(&path, conf.as_bytes())
+            write_atomic(&path, conf.as_bytes())
         };
         write().map_err(|error| (path.clone(), error))
     }
@@ -187,19 +190,19 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     }
 
     /// What to ask a fetch for, and the elements that it has to leave out because they have no ref.
-    pub(super) fn resolved_elements(&self) -> (Elements, BTreeSet<ElementName>) {
+    pub(super) fn resolved_elements(&self) -> (ElementSelection, BTreeSet<ElementName>) {
         let (resolved, missing) = self.listed_elements();
         if missing.is_empty() {
             return (self.with_junctions(self.elements.clone()), missing);
         }
         // `--except` would take away their dependencies too, so that the others are named instead.
         let named = resolved.iter().map(ToString::to_string);
-        let named = Elements { targets: named.collect(), deps: Deps::None, except: Vec::new() };
+        let named = ElementSelection { targets: named.collect(), deps: DependencyScope::None, except: Vec::new() };
         (self.with_junctions(named), missing)
     }
 
     /// Adds the junctions, which no `--deps` includes, where other targets are named too.
-    pub(super) fn with_junctions(&self, mut elements: Elements) -> Elements {
+    pub(super) fn with_junctions(&self, mut elements: ElementSelection) -> ElementSelection {
         if !elements.targets.is_empty() {
             let junctions = self.unnamed_junctions(&elements);
             elements.targets.extend(junctions.iter().map(ToString::to_string));
@@ -208,7 +211,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     }
 
     /// The junctions that a command for `elements` does not name.
-    pub(super) fn unnamed_junctions(&self, elements: &Elements) -> BTreeSet<ElementName> {
+    pub(super) fn unnamed_junctions(&self, elements: &ElementSelection) -> BTreeSet<ElementName> {
         // Where the project's default targets are all its elements, its own junctions are among them.
         let asked = |junction: &ElementName| {
             self.listed.contains_key(junction) || elements.targets.iter().any(|target| target == junction.as_str())
@@ -217,7 +220,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     }
 
     /// Runs one command until it worked, cannot work, or its time is over. `stages` are those it does, in their order.
-    pub(super) fn run(&mut self, stages: &[Stage], action: Action, mut whole: Request) -> StageRun {
+    pub(super) fn run(&mut self, stages: &[Stage], action: BstAction, mut whole: StageRequest) -> StageRun {
         let (started, began) = (self.pipeline.clock.now(), Instant::now());
         let stage = stages[stages.len() - 1];
         let until = began + self.pipeline.project.timeout;
@@ -265,11 +268,11 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         StageRun { reports, fetched }
     }
 
-    fn open_log(&self, stages: &[Stage], reports: &mut [StageReport]) -> Log {
+    fn open_log(&self, stages: &[Stage], reports: &mut [StageReport]) -> StageLog {
         let names: Vec<_> = stages.iter().map(|stage| stage.as_str()).collect();
         let path = self.log_path(&names.join("-"));
         let directories = &self.pipeline.directories;
-        match Log::open(&path, self.pipeline.redactor) {
+        match StageLog::open(&path, self.pipeline.redactor) {
             Ok(log) => {
                 let relative = path.strip_prefix(&directories.run).unwrap_or(&path);
                 for report in reports {
@@ -282,7 +285,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
                 for report in reports {
                     report.notes.push(note.clone());
                 }
-                Log::none()
+                StageLog::none()
             }
         }
     }
@@ -328,12 +331,12 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     fn next_retry(
         &self,
         stages: &[Stage],
-        action: Action,
+        action: BstAction,
         attempt: &StageAttempt,
         tries: u32,
-        whole: &Request,
+        whole: &StageRequest,
         until: Instant,
-    ) -> Option<(Request, Duration)> {
+    ) -> Option<(StageRequest, Duration)> {
         let project = self.pipeline.project;
         if tries > project.retries || self.cancel.is_cancelled() || attempt.exit == Exit::TimedOut {
             return None;
@@ -345,30 +348,31 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         }
         // What worked need not be done again, where bst did go on with the others.
         let next = match worthy {
-            Scope::Named(names)
+            CommandScope::Named(names)
                 if project.on_error == OnError::Continue
                     && names.iter().all(|element| self.can_be_named(action, element)) =>
             {
-                Request::named(names)
+                StageRequest::named(names)
             }
-            Scope::Named(_) | Scope::Everything => whole.clone(),
+            CommandScope::Named(_) | CommandScope::Everything => whole.clone(),
         };
         Some((next, wait))
     }
 
     /// Whether a command can be about this element alone: bst tracks nothing behind a junction unless it is told to
     /// cross junctions.
-    pub(super) fn can_be_named(&self, action: Action, element: &ElementName) -> bool {
-        action != Action::Track || self.pipeline.project.cross_junctions || element.junctions().next().is_none()
+    pub(super) fn can_be_named(&self, action: BstAction, element: &ElementName) -> bool {
+        action != BstAction::Track || self.pipeline.project.cross_junctions || element.junctions().next().is_none()
     }
 }
 
 /// Why work cannot begin.
 fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
-    let kind = if error.kind() == std::io::ErrorKind::StorageFull { Kind::DiskFull } else { Kind::Permission };
+    let kind =
+        if error.kind() == std::io::ErrorKind::StorageFull { FailureKind::DiskFull } else { FailureKind::Permission };
     let message = format!("cannot {what} {}: {error}", path.display());
     let hint = "make the cache directory readable and writable for the user that runs this, with space left";
-    let place = Place { file: Some(path.to_owned()), ..Place::default() };
+    let place = Location { file: Some(path.to_owned()), ..Location::default() };
     Diagnosis { place, ..Diagnosis::new(kind, message, Retry::No, Actor::Host, hint) }
 }
 

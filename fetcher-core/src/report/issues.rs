@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{BranchReport, RunReport, StageReport};
-use crate::diagnosis::{Actor, Diagnosis, Kind, Reachability, Retry};
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, HostReachability, Retry};
 use crate::names::{BranchName, ElementName, ProjectName, Stage};
 
 /// Everything that has one cause: the failures of all elements of one host of upstreams that fail in the same way, say.
@@ -17,7 +17,7 @@ pub struct IssueGroup {
     /// What is the matter, in a line without control characters: `github.com cannot be reached`.
     pub title: String,
     /// The sort of failure; where several belong together (a host without network), the most frequent one.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// Who must act.
     pub actor: Actor,
     /// Whether trying again can mend it.
@@ -75,7 +75,7 @@ impl RunReport {
 /// The causes of all that failed in these branches, judged by what a whole run reached; as [`RunReport::issues`].
 pub fn group_issues<'r>(
     branches: impl IntoIterator<Item = &'r BranchReport>,
-    network: &Reachability,
+    network: &HostReachability,
 ) -> Vec<IssueGroup> {
     let mut groups = IssueGrouper { network, by_cause: BTreeMap::new(), count: 0 };
     for branch in branches {
@@ -85,7 +85,7 @@ pub fn group_issues<'r>(
 }
 
 /// The causes of what failed in one stage of a branch; as [`group_issues`].
-pub fn group_stage_issues(branch: &BranchReport, stage: &StageReport, network: &Reachability) -> Vec<IssueGroup> {
+pub fn group_stage_issues(branch: &BranchReport, stage: &StageReport, network: &HostReachability) -> Vec<IssueGroup> {
     let mut groups = IssueGrouper { network, by_cause: BTreeMap::new(), count: 0 };
     groups.add_stage(branch, stage);
     groups.finish()
@@ -97,13 +97,13 @@ enum IssueCause {
     /// This host's network or proxy.
     ThisHost,
     /// One host of upstreams that fails in one way.
-    Upstream(Kind, String, bool),
+    Upstream(FailureKind, String, bool),
     /// Anything else: the kind, what to do, and the words, where these are what tells one from another.
-    Other(Kind, String, String),
+    Other(FailureKind, String, String),
 }
 
 struct IssueGrouper<'n> {
-    network: &'n Reachability,
+    network: &'n HostReachability,
     by_cause: BTreeMap<IssueCause, GrowingIssue>,
     count: usize,
 }
@@ -113,7 +113,7 @@ struct GrowingIssue {
     /// When its first failure was told, among all.
     order: usize,
     issue: IssueGroup,
-    kinds: BTreeMap<Kind, usize>,
+    kinds: BTreeMap<FailureKind, usize>,
     seen: BTreeSet<(ProjectName, ElementName)>,
     hosts: BTreeMap<String, usize>,
 }
@@ -163,7 +163,7 @@ impl IssueGrouper<'_> {
 }
 
 impl GrowingIssue {
-    fn finish(self, cause: &IssueCause, network: &Reachability) -> (usize, IssueGroup) {
+    fn finish(self, cause: &IssueCause, network: &HostReachability) -> (usize, IssueGroup) {
         let GrowingIssue { order, mut issue, kinds, hosts, .. } = self;
         issue.element_count = issue.elements.len();
         issue.kind = kinds.into_iter().max_by_key(|(_, count)| *count).map_or(issue.kind, |(kind, _)| kind);
@@ -264,7 +264,7 @@ fn issue(failure: &Diagnosis, is_finding: bool) -> IssueGroup {
     }
 }
 
-fn cause(failure: &Diagnosis, network: &Reachability) -> IssueCause {
+fn cause(failure: &Diagnosis, network: &HostReachability) -> IssueCause {
     let Diagnosis { kind, .. } = *failure;
     if network.is_of_this_host(failure) {
         return IssueCause::ThisHost;
@@ -272,45 +272,51 @@ fn cause(failure: &Diagnosis, network: &Reachability) -> IssueCause {
     let words = || essence(failure);
     match (kind, failure.upstream()) {
         (
-            Kind::Dns
-            | Kind::Network
-            | Kind::Tls
-            | Kind::RateLimited
-            | Kind::ServerError
-            | Kind::Unauthorised
-            | Kind::NotFound
-            | Kind::RefMissing
-            | Kind::Checksum
-            | Kind::ChecksumChanged,
+            FailureKind::Dns
+            | FailureKind::Network
+            | FailureKind::Tls
+            | FailureKind::RateLimited
+            | FailureKind::ServerError
+            | FailureKind::Unauthorised
+            | FailureKind::NotFound
+            | FailureKind::RefMissing
+            | FailureKind::Checksum
+            | FailureKind::ChecksumChanged,
             Some(host),
         ) => IssueCause::Upstream(kind, host, failure.actor == Actor::Host),
         // What the plugin hides is one question to its host.
-        (Kind::Unknown | Kind::Git, Some(host)) if failure.hides_reason() => IssueCause::Upstream(kind, host, false),
+        (FailureKind::Unknown | FailureKind::Git, Some(host)) if failure.hides_reason() => {
+            IssueCause::Upstream(kind, host, false)
+        }
         // What to do tells these apart: it names the program, the module, the cache's address.
         (
-            Kind::HostToolMissing
-            | Kind::PluginMissing
-            | Kind::PythonModuleMissing
-            | Kind::PluginUndeclared
-            | Kind::BstVersion
-            | Kind::BstMissing
-            | Kind::DiskFull
-            | Kind::Sandbox
-            | Kind::NoRef
-            | Kind::JunctionNotFetched
-            | Kind::CasdDied
-            | Kind::HostResources
-            | Kind::Interrupted
-            | Kind::Dns
-            | Kind::Network
-            | Kind::Tls
-            | Kind::RateLimited
-            | Kind::ServerError,
+            FailureKind::HostToolMissing
+            | FailureKind::PluginMissing
+            | FailureKind::PythonModuleMissing
+            | FailureKind::PluginUndeclared
+            | FailureKind::BstVersion
+            | FailureKind::BstMissing
+            | FailureKind::DiskFull
+            | FailureKind::Sandbox
+            | FailureKind::NoRef
+            | FailureKind::JunctionNotFetched
+            | FailureKind::CasdDied
+            | FailureKind::HostResources
+            | FailureKind::Interrupted
+            | FailureKind::Dns
+            | FailureKind::Network
+            | FailureKind::Tls
+            | FailureKind::RateLimited
+            | FailureKind::ServerError,
             _,
         ) => IssueCause::Other(kind, failure.hint.clone(), String::new()),
-        (Kind::CacheUnreachable | Kind::CacheDenied | Kind::CacheFull | Kind::PushIncomplete, _) => {
-            IssueCause::Other(kind, failure.hint.clone(), failure.place.url.clone().unwrap_or_default())
-        }
+        (
+            FailureKind::CacheUnreachable
+            | FailureKind::CacheDenied
+            | FailureKind::CacheFull
+            | FailureKind::PushIncomplete,
+            _,
+        ) => IssueCause::Other(kind, failure.hint.clone(), failure.place.url.clone().unwrap_or_default()),
         (_, _) => IssueCause::Other(kind, failure.hint.clone(), words()),
     }
 }
@@ -326,18 +332,18 @@ fn essence(failure: &Diagnosis) -> String {
 }
 
 /// What fails of a host of upstreams, in words.
-fn of_upstream(kind: Kind, host: &str) -> String {
+fn of_upstream(kind: FailureKind, host: &str) -> String {
     match kind {
-        Kind::Dns => format!("the name {host} cannot be resolved"),
-        Kind::Network => format!("{host} cannot be reached"),
-        Kind::Tls => format!("no TLS connection to {host} can be made"),
-        Kind::RateLimited => format!("{host} asks to be left alone for a while"),
-        Kind::ServerError => format!("{host} is broken (5xx)"),
-        Kind::Unauthorised => format!("{host} wants other credentials"),
-        Kind::NotFound => format!("{host} does not have what is asked for"),
-        Kind::RefMissing => format!("{host} lacks branches, tags or commits"),
-        Kind::Checksum => format!("{host} serves files with other checksums"),
-        Kind::ChecksumChanged => format!("{host} serves other content under the same addresses"),
+        FailureKind::Dns => format!("the name {host} cannot be resolved"),
+        FailureKind::Network => format!("{host} cannot be reached"),
+        FailureKind::Tls => format!("no TLS connection to {host} can be made"),
+        FailureKind::RateLimited => format!("{host} asks to be left alone for a while"),
+        FailureKind::ServerError => format!("{host} is broken (5xx)"),
+        FailureKind::Unauthorised => format!("{host} wants other credentials"),
+        FailureKind::NotFound => format!("{host} does not have what is asked for"),
+        FailureKind::RefMissing => format!("{host} lacks branches, tags or commits"),
+        FailureKind::Checksum => format!("{host} serves files with other checksums"),
+        FailureKind::ChecksumChanged => format!("{host} serves other content under the same addresses"),
         _ => format!("{host} cannot be tracked, and the plugin does not tell why"),
     }
 }

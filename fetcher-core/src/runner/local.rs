@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
 
-use super::processes::{self, AT_ONCE, COOKIE, Cleared, GENTLY, Tree};
+use super::processes::{self, ClearResult, KILL, MARKER_VAR, ProcessTree, TERM_THEN_KILL};
 use super::{Exit, Invocation, Runner, RunnerError};
 use crate::cancel::Cancel;
 
@@ -73,14 +73,15 @@ impl Runner for LocalRunner {
         }
         let program = invocation.command.first().cloned().unwrap_or_default();
         let until = Instant::now().checked_add(invocation.timeout);
-        let mut child = Child::start(invocation, self.cookie(), output).map_err(|source| RunnerError::Start {
-            source: explain(&source, invocation),
-            program: program.clone(),
-            directory: invocation.directory.clone(),
-        })?;
+        let mut child =
+            RunningChild::start(invocation, self.cookie(), output).map_err(|source| RunnerError::Start {
+                source: explain(&source, invocation),
+                program: program.clone(),
+                directory: invocation.directory.clone(),
+            })?;
         let follow = |source| RunnerError::Follow { program: program.clone(), source };
         let stopped = child.follow(until, cancel).map_err(follow)?;
-        if let Cleared::Not(processes) = child.clear().map_err(follow)? {
+        if let ClearResult::Not(processes) = child.clear().map_err(follow)? {
             return Err(RunnerError::Unstoppable { program, processes });
         }
         let status = child.finish().map_err(follow)?;
@@ -94,20 +95,20 @@ fn exit_of(status: ExitStatus) -> Exit {
 }
 
 /// A child under way. However this ends, by a panic of `output` too, everything it started ends with it.
-struct Child<'a> {
+struct RunningChild<'a> {
     handle: Handle,
-    tree: Tree,
-    stream: Stream<'a>,
+    tree: ProcessTree,
+    stream: ChildStream<'a>,
     finished: bool,
 }
 
-impl<'a> Child<'a> {
+impl<'a> RunningChild<'a> {
     fn start(invocation: &Invocation, cookie: OsString, output: &'a mut dyn FnMut(&[u8])) -> io::Result<Self> {
         let Some((program, arguments)) = invocation.command.split_first() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
         };
         let mut environment = invocation.environment.clone();
-        environment.insert(COOKIE.into(), cookie.clone());
+        environment.insert(MARKER_VAR.into(), cookie.clone());
         let (pipe, writer) = os_pipe::pipe()?;
         let handle = duct::cmd(program, arguments)
             .dir(&invocation.directory)
@@ -124,7 +125,7 @@ impl<'a> Child<'a> {
         // It stays a zombie until `finish`, so that its id cannot become anybody else's before.
         let pid = handle.pids().first().and_then(|&id| Pid::from_raw(i32::try_from(id).ok()?));
         let pid = pid.ok_or_else(|| io::Error::other("it has no process id"))?;
-        let stream = Stream {
+        let stream = ChildStream {
             pid,
             end: pidfd_open(pid, PidfdFlags::empty()).ok(),
             ended: false,
@@ -132,15 +133,15 @@ impl<'a> Child<'a> {
             output,
             buffer: vec![0; BUFFER].into_boxed_slice(),
         };
-        Ok(Self { handle, tree: Tree::of_child(cookie, pid), stream, finished: false })
+        Ok(Self { handle, tree: ProcessTree::of_child(cookie, pid), stream, finished: false })
     }
 
     /// Hands its output on until it ends, or makes it end; says how in that case.
     fn follow(&mut self, until: Option<Instant>, cancel: &Cancel) -> io::Result<Option<Exit>> {
         let stopped = match self.stream.wait(until, Some(cancel))? {
-            Wake::Ended => return Ok(None),
-            Wake::TimeOver => Exit::TimedOut,
-            Wake::Cancelled => Exit::Cancelled,
+            WakeReason::Ended => return Ok(None),
+            WakeReason::TimeOver => Exit::TimedOut,
+            WakeReason::Cancelled => Exit::Cancelled,
         };
         self.interrupt()?;
         Ok(Some(stopped))
@@ -159,7 +160,7 @@ impl<'a> Child<'a> {
         self.tree.members()?;
         kill_process_group(self.stream.pid, Signal::INT)?;
         while Instant::now() < over {
-            if let Wake::Ended = self.stream.wait(Some(Instant::now() + INTERRUPT_PAUSE), None)? {
+            if let WakeReason::Ended = self.stream.wait(Some(Instant::now() + INTERRUPT_PAUSE), None)? {
                 break;
             }
             for process in self.tree.members()? {
@@ -172,8 +173,8 @@ impl<'a> Child<'a> {
     }
 
     /// Ends all that is left.
-    fn clear(&mut self) -> io::Result<Cleared> {
-        self.tree.clear(&GENTLY, &mut |pause| {
+    fn clear(&mut self) -> io::Result<ClearResult> {
+        self.tree.clear(&TERM_THEN_KILL, &mut |pause| {
             let until = Instant::now() + pause;
             while let Some(left) = until.checked_duration_since(Instant::now()) {
                 self.stream.pump(left)?;
@@ -194,20 +195,20 @@ impl<'a> Child<'a> {
     }
 }
 
-impl Drop for Child<'_> {
+impl Drop for RunningChild<'_> {
     fn drop(&mut self) {
         if self.finished {
             return;
         }
         // Nothing can be said from here, and what cannot be killed cannot be waited for.
-        if let Ok(Cleared::All) = self.tree.clear(&AT_ONCE, &mut processes::sleep) {
+        if let Ok(ClearResult::All) = self.tree.clear(&KILL, &mut processes::sleep) {
             let _ = self.handle.wait();
         }
     }
 }
 
 /// What is seen of a child: its output and its end.
-struct Stream<'a> {
+struct ChildStream<'a> {
     pid: Pid,
     /// Becomes readable when the child ends; none where the kernel has no such thing.
     end: Option<OwnedFd>,
@@ -219,27 +220,27 @@ struct Stream<'a> {
 }
 
 /// Why a wait is over.
-enum Wake {
+enum WakeReason {
     Ended,
     TimeOver,
     Cancelled,
 }
 
-impl Stream<'_> {
+impl ChildStream<'_> {
     /// Hands the output on until the child ends, the time is over, or somebody cancels.
-    fn wait(&mut self, until: Option<Instant>, cancel: Option<&Cancel>) -> io::Result<Wake> {
+    fn wait(&mut self, until: Option<Instant>, cancel: Option<&Cancel>) -> io::Result<WakeReason> {
         while !self.ended {
             if cancel.is_some_and(Cancel::is_cancelled) {
-                return Ok(Wake::Cancelled);
+                return Ok(WakeReason::Cancelled);
             }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
-                return Ok(Wake::TimeOver);
+                return Ok(WakeReason::TimeOver);
             }
             let look = if self.end.is_some() { CANCEL_LOOK } else { EXIT_LOOK };
             self.pump(left.map_or(look, |left| left.min(look)))?;
         }
-        Ok(Wake::Ended)
+        Ok(WakeReason::Ended)
     }
 
     /// Waits for output or the child's end, but not for longer than `time`; says whether something came of the pipe.

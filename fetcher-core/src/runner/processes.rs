@@ -20,14 +20,14 @@ use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open,
 compile_error!("fetcher-core finds its children's descendants in Linux's /proc, and runs nowhere else");
 
 /// The variable that marks a child and all that it starts.
-pub const COOKIE: &str = "BST_FETCHER_COOKIE";
+pub const MARKER_VAR: &str = "BST_FETCHER_COOKIE";
 
 /// How long what was asked to end by SIGTERM has for it.
 const TERMINATE_GRACE: Duration = Duration::from_secs(5);
 /// How long the kernel has to remove what was killed.
 const KILL_GRACE: Duration = Duration::from_secs(10);
 /// A time in which no machine goes round all process ids.
-const MOMENT: Duration = Duration::from_millis(100);
+const SCAN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How many looks in a row have to find nothing before nothing is believed to be there.
 const EMPTY_LOOKS: usize = 3;
@@ -37,9 +37,10 @@ const LOOK_PAUSE: Duration = Duration::from_millis(1);
 const MAX_LOOKS: usize = 50;
 
 /// SIGTERM, then SIGKILL: the way in which everything ends that did not end by itself.
-pub(super) const GENTLY: [(Signal, Duration); 2] = [(Signal::TERM, TERMINATE_GRACE), (Signal::KILL, KILL_GRACE)];
+pub(super) const TERM_THEN_KILL: [(Signal, Duration); 2] =
+    [(Signal::TERM, TERMINATE_GRACE), (Signal::KILL, KILL_GRACE)];
 /// SIGKILL alone.
-pub(super) const AT_ONCE: [(Signal, Duration); 1] = [(Signal::KILL, KILL_GRACE)];
+pub(super) const KILL: [(Signal, Duration); 1] = [(Signal::KILL, KILL_GRACE)];
 
 /// Ends what an earlier program with this owner left running when it was killed, and returns how many processes that
 /// were. See [`LocalRunner::new`](super::LocalRunner::new) for what an owner is.
@@ -54,10 +55,10 @@ pub fn clear_leftovers(owner: &OsStr) -> io::Result<usize> {
     if owner.is_empty() {
         return Ok(0);
     }
-    let mut tree = Tree::of_owner(owner);
-    match tree.clear(&GENTLY, &mut sleep)? {
-        Cleared::All => Ok(tree.known.len()),
-        Cleared::Not(processes) => Err(io::Error::other(format!(
+    let mut tree = ProcessTree::of_owner(owner);
+    match tree.clear(&TERM_THEN_KILL, &mut sleep)? {
+        ClearResult::All => Ok(tree.known.len()),
+        ClearResult::Not(processes) => Err(io::Error::other(format!(
             "processes {processes:?} of a killed run cannot be stopped: \
              look at what they wait for (`ps -o stat,wchan,args -p PID`)"
         ))),
@@ -94,7 +95,7 @@ pub(super) fn sleep(pause: Duration) -> io::Result<()> {
 }
 
 /// Whether everything has ended.
-pub(super) enum Cleared {
+pub(super) enum ClearResult {
     /// Nothing runs any more.
     All,
     /// These outlive SIGKILL.
@@ -103,8 +104,8 @@ pub(super) enum Cleared {
 
 /// A set of processes that belong together.
 #[derive(Debug)]
-pub(super) struct Tree {
-    origin: Origin,
+pub(super) struct ProcessTree {
+    origin: MemberMark,
     /// Every process that was ever seen in it: its start time by its id.
     known: BTreeMap<i32, u64>,
     /// Whether there was a process at the last look that may be one of it, and did not show its environment.
@@ -113,20 +114,20 @@ pub(super) struct Tree {
 
 /// What makes a process part of a tree, apart from being a member's child.
 #[derive(Debug)]
-enum Origin {
+enum MemberMark {
     /// It carries this cookie, or it is in the process group or the session of this process, which began then.
     Child { cookie: OsString, root: i32, since: u64, start: Instant },
     /// Its cookie begins like this.
     Owner(OsString),
 }
 
-impl Tree {
+impl ProcessTree {
     /// What descends from one child, which has not been reaped yet.
     pub(super) fn of_child(cookie: OsString, child: Pid) -> Self {
         let root = child.as_raw_pid();
         let since = Process::read(root).map_or(0, |process| process.started);
         Self {
-            origin: Origin::Child { cookie, root, since, start: Instant::now() },
+            origin: MemberMark::Child { cookie, root, since, start: Instant::now() },
             known: BTreeMap::new(),
             unclear: false,
         }
@@ -135,7 +136,7 @@ impl Tree {
     fn of_owner(owner: &OsStr) -> Self {
         let mut prefix = owner.to_owned();
         prefix.push("|");
-        Self { origin: Origin::Owner(prefix), known: BTreeMap::new(), unclear: false }
+        Self { origin: MemberMark::Owner(prefix), known: BTreeMap::new(), unclear: false }
     }
 
     /// Sends each signal in turn to all that is alive, until nothing is, and gives each its time. `wait` passes the
@@ -144,7 +145,7 @@ impl Tree {
         &mut self,
         steps: &[(Signal, Duration)],
         wait: &mut dyn FnMut(Duration) -> io::Result<()>,
-    ) -> io::Result<Cleared> {
+    ) -> io::Result<ClearResult> {
         let mut alive = self.sure_members(wait)?;
         for &(signal, grace) in steps {
             let until = Instant::now() + grace;
@@ -161,7 +162,11 @@ impl Tree {
                 alive = self.sure_members(wait)?;
             }
         }
-        Ok(if alive.is_empty() { Cleared::All } else { Cleared::Not(alive.iter().map(|process| process.id).collect()) })
+        Ok(if alive.is_empty() {
+            ClearResult::All
+        } else {
+            ClearResult::Not(alive.iter().map(|process| process.id).collect())
+        })
     }
 
     /// Looks for all that is alive until several looks in a row find nothing. One is not enough: while a process
@@ -219,9 +224,9 @@ impl Tree {
     /// what a child began that lived for a moment has higher ones than itself. To look at those alone makes a short
     /// child cheap on a machine where much runs.
     fn lowest_id(&self) -> i32 {
-        let Origin::Child { root, start, .. } = &self.origin else { return 0 };
+        let MemberMark::Child { root, start, .. } = &self.origin else { return 0 };
         let last = || fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().last()?.parse().ok();
-        if start.elapsed() < MOMENT && last().is_some_and(|last: i32| last >= *root) { *root } else { 0 }
+        if start.elapsed() < SCAN_INTERVAL && last().is_some_and(|last: i32| last >= *root) { *root } else { 0 }
     }
 
     /// Whether a process belongs to it whatever its parent is; none where that does not show now.
@@ -230,10 +235,10 @@ impl Tree {
             return Some(true);
         }
         match &self.origin {
-            Origin::Child { since, .. } if process.started < *since => Some(false),
-            Origin::Child { root, .. } if process.group == *root || process.session == *root => Some(true),
-            Origin::Child { cookie, .. } => process.has_cookie(|found| found == cookie.as_bytes()),
-            Origin::Owner(prefix) => process.has_cookie(|found| found.starts_with(prefix.as_bytes())),
+            MemberMark::Child { since, .. } if process.started < *since => Some(false),
+            MemberMark::Child { root, .. } if process.group == *root || process.session == *root => Some(true),
+            MemberMark::Child { cookie, .. } => process.has_cookie(|found| found == cookie.as_bytes()),
+            MemberMark::Owner(prefix) => process.has_cookie(|found| found.starts_with(prefix.as_bytes())),
         }
     }
 }
@@ -316,7 +321,7 @@ impl Process {
             return if self.ended || self.is_of_kernel() { Some(false) } else { None };
         }
         let mut variables = environment.split(|&byte| byte == 0);
-        let cookie = variables.find_map(|variable| variable.strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"="));
+        let cookie = variables.find_map(|variable| variable.strip_prefix(MARKER_VAR.as_bytes())?.strip_prefix(b"="));
         Some(cookie.is_some_and(is_it))
     }
 

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
-use super::Found;
+use super::SecretSpan;
 
 /// Every form; what its groups hold is masked. An alternative without a group is an exception to those below it.
 ///
@@ -86,10 +86,10 @@ fn compile(pattern: &str) -> Regex {
 }
 
 /// The secrets in the text, in order.
-pub(super) fn find(text: &[u8]) -> Vec<Found> {
+pub(super) fn find(text: &[u8]) -> Vec<SecretSpan> {
     let groups = |form: Captures<'_>| {
         let from = form.get_match().start();
-        form.iter().skip(1).flatten().map(|group| Found { from, part: group.range() }).collect::<Vec<_>>()
+        form.iter().skip(1).flatten().map(|group| SecretSpan { from, part: group.range() }).collect::<Vec<_>>()
     };
     FORM.captures_iter(text).flat_map(groups).collect()
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Redactor;
-use crate::plain::plain;
+use crate::sanitize::strip_control;
 
 /// What passes the gate on its way to a file, a page, a message or a caller's screen.
 ///
@@ -26,7 +26,7 @@ pub trait Redact: Sized {
 
 impl Redact for String {
     fn redacted(self, redactor: &Redactor) -> Self {
-        redactor.redact(&plain(&self)).into_owned()
+        redactor.redact(&strip_control(&self)).into_owned()
     }
 }
 

@@ -7,7 +7,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-use super::{Found, Redactor, Secret};
+use super::{Redactor, Secret, SecretSpan};
 
 /// A longer value is looked for in pieces of this many bytes, so that what has to be held back of a stream is short.
 const PIECE: usize = 256;
@@ -20,10 +20,10 @@ const FAST: usize = 4 * 1024;
 
 /// The values that are masked, and the tables that find them.
 #[derive(Default)]
-pub(super) struct Values {
+pub(super) struct SecretValues {
     secrets: Vec<Secret>,
-    /// What is looked for in [`Plain`] text, sorted.
-    patterns: Vec<Pattern>,
+    /// What is looked for in [condensed](CondensedText) text, sorted.
+    patterns: Vec<SecretPattern>,
     automaton: Option<AhoCorasick>,
     /// The length of the longest pattern.
     longest: usize,
@@ -32,7 +32,7 @@ pub(super) struct Values {
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Pattern {
+struct SecretPattern {
     bytes: Vec<u8>,
     /// Whether it is part of a base64 text, all of which is masked then.
     base64: bool,
@@ -40,10 +40,10 @@ struct Pattern {
     spaced: bool,
 }
 
-impl Values {
+impl SecretValues {
     #[expect(clippy::unwrap_used, reason = "the automaton can only fail on more than two thousand million states")]
     pub(super) fn new(secrets: Vec<Secret>) -> Self {
-        let mut patterns: Vec<Pattern> = secrets.iter().flat_map(|secret| patterns(secret.expose())).collect();
+        let mut patterns: Vec<SecretPattern> = secrets.iter().flat_map(|secret| patterns(secret.expose())).collect();
         patterns.sort_unstable();
         patterns.dedup_by(|a, b| a.bytes == b.bytes);
         let automaton = (!patterns.is_empty()).then(|| {
@@ -63,23 +63,23 @@ impl Values {
     }
 
     /// Adds where values are in the text.
-    pub(super) fn find(&self, text: &[u8], found: &mut Vec<Found>) {
+    pub(super) fn find(&self, text: &[u8], found: &mut Vec<SecretSpan>) {
         let Some(automaton) = &self.automaton else { return };
-        for view in View::of(text) {
+        for view in TextView::of(text) {
             let solid = solid(text, view.sequences);
             // Where each byte came from is worked out only where there is something to find.
             let something = if view.decode { has_escapes(&solid) } else { automaton.is_match(&solid) };
             if !something {
                 continue;
             }
-            let plain = Plain::new(text, view);
+            let plain = CondensedText::new(text, view);
             for hit in automaton.find_overlapping_iter(&plain.bytes) {
                 found.extend(self.found(&plain, hit.pattern().as_usize(), hit.range(), text));
             }
         }
     }
 
-    fn found(&self, plain: &Plain, pattern: usize, hit: Range<usize>, text: &[u8]) -> Option<Found> {
+    fn found(&self, plain: &CondensedText, pattern: usize, hit: Range<usize>, text: &[u8]) -> Option<SecretSpan> {
         let pattern = &self.patterns[pattern];
         let mut part = plain.range(hit, text);
         if !pattern.spaced && has_blank_but_no_line_end(&text[part.clone()]) {
@@ -88,7 +88,7 @@ impl Values {
         if pattern.base64 {
             part = widen(&part, text);
         }
-        Some(Found { from: part.start, part })
+        Some(SecretSpan { from: part.start, part })
     }
 
     /// Where the end of the text begins that could be the beginning of a value.
@@ -97,7 +97,7 @@ impl Values {
         if self.automaton.is_none() {
             return from;
         }
-        for view in View::of(text) {
+        for view in TextView::of(text) {
             let (tail, plain) = self.end(text, view);
             // An escape that is cut in two may stand for any byte.
             let whole = plain.bytes.len() - cut_escape(&plain.bytes);
@@ -116,7 +116,7 @@ impl Values {
 
     /// The end of the text that a beginning of a value may reach back to, however many blanks and escapes it has; and
     /// where it begins.
-    fn end(&self, text: &[u8], view: View) -> (usize, Plain) {
+    fn end(&self, text: &[u8], view: TextView) -> (usize, CondensedText) {
         let mut solid = self.longest + 3;
         loop {
             let is_solid = |(_, byte): &(usize, &u8)| is_solid(**byte);
@@ -124,7 +124,7 @@ impl Values {
             // Not in the middle of an escape, which may be one of an escape.
             let escape = |byte: &&u8| **byte == b'%' || byte.is_ascii_hexdigit() || !self::is_solid(**byte);
             let from = if view.decode { at - text[..at].iter().rev().take_while(escape).count() } else { at };
-            let plain = Plain::new(&text[from..], view);
+            let plain = CondensedText::new(&text[from..], view);
             if from == 0 || plain.bytes.len() >= self.longest + 3 {
                 return (from, plain);
             }
@@ -160,19 +160,23 @@ pub(super) fn shortened(text: &[u8], most: usize) -> Vec<u8> {
         }
         rest = behind;
     }
-    if short.len() > most { Plain::new(&short, View { decode: true, sequences: false }).bytes } else { short }
+    if short.len() > most {
+        CondensedText::new(&short, TextView { decode: true, sequences: false }).bytes
+    } else {
+        short
+    }
 }
 
 /// How text is looked at.
 #[derive(Clone, Copy)]
-struct View {
+struct TextView {
     /// With percent-encoding undone.
     decode: bool,
     /// Without a terminal's control sequences.
     sequences: bool,
 }
 
-impl View {
+impl TextView {
     /// The ways that make a difference.
     fn of(text: &[u8]) -> impl Iterator<Item = Self> {
         let escapes = text.contains(&ESCAPE);
@@ -186,14 +190,14 @@ impl View {
 
 /// Text without the white space and control characters that line ends, indentation and terminals put into a value.
 #[derive(Default)]
-struct Plain {
+struct CondensedText {
     bytes: Vec<u8>,
     /// Where in the text each byte was.
     at: Vec<usize>,
 }
 
-impl Plain {
-    fn new(text: &[u8], view: View) -> Self {
+impl CondensedText {
+    fn new(text: &[u8], view: TextView) -> Self {
         let mut plain = Self { bytes: Vec::with_capacity(text.len()), at: Vec::with_capacity(text.len()) };
         let mut at = 0;
         while let Some(&byte) = text.get(at) {
@@ -236,7 +240,7 @@ impl Plain {
     }
 }
 
-/// The bytes of [`Plain`] alone, which is much faster.
+/// The bytes of [condensed text](CondensedText) alone, which is much faster.
 fn solid(text: &[u8], sequences: bool) -> Vec<u8> {
     let mut bytes = vec![0; text.len()];
     let mut length = 0;
@@ -309,7 +313,7 @@ fn widen(part: &Range<usize>, text: &[u8]) -> Range<usize> {
 }
 
 /// Everything that a value may look like in plain text.
-fn patterns(value: &str) -> Vec<Pattern> {
+fn patterns(value: &str) -> Vec<SecretPattern> {
     if value.len() < Redactor::SHORTEST {
         return Vec::new();
     }
@@ -317,15 +321,19 @@ fn patterns(value: &str) -> Vec<Pattern> {
     let mut patterns = Vec::new();
     for guise in guises(value) {
         for decode in [false, true] {
-            let mut plain = Plain::new(guise.as_bytes(), View { decode, sequences: false });
+            let mut plain = CondensedText::new(guise.as_bytes(), TextView { decode, sequences: false });
             plain.bytes.truncate(LONGEST);
             let pieces = pieces(&plain.bytes).into_iter();
-            patterns.extend(pieces.map(|piece| Pattern { bytes: piece.to_vec(), base64: false, spaced }));
+            patterns.extend(pieces.map(|piece| SecretPattern { bytes: piece.to_vec(), base64: false, spaced }));
         }
     }
     for piece in pieces(&value.as_bytes()[..value.len().min(LONGEST)]) {
         for offset in 0..3 {
-            patterns.extend(inside_base64(piece, offset).map(|bytes| Pattern { bytes, base64: true, spaced: false }));
+            patterns.extend(inside_base64(piece, offset).map(|bytes| SecretPattern {
+                bytes,
+                base64: true,
+                spaced: false,
+            }));
         }
     }
     patterns.retain(|pattern| pattern.bytes.len() >= Redactor::SHORTEST);

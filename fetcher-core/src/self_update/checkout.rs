@@ -9,60 +9,60 @@ use std::path::{Path, PathBuf};
 use git2::Oid;
 use jiff::Timestamp;
 
-use super::clone::{Clone, TAKEN, Upstream};
-use super::contents::Contents;
+use super::clone::{ConfigRepository, FollowedBranch, TAKEN};
+use super::clone_locks::{CheckoutJournal, JournalEntry, PreviousRefs};
+use super::commit_contents::CommitContents;
 use super::differences::differences;
-use super::error::{Obstacle, UpdateError};
-use super::hold::{Before, Journal, Noted};
+use super::error::{CheckoutObstacle, UpdateError};
 use super::index;
-use super::keep::{Kept, Losses, forget, keep, losses};
-use super::staging::{Move, Staging, clear_fresh};
+use super::local_backup::{LocalBackup, LocalChanges, back_up, forget, local_changes};
+use super::staging::{StagedMove, StagingArea, clear_fresh};
 use crate::cancel::Cancel;
 
 /// What bringing a clone to a commit takes, looked at while nobody uses the work tree.
-pub(super) struct Plan<'c> {
-    clone: &'c Clone,
-    staging: Staging,
+pub(super) struct CheckoutPlan<'c> {
+    clone: &'c ConfigRepository,
+    staging: StagingArea,
     commit: Oid,
-    upstream: Option<&'c Upstream>,
-    contents: Contents,
-    moves: Vec<Move>,
-    pub(super) losses: Losses,
+    upstream: Option<&'c FollowedBranch>,
+    contents: CommitContents,
+    moves: Vec<StagedMove>,
+    pub(super) losses: LocalChanges,
 }
 
-impl<'c> Plan<'c> {
+impl<'c> CheckoutPlan<'c> {
     /// Looks at what is to be done. No journal may be left.
     ///
     /// # Errors
     /// When the commit is refused, or something cannot be read.
     pub(super) fn of(
-        clone: &'c Clone,
+        clone: &'c ConfigRepository,
         commit: Oid,
-        upstream: Option<&'c Upstream>,
+        upstream: Option<&'c FollowedBranch>,
         cancel: &Cancel,
     ) -> Result<Self, UpdateError> {
         let staging = staging(clone)?;
         let look = || {
-            let contents = Contents::of(&clone.repository, commit, cancel)?;
+            let contents = CommitContents::of(&clone.repository, commit, cancel)?;
             let known = index::known(&clone.repository, cancel)?;
             let moves = differences(&clone.repository, &contents, &clone.top, &known, cancel)?;
-            let losses = losses(clone, commit, upstream, &moves, &known.into_iter().collect())?;
+            let losses = local_changes(clone, commit, upstream, &moves, &known.into_iter().collect())?;
             Ok((contents, moves, losses))
         };
-        let (contents, moves, losses) = look().map_err(|obstacle: Obstacle| obstacle.of(clone.told(commit)))?;
+        let (contents, moves, losses) = look().map_err(|obstacle: CheckoutObstacle| obstacle.of(clone.told(commit)))?;
         Ok(Self { clone, staging, commit, upstream, contents, moves, losses })
     }
 
     /// Brings the clone to the commit, what it would lose kept aside. Where that fails it is what it was.
-    pub(super) fn carry_out(self, now: Timestamp, cancel: &Cancel) -> Result<Option<Kept>, UpdateError> {
+    pub(super) fn carry_out(self, now: Timestamp, cancel: &Cancel) -> Result<Option<LocalBackup>, UpdateError> {
         let Self { clone, staging, commit, upstream, contents, moves, losses } = self;
-        let hindered = |obstacle: Obstacle| obstacle.of(clone.told(commit));
+        let hindered = |obstacle: CheckoutObstacle| obstacle.of(clone.told(commit));
         staging.prepare(&clone.repository, commit, &contents, &moves, cancel).map_err(hindered)?;
         let set = |kept| match upstream {
             Some(upstream) => follow(clone, upstream).map(|()| kept).map_err(clone.failed("set the upstream of")),
             None => Ok(kept),
         };
-        let kept = keep(clone, losses, now).map_err(clone.failed("keep local changes aside in")).and_then(set);
+        let kept = back_up(clone, losses, now).map_err(clone.failed("keep local changes aside in")).and_then(set);
         let kept = kept.inspect_err(|_| {
             // The next checkout removes it, or says why it cannot.
             let _ = staging.clear();
@@ -70,8 +70,8 @@ impl<'c> Plan<'c> {
         let checked_out = clone.branch().unwrap_or_else(|| "refs/heads/bst-fetcher".to_owned());
         let branch = upstream.map_or(checked_out, |upstream| upstream.local.clone());
         match begin(clone, &staging, commit, branch, upstream.is_some())? {
-            End::There => Ok(kept),
-            End::Back(obstacle) => {
+            CheckoutEnd::There => Ok(kept),
+            CheckoutEnd::Back(obstacle) => {
                 // What was changed here is where it was.
                 if let Some(kept) = &kept {
                     forget(clone, kept);
@@ -88,7 +88,7 @@ impl<'c> Plan<'c> {
             staging.prepare(&clone.repository, commit, &contents, &moves, cancel)?;
             staging.forward()?;
             index::write(&clone.repository, &clone.top, &contents)?;
-            staging.clear().map_err(|error| Obstacle::io(&clone.top, error))
+            staging.clear().map_err(|error| CheckoutObstacle::io(&clone.top, error))
         };
         write().map_err(|obstacle| obstacle.of(clone.told(commit)))
     }
@@ -96,32 +96,38 @@ impl<'c> Plan<'c> {
 
 /// How a checkout ended.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum CheckoutEnd {
     /// The work tree is at the commit.
     There,
     /// The work tree is what it was before, for this stood in the way.
-    Back(Obstacle),
+    Back(CheckoutObstacle),
 }
 
-pub(super) fn staging(clone: &Clone) -> Result<Staging, UpdateError> {
+pub(super) fn staging(clone: &ConfigRepository) -> Result<StagingArea, UpdateError> {
     let failed = clone.failed("write in");
-    clone.desk.make().and_then(|()| Staging::of(&clone.top, clone.desk.path())).map_err(failed)
+    clone.desk.make().and_then(|()| StagingArea::of(&clone.top, clone.desk.path())).map_err(failed)
 }
 
 /// Says that a checkout of what lies ready is under way, and brings it to its end.
-fn begin(clone: &Clone, staging: &Staging, commit: Oid, branch: String, taken: bool) -> Result<End, UpdateError> {
+fn begin(
+    clone: &ConfigRepository,
+    staging: &StagingArea,
+    commit: Oid,
+    branch: String,
+    taken: bool,
+) -> Result<CheckoutEnd, UpdateError> {
     let text = |id: Oid| id.to_string();
-    let before = Before {
+    let before = PreviousRefs {
         head: clone.branch(),
         commit: clone.head().map(text),
         branch: clone.repository.refname_to_id(&branch).ok().map(text),
         taken: clone.last_taken().map(text),
     };
     let commit = commit.to_string();
-    let journal = Journal { version: Journal::VERSION, commit, branch, taken, before: Some(before) };
+    let journal = CheckoutJournal { version: CheckoutJournal::VERSION, commit, branch, taken, before: Some(before) };
     if let Err(error) = clone.desk.begin(&journal) {
         // Nothing is under way, unless only the last step of writing it failed.
-        if !matches!(clone.desk.journal(), Ok(Noted::Nothing)) {
+        if !matches!(clone.desk.journal(), Ok(JournalEntry::Nothing)) {
             return Err(clone.failed("write in")(error));
         }
         // The next checkout removes it, or says why it cannot.
@@ -132,17 +138,21 @@ fn begin(clone: &Clone, staging: &Staging, commit: Oid, branch: String, taken: b
 }
 
 /// Brings a checkout that was begun to its end, forward or, where that cannot be, back; doing it twice does no harm.
-pub(super) fn finish(clone: &Clone, staging: &Staging, journal: &Journal) -> Result<End, UpdateError> {
+pub(super) fn finish(
+    clone: &ConfigRepository,
+    staging: &StagingArea,
+    journal: &CheckoutJournal,
+) -> Result<CheckoutEnd, UpdateError> {
     // Nobody else is at work here but who was killed in the middle.
     for name in ["index", "HEAD", &journal.branch] {
         clone.unlock(name);
     }
     let end = if staging.is_going_back() {
-        End::Back(Obstacle::Git("it was being taken back already".to_owned()))
+        CheckoutEnd::Back(CheckoutObstacle::Git("it was being taken back already".to_owned()))
     } else {
-        forward(clone, staging, journal).map_or_else(End::Back, |()| End::There)
+        forward(clone, staging, journal).map_or_else(CheckoutEnd::Back, |()| CheckoutEnd::There)
     };
-    if let End::Back(obstacle) = &end {
+    if let CheckoutEnd::Back(obstacle) = &end {
         back(clone, staging, journal).map_err(|error| {
             let both = format!("{obstacle}; and it cannot be taken back either: {error}");
             UpdateError::repository("check out a commit in", &clone.top, both)
@@ -153,7 +163,7 @@ pub(super) fn finish(clone: &Clone, staging: &Staging, journal: &Journal) -> Res
 }
 
 /// Forgets the journal once everything is on the disk, for the machine may lose its power.
-fn settle(clone: &Clone, staging: &Staging) -> Result<(), UpdateError> {
+fn settle(clone: &ConfigRepository, staging: &StagingArea) -> Result<(), UpdateError> {
     let sync = || rustix::fs::syncfs(fs::File::open(&clone.top)?).map_err(io::Error::from);
     sync().and_then(|()| clone.desk.end()).map_err(clone.failed("write in"))?;
     // Nobody needs what is left of it, and the next checkout removes it, or says why it cannot.
@@ -161,10 +171,10 @@ fn settle(clone: &Clone, staging: &Staging) -> Result<(), UpdateError> {
     Ok(())
 }
 
-fn forward(clone: &Clone, staging: &Staging, journal: &Journal) -> Result<(), Obstacle> {
+fn forward(clone: &ConfigRepository, staging: &StagingArea, journal: &CheckoutJournal) -> Result<(), CheckoutObstacle> {
     let commit = Oid::from_str(&journal.commit)?;
     // Nobody waits long for it, and nothing may stop it in the middle.
-    let contents = Contents::of(&clone.repository, commit, &Cancel::new())?;
+    let contents = CommitContents::of(&clone.repository, commit, &Cancel::new())?;
     staging.forward()?;
     index::write(&clone.repository, &clone.top, &contents)?;
     clone.repository.reference(&journal.branch, commit, true, "bst-fetcher: follow upstream")?;
@@ -178,7 +188,7 @@ fn forward(clone: &Clone, staging: &Staging, journal: &Journal) -> Result<(), Ob
 }
 
 /// Puts the files, the index and the references back to what they were.
-fn back(clone: &Clone, staging: &Staging, journal: &Journal) -> Result<(), Obstacle> {
+fn back(clone: &ConfigRepository, staging: &StagingArea, journal: &CheckoutJournal) -> Result<(), CheckoutObstacle> {
     staging.back(clone.repository.path())?;
     let before = journal.before.clone().unwrap_or_default();
     clone.restore(&journal.branch, before.branch.as_deref())?;
@@ -197,8 +207,8 @@ fn back(clone: &Clone, staging: &Staging, journal: &Journal) -> Result<(), Obsta
 /// Brings a checkout to an end that an older version of this program began, of which nothing lies ready, or of which
 /// nothing can be made out: to its commit if that can be, else back to the one that is checked out.
 pub(super) fn amend(
-    clone: &Clone,
-    journal: Option<&Journal>,
+    clone: &ConfigRepository,
+    journal: Option<&CheckoutJournal>,
     now: Timestamp,
     cancel: &Cancel,
 ) -> Result<(), UpdateError> {
@@ -206,9 +216,9 @@ pub(super) fn amend(
     let staging = staging(clone)?;
     let begun = journal.and_then(|journal| Some((journal, Oid::from_str(&journal.commit).ok()?)));
     if let Some((journal, commit)) = begun
-        && let Ok(plan) = Plan::of(clone, commit, None, cancel)
+        && let Ok(plan) = CheckoutPlan::of(clone, commit, None, cancel)
         && staging.prepare(&clone.repository, commit, &plan.contents, &plan.moves, cancel).is_ok()
-        && let End::There = begin(clone, &staging, commit, journal.branch.clone(), journal.taken)?
+        && let CheckoutEnd::There = begin(clone, &staging, commit, journal.branch.clone(), journal.taken)?
     {
         return Ok(());
     }
@@ -221,20 +231,20 @@ pub(super) fn amend(
 
 /// Brings the work tree back to the commit that is checked out, and removes what came of another.
 fn to_head(
-    clone: &Clone,
-    staging: &Staging,
+    clone: &ConfigRepository,
+    staging: &StagingArea,
     head: Oid,
     begun: Option<Oid>,
     now: Timestamp,
     cancel: &Cancel,
 ) -> Result<(), UpdateError> {
-    let hindered = |obstacle: Obstacle| obstacle.of(clone.told(head));
+    let hindered = |obstacle: CheckoutObstacle| obstacle.of(clone.told(head));
     let repository = &clone.repository;
-    let mut plan = Plan::of(clone, head, None, cancel)?;
-    match begun.and_then(|begun| Contents::of(repository, begun, cancel).ok()) {
+    let mut plan = CheckoutPlan::of(clone, head, None, cancel)?;
+    match begun.and_then(|begun| CommitContents::of(repository, begun, cancel).ok()) {
         Some(contents) => {
             let differing = differences(repository, &contents, &clone.top, &[], cancel).map_err(hindered)?;
-            let differing: BTreeSet<&Path> = differing.iter().map(Move::path).collect();
+            let differing: BTreeSet<&Path> = differing.iter().map(StagedMove::path).collect();
             let came = contents.entries.into_keys().filter(|path| !differing.contains(path.as_path()));
             let known: BTreeSet<PathBuf> =
                 index::known(repository, cancel).map_err(hindered)?.into_iter().chain(came).collect();
@@ -242,18 +252,18 @@ fn to_head(
             plan.moves = differences(repository, &plan.contents, &clone.top, &known, cancel).map_err(hindered)?;
         }
         // Nobody knows whose the changes are.
-        None => drop(keep(clone, plan.losses, now).map_err(clone.failed("keep local changes aside in"))?),
+        None => drop(back_up(clone, plan.losses, now).map_err(clone.failed("keep local changes aside in"))?),
     }
     staging.prepare(repository, head, &plan.contents, &plan.moves, cancel).map_err(hindered)?;
     let branch = clone.branch().unwrap_or_else(|| "refs/heads/bst-fetcher".to_owned());
     match begin(clone, staging, head, branch, false)? {
-        End::There => Ok(()),
-        End::Back(obstacle) => Err(hindered(obstacle)),
+        CheckoutEnd::There => Ok(()),
+        CheckoutEnd::Back(obstacle) => Err(hindered(obstacle)),
     }
 }
 
 /// Lets the local branch have what is followed as its upstream, for git and for the next run.
-fn follow(clone: &Clone, upstream: &Upstream) -> Result<(), git2::Error> {
+fn follow(clone: &ConfigRepository, upstream: &FollowedBranch) -> Result<(), git2::Error> {
     let Some(short) = upstream.local.strip_prefix("refs/heads/") else { return Ok(()) };
     let mut config = git2::Config::open(&clone.repository.commondir().join("config"))?;
     let merge = format!("refs/heads/{}", upstream.branch);

@@ -8,46 +8,47 @@ use git2::{
     StatusEntry, StatusOptions,
 };
 
-use super::error::{Told, UpdateError};
-use super::hold::Desk;
+use super::clone_locks::CloneLocks;
+use super::clone_path::{self, ClonePath};
+use super::commit_files::{CommitFiles, FallbackFiles};
+use super::error::{CommitSummary, UpdateError};
 use super::objects::small_tree;
-use super::place::{self, Place};
-use super::view::{Elsewhere, View};
 use crate::config::SelfUpdateConfig;
-use crate::git::{Access, Failure, Git, GitError, Remote};
+use crate::git::{Git, GitAccess, GitError, GitFailure, RemoteRepository};
 
 /// Names what was last taken from upstream.
 pub(super) const TAKEN: &str = "refs/bst-fetcher/taken";
 
 /// A clone with a configuration in it.
-pub(super) struct Clone {
+pub(super) struct ConfigRepository {
     pub(super) repository: Repository,
     pub(super) top: PathBuf,
     /// The configuration file inside it.
     pub(super) entry: PathBuf,
-    pub(super) desk: Desk,
+    pub(super) desk: CloneLocks,
 }
 
 /// What is followed.
-pub(super) struct Upstream {
+pub(super) struct FollowedBranch {
     pub(super) remote: String,
-    pub(super) access: Remote,
+    pub(super) access: RemoteRepository,
     /// The branch there, without `refs/heads/`.
     pub(super) branch: String,
     /// The branch here, in full.
     pub(super) local: String,
 }
 
-impl Clone {
+impl ConfigRepository {
     /// The clone that a configuration file is in, if it is in one.
     pub(super) fn of(path: &Path) -> Result<Option<Self>, UpdateError> {
         // A link that took the place of a directory of the accepted commit leads to nothing of it.
-        let left = place::left(path).into_iter().filter_map(|Place { top, entry }| Self::open(top, entry).ok());
+        let left =
+            clone_path::left(path).into_iter().filter_map(|ClonePath { top, entry }| Self::open(top, entry).ok());
         let is_its_own = |clone: &Self| clone.last_taken().is_some_and(|commit| clone.has_file(commit));
         if let Some(clone) = left.into_iter().find(is_its_own) {
             return Ok(Some(clone));
         }
-        let Some(Place { top, entry }) = place::find(path) else { return Ok(None) };
+        let Some(ClonePath { top, entry }) = clone_path::find(path) else { return Ok(None) };
         Self::open(top, entry).map(Some)
     }
 
@@ -57,7 +58,7 @@ impl Clone {
             ErrorCode::Owner => UpdateError::Ownership { top: top.clone() },
             _ => UpdateError::repository("open", &top, error),
         })?;
-        let desk = Desk::new(repository.path());
+        let desk = CloneLocks::new(repository.path());
         Ok(Self { repository, top, entry, desk })
     }
 
@@ -80,7 +81,7 @@ impl Clone {
     }
 
     /// What was last taken from upstream; before anything was, what git knows of the upstream's branch.
-    pub(super) fn taken(&self, upstream: &Upstream) -> Option<Oid> {
+    pub(super) fn taken(&self, upstream: &FollowedBranch) -> Option<Oid> {
         let tracking = format!("refs/remotes/{}/{}", upstream.remote, upstream.branch);
         self.last_taken().or_else(|| self.commit_of(&tracking))
     }
@@ -94,7 +95,7 @@ impl Clone {
     }
 
     /// Notes what was taken, for this program and for git's own `status`.
-    pub(super) fn take(&self, commit: Oid, upstream: Option<&Upstream>) -> Result<(), git2::Error> {
+    pub(super) fn take(&self, commit: Oid, upstream: Option<&FollowedBranch>) -> Result<(), git2::Error> {
         let tracking = upstream.map(|upstream| format!("refs/remotes/{}/{}", upstream.remote, upstream.branch));
         for name in [Some(TAKEN.to_owned()), tracking].into_iter().flatten() {
             if self.repository.refname_to_id(&name).ok() != Some(commit) {
@@ -158,7 +159,7 @@ impl Clone {
     }
 
     /// What is to be followed; none where nothing is.
-    pub(super) fn upstream(&self, settings: &SelfUpdateConfig) -> Result<Option<Upstream>, UpdateError> {
+    pub(super) fn upstream(&self, settings: &SelfUpdateConfig) -> Result<Option<FollowedBranch>, UpdateError> {
         let config = git2::Config::open(&self.repository.commondir().join("config"));
         let config = config.map_err(self.failed("read"))?;
         let get = |name: String| config.get_string(&name).ok();
@@ -182,19 +183,19 @@ impl Clone {
             let reason = format!("it has no remote {remote:?}");
             return Err(UpdateError::NoUpstream { top: self.top.clone(), reason });
         };
-        let access = Remote::new(&url, &Access::default())?;
-        Ok(Some(Upstream { remote, access, branch, local }))
+        let access = RemoteRepository::new(&url, &GitAccess::default())?;
+        Ok(Some(FollowedBranch { remote, access, branch, local }))
     }
 
     /// The tip of what is followed, its objects fetched if they are not here yet.
-    pub(super) fn tip(&self, git: &Git<'_>, upstream: &Upstream) -> Result<Oid, UpdateError> {
+    pub(super) fn tip(&self, git: &Git<'_>, upstream: &FollowedBranch) -> Result<Oid, UpdateError> {
         let name = format!("refs/heads/{}", upstream.branch);
         let url = upstream.access.url().as_str();
         let ask = |args: &[&str]| git.ask_in(self.repository.path(), self.desk.path(), &upstream.access, args);
         let missing = || GitError::Failed {
             action: "follow",
             url: url.to_owned(),
-            failure: crate::git::Failure::RefMissing,
+            failure: crate::git::GitFailure::RefMissing,
             output: format!("there is no branch {}", upstream.branch),
         };
         // Between the two questions it may move, or be rewritten.
@@ -209,7 +210,7 @@ impl Clone {
             let fetched =
                 ask(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", "--", url, &name]);
             if let Err(error) = fetched {
-                if error.failure() == Failure::DiskFull {
+                if error.failure() == GitFailure::DiskFull {
                     self.make_room(git);
                 }
                 return Err(error.into());
@@ -227,7 +228,7 @@ impl Clone {
             Ok((_, kind)) => {
                 let (commit, what) =
                     (commit.to_string(), if kind == ObjectType::Commit { "larger than 1 MiB" } else { "none" });
-                let commit = Told { commit, subject: String::new(), author: String::new() };
+                let commit = CommitSummary { commit, subject: String::new(), author: String::new() };
                 Err(UpdateError::Refused { commit, reason: format!("the commit at the branch's tip is {what}") })
             }
             Err(_) => Ok(false),
@@ -261,25 +262,29 @@ impl Clone {
     }
 
     /// A commit as people are told of it.
-    pub(super) fn told(&self, commit: Oid) -> Told {
+    pub(super) fn told(&self, commit: Oid) -> CommitSummary {
         match self.repository.find_commit(commit) {
-            Ok(found) => Told::of(&found),
-            Err(_) => Told { commit: commit.to_string(), subject: String::new(), author: String::new() },
+            Ok(found) => CommitSummary::of(&found),
+            Err(_) => CommitSummary { commit: commit.to_string(), subject: String::new(), author: String::new() },
         }
     }
 
     /// The files of a commit.
-    pub(super) fn view<'c>(&'c self, commit: Oid, elsewhere: Elsewhere<'c>) -> Result<View<'c>, UpdateError> {
+    pub(super) fn view<'c>(
+        &'c self,
+        commit: Oid,
+        elsewhere: FallbackFiles<'c>,
+    ) -> Result<CommitFiles<'c>, UpdateError> {
         let tree =
             || small_tree(&self.repository, &self.repository.odb()?, self.repository.find_commit(commit)?.tree_id());
         let tree = tree().map_err(self.failed("read a commit of"))?;
-        Ok(View { repository: &self.repository, tree, top: &self.top, elsewhere })
+        Ok(CommitFiles { repository: &self.repository, tree, top: &self.top, elsewhere })
     }
 
     /// How files are looked for that a commit does not have, on this host.
-    pub(super) fn here(&self) -> Elsewhere<'static> {
+    pub(super) fn here(&self) -> FallbackFiles<'static> {
         let tree = self.head().and_then(|head| self.repository.find_commit(head).ok()?.tree().ok());
-        Elsewhere::Here { now: tree.map(|tree| tree.id()) }
+        FallbackFiles::Here { now: tree.map(|tree| tree.id()) }
     }
 
     pub(super) fn busy(&self, waited: Duration) -> UpdateError {

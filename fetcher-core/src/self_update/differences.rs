@@ -8,25 +8,25 @@ use std::path::{Path, PathBuf};
 
 use git2::Repository;
 
-use super::contents::Contents;
-use super::error::Obstacle;
-use super::objects::Entry;
-use super::staging::{Move, there};
+use super::commit_contents::CommitContents;
+use super::error::CheckoutObstacle;
+use super::objects::CommitEntry;
+use super::staging::{StagedMove, there};
 use crate::cancel::Cancel;
 
 /// The steps that make a work tree hold a commit's files, and none of those that git knows there. Whatever else is
 /// there is left alone, but for what is in the way.
 pub(super) fn differences(
     repository: &Repository,
-    contents: &Contents,
+    contents: &CommitContents,
     top: &Path,
     known: &[PathBuf],
     cancel: &Cancel,
-) -> Result<Vec<Move>, Obstacle> {
-    let Contents { entries, directories } = contents;
+) -> Result<Vec<StagedMove>, CheckoutObstacle> {
+    let CommitContents { entries, directories } = contents;
     let gone = known.iter().filter(|path| !entries.contains_key(*path) && !directories.contains(*path));
     let gone = gone.filter(|path| there(top, path).is_some_and(|metadata| !metadata.is_dir()));
-    let mut moves: Vec<Move> = gone.cloned().map(Move::Away).collect();
+    let mut moves: Vec<StagedMove> = gone.cloned().map(StagedMove::Away).collect();
     // Whether a directory of the commit is one of the work tree already.
     let mut real: HashMap<&Path, bool> = HashMap::new();
     let is_real = |real: &HashMap<&Path, bool>, path: &Path| {
@@ -36,41 +36,41 @@ pub(super) fn differences(
         let found = look(top, path, is_real(&real, path))?;
         let kept = found.as_ref().is_some_and(Metadata::is_dir);
         if !kept {
-            moves.extend(found.map(|_| Move::Away(path.clone())));
-            moves.push(Move::Directory(path.clone()));
+            moves.extend(found.map(|_| StagedMove::Away(path.clone())));
+            moves.push(StagedMove::Directory(path.clone()));
         }
         real.insert(path, kept);
     }
     for (path, entry) in entries.iter().filter(|(_, entry)| !entry.is_submodule()) {
         if cancel.is_cancelled() {
-            return Err(Obstacle::Cancelled);
+            return Err(CheckoutObstacle::Cancelled);
         }
         let found = look(top, path, is_real(&real, path))?;
         if let Some(found) = found {
-            if same(repository, &top.join(path), *entry, &found).map_err(|error| Obstacle::io(path, error))? {
+            if same(repository, &top.join(path), *entry, &found).map_err(|error| CheckoutObstacle::io(path, error))? {
                 continue;
             }
-            moves.push(Move::Away(path.clone()));
+            moves.push(StagedMove::Away(path.clone()));
         }
-        moves.push(Move::Put(path.clone()));
+        moves.push(StagedMove::Put(path.clone()));
     }
     Ok(moves)
 }
 
 /// What is at a path of the work tree whose parent directory is known to be one, or not to be.
-fn look(top: &Path, path: &Path, parent: bool) -> Result<Option<Metadata>, Obstacle> {
+fn look(top: &Path, path: &Path, parent: bool) -> Result<Option<Metadata>, CheckoutObstacle> {
     if !parent {
         return Ok(None);
     }
     match fs::symlink_metadata(top.join(path)) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Obstacle::io(path, error)),
+        Err(error) => Err(CheckoutObstacle::io(path, error)),
     }
 }
 
 /// Whether what is there is an entry of a commit already.
-fn same(repository: &Repository, path: &Path, entry: Entry, found: &Metadata) -> io::Result<bool> {
+fn same(repository: &Repository, path: &Path, entry: CommitEntry, found: &Metadata) -> io::Result<bool> {
     if found.len() != entry.size as u64 || found.is_symlink() != entry.is_link() {
         return Ok(false);
     }

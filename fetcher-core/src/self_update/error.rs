@@ -8,13 +8,13 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::config::ConfigError;
-use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
-use crate::git::{Failure, GitError};
-use crate::plain::plain;
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
+use crate::git::{GitError, GitFailure};
+use crate::sanitize::strip_control;
 
 /// A commit, as people are told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct CommitSummary {
     /// Its name in hexadecimal.
     pub commit: String,
     /// The first line of its message.
@@ -26,13 +26,13 @@ pub struct Told {
 /// Bytes of a subject or a name that are told.
 const LONGEST: usize = 200;
 
-impl Told {
+impl CommitSummary {
     pub(super) fn of(commit: &git2::Commit<'_>) -> Self {
         let author = commit.author();
         // Of what somebody wrote without end, as much as people read.
         let text = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]);
-            plain(&text).replace('\n', " ")
+            strip_control(&text).replace('\n', " ")
         };
         Self {
             commit: commit.id().to_string(),
@@ -42,7 +42,7 @@ impl Told {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for CommitSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({:?}, by {})", &self.commit[..12.min(self.commit.len())], self.subject, self.author)
     }
@@ -50,7 +50,7 @@ impl fmt::Display for Told {
 
 /// Why a commit cannot be brought into a work tree.
 #[derive(Debug, Error)]
-pub(super) enum Obstacle {
+pub(super) enum CheckoutObstacle {
     /// It is the commit's own fault, and the same on every host.
     #[error("{0}")]
     Refused(String),
@@ -70,13 +70,13 @@ pub(super) enum Obstacle {
     Cancelled,
 }
 
-impl From<git2::Error> for Obstacle {
+impl From<git2::Error> for CheckoutObstacle {
     fn from(error: git2::Error) -> Self {
-        Self::Git(plain(error.message()))
+        Self::Git(strip_control(error.message()))
     }
 }
 
-impl Obstacle {
+impl CheckoutObstacle {
     /// A path of the commit that cannot be; `why` goes on with "which …".
     pub(super) fn refuse(path: &Path, why: &str) -> Self {
         Self::Refused(format!("it holds {}, {why}", shown(path)))
@@ -84,7 +84,7 @@ impl Obstacle {
 
     /// What git says of a path's object.
     pub(super) fn at(path: &Path, error: &git2::Error) -> Self {
-        Self::Git(format!("{}: {}", shown(path), plain(error.message())))
+        Self::Git(format!("{}: {}", shown(path), strip_control(error.message())))
     }
 
     /// What the system says of writing a path. Some of it says that no file can be like that.
@@ -98,7 +98,7 @@ impl Obstacle {
     }
 
     /// As the error about a commit.
-    pub(super) fn of(self, commit: Told) -> UpdateError {
+    pub(super) fn of(self, commit: CommitSummary) -> UpdateError {
         match self {
             Self::Refused(reason) => UpdateError::Refused { commit, reason },
             Self::Cancelled => UpdateError::Git(GitError::Cancelled),
@@ -183,7 +183,7 @@ pub enum UpdateError {
     )]
     Unsigned {
         /// The commit.
-        commit: Told,
+        commit: CommitSummary,
         /// What git says of its signature.
         reason: String,
     },
@@ -197,7 +197,7 @@ pub enum UpdateError {
     #[error("the new configuration is refused, and the last good one is used: commit {commit}: {reason}")]
     Refused {
         /// The commit.
-        commit: Told,
+        commit: CommitSummary,
         /// What is wrong with it.
         reason: String,
     },
@@ -205,7 +205,7 @@ pub enum UpdateError {
     #[error("the new configuration cannot be put into place, and the last good one is used: commit {commit}: {source}")]
     Hindered {
         /// The commit.
-        commit: Told,
+        commit: CommitSummary,
         /// What stands in the way.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -213,7 +213,7 @@ pub enum UpdateError {
     #[error("the new configuration is broken, and the last good one is used: commit {commit}\n{problems}")]
     Broken {
         /// The commit that broke it.
-        commit: Told,
+        commit: CommitSummary,
         /// The file inside the repository.
         file: PathBuf,
         /// Everything that is wrong with it.
@@ -232,7 +232,7 @@ impl UpdateError {
 
     /// Whether there was no room for a new commit.
     pub(super) fn is_full(&self) -> bool {
-        matches!(self, Self::Hindered { source, .. } if source.downcast_ref().is_some_and(Obstacle::is_full))
+        matches!(self, Self::Hindered { source, .. } if source.downcast_ref().is_some_and(CheckoutObstacle::is_full))
     }
 
     /// The failure as a report has it.
@@ -241,29 +241,29 @@ impl UpdateError {
         Diagnosis { place: self.place(), ..diagnosis(kind, self.to_string(), retry, hint) }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> Location {
         match self {
             Self::Broken { file, problems, .. } => {
                 let first = problems.problems.first();
                 let line = first.map(|problem| problem.line).filter(|line| *line > 0);
                 let line = line.and_then(|line| u32::try_from(line).ok());
-                Place { file: Some(file.clone()), line, ..Place::default() }
+                Location { file: Some(file.clone()), line, ..Location::default() }
             }
             Self::Repository { top, .. }
             | Self::Ownership { top }
             | Self::NoUpstream { top, .. }
             | Self::Undecided { top }
             | Self::Busy { top, .. }
-            | Self::Underway { top, .. } => Place { file: Some(top.clone()), ..Place::default() },
+            | Self::Underway { top, .. } => Location { file: Some(top.clone()), ..Location::default() },
             Self::Git(_)
             | Self::Unsigned { .. }
             | Self::Signers { .. }
             | Self::Refused { .. }
-            | Self::Hindered { .. } => Place::default(),
+            | Self::Hindered { .. } => Location::default(),
         }
     }
 
-    fn meaning(&self) -> (Kind, Retry, String) {
+    fn meaning(&self) -> (FailureKind, Retry, String) {
         let (kind, retry, hint) = match self {
             Self::Git(error) => return of_git(error.failure()),
             Self::Repository { source, .. } => {
@@ -277,45 +277,47 @@ impl UpdateError {
                     "look at the clone with `git status` and `git fsck`; if it is broken, move it away and clone anew \
                      with `bst-fetcher init --from`"
                 };
-                (Kind::SelfUpdate, Retry::Once, hint)
+                (FailureKind::SelfUpdate, Retry::Once, hint)
             }
             Self::Ownership { .. } => (
-                Kind::SelfUpdate,
+                FailureKind::SelfUpdate,
                 Retry::No,
                 "give it to the user that runs the fetcher (chown -R), add it to git's safe.directory, or set \
                  self-update.enabled = false",
             ),
             Self::NoUpstream { .. } => (
-                Kind::SelfUpdate,
+                FailureKind::SelfUpdate,
                 Retry::No,
                 "run `git branch --set-upstream-to=origin/BRANCH` in it, or set self-update.branch, or \
                  self-update.enabled = false",
             ),
             Self::Undecided { .. } => (
-                Kind::SelfUpdate,
+                FailureKind::SelfUpdate,
                 Retry::No,
                 "set self-update.enabled = true, and such changes give way and are kept aside, or false, and upstream is \
                  not followed; or see to them with `git status` there",
             ),
             Self::Busy { .. } => (
-                Kind::SelfUpdate,
+                FailureKind::SelfUpdate,
                 Retry::Yes,
                 "the next run follows; if this lasts, see which run never ends, or wait longer with --lock-wait",
             ),
             Self::Underway { .. } => {
-                (Kind::SelfUpdate, Retry::No, "end it there, or take it back with `git … --abort`")
+                (FailureKind::SelfUpdate, Retry::No, "end it there, or take it back with `git … --abort`")
             }
             Self::Unsigned { .. } => (
-                Kind::SelfUpdate,
+                FailureKind::SelfUpdate,
                 Retry::No,
                 "let one of the allowed signers sign a commit at the branch's tip (git commit -S); if nobody of yours \
                  made this commit, find out who did",
             ),
-            Self::Signers { .. } => {
-                (Kind::SelfUpdate, Retry::No, "mend the file that self-update.allowed-signers names on this host")
-            }
+            Self::Signers { .. } => (
+                FailureKind::SelfUpdate,
+                Retry::No,
+                "mend the file that self-update.allowed-signers names on this host",
+            ),
             Self::Refused { .. } => (
-                Kind::Configuration,
+                FailureKind::Configuration,
                 Retry::No,
                 "take it out of the configuration's repository: the next run takes the branch's tip",
             ),
@@ -327,11 +329,11 @@ impl UpdateError {
                     "the next run tries again; look at the clone with `git status` and `git fsck`, and at who may \
                      write there"
                 };
-                (Kind::SelfUpdate, Retry::Once, hint)
+                (FailureKind::SelfUpdate, Retry::Once, hint)
             }
             Self::Broken { file, .. } => {
                 let hint = format!("mend {} in the configuration's repository: the next run takes it", file.display());
-                return (Kind::Configuration, Retry::No, hint);
+                return (FailureKind::Configuration, Retry::No, hint);
             }
         };
         (kind, retry, hint.to_owned())
@@ -339,50 +341,52 @@ impl UpdateError {
 }
 
 /// A failure of self-update, about no place.
-pub(super) fn diagnosis(kind: Kind, message: String, retry: Retry, hint: impl Into<String>) -> Diagnosis {
+pub(super) fn diagnosis(kind: FailureKind, message: String, retry: Retry, hint: impl Into<String>) -> Diagnosis {
     let hint = hint.into();
-    Diagnosis { kind, element: None, stage: None, message, retry, actor: Actor::Host, hint, place: Place::default() }
+    Diagnosis { kind, element: None, stage: None, message, retry, actor: Actor::Host, hint, place: Location::default() }
 }
 
-fn of_git(failure: Failure) -> (Kind, Retry, String) {
+fn of_git(failure: GitFailure) -> (FailureKind, Retry, String) {
     let (retry, hint) = match failure {
-        Failure::Dns
-        | Failure::Unreachable
-        | Failure::RateLimited
-        | Failure::ServerError
-        | Failure::TimedOut
-        | Failure::Killed => {
+        GitFailure::Dns
+        | GitFailure::Unreachable
+        | GitFailure::RateLimited
+        | GitFailure::ServerError
+        | GitFailure::TimedOut
+        | GitFailure::Killed => {
             (Retry::Yes, "the next run tries again; if it lasts, see whether this host reaches the git server")
         }
-        Failure::Unauthorised | Failure::HostKey | Failure::Tls => (
+        GitFailure::Unauthorised | GitFailure::HostKey | GitFailure::Tls => (
             Retry::No,
             "give this user's git what it needs for this server: a key, a credential helper, the server's key in \
              known_hosts, or its authority; `git fetch` in the clone has to work without a question",
         ),
-        Failure::NotFound | Failure::RefMissing => (
+        GitFailure::NotFound | GitFailure::RefMissing => (
             Retry::Once,
             "see whether the repository and the branch are still there, and may be read from here; \
              `git remote set-url` and self-update.branch change them",
         ),
-        Failure::DiskFull => (Retry::No, "make space on the file system of the configuration's clone"),
-        Failure::Permission => (Retry::No, "let the user that runs the fetcher write into the configuration's clone"),
-        Failure::Ownership => {
+        GitFailure::DiskFull => (Retry::No, "make space on the file system of the configuration's clone"),
+        GitFailure::Permission => {
+            (Retry::No, "let the user that runs the fetcher write into the configuration's clone")
+        }
+        GitFailure::Ownership => {
             (Retry::No, "the repository belongs to another user: see `safe.directory` in git-config(1)")
         }
-        Failure::Protocol | Failure::Configuration => {
+        GitFailure::Protocol | GitFailure::Configuration => {
             (Retry::No, "correct the address with `git remote set-url` in the configuration's clone")
         }
-        Failure::Tool => {
+        GitFailure::Tool => {
             (Retry::No, "install git, 2.31 or newer (2.34 for ssh signatures), and see that it is in PATH")
         }
-        Failure::ObjectFormat => {
+        GitFailure::ObjectFormat => {
             (Retry::No, "the configuration's repository names its objects by SHA-256: keep it in one with SHA-1 names")
         }
-        Failure::Corrupt | Failure::Repository => {
+        GitFailure::Corrupt | GitFailure::Repository => {
             (Retry::Once, "run `git fsck` in the configuration's clone; move it away and clone it anew if it is broken")
         }
-        Failure::Cancelled => (Retry::Yes, "the next run follows"),
-        Failure::Unknown => (Retry::Once, "run `git fetch` by hand in the configuration's clone"),
+        GitFailure::Cancelled => (Retry::Yes, "the next run follows"),
+        GitFailure::Unknown => (Retry::Once, "run `git fetch` by hand in the configuration's clone"),
     };
-    (Kind::SelfUpdate, retry, hint.to_owned())
+    (FailureKind::SelfUpdate, retry, hint.to_owned())
 }

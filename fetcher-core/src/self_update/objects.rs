@@ -16,14 +16,14 @@ pub(super) const SUBMODULE: u32 = 0o160_000;
 
 /// A file, link or submodule of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct CommitEntry {
     pub(super) id: Oid,
     pub(super) mode: u32,
     /// In bytes; 0 for a submodule.
     pub(super) size: usize,
 }
 
-impl Entry {
+impl CommitEntry {
     pub(super) fn is_submodule(self) -> bool {
         self.mode == SUBMODULE
     }
@@ -46,7 +46,7 @@ pub(super) fn small_tree<'r>(repository: &'r Repository, odb: &Odb<'_>, id: Oid)
 }
 
 /// An entry of the index; without what is there, one that git would compare.
-pub(super) fn indexed(path: &Path, entry: Entry, there: Option<&Metadata>) -> IndexEntry {
+pub(super) fn indexed(path: &Path, entry: CommitEntry, there: Option<&Metadata>) -> IndexEntry {
     let time = |seconds: i64, nanoseconds: i64| {
         IndexTime::new(i32::try_from(seconds).unwrap_or_default(), u32::try_from(nanoseconds).unwrap_or_default())
     };

@@ -13,15 +13,15 @@ use super::error::diagnosis;
 use crate::bst::child_environment;
 use crate::cancel::Cancel;
 use crate::config::SelfUpdateConfig;
-use crate::diagnosis::{Diagnosis, Kind, Retry};
+use crate::diagnosis::{Diagnosis, FailureKind, Retry};
 use crate::environment::Environment;
-use crate::plain::plain;
 use crate::runner::{Exit, Invocation, Runner};
+use crate::sanitize::strip_control;
 
 /// Compiling it may take long on a small machine.
 const TIMEOUT: Duration = Duration::from_secs(3600);
 /// A program that does not even say its version in this time does not work.
-const LOOK: Duration = Duration::from_secs(60);
+const VERSION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How much of what a command says is told.
 const LINES: usize = 10;
 /// What the command of `self-update.binary` gets of the environment beside what every child gets.
@@ -39,7 +39,7 @@ const PASSED: [&str; 10] = [
 ];
 
 /// The running program, and how it is renewed.
-pub(super) struct Program<'p> {
+pub(super) struct RunningProgram<'p> {
     /// The file that is started the next time.
     pub(super) path: &'p Path,
     /// Its version.
@@ -51,7 +51,7 @@ pub(super) struct Program<'p> {
     pub(super) cancel: &'p Cancel,
 }
 
-impl Program<'_> {
+impl RunningProgram<'_> {
     /// Whether a version is newer than the running one.
     pub(super) fn is_too_old(&self, wanted: &str) -> bool {
         match (Version::parse(wanted), Version::parse(self.version)) {
@@ -66,7 +66,7 @@ impl Program<'_> {
         let old = format!("the configuration needs bst-fetcher {wanted}, and this is {}", self.version);
         let failed = |what: &str, hint: &str| {
             let message = format!("{old}; {what}");
-            Err(diagnosis(Kind::SelfUpdate, message, Retry::Once, hint))
+            Err(diagnosis(FailureKind::SelfUpdate, message, Retry::Once, hint))
         };
         // Another run, or somebody, may have brought it already.
         if !self.renewed && self.there(directory).is_ok_and(|said| is_enough(&said, wanted)) {
@@ -85,7 +85,7 @@ impl Program<'_> {
         let mut environment = child_environment(self.environment, &PASSED.map(str::to_owned));
         environment.insert("BST_FETCHER_REQUIRED_VERSION".into(), wanted.into());
         environment.insert("BST_FETCHER_PROGRAM".into(), self.path.into());
-        let old_program = Old::of(self.path);
+        let old_program = ReplacedProgram::of(self.path);
         let command = settings.binary.iter().map(OsString::from).collect();
         let invocation = Invocation { command, directory: directory.to_owned(), environment, timeout: TIMEOUT };
         if let Err(said) = self.run(&invocation) {
@@ -115,7 +115,7 @@ impl Program<'_> {
     fn there(&self, directory: &Path) -> Result<String, String> {
         let command = vec![self.path.into(), "--version".into()];
         let environment = child_environment(self.environment, &[]);
-        self.run(&Invocation { command, directory: directory.to_owned(), environment, timeout: LOOK })
+        self.run(&Invocation { command, directory: directory.to_owned(), environment, timeout: VERSION_TIMEOUT })
     }
 
     /// What a command says; as an error where it fails.
@@ -126,7 +126,7 @@ impl Program<'_> {
             let surplus = output.len().saturating_sub(64 << 10);
             output.drain(..surplus);
         });
-        let said = plain(&String::from_utf8_lossy(&output));
+        let said = strip_control(&String::from_utf8_lossy(&output));
         let lines: Vec<&str> = said.trim().lines().collect();
         let end = lines[lines.len().saturating_sub(LINES)..].join("\n");
         match exit {
@@ -148,13 +148,13 @@ fn is_enough(said: &str, wanted: &str) -> bool {
 }
 
 /// The file of the program before it is renewed.
-struct Old<'p> {
+struct ReplacedProgram<'p> {
     path: &'p Path,
     /// Open, so that it is there when another one has its name; none where its name is that of a link.
     file: Option<File>,
 }
 
-impl<'p> Old<'p> {
+impl<'p> ReplacedProgram<'p> {
     fn of(path: &'p Path) -> Self {
         let link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
         Self { path, file: File::open(path).ok().filter(|_| !link) }

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository};
 
-use super::contents::{Contents, FRESH};
-use super::error::Obstacle;
-use super::objects::Entry;
+use super::commit_contents::{CommitContents, FRESH};
+use super::error::CheckoutObstacle;
+use super::objects::CommitEntry;
 use super::objects::path_of;
 use crate::cancel::Cancel;
 
@@ -24,7 +24,7 @@ const BLOCK: u64 = 4096;
 
 /// One step of the change of a work tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Move {
+pub(super) enum StagedMove {
     /// What is there goes.
     Away(PathBuf),
     /// A directory is made.
@@ -33,7 +33,7 @@ pub(super) enum Move {
     Put(PathBuf),
 }
 
-impl Move {
+impl StagedMove {
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::Away(path) | Self::Directory(path) | Self::Put(path) => path,
@@ -64,12 +64,12 @@ impl Move {
 /// The place where a change of a work tree is made ready: `new` holds what comes as it will lie in the work tree, `old`
 /// what goes by the number of its step, `commit` whose files they are, `moves` the steps, which is called `back` once they are taken back.
 #[derive(Debug)]
-pub(super) struct Staging {
+pub(super) struct StagingArea {
     top: PathBuf,
     place: PathBuf,
 }
 
-impl Staging {
+impl StagingArea {
     /// The one of a work tree; `desk` is a directory of ours inside its git directory.
     pub(super) fn of(top: &Path, desk: &Path) -> io::Result<Self> {
         // Only on one file system things are moved.
@@ -86,13 +86,13 @@ impl Staging {
         &self,
         repository: &Repository,
         commit: Oid,
-        contents: &Contents,
-        moves: &[Move],
+        contents: &CommitContents,
+        moves: &[StagedMove],
         cancel: &Cancel,
-    ) -> Result<(), Obstacle> {
+    ) -> Result<(), CheckoutObstacle> {
         let written = self
             .clear()
-            .map_err(|error| Obstacle::io(&self.place, error))
+            .map_err(|error| CheckoutObstacle::io(&self.place, error))
             .and_then(|()| self.write(repository, commit, contents, moves, cancel));
         if written.is_err() {
             // What stays of it goes before the next one; what is told is why it was not written.
@@ -105,11 +105,11 @@ impl Staging {
         &self,
         repository: &Repository,
         commit: Oid,
-        contents: &Contents,
-        moves: &[Move],
+        contents: &CommitContents,
+        moves: &[StagedMove],
         cancel: &Cancel,
-    ) -> Result<(), Obstacle> {
-        let own = |error| Obstacle::io(&self.place, error);
+    ) -> Result<(), CheckoutObstacle> {
+        let own = |error| CheckoutObstacle::io(&self.place, error);
         DirBuilder::new().mode(0o700).create(&self.place).map_err(own)?;
         self.has_room(contents, moves)?;
         for name in ["new", "old"] {
@@ -117,21 +117,23 @@ impl Staging {
         }
         for step in moves {
             if cancel.is_cancelled() {
-                return Err(Obstacle::Cancelled);
+                return Err(CheckoutObstacle::Cancelled);
             }
             let path = step.path();
             let new = self.place.join("new").join(path);
             match step {
-                Move::Away(_) => {}
-                Move::Directory(_) => fs::create_dir_all(&new).map_err(|error| Obstacle::io(path, error))?,
-                Move::Put(_) => {
+                StagedMove::Away(_) => {}
+                StagedMove::Directory(_) => {
+                    fs::create_dir_all(&new).map_err(|error| CheckoutObstacle::io(path, error))?;
+                }
+                StagedMove::Put(_) => {
                     let Some(entry) = contents.entries.get(path) else { continue };
-                    let blob = repository.find_blob(entry.id).map_err(|error| Obstacle::at(path, &error))?;
+                    let blob = repository.find_blob(entry.id).map_err(|error| CheckoutObstacle::at(path, &error))?;
                     let old = there(&self.top, path);
                     let parent = new.parent().map_or(Ok(()), fs::create_dir_all);
                     parent
                         .and_then(|()| put(&new, blob.content(), *entry, old.as_ref()))
-                        .map_err(|error| Obstacle::io(path, error))?;
+                        .map_err(|error| CheckoutObstacle::io(path, error))?;
                 }
             }
         }
@@ -140,21 +142,22 @@ impl Staging {
             Ok(_) | Err(_) => {}
         }
         fs::write(self.place.join("commit"), commit.to_string()).map_err(own)?;
-        fs::write(self.place.join("moves"), moves.iter().flat_map(Move::record).collect::<Vec<_>>()).map_err(own)?;
+        fs::write(self.place.join("moves"), moves.iter().flat_map(StagedMove::record).collect::<Vec<_>>())
+            .map_err(own)?;
         // All of it is on the disk before anybody says that it is.
         File::open(&self.place).and_then(|place| Ok(rustix::fs::syncfs(place)?)).map_err(own)
     }
 
-    fn has_room(&self, contents: &Contents, moves: &[Move]) -> Result<(), Obstacle> {
-        let size = |step: &Move| contents.entries.get(step.path()).map_or(0, |entry| entry.size as u64) + BLOCK;
-        let needed: u64 = moves.iter().filter(|step| !matches!(step, Move::Away(_))).map(size).sum();
-        let failed = |error| Obstacle::io(&self.place, error);
+    fn has_room(&self, contents: &CommitContents, moves: &[StagedMove]) -> Result<(), CheckoutObstacle> {
+        let size = |step: &StagedMove| contents.entries.get(step.path()).map_or(0, |entry| entry.size as u64) + BLOCK;
+        let needed: u64 = moves.iter().filter(|step| !matches!(step, StagedMove::Away(_))).map(size).sum();
+        let failed = |error| CheckoutObstacle::io(&self.place, error);
         let found = rustix::fs::statvfs(&self.place).map_err(|error| failed(error.into()))?;
         let free = found.f_bavail.saturating_mul(found.f_frsize);
         if needed > free {
             let mib = |bytes: u64| bytes.div_ceil(1 << 20);
             let what = format!("its files need {} MiB, and {} MiB are free", mib(needed), free >> 20);
-            return Err(Obstacle::Io {
+            return Err(CheckoutObstacle::Io {
                 path: self.top.clone(),
                 source: io::Error::new(io::ErrorKind::StorageFull, what),
             });
@@ -166,14 +169,14 @@ impl Staging {
     ///
     /// # Errors
     /// When there are none.
-    fn moves(&self) -> io::Result<(Vec<Move>, bool)> {
+    fn moves(&self) -> io::Result<(Vec<StagedMove>, bool)> {
         let (text, back) = match fs::read(self.place.join("moves")) {
             Ok(text) => (text, false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (fs::read(self.place.join("back"))?, true),
             Err(error) => return Err(error),
         };
         let records = text.split(|byte| *byte == 0).filter(|record| !record.is_empty());
-        let moves: Option<Vec<Move>> = records.map(Move::parse).collect();
+        let moves: Option<Vec<StagedMove>> = records.map(StagedMove::parse).collect();
         Ok((moves.ok_or(io::ErrorKind::InvalidData)?, back))
     }
 
@@ -188,21 +191,21 @@ impl Staging {
     }
 
     /// Takes every step that was not taken yet.
-    pub(super) fn forward(&self) -> Result<(), Obstacle> {
-        let (moves, _) = self.moves().map_err(|error| Obstacle::io(&self.place, error))?;
+    pub(super) fn forward(&self) -> Result<(), CheckoutObstacle> {
+        let (moves, _) = self.moves().map_err(|error| CheckoutObstacle::io(&self.place, error))?;
         for (number, step) in moves.iter().enumerate() {
-            self.step(number, step).map_err(|source| Obstacle::Io { path: step.path().to_owned(), source })?;
+            self.step(number, step).map_err(|source| CheckoutObstacle::Io { path: step.path().to_owned(), source })?;
         }
-        let gone = moves.iter().filter(|step| matches!(step, Move::Away(_)));
+        let gone = moves.iter().filter(|step| matches!(step, StagedMove::Away(_)));
         gone.for_each(|step| prune(&self.top, step.path()));
         Ok(())
     }
 
-    fn step(&self, number: usize, step: &Move) -> io::Result<()> {
+    fn step(&self, number: usize, step: &StagedMove) -> io::Result<()> {
         let path = step.path();
         let (there, place) = (there(&self.top, path), self.top.join(path));
         match step {
-            Move::Away(_) => {
+            StagedMove::Away(_) => {
                 let old = self.place.join("old").join(number.to_string());
                 match there {
                     // What is there now may be the new one already.
@@ -211,9 +214,9 @@ impl Staging {
                     None => Err(io::Error::other("somebody else has taken it away meanwhile")),
                 }
             }
-            Move::Directory(_) if there.as_ref().is_some_and(Metadata::is_dir) => Ok(()),
-            Move::Directory(_) => fs::create_dir(place),
-            Move::Put(_) => {
+            StagedMove::Directory(_) if there.as_ref().is_some_and(Metadata::is_dir) => Ok(()),
+            StagedMove::Directory(_) => fs::create_dir(place),
+            StagedMove::Put(_) => {
                 let new = self.place.join("new").join(path);
                 match (new.symlink_metadata(), there) {
                     (Err(error), Some(_)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -228,14 +231,15 @@ impl Staging {
 
     /// Takes every step back that was taken; `git` is the git directory, whose index becomes the old one. From here on
     /// there is no other way.
-    pub(super) fn back(&self, git: &Path) -> Result<(), Obstacle> {
-        let own = |error| Obstacle::io(&self.place, error);
+    pub(super) fn back(&self, git: &Path) -> Result<(), CheckoutObstacle> {
+        let own = |error| CheckoutObstacle::io(&self.place, error);
         let (moves, back) = self.moves().map_err(own)?;
         if !back {
             fs::rename(self.place.join("moves"), self.place.join("back")).map_err(own)?;
         }
         for (number, step) in moves.iter().enumerate().rev() {
-            self.step_back(number, step).map_err(|source| Obstacle::Io { path: step.path().to_owned(), source })?;
+            self.step_back(number, step)
+                .map_err(|source| CheckoutObstacle::Io { path: step.path().to_owned(), source })?;
         }
         let (kept, index) = (self.place.join("index"), git.join("index"));
         match fs::rename(&kept, &index) {
@@ -246,21 +250,21 @@ impl Staging {
         .map_err(own)
     }
 
-    fn step_back(&self, number: usize, step: &Move) -> io::Result<()> {
+    fn step_back(&self, number: usize, step: &StagedMove) -> io::Result<()> {
         let path = step.path();
         let place = self.top.join(path);
         match step {
-            Move::Put(_) => {
+            StagedMove::Put(_) => {
                 let new = self.place.join("new").join(path);
                 let is_put = new.symlink_metadata().is_err() && there(&self.top, path).is_some();
                 if is_put { fs::rename(place, new) } else { Ok(()) }
             }
-            Move::Directory(_) => match fs::remove_dir(place) {
+            StagedMove::Directory(_) => match fs::remove_dir(place) {
                 // Somebody else's file in it is left alone.
                 Err(error) if is_taken(&error) || error.kind() == io::ErrorKind::NotFound => Ok(()),
                 removed => removed,
             },
-            Move::Away(_) => {
+            StagedMove::Away(_) => {
                 let old = self.place.join("old").join(number.to_string());
                 if old.symlink_metadata().is_err() {
                     return Ok(());
@@ -301,7 +305,7 @@ pub(super) fn there(top: &Path, path: &Path) -> Option<Metadata> {
 }
 
 /// Writes a file or link that takes the place of an old one.
-fn put(path: &Path, content: &[u8], entry: Entry, old: Option<&Metadata>) -> io::Result<()> {
+fn put(path: &Path, content: &[u8], entry: CommitEntry, old: Option<&Metadata>) -> io::Result<()> {
     if entry.is_link() {
         return symlink(path_of(content), path);
     }

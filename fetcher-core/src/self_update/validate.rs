@@ -3,18 +3,18 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use super::clone::Clone;
-use super::contents::Contents;
-use super::error::{Obstacle, UpdateError};
-use super::judge;
-use super::view::Elsewhere;
+use super::clone::ConfigRepository;
+use super::commit_check;
+use super::commit_contents::CommitContents;
+use super::commit_files::FallbackFiles;
+use super::error::{CheckoutObstacle, UpdateError};
 use crate::cancel::Cancel;
-use crate::config::{Config, ConfigError, Problem, choose_file};
+use crate::config::{Config, ConfigError, ConfigProblem, choose_file};
 use crate::environment::Environment;
 
 /// A configuration that is good as far as can be seen here.
 #[derive(Debug)]
-pub struct Validated {
+pub struct ValidatedConfig {
     /// The configuration.
     pub config: Config,
     /// The file inside the repository.
@@ -40,17 +40,17 @@ pub fn validate(
     revision: &str,
     file: Option<&Path>,
     environment: &Environment,
-) -> Result<Validated, ConfigError> {
+) -> Result<ValidatedConfig, ConfigError> {
     let refuse = |message: String, advice: &str| {
         let (file, key, advice) = (clone.to_owned(), String::new(), advice.to_owned());
-        ConfigError { problems: vec![Problem { file, line: 0, column: 0, key, message, advice }] }
+        ConfigError { problems: vec![ConfigProblem { file, line: 0, column: 0, key, message, advice }] }
     };
     let top = top_of(clone).ok_or_else(|| refuse("it is in no git work tree".to_owned(), "run this in a clone"))?;
     let chosen = match file {
         Some(file) => inside(&top, clone, file),
         None => choose_file(&top, None, "")?,
     };
-    let opened = Clone::open(top, chosen).map_err(|error| refuse(error.to_string(), "see to the clone"))?;
+    let opened = ConfigRepository::open(top, chosen).map_err(|error| refuse(error.to_string(), "see to the clone"))?;
     let found = opened.repository.revparse_single(revision).and_then(|object| object.peel_to_commit());
     let commit = found.map_err(|error| {
         refuse(
@@ -62,33 +62,35 @@ pub fn validate(
 }
 
 fn judged(
-    clone: &Clone,
+    clone: &ConfigRepository,
     commit: git2::Oid,
     environment: &Environment,
-) -> Result<Result<Validated, ConfigError>, UpdateError> {
+) -> Result<Result<ValidatedConfig, ConfigError>, UpdateError> {
     let noted = RefCell::default();
-    match Contents::of(&clone.repository, commit, &Cancel::new()) {
+    match CommitContents::of(&clone.repository, commit, &Cancel::new()) {
         Ok(_) => {}
-        Err(Obstacle::Refused(message)) => {
+        Err(CheckoutObstacle::Refused(message)) => {
             let (file, key) = (clone.entry.clone(), String::new());
             let advice = "take it out of the repository: no host takes this commit".to_owned();
-            return Ok(Err(ConfigError { problems: vec![Problem { file, line: 0, column: 0, key, message, advice }] }));
+            return Ok(Err(ConfigError {
+                problems: vec![ConfigProblem { file, line: 0, column: 0, key, message, advice }],
+            }));
         }
         Err(obstacle) => return Err(UpdateError::repository("read a commit of", &clone.top, obstacle)),
     }
-    let view = clone.view(commit, Elsewhere::OnTheHost(&noted))?;
-    let text = judge::judge(&view, &clone.entry, environment).text.unwrap_or_default();
+    let view = clone.view(commit, FallbackFiles::OnTheHost(&noted))?;
+    let text = commit_check::check_commit(&view, &clone.entry, environment).text.unwrap_or_default();
     noted.borrow_mut().clear();
     // Where the directories are is the host's own affair.
     let mut environment = environment.clone();
     if environment.get("HOME").is_none() {
         environment.set("HOME", "/nowhere");
     }
-    let (environment, variables) = judge::with_variables(&text, &environment);
-    let judged = judge::judge(&view, &clone.entry, &environment).config;
+    let (environment, variables) = commit_check::with_variables(&text, &environment);
+    let judged = commit_check::check_commit(&view, &clone.entry, &environment).config;
     let files = noted.take();
     let commit = commit.to_string();
-    Ok(judged.map(|config| Validated { config, file: clone.entry.clone(), commit, files, variables }))
+    Ok(judged.map(|config| ValidatedConfig { config, file: clone.entry.clone(), commit, files, variables }))
 }
 
 /// The top of the work tree that a directory is in.

@@ -8,26 +8,26 @@ use bazel_remote_apis::build::bazel::remote::execution::v2::digest_function::Val
 use bazel_remote_apis::google::rpc;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::cache::Found;
-use super::calls::{Calls, Subject, status};
-use super::link::Asker;
-use super::objects::Trouble;
-use crate::cas::index::{Asset, NoAsset};
+use super::cache::AssetLookup;
+use super::call_context::{CallContext, RequestSubject, status};
+use super::client_connection::RequestPermit;
+use super::objects::ReadError;
+use crate::cas::index::{AssetName, NoAsset};
 
 /// The most names of one asset that are looked at.
 const URIS: usize = 64;
 
-pub(super) struct Assets(pub(super) Calls);
+pub(super) struct AssetService(pub(super) CallContext);
 
-impl Assets {
+impl AssetService {
     /// The first of the names that is here, and what it leads to.
     async fn find(
         &self,
-        asker: &Asker,
+        asker: &RequestPermit,
         instance: &str,
         uris: Vec<String>,
         qualifiers: &[Qualifier],
-    ) -> Result<(String, Found), Status> {
+    ) -> Result<(String, AssetLookup), Status> {
         self.0.instances.check(instance)?;
         if uris.is_empty() || uris.len() > URIS {
             return Err(Status::invalid_argument(format!("there have to be 1 to {URIS} URIs")));
@@ -38,7 +38,7 @@ impl Assets {
         }
         let mut names = Vec::new();
         for uri in uris {
-            match Asset::parse(&uri) {
+            match AssetName::parse(&uri) {
                 Ok(asset) => names.push((uri, asset)),
                 Err(NoAsset::Foreign) => {}
                 Err(NoAsset::Malformed) => {
@@ -50,27 +50,27 @@ impl Assets {
             for (uri, asset) in names {
                 match cache.find(&asset) {
                     Ok(found) => return Ok((uri, found)),
-                    Err(Trouble::Missing) => {}
-                    Err(busy @ Trouble::Busy(_)) => return Err(busy),
+                    Err(ReadError::Missing) => {}
+                    Err(busy @ ReadError::Busy(_)) => return Err(busy),
                 }
             }
-            Err(Trouble::Missing)
+            Err(ReadError::Missing)
         });
         let found = found.await?;
         match &found {
             Ok(_) => self.0.counters.asset(true),
-            Err(Trouble::Missing) => self.0.counters.asset(false),
-            Err(Trouble::Busy(_)) => {}
+            Err(ReadError::Missing) => self.0.counters.asset(false),
+            Err(ReadError::Busy(_)) => {}
         }
         found.map_err(|trouble| status(&trouble))
     }
 }
 
 #[async_trait]
-impl Fetch for Assets {
+impl Fetch for AssetService {
     async fn fetch_blob(&self, request: Request<FetchBlobRequest>) -> Result<Response<FetchBlobResponse>, Status> {
-        Subject::of(&request, &request.get_ref().uris.join(" "));
-        let asker = Asker::of(&request)?;
+        RequestSubject::of(&request, &request.get_ref().uris.join(" "));
+        let asker = RequestPermit::of(&request)?;
         let request = request.into_inner();
         let (uri, found) = self.find(&asker, &request.instance_name, request.uris, &request.qualifiers).await?;
         Ok(Response::new(FetchBlobResponse {
@@ -86,8 +86,8 @@ impl Fetch for Assets {
         &self,
         request: Request<FetchDirectoryRequest>,
     ) -> Result<Response<FetchDirectoryResponse>, Status> {
-        Subject::of(&request, &request.get_ref().uris.join(" "));
-        let asker = Asker::of(&request)?;
+        RequestSubject::of(&request, &request.get_ref().uris.join(" "));
+        let asker = RequestPermit::of(&request)?;
         let request = request.into_inner();
         let (uri, found) = self.find(&asker, &request.instance_name, request.uris, &request.qualifiers).await?;
         let root = found.root.ok_or_else(|| Status::not_found("it has no files"))?;

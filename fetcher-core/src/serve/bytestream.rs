@@ -14,29 +14,29 @@ use rustix::io::{Errno, ReadWriteFlags};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use zstd::stream::write::Encoder;
 
-use super::calls::{Calls, Subject, status};
+use super::call_context::{CallContext, RequestSubject, status};
 use super::cas::LEVEL;
-use super::link::Asker;
-use super::objects::{Content, PIECE, Trouble};
-use super::resource::Resource;
+use super::client_connection::RequestPermit;
+use super::objects::{ObjectContent, PIECE, ReadError};
+use super::resource::ResourceName;
 use super::shares::ShareHold;
 
 /// What compressing takes in memory, in bytes.
 const COMPRESSOR: usize = 2 << 20;
 
-pub(super) struct Bytes(pub(super) Calls);
+pub(super) struct ByteStreamService(pub(super) CallContext);
 
-type Pieces = BoxStream<'static, Result<ReadResponse, Status>>;
+type ReadPieces = BoxStream<'static, Result<ReadResponse, Status>>;
 
 #[async_trait]
-impl ByteStream for Bytes {
-    type ReadStream = Pieces;
+impl ByteStream for ByteStreamService {
+    type ReadStream = ReadPieces;
 
-    async fn read(&self, request: Request<ReadRequest>) -> Result<Response<Pieces>, Status> {
-        Subject::of(&request, &request.get_ref().resource_name);
-        let asker = Asker::of(&request)?;
+    async fn read(&self, request: Request<ReadRequest>) -> Result<Response<ReadPieces>, Status> {
+        RequestSubject::of(&request, &request.get_ref().resource_name);
+        let asker = RequestPermit::of(&request)?;
         let ReadRequest { resource_name, read_offset, read_limit } = request.into_inner();
-        let Resource { instance, object, compressed } = Resource::parse(&resource_name)?;
+        let ResourceName { instance, object, compressed } = ResourceName::parse(&resource_name)?;
         self.0.instances.check(instance)?;
         let limit = u64::try_from(read_limit).map_err(|_| Status::invalid_argument("the limit is negative"))?;
         if compressed && limit != 0 {
@@ -51,16 +51,16 @@ impl ByteStream for Bytes {
         };
         match &content {
             Ok(_) => self.0.counters.blob(true),
-            Err(Trouble::Missing) => self.0.counters.blob(false),
-            Err(Trouble::Busy(_)) => {}
+            Err(ReadError::Missing) => self.0.counters.blob(false),
+            Err(ReadError::Busy(_)) => {}
         }
-        let range = Range { content: content.map_err(|trouble| status(&trouble))?, from, to };
+        let range = ObjectRange { content: content.map_err(|trouble| status(&trouble))?, from, to };
         if !compressed {
             return Ok(Response::new(plain(range)));
         }
         let memory = asker.memory(COMPRESSOR).await?;
         let encoder = Encoder::new(Vec::new(), LEVEL).map_err(|error| Status::internal(error.to_string()))?;
-        Ok(Response::new(packed(Packing { range, encoder, _memory: memory })))
+        Ok(Response::new(packed(CompressedRange { range, encoder, _memory: memory })))
     }
 
     async fn write(&self, _: Request<Streaming<WriteRequest>>) -> Result<Response<WriteResponse>, Status> {
@@ -76,23 +76,23 @@ impl ByteStream for Bytes {
 }
 
 /// What is left to give of an object.
-struct Range {
-    content: Content,
+struct ObjectRange {
+    content: ObjectContent,
     from: u64,
     to: u64,
 }
 
-fn plain(range: Range) -> Pieces {
-    let Range { content, from, to } = range;
+fn plain(range: ObjectRange) -> ReadPieces {
+    let ObjectRange { content, from, to } = range;
     match content {
-        Content::Memory(mut data) => {
+        ObjectContent::Memory(mut data) => {
             let bound = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(data.len());
             let (from, to) = (bound(from), bound(to));
             data.truncate(to);
             data.drain(..from);
             stream::once(async { Ok(ReadResponse { data }) }).boxed()
         }
-        Content::File(file) => stream::try_unfold((file, from), move |(file, from)| async move {
+        ObjectContent::File(file) => stream::try_unfold((file, from), move |(file, from)| async move {
             if from >= to {
                 return Ok(None);
             }
@@ -144,13 +144,13 @@ fn read(file: &File, mut data: Vec<u8>, from: u64) -> io::Result<Vec<u8>> {
 }
 
 /// A range on its way through the compressor.
-struct Packing {
-    range: Range,
+struct CompressedRange {
+    range: ObjectRange,
     encoder: Encoder<'static, Vec<u8>>,
     _memory: ShareHold,
 }
 
-fn packed(packing: Packing) -> Pieces {
+fn packed(packing: CompressedRange) -> ReadPieces {
     stream::try_unfold(Some(packing), |packing| async move {
         let Some(packing) = packing else { return Ok(None) };
         let done = tokio::task::spawn_blocking(move || packing.next()).await;
@@ -160,18 +160,18 @@ fn packed(packing: Packing) -> Pieces {
     .boxed()
 }
 
-impl Packing {
+impl CompressedRange {
     /// Compresses until there is something to send; the last time, it gives itself back no more.
     fn next(mut self) -> io::Result<(Vec<u8>, Option<Self>)> {
         while self.encoder.get_ref().len() < PIECE {
-            let Range { content, from, to } = &mut self.range;
+            let ObjectRange { content, from, to } = &mut self.range;
             if from >= to {
                 return Ok((self.encoder.finish()?, None));
             }
             let length = length(*from, *to);
             let data = match content {
-                Content::File(file) => read(file, vec![0; length], *from)?,
-                Content::Memory(data) => {
+                ObjectContent::File(file) => read(file, vec![0; length], *from)?,
+                ObjectContent::Memory(data) => {
                     let from = usize::try_from(*from).unwrap_or(usize::MAX);
                     data.get(from..from + length).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec()
                 }

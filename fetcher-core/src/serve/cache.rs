@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::event::{Event, Events};
-use super::objects::{Content, Objects, Trouble};
-use super::seen::Seen;
-use super::trees::Trees;
-use crate::cas::digest::{Hash, Object};
-use crate::cas::index::{self, Asset, Entry, Index};
+use super::bounded_cache::BoundedCache;
+use super::event::{ServeEvent, ServeEventSink};
+use super::objects::{ObjectContent, ObjectStore, ReadError};
+use super::trees::TreeCache;
+use crate::cas::digest::{ObjectDigest, Sha256Hash};
+use crate::cas::index::{self, AssetIndex, AssetName, IndexEntry};
 
 /// How long contents are read before an asset is answered. A tree for which that is not enough is answered once all of
 /// it is seen to be there, and each content is read before it is given.
@@ -23,39 +23,39 @@ const MESSAGES: usize = 8 << 20;
 const OVERHEAD: usize = 128;
 
 /// The cache.
-pub(super) struct Cache {
-    index: Index,
-    objects: Objects,
-    trees: Trees,
+pub(super) struct ServedCache {
+    index: AssetIndex,
+    objects: ObjectStore,
+    trees: TreeCache,
     /// Messages of the index by their digest. A cache that was never pushed from has them as files of the index only,
     /// and clients ask for them as objects.
-    messages: Seen<Hash, Arc<[u8]>>,
-    events: Events,
+    messages: BoundedCache<Sha256Hash, Arc<[u8]>>,
+    events: ServeEventSink,
 }
 
 /// An asset that is there, whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct AssetLookup {
     /// The message of the index.
-    pub(super) message: Object,
+    pub(super) message: ObjectDigest,
     /// The root of its files.
-    pub(super) root: Option<Object>,
+    pub(super) root: Option<ObjectDigest>,
 }
 
-impl Cache {
-    pub(super) fn new(cachedir: &Path, events: Events) -> Self {
+impl ServedCache {
+    pub(super) fn new(cachedir: &Path, events: ServeEventSink) -> Self {
         Self {
-            index: Index::new(cachedir),
-            objects: Objects::new(cachedir, Arc::clone(&events)),
-            trees: Trees::new(),
-            messages: Seen::new(MESSAGES),
+            index: AssetIndex::new(cachedir),
+            objects: ObjectStore::new(cachedir, Arc::clone(&events)),
+            trees: TreeCache::new(),
+            messages: BoundedCache::new(MESSAGES),
             events,
         }
     }
 
     /// Looks an asset up, with all that belongs to it.
-    pub(super) fn find(&self, asset: &Asset) -> Result<Found, Trouble> {
-        let entry = self.entry(asset).ok_or(Trouble::Missing)?;
+    pub(super) fn find(&self, asset: &AssetName) -> Result<AssetLookup, ReadError> {
+        let entry = self.entry(asset).ok_or(ReadError::Missing)?;
         let until = Instant::now() + READING;
         for blob in &entry.blobs {
             self.objects.check(*blob, until)?;
@@ -64,27 +64,27 @@ impl Cache {
             self.trees.check(&self.objects, root, until)?;
         }
         let root = entry.root;
-        Ok(Found { message: self.keep(&entry.message), root })
+        Ok(AssetLookup { message: self.keep(&entry.message), root })
     }
 
     /// Opens an object.
-    pub(super) fn open(&self, object: Object) -> Result<Content, Trouble> {
+    pub(super) fn open(&self, object: ObjectDigest) -> Result<ObjectContent, ReadError> {
         match self.message(object) {
-            Some(message) => Ok(Content::Memory(message.to_vec())),
+            Some(message) => Ok(ObjectContent::Memory(message.to_vec())),
             None => self.objects.open(object),
         }
     }
 
     /// Opens an object where that takes no waiting; the one thing here that does not block.
-    pub(super) fn open_now(&self, object: Object) -> Option<Content> {
+    pub(super) fn open_now(&self, object: ObjectDigest) -> Option<ObjectContent> {
         match self.message(object) {
-            Some(message) => Some(Content::Memory(message.to_vec())),
+            Some(message) => Some(ObjectContent::Memory(message.to_vec())),
             None => self.objects.open_now(object),
         }
     }
 
     /// Reads a whole object that is known to be small.
-    pub(super) fn whole(&self, object: Object) -> Result<Vec<u8>, Trouble> {
+    pub(super) fn whole(&self, object: ObjectDigest) -> Result<Vec<u8>, ReadError> {
         match self.message(object) {
             Some(message) => Ok(message.to_vec()),
             None => self.objects.whole(object),
@@ -92,12 +92,12 @@ impl Cache {
     }
 
     /// Whether an object could be given.
-    pub(super) fn check(&self, object: Object, until: Instant) -> Result<(), Trouble> {
+    pub(super) fn check(&self, object: ObjectDigest, until: Instant) -> Result<(), ReadError> {
         if self.message(object).is_some() { Ok(()) } else { self.objects.check(object, until) }
     }
 
     /// The objects alone, for those who walk trees.
-    pub(super) fn objects(&self) -> &Objects {
+    pub(super) fn objects(&self) -> &ObjectStore {
         &self.objects
     }
 
@@ -127,21 +127,21 @@ impl Cache {
         }
     }
 
-    fn entry(&self, asset: &Asset) -> Option<Entry> {
+    fn entry(&self, asset: &AssetName) -> Option<IndexEntry> {
         self.index.find(asset).unwrap_or_else(|error| {
             let path = self.index.path(asset);
-            (self.events)(Event::Unreadable { path, message: error.to_string() });
+            (self.events)(ServeEvent::Unreadable { path, message: error.to_string() });
             None
         })
     }
 
-    fn keep(&self, message: &[u8]) -> Object {
-        let object = Object::of(message);
+    fn keep(&self, message: &[u8]) -> ObjectDigest {
+        let object = ObjectDigest::of(message);
         self.messages.insert(object.hash, message.into(), message.len() + OVERHEAD);
         object
     }
 
-    fn message(&self, object: Object) -> Option<Arc<[u8]>> {
+    fn message(&self, object: ObjectDigest) -> Option<Arc<[u8]>> {
         if object.size > index::LARGEST {
             return None;
         }

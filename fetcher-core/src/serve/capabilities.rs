@@ -10,13 +10,13 @@ use bazel_remote_apis::build::bazel::remote::execution::v2::{
 use bazel_remote_apis::build::bazel::semver::SemVer;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::calls::Calls;
+use super::call_context::CallContext;
 use super::cas::BATCH;
 
-pub(super) struct Abilities(pub(super) Calls);
+pub(super) struct CapabilitiesService(pub(super) CallContext);
 
 #[async_trait]
-impl Capabilities for Abilities {
+impl Capabilities for CapabilitiesService {
     async fn get_capabilities(
         &self,
         request: Request<GetCapabilitiesRequest>,

@@ -19,12 +19,12 @@ use futures_util::stream::{self, BoxStream};
 use prost::Message as _;
 use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
-use super::cache::Cache;
-use super::calls::{Calls, Held, Subject, status};
-use super::link::Asker;
-use super::objects::Trouble;
+use super::cache::ServedCache;
+use super::call_context::{CallContext, HeldMemory, RequestSubject, status};
+use super::client_connection::RequestPermit;
+use super::objects::ReadError;
 use super::trees;
-use crate::cas::digest::Object;
+use crate::cas::digest::ObjectDigest;
 
 /// The most bytes of content that may be asked for in one `BatchReadBlobs`. gRPC's default limit of a message is 4 MiB,
 /// and each blob takes about 100 bytes more.
@@ -42,7 +42,7 @@ const WORTH: usize = 512;
 /// The level of zstd: that of the least work.
 pub(super) const LEVEL: i32 = 1;
 
-pub(super) struct Storage(pub(super) Calls);
+pub(super) struct CasService(pub(super) CallContext);
 
 /// Only SHA-256, which may be left unsaid.
 fn check_function(function: i32) -> Result<(), Status> {
@@ -52,9 +52,9 @@ fn check_function(function: i32) -> Result<(), Status> {
     Err(Status::invalid_argument("the only digest function here is SHA-256"))
 }
 
-fn objects(digests: &[Digest]) -> Result<Vec<Object>, Status> {
+fn objects(digests: &[Digest]) -> Result<Vec<ObjectDigest>, Status> {
     let parse = |digest| {
-        Object::from_digest(digest)
+        ObjectDigest::from_digest(digest)
             .ok_or_else(|| Status::invalid_argument("a digest is not 64 digits of lower-case hexadecimal and a size"))
     };
     digests.iter().map(parse).collect()
@@ -65,13 +65,13 @@ fn read_only<T>() -> Result<T, Status> {
 }
 
 #[async_trait]
-impl ContentAddressableStorage for Storage {
+impl ContentAddressableStorage for CasService {
     async fn find_missing_blobs(
         &self,
         request: Request<FindMissingBlobsRequest>,
     ) -> Result<Response<FindMissingBlobsResponse>, Status> {
-        Subject::of(&request, &format!("{} digests", request.get_ref().blob_digests.len()));
-        let asker = Asker::of(&request)?;
+        RequestSubject::of(&request, &format!("{} digests", request.get_ref().blob_digests.len()));
+        let asker = RequestPermit::of(&request)?;
         let request = request.into_inner();
         self.0.instances.check(&request.instance_name)?;
         check_function(request.digest_function)?;
@@ -82,8 +82,8 @@ impl ContentAddressableStorage for Storage {
             for object in objects {
                 match cache.check(object, until) {
                     Ok(()) => {}
-                    Err(Trouble::Missing) => missing.push(object.digest()),
-                    Err(busy @ Trouble::Busy(_)) => return Err(status(&busy)),
+                    Err(ReadError::Missing) => missing.push(object.digest()),
+                    Err(busy @ ReadError::Busy(_)) => return Err(status(&busy)),
                 }
             }
             Ok(missing)
@@ -97,10 +97,10 @@ impl ContentAddressableStorage for Storage {
     ) -> Result<Response<BatchReadBlobsResponse>, Status> {
         let digests = &request.get_ref().digests;
         match digests.as_slice() {
-            [one] => Subject::of(&request, &format!("{}/{}", one.hash, one.size_bytes)),
-            more => Subject::of(&request, &format!("{} digests", more.len())),
+            [one] => RequestSubject::of(&request, &format!("{}/{}", one.hash, one.size_bytes)),
+            more => RequestSubject::of(&request, &format!("{} digests", more.len())),
         }
-        let asker = Asker::of(&request)?;
+        let asker = RequestPermit::of(&request)?;
         let request = request.into_inner();
         self.0.instances.check(&request.instance_name)?;
         check_function(request.digest_function)?;
@@ -112,8 +112,8 @@ impl ContentAddressableStorage for Storage {
         let compress = request.acceptable_compressors.contains(&i32::from(Compressor::Zstd));
         let size = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_add(objects.len() * 160);
         // Once as it is read, once as it is written.
-        let held: Held = Arc::new(asker.memory(2 * size).await?);
-        let work = move |cache: &Cache| objects.into_iter().map(|object| blob(cache, object, compress)).collect();
+        let held: HeldMemory = Arc::new(asker.memory(2 * size).await?);
+        let work = move |cache: &ServedCache| objects.into_iter().map(|object| blob(cache, object, compress)).collect();
         let responses: Vec<Blob> = self.0.blocking(&asker, work).await?;
         for response in &responses {
             self.0.counters.blob(response.status.as_ref().is_none_or(|status| status.code == 0));
@@ -127,8 +127,8 @@ impl ContentAddressableStorage for Storage {
 
     async fn get_tree(&self, request: Request<GetTreeRequest>) -> Result<Response<Self::GetTreeStream>, Status> {
         let root = request.get_ref().root_digest.clone().unwrap_or_default();
-        Subject::of(&request, &format!("{}/{}", root.hash, root.size_bytes));
-        let asker = Asker::of(&request)?;
+        RequestSubject::of(&request, &format!("{}/{}", root.hash, root.size_bytes));
+        let asker = RequestPermit::of(&request)?;
         let request = request.into_inner();
         self.0.instances.check(&request.instance_name)?;
         check_function(request.digest_function)?;
@@ -137,7 +137,7 @@ impl ContentAddressableStorage for Storage {
         }
         let root = *objects(&[root])?.first().ok_or_else(|| Status::invalid_argument("there is no root digest"))?;
         let most = usize::try_from(request.page_size).ok().filter(|most| *most > 0).unwrap_or(usize::MAX);
-        let walk = Walk { open: VecDeque::from([root]), seen: HashSet::from([root]), most };
+        let walk = TreeTraversal { open: VecDeque::from([root]), seen: HashSet::from([root]), most };
         let (first, walk) = self.0.blocking(&asker, move |cache| walk.page(cache)).await?;
         let first = first.map_err(|trouble| status(&trouble))?;
         let calls = self.0.clone();
@@ -190,7 +190,7 @@ impl ContentAddressableStorage for Storage {
     }
 }
 
-fn blob(cache: &Cache, object: Object, compress: bool) -> Blob {
+fn blob(cache: &ServedCache, object: ObjectDigest, compress: bool) -> Blob {
     let mut blob = Blob { digest: Some(object.digest()), ..Blob::default() };
     match cache.whole(object) {
         Ok(data) => {
@@ -215,16 +215,16 @@ fn blob(cache: &Cache, object: Object, compress: bool) -> Blob {
 }
 
 /// A walk through a tree, each different directory once.
-struct Walk {
-    open: VecDeque<Object>,
-    seen: HashSet<Object>,
+struct TreeTraversal {
+    open: VecDeque<ObjectDigest>,
+    seen: HashSet<ObjectDigest>,
     /// The most directories of a page.
     most: usize,
 }
 
-impl Walk {
+impl TreeTraversal {
     /// The next directories. What is missing below the root is left out, as the API wants it.
-    fn page(mut self, cache: &Cache) -> (Result<Vec<Directory>, Trouble>, Self) {
+    fn page(mut self, cache: &ServedCache) -> (Result<Vec<Directory>, ReadError>, Self) {
         let mut page = Vec::new();
         let mut bytes = 0;
         while bytes < PAGE && page.len() < self.most {
@@ -232,12 +232,12 @@ impl Walk {
             match trees::directory(cache.objects(), object) {
                 Ok(directory) => {
                     let below = directory.directories.iter().filter_map(|node| node.digest.as_ref());
-                    let below = below.filter_map(Object::from_digest).filter(|object| self.seen.insert(*object));
+                    let below = below.filter_map(ObjectDigest::from_digest).filter(|object| self.seen.insert(*object));
                     self.open.extend(below);
                     bytes += directory.encoded_len();
                     page.push(directory);
                 }
-                Err(Trouble::Missing) if self.seen.len() > 1 => {}
+                Err(ReadError::Missing) if self.seen.len() > 1 => {}
                 Err(trouble) => return (Err(trouble), self),
             }
         }

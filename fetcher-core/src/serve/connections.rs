@@ -17,13 +17,13 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::counters::Counters;
-use super::event::{Event, Events};
-use super::guard::{Caller, Guard};
-use super::limits::Buckets;
-use super::link::{Link, Pools};
-use super::places::{Place, Places};
-use super::tls::Tls;
+use super::client_connection::{ClientConnection, MemoryPools};
+use super::connection_slots::{ConnectionSlot, ConnectionSlots};
+use super::counters::ServeCounters;
+use super::event::{ServeEvent, ServeEventSink};
+use super::rate_limit::RateLimiter;
+use super::request_guard::{CallerConnection, RequestGuard};
+use super::tls::TlsReloader;
 
 /// How long a client may take to begin to speak: TLS, then the preface of HTTP/2.
 const BEGINNING: Duration = Duration::from_secs(10);
@@ -44,18 +44,18 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const MAKES_ROOM: &str = "others need its place, and its address has many or it was idle";
 
 /// The side of the server that clients connect to.
-pub(super) struct Door {
-    pub(super) guard: Arc<Guard>,
-    pub(super) buckets: Buckets,
-    pub(super) tls: Option<Arc<Tls>>,
-    pub(super) pools: Arc<Pools>,
-    pub(super) places: Arc<Places>,
+pub(super) struct ConnectionListener {
+    pub(super) guard: Arc<RequestGuard>,
+    pub(super) buckets: RateLimiter,
+    pub(super) tls: Option<Arc<TlsReloader>>,
+    pub(super) pools: Arc<MemoryPools>,
+    pub(super) places: Arc<ConnectionSlots>,
     pub(super) max_streams: u32,
-    pub(super) counters: Arc<Counters>,
-    pub(super) events: Events,
+    pub(super) counters: Arc<ServeCounters>,
+    pub(super) events: ServeEventSink,
 }
 
-impl Door {
+impl ConnectionListener {
     /// Takes connections until told to stop, then waits until they have ended; says how many had to be cut off.
     pub(super) async fn serve(
         self: Arc<Self>,
@@ -78,7 +78,7 @@ impl Door {
         }
         drop(listener);
         while open.try_join_next().is_some() {}
-        (self.events)(Event::Draining { connections: open.len() });
+        (self.events)(ServeEvent::Draining { connections: open.len() });
         let all = async { while open.join_next().await.is_some() {} };
         if timeout(patience, all).await.is_ok() {
             return 0;
@@ -107,11 +107,11 @@ impl Door {
         self: Arc<Self>,
         stream: TcpStream,
         peer: IpAddr,
-        link: Arc<Link>,
+        link: Arc<ClientConnection>,
         stop: watch::Receiver<bool>,
-        _place: Place,
+        _place: ConnectionSlot,
     ) {
-        let _counted = Counted::new(Arc::clone(&self.counters));
+        let _counted = ConnectionGauge::new(Arc::clone(&self.counters));
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else { return self.speak(stream, peer, &link, stop).await };
         let Some(config) = tls.config() else {
@@ -128,11 +128,11 @@ impl Door {
         }
     }
 
-    async fn speak<S>(&self, stream: S, peer: IpAddr, link: &Arc<Link>, mut stop: watch::Receiver<bool>)
+    async fn speak<S>(&self, stream: S, peer: IpAddr, link: &Arc<ClientConnection>, mut stop: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let caller = Caller { address: peer, link: Arc::clone(link), bucket: self.buckets.of(link.peer) };
+        let caller = CallerConnection { address: peer, link: Arc::clone(link), bucket: self.buckets.of(link.peer) };
         let guard = Arc::clone(&self.guard);
         let service = service_fn(move |request| Arc::clone(&guard).answer(caller.clone(), request));
         let read = Arc::new(AtomicUsize::new(0));
@@ -145,7 +145,7 @@ impl Door {
             .initial_connection_window_size(1 << 20)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20));
-        let stream = TokioIo::new(Measured { stream, read: Arc::clone(&read) });
+        let stream = TokioIo::new(MeteredStream { stream, read: Arc::clone(&read) });
         let mut connection = pin!(http.serve_connection(stream, service));
         let silent = async {
             sleep(BEGINNING).await;
@@ -172,17 +172,17 @@ impl Door {
 
     fn close(&self, peer: IpAddr, why: &str) {
         self.counters.closed();
-        (self.events)(Event::Closed { peer, message: why.to_owned() });
+        (self.events)(ServeEvent::Closed { peer, message: why.to_owned() });
     }
 
     fn refuse(&self, peer: IpAddr, message: String) {
         self.counters.refused();
-        (self.events)(Event::Refused { peer, message });
+        (self.events)(ServeEvent::Refused { peer, message });
     }
 }
 
 /// Waits until a connection has to be closed, and says why.
-async fn unwanted(link: &Link) -> &'static str {
+async fn unwanted(link: &ClientConnection) -> &'static str {
     let slow = async {
         while !link.is_too_slow(Instant::now()) {
             sleep(EVERY).await;
@@ -195,28 +195,28 @@ async fn unwanted(link: &Link) -> &'static str {
 }
 
 /// An open connection, counted as long as it is.
-struct Counted(Arc<Counters>);
+struct ConnectionGauge(Arc<ServeCounters>);
 
-impl Counted {
-    fn new(counters: Arc<Counters>) -> Self {
+impl ConnectionGauge {
+    fn new(counters: Arc<ServeCounters>) -> Self {
         counters.connected();
         Self(counters)
     }
 }
 
-impl Drop for Counted {
+impl Drop for ConnectionGauge {
     fn drop(&mut self) {
         self.0.disconnected();
     }
 }
 
 /// A stream that knows how much was read from it.
-struct Measured<S> {
+struct MeteredStream<S> {
     stream: S,
     read: Arc<AtomicUsize>,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Measured<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MeteredStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -229,7 +229,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Measured<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Measured<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MeteredStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, data)
     }

@@ -24,7 +24,7 @@ const METHODS: [&str; 9] = [
 
 /// Everything that is counted.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(super) struct ServeCounters {
     assets: [AtomicU64; 2],
     blobs: [AtomicU64; 2],
     corrupt: AtomicU64,
@@ -34,18 +34,18 @@ pub(super) struct Counters {
     /// Requests by method and status.
     requests: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     /// Bytes and times by method.
-    methods: Mutex<BTreeMap<&'static str, Method>>,
+    methods: Mutex<BTreeMap<&'static str, MethodCounters>>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-struct Method {
+struct MethodCounters {
     bytes: u64,
     seconds: f64,
     buckets: [u64; BOUNDS.len()],
     count: u64,
 }
 
-impl Counters {
+impl ServeCounters {
     pub(super) fn asset(&self, hit: bool) {
         self.assets[usize::from(hit)].fetch_add(1, Relaxed);
     }
@@ -96,7 +96,7 @@ impl Counters {
 
     /// The page, in Prometheus's text format 0.0.4.
     pub(super) fn render(&self) -> String {
-        let mut page = Page(String::new());
+        let mut page = CountersPage(String::new());
         page.family("connections", "gauge", "Open connections.");
         page.sample("connections", "", self.connections());
         page.family("refused_connections_total", "counter", "Connections that came to nothing.");
@@ -136,9 +136,9 @@ impl Counters {
     }
 }
 
-struct Page(String);
+struct CountersPage(String);
 
-impl Page {
+impl CountersPage {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         let _ = write!(self.0, "# HELP bst_fetcher_serve_{name} {help}\n# TYPE bst_fetcher_serve_{name} {kind}\n");
     }

@@ -9,12 +9,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 /// A sink of events. It is called from many threads, and holds up what it is told of.
-pub type Events = Arc<dyn Fn(Event) + Send + Sync>;
+pub type ServeEventSink = Arc<dyn Fn(ServeEvent) + Send + Sync>;
 
 /// Something that happened. No event holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
+pub enum ServeEvent {
     /// The server answers from now on.
     Listening {
         /// Where.
@@ -35,7 +35,7 @@ pub enum Event {
         message: String,
     },
     /// A request was answered.
-    Access(Access),
+    Access(AccessRecord),
     /// An object's content is not what its name says. It is answered as missing.
     Corrupt {
         /// The file.
@@ -97,7 +97,7 @@ pub enum Event {
 
 /// An answered request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Access {
+pub struct AccessRecord {
     /// Who asked.
     pub peer: IpAddr,
     /// The service and method, as in `build.bazel.remote.asset.v1.Fetch/FetchBlob`.
@@ -117,7 +117,7 @@ fn microseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<
     serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for ServeEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listening { address, cachedir, tls } => {
@@ -152,7 +152,7 @@ impl fmt::Display for Event {
     }
 }
 
-impl fmt::Display for Access {
+impl fmt::Display for AccessRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { peer, method, subject, status, bytes, time } = self;
         let method = method.rsplit('.').next().unwrap_or(method);

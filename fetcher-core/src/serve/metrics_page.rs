@@ -14,9 +14,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
-use super::counters::Counters;
-use super::link::Pools;
-use super::places::Places;
+use super::client_connection::MemoryPools;
+use super::connection_slots::ConnectionSlots;
+use super::counters::ServeCounters;
 
 /// How many look at once.
 const CONNECTIONS: usize = 16;
@@ -25,8 +25,8 @@ const CONNECTIONS: usize = 16;
 const LIFE: Duration = Duration::from_secs(60);
 
 /// Serves the page until the runtime ends.
-pub(super) async fn serve(listener: TcpListener, counters: Arc<Counters>, pools: Arc<Pools>) {
-    let places = Places::new(CONNECTIONS);
+pub(super) async fn serve(listener: TcpListener, counters: Arc<ServeCounters>, pools: Arc<MemoryPools>) {
+    let places = ConnectionSlots::new(CONNECTIONS);
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
             sleep(Duration::from_millis(50)).await;
@@ -52,7 +52,7 @@ pub(super) async fn serve(listener: TcpListener, counters: Arc<Counters>, pools:
     }
 }
 
-fn answer(request: &Request<Incoming>, counters: &Counters) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, counters: &ServeCounters) -> Response<Full<Bytes>> {
     let (status, text) = match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, counters.render()),
         (&Method::GET | &Method::HEAD, _) => (StatusCode::NOT_FOUND, "the metrics are at /metrics\n".to_owned()),

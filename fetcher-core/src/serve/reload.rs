@@ -8,32 +8,32 @@ use std::time::{Duration, SystemTime};
 use crate::file_state::FileState;
 
 use super::error::ServeError;
-use super::event::{Event, Events};
-use super::reading::Reading;
-use super::tls::Tls;
-use super::tokens::Tokens;
+use super::event::{ServeEvent, ServeEventSink};
+use super::reread::RereadResult;
+use super::tls::TlsReloader;
+use super::tokens::AccessTokens;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// The files, and what is made from them.
-pub(super) struct Reload {
-    pub(super) tokens: Option<Arc<Tokens>>,
-    pub(super) tls: Option<Arc<Tls>>,
-    pub(super) events: Events,
+pub(super) struct FileReloader {
+    pub(super) tokens: Option<Arc<AccessTokens>>,
+    pub(super) tls: Option<Arc<TlsReloader>>,
+    pub(super) events: ServeEventSink,
 }
 
-impl Reload {
+impl FileReloader {
     /// Looks at the files for ever.
     pub(super) async fn watch(self) {
         let Self { tokens, tls, events } = self;
         let mut sources = Vec::new();
         if let Some(tokens) = tokens {
             let paths = vec![tokens.path().to_owned()];
-            sources.push(Source::new(paths, Box::new(move |before| tokens.read_again(before))));
+            sources.push(ReloadSource::new(paths, Box::new(move |before| tokens.read_again(before))));
         }
         if let Some(tls) = tls {
-            sources.push(Source::new(tls.paths(), Box::new(move |before| tls.read_again(before))));
+            sources.push(ReloadSource::new(tls.paths(), Box::new(move |before| tls.read_again(before))));
         }
         while !sources.is_empty() {
             tokio::time::sleep(EVERY).await;
@@ -52,12 +52,12 @@ impl Reload {
 }
 
 /// Reads again, told whether there was nothing the last time.
-type Read = Box<dyn Fn(bool) -> Result<Reading, ServeError> + Send>;
+type ReloadAction = Box<dyn Fn(bool) -> Result<RereadResult, ServeError> + Send>;
 
 /// Files that one thing is made from.
-struct Source {
+struct ReloadSource {
     paths: Vec<PathBuf>,
-    read: Read,
+    read: ReloadAction,
     /// Their states when they were read; none where they have to be read again in any case.
     seen: Option<Vec<Option<FileState>>>,
     /// Whether there was nothing in them the last time.
@@ -66,13 +66,13 @@ struct Source {
     trouble: Option<String>,
 }
 
-impl Source {
-    fn new(paths: Vec<PathBuf>, read: Read) -> Self {
+impl ReloadSource {
+    fn new(paths: Vec<PathBuf>, read: ReloadAction) -> Self {
         // What was written between the first reading and the first look is found by reading once more.
         Self { paths, read, seen: None, empty: false, trouble: None }
     }
 
-    fn look(&mut self, events: &Events) {
+    fn look(&mut self, events: &ServeEventSink) {
         let now = SystemTime::now();
         // Before they are read: what is written later has another state.
         let states: Vec<_> = self.paths.iter().map(|path| state(path)).collect();
@@ -84,7 +84,7 @@ impl Source {
         self.seen = settled.then_some(states);
         let Some(path) = self.paths.get(changed.unwrap_or(0)).cloned() else { return };
         let read = (self.read)(self.empty);
-        self.empty = matches!(read, Ok(Reading::Empty));
+        self.empty = matches!(read, Ok(RereadResult::Empty));
         if self.empty {
             self.seen = None;
         }
@@ -92,11 +92,11 @@ impl Source {
         let told = trouble == self.trouble;
         self.trouble.clone_from(&trouble);
         match read {
-            Ok(Reading::Same | Reading::Empty) => {}
-            Ok(Reading::New) => events(Event::Reloaded { path }),
-            Ok(Reading::Revoked) => events(Event::Revoked { path }),
+            Ok(RereadResult::Same | RereadResult::Empty) => {}
+            Ok(RereadResult::New) => events(ServeEvent::Reloaded { path }),
+            Ok(RereadResult::Revoked) => events(ServeEvent::Revoked { path }),
             Err(_) if told => {}
-            Err(error) => events(Event::ReloadFailed { path, message: error.to_string() }),
+            Err(error) => events(ServeEvent::ReloadFailed { path, message: error.to_string() }),
         }
     }
 }

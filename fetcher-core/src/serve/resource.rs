@@ -2,16 +2,16 @@
 
 use tonic::Status;
 
-use crate::cas::digest::{Hash, Object};
+use crate::cas::digest::{ObjectDigest, Sha256Hash};
 
 /// What an instance's name may not have as a part, beside what is looked for here (`remote_execution.proto`).
 const RESERVED: [&str; 5] = ["uploads", "actions", "actionResults", "operations", "capabilities"];
 
 /// Which instance names are answered.
 #[derive(Debug, Clone)]
-pub(super) struct Instances(Vec<String>);
+pub(super) struct InstanceNames(Vec<String>);
 
-impl Instances {
+impl InstanceNames {
     /// The empty name, and these; any where there are none.
     pub(super) fn new(names: Vec<String>) -> Self {
         Self(names)
@@ -29,14 +29,14 @@ impl Instances {
 
 /// A resource of `ByteStream`, as `remote_execution.proto` names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Resource<'n> {
+pub(super) struct ResourceName<'n> {
     pub(super) instance: &'n str,
-    pub(super) object: Object,
+    pub(super) object: ObjectDigest,
     /// Whether it is wanted as zstd.
     pub(super) compressed: bool,
 }
 
-impl<'n> Resource<'n> {
+impl<'n> ResourceName<'n> {
     /// Reads `[INSTANCE/]blobs/HASH/SIZE` or `[INSTANCE/]compressed-blobs/zstd/HASH/SIZE`. What follows is ignored, as
     /// the API wants it.
     pub(super) fn parse(name: &'n str) -> Result<Self, Status> {
@@ -53,10 +53,10 @@ impl<'n> Resource<'n> {
                 if compressed && rest.next() != Some("zstd") {
                     return Err(Status::invalid_argument("the only compressor here is zstd"));
                 }
-                let hash = rest.next().and_then(Hash::parse).ok_or_else(malformed)?;
+                let hash = rest.next().and_then(Sha256Hash::parse).ok_or_else(malformed)?;
                 let size = rest.next().filter(|size| size.bytes().all(|byte| byte.is_ascii_digit()));
                 let size = size.and_then(|size| size.parse::<i64>().ok()?.try_into().ok()).ok_or_else(malformed)?;
-                return Ok(Self { instance, object: Object { hash, size }, compressed });
+                return Ok(Self { instance, object: ObjectDigest { hash, size }, compressed });
             }
             start += part.len() + 1;
         }
@@ -70,9 +70,9 @@ mod tests {
 
     #[test]
     fn resources_are_taken_apart() {
-        let hash = Hash::of(b"x");
+        let hash = Sha256Hash::of(b"x");
         let parse =
-            |name: &str| Resource::parse(name).ok().map(|r| (r.instance.to_owned(), r.object.size, r.compressed));
+            |name: &str| ResourceName::parse(name).ok().map(|r| (r.instance.to_owned(), r.object.size, r.compressed));
         assert_eq!(parse(&format!("blobs/{hash}/1")), Some((String::new(), 1, false)));
         assert_eq!(parse(&format!("a/b/blobs/{hash}/12/name/of/file")), Some(("a/b".to_owned(), 12, false)));
         assert_eq!(parse(&format!("main/compressed-blobs/zstd/{hash}/7")), Some(("main".to_owned(), 7, true)));
@@ -94,8 +94,8 @@ mod tests {
 
     #[test]
     fn other_instances_are_not_here() {
-        let some = Instances::new(vec!["main".to_owned()]);
+        let some = InstanceNames::new(vec!["main".to_owned()]);
         assert!(some.check("").is_ok() && some.check("main").is_ok() && some.check("other").is_err());
-        assert!(Instances::new(Vec::new()).check("other").is_ok());
+        assert!(InstanceNames::new(Vec::new()).check("other").is_ok());
     }
 }

@@ -22,25 +22,25 @@ use tonic_health::server::HealthReporter;
 use crate::cancel::Cancel;
 use crate::config::ServeConfig;
 
-use super::assets::Assets;
-use super::bytestream::Bytes;
-use super::cache::Cache;
-use super::calls::Calls;
-use super::capabilities::Abilities;
-use super::cas::Storage;
-use super::connections::Door;
-use super::counters::Counters;
+use super::assets::AssetService;
+use super::bytestream::ByteStreamService;
+use super::cache::ServedCache;
+use super::call_context::CallContext;
+use super::capabilities::CapabilitiesService;
+use super::cas::CasService;
+use super::client_connection::{MemoryPools, THREADS};
+use super::connection_slots::ConnectionSlots;
+use super::connections::ConnectionListener;
+use super::counters::ServeCounters;
 use super::error::ServeError;
-use super::event::{Event, Events};
-use super::guard::Guard;
-use super::limits::Buckets;
-use super::link::{Pools, THREADS};
+use super::event::{ServeEvent, ServeEventSink};
 use super::metrics_page;
-use super::places::Places;
-use super::reload::Reload;
-use super::resource::Instances;
-use super::tls::Tls;
-use super::tokens::Tokens;
+use super::rate_limit::RateLimiter;
+use super::reload::FileReloader;
+use super::request_guard::RequestGuard;
+use super::resource::InstanceNames;
+use super::tls::TlsReloader;
+use super::tokens::AccessTokens;
 
 /// The descriptors of what is served, for reflection; `descriptors/make.py` makes the file.
 const DESCRIPTORS: &[u8] = include_bytes!("descriptors/services.bin");
@@ -51,25 +51,25 @@ const BLOCKING: usize = THREADS + 32;
 
 /// The services that clients ask for.
 const SERVICES: [&str; 4] = [
-    <FetchServer<Assets> as NamedService>::NAME,
-    <CapabilitiesServer<Abilities> as NamedService>::NAME,
-    <ContentAddressableStorageServer<Storage> as NamedService>::NAME,
-    <ByteStreamServer<Bytes> as NamedService>::NAME,
+    <FetchServer<AssetService> as NamedService>::NAME,
+    <CapabilitiesServer<CapabilitiesService> as NamedService>::NAME,
+    <ContentAddressableStorageServer<CasService> as NamedService>::NAME,
+    <ByteStreamServer<ByteStreamService> as NamedService>::NAME,
 ];
 
 /// A server that does not listen yet.
-pub struct Server {
+pub struct CacheServer {
     config: ServeConfig,
     cachedir: PathBuf,
-    tls: Option<Arc<Tls>>,
-    tokens: Option<Arc<Tokens>>,
+    tls: Option<Arc<TlsReloader>>,
+    tokens: Option<Arc<AccessTokens>>,
     listener: Option<TcpListener>,
     metrics_listener: Option<TcpListener>,
     drain: Duration,
-    events: Events,
+    events: ServeEventSink,
 }
 
-impl Server {
+impl CacheServer {
     /// A server for a cache; [`ServeConfig::cachedir`] is not looked at.
     ///
     /// # Errors
@@ -78,8 +78,8 @@ impl Server {
         if !cachedir.is_dir() {
             return Err(ServeError::NoCache { path: cachedir.to_owned() });
         }
-        let tls = config.tls.as_ref().map(Tls::read).transpose()?;
-        let tokens = config.access_tokens.as_deref().map(Tokens::read).transpose()?;
+        let tls = config.tls.as_ref().map(TlsReloader::read).transpose()?;
+        let tokens = config.access_tokens.as_deref().map(AccessTokens::read).transpose()?;
         Ok(Self {
             config: config.clone(),
             cachedir: cachedir.to_owned(),
@@ -94,7 +94,7 @@ impl Server {
 
     /// Tells this function what happens. It is called from many threads, and should not take long.
     #[must_use]
-    pub fn events(mut self, sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
+    pub fn events(mut self, sink: impl Fn(ServeEvent) + Send + Sync + 'static) -> Self {
         self.events = Arc::new(sink);
         self
     }
@@ -120,11 +120,11 @@ impl Server {
         self
     }
 
-    /// Listens. From now on clients can connect; they are answered from [`Bound::run`] on.
+    /// Listens. From now on clients can connect; they are answered from [`BoundServer::run`] on.
     ///
     /// # Errors
     /// When an address is wrong, or listening there is not possible.
-    pub fn bind(mut self) -> Result<Bound, ServeError> {
+    pub fn bind(mut self) -> Result<BoundServer, ServeError> {
         let listener = match self.listener.take() {
             Some(listener) => listener,
             None => listen(&self.config.listen)?,
@@ -136,7 +136,7 @@ impl Server {
         };
         let address = prepared(&listener)?;
         let metrics_address = metrics.as_ref().map(prepared).transpose()?;
-        Ok(Bound { server: self, listener, metrics, address, metrics_address })
+        Ok(BoundServer { server: self, listener, metrics, address, metrics_address })
     }
 
     /// What is worth a thought about who can reach the server.
@@ -186,15 +186,15 @@ fn prepared(listener: &TcpListener) -> Result<SocketAddr, ServeError> {
 }
 
 /// A server that listens.
-pub struct Bound {
-    server: Server,
+pub struct BoundServer {
+    server: CacheServer,
     listener: TcpListener,
     metrics: Option<TcpListener>,
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
 }
 
-impl Bound {
+impl BoundServer {
     /// Where clients find it: with the real port where 0 was configured.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -236,68 +236,68 @@ impl Bound {
 
     fn serve(self, runtime: &Runtime, mut stopped: watch::Receiver<bool>) -> Result<(), ServeError> {
         let Self { server, listener, metrics, address, metrics_address } = self;
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(ServeCounters::default());
         let events = counting(server.events.clone(), Arc::clone(&counters));
         let _inside = runtime.enter();
         let listening = |source| ServeError::Listen { address: address.to_string(), source };
         let listener = tokio::net::TcpListener::from_std(listener).map_err(listening)?;
         let metrics = metrics.map(tokio::net::TcpListener::from_std).transpose().map_err(listening)?;
         for message in server.warnings(address.ip()) {
-            events(Event::Warning { message });
+            events(ServeEvent::Warning { message });
         }
-        let cache = Arc::new(Cache::new(&server.cachedir, Arc::clone(&events)));
+        let cache = Arc::new(ServedCache::new(&server.cachedir, Arc::clone(&events)));
         let reading = Arc::clone(&cache);
         runtime.spawn_blocking(move || reading.read_index());
-        let instances = Instances::new(server.config.instance_names.clone());
-        let (routes, health) = routes(&Calls::new(cache, instances, Arc::clone(&counters)));
+        let instances = InstanceNames::new(server.config.instance_names.clone());
+        let (routes, health) = routes(&CallContext::new(cache, instances, Arc::clone(&counters)));
         runtime.block_on(set_health(&health, ServingStatus::Serving));
         let (tokens, tls) = (server.tokens.clone(), server.tls.clone());
-        runtime.spawn(Reload { tokens, tls, events: Arc::clone(&events) }.watch());
-        let pools = Arc::new(Pools::new());
+        runtime.spawn(FileReloader { tokens, tls, events: Arc::clone(&events) }.watch());
+        let pools = Arc::new(MemoryPools::new());
         if let Some((listener, address)) = metrics.zip(metrics_address) {
             runtime.spawn(metrics_page::serve(listener, Arc::clone(&counters), Arc::clone(&pools)));
-            events(Event::MetricsListening { address });
+            events(ServeEvent::MetricsListening { address });
         }
-        let guard = Guard::new(routes, server.tokens, Arc::clone(&counters), Arc::clone(&events));
-        let door = Arc::new(Door {
+        let guard = RequestGuard::new(routes, server.tokens, Arc::clone(&counters), Arc::clone(&events));
+        let door = Arc::new(ConnectionListener {
             guard: Arc::new(guard),
-            buckets: Buckets::new(server.config.max_requests_per_second),
+            buckets: RateLimiter::new(server.config.max_requests_per_second),
             tls: server.tls,
             pools,
-            places: Places::new(server.config.max_connections),
+            places: ConnectionSlots::new(server.config.max_connections),
             max_streams: server.config.max_streams,
             counters,
             events: Arc::clone(&events),
         });
         let tls = door.tls.is_some();
-        events(Event::Listening { address, cachedir: server.cachedir, tls });
+        events(ServeEvent::Listening { address, cachedir: server.cachedir, tls });
         let watched = stopped.clone();
         runtime.spawn(async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
             set_health(&health, ServingStatus::NotServing).await;
         });
         let cut_off = runtime.block_on(door.serve(listener, watched, server.drain));
-        events(Event::Stopped { cut_off });
+        events(ServeEvent::Stopped { cut_off });
         Ok(())
     }
 }
 
 /// A sink that counts before it tells.
-fn counting(sink: Events, counters: Arc<Counters>) -> Events {
+fn counting(sink: ServeEventSink, counters: Arc<ServeCounters>) -> ServeEventSink {
     Arc::new(move |event| {
-        if matches!(event, Event::Corrupt { .. }) {
+        if matches!(event, ServeEvent::Corrupt { .. }) {
             counters.corrupt();
         }
         sink(event);
     })
 }
 
-fn routes(calls: &Calls) -> (Routes, HealthReporter) {
+fn routes(calls: &CallContext) -> (Routes, HealthReporter) {
     let (health, health_service) = tonic_health::server::health_reporter();
-    let mut routes = Routes::new(FetchServer::new(Assets(calls.clone())))
-        .add_service(CapabilitiesServer::new(Abilities(calls.clone())))
-        .add_service(ContentAddressableStorageServer::new(Storage(calls.clone())))
-        .add_service(ByteStreamServer::new(Bytes(calls.clone())))
+    let mut routes = Routes::new(FetchServer::new(AssetService(calls.clone())))
+        .add_service(CapabilitiesServer::new(CapabilitiesService(calls.clone())))
+        .add_service(ContentAddressableStorageServer::new(CasService(calls.clone())))
+        .add_service(ByteStreamServer::new(ByteStreamService(calls.clone())))
         .add_service(health_service);
     // Older tools ask the one, newer the other.
     let reflection = || {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::cas::digest::Hash;
+use crate::cas::digest::Sha256Hash;
 
 /// How long something is waited for that others, or the same client's other requests, have.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SHARE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whom a share is for: an address, of IPv6 the 64 bits that tell networks apart, for one host has all the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ impl PeerKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ShareKey {
     Peer(PeerKey),
-    Token(PeerKey, Hash),
+    Token(PeerKey, Sha256Hash),
     Connection(u64),
 }
 
@@ -44,12 +44,12 @@ pub(super) type ShareKeys = [Option<ShareKey>; 3];
 #[derive(Debug)]
 pub(super) struct SharePool {
     capacity: usize,
-    taken: Mutex<Taken>,
+    taken: Mutex<TakenShare>,
     returned: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct TakenShare {
     all: usize,
     by: HashMap<ShareKey, usize>,
 }
@@ -135,7 +135,7 @@ impl ShareQueue {
                 returned.await;
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.ok()
+        tokio::time::timeout(SHARE_TIMEOUT, waiting).await.ok()
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
         let pool = SharePool::new(800);
         let with = |token: &[u8], connection| {
             let [peer, _, connection] = keys(1, connection);
-            [peer, Some(ShareKey::Token(PeerKey::of([127, 0, 0, 1].into()), Hash::of(token))), connection]
+            [peer, Some(ShareKey::Token(PeerKey::of([127, 0, 0, 1].into()), Sha256Hash::of(token))), connection]
         };
         let _held: Vec<_> = (0..50).flat_map(|connection| fill(&pool, with(b"one", connection))).collect();
         assert!(fill(&pool, with(b"two", 1000)).len() > 10);

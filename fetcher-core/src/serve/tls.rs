@@ -13,26 +13,26 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use crate::config::ServeTls;
 
 use super::error::ServeError;
-use super::reading::Reading;
-use crate::cas::digest::Hash;
+use super::reread::RereadResult;
+use crate::cas::digest::Sha256Hash;
 
 /// The files, and what is in force of them.
-pub(super) struct Tls {
+pub(super) struct TlsReloader {
     files: ServeTls,
-    current: RwLock<Current>,
+    current: RwLock<TlsInForce>,
 }
 
-struct Current {
+struct TlsInForce {
     /// The digest of the files' contents.
-    digest: Hash,
+    digest: Sha256Hash,
     /// None where no client's certificate can be good.
     config: Option<Arc<ServerConfig>>,
 }
 
-impl Tls {
+impl TlsReloader {
     pub(super) fn read(files: &ServeTls) -> Result<Self, ServeError> {
-        let contents = Contents::read(files)?;
-        let current = Current { digest: contents.digest(), config: contents.config(files)? };
+        let contents = TlsFiles::read(files)?;
+        let current = TlsInForce { digest: contents.digest(), config: contents.config(files)? };
         if let (None, Some(path)) = (&current.config, &files.client_ca) {
             return Err(at(path, "there is no certificate in it"));
         }
@@ -51,31 +51,31 @@ impl Tls {
 
     /// Reads the files again. Where those who sign clients' certificates are gone, nobody is let in any more, once that
     /// was so `before`: who writes the file anew may empty or move it first.
-    pub(super) fn read_again(&self, before: bool) -> Result<Reading, ServeError> {
-        let contents = Contents::read(&self.files)?;
+    pub(super) fn read_again(&self, before: bool) -> Result<RereadResult, ServeError> {
+        let contents = TlsFiles::read(&self.files)?;
         let digest = contents.digest();
         if self.current.read().unwrap_or_else(PoisonError::into_inner).digest == digest {
-            return Ok(Reading::Same);
+            return Ok(RereadResult::Same);
         }
         let config = contents.config(&self.files)?;
         let reading = match (config.is_none(), before) {
-            (true, false) => return Ok(Reading::Empty),
-            (true, true) => Reading::Revoked,
-            (false, _) => Reading::New,
+            (true, false) => return Ok(RereadResult::Empty),
+            (true, true) => RereadResult::Revoked,
+            (false, _) => RereadResult::New,
         };
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Current { digest, config };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = TlsInForce { digest, config };
         Ok(reading)
     }
 }
 
 /// What is in the files.
-struct Contents {
+struct TlsFiles {
     cert: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
 }
 
-impl Contents {
+impl TlsFiles {
     fn read(files: &ServeTls) -> Result<Self, ServeError> {
         let read = |path: &PathBuf| fs::read(path).map_err(|problem| at(path, &problem));
         let client_ca = files.client_ca.as_ref().map(|path| match fs::read(path) {
@@ -86,9 +86,10 @@ impl Contents {
         Ok(Self { cert: read(&files.cert)?, key: read(&files.key)?, client_ca: client_ca.transpose()? })
     }
 
-    fn digest(&self) -> Hash {
-        let parts = [&self.cert, &self.key, self.client_ca.as_ref().unwrap_or(&Vec::new())].map(|part| Hash::of(part));
-        Hash::of(format!("{parts:?}").as_bytes())
+    fn digest(&self) -> Sha256Hash {
+        let parts =
+            [&self.cert, &self.key, self.client_ca.as_ref().unwrap_or(&Vec::new())].map(|part| Sha256Hash::of(part));
+        Sha256Hash::of(format!("{parts:?}").as_bytes())
     }
 
     /// None where clients have to have certificates that nobody signs.

@@ -10,20 +10,20 @@ use http::header::AUTHORIZATION;
 use tonic::Status;
 
 use super::error::ServeError;
-use super::reading::Reading;
-use crate::cas::digest::Hash;
+use super::reread::RereadResult;
+use crate::cas::digest::Sha256Hash;
 
 /// The fewest characters of a token: shorter ones are guessed.
 const SHORTEST: usize = 16;
 
 /// The tokens that are good at present. Only their digests are kept: nothing that is compared takes longer where more
 /// of it is right, and nothing that is shown shows a token.
-pub(super) struct Tokens {
+pub(super) struct AccessTokens {
     path: PathBuf,
-    good: RwLock<HashSet<Hash>>,
+    good: RwLock<HashSet<Sha256Hash>>,
 }
 
-impl Tokens {
+impl AccessTokens {
     pub(super) fn read(path: &Path) -> Result<Self, ServeError> {
         let good = digests(path)?;
         if good.is_empty() {
@@ -39,23 +39,23 @@ impl Tokens {
 
     /// Reads the file again. One that has no token any more, or is not there any more, revokes them all once it was seen
     /// to be so `before`: who writes it anew may empty or move it first.
-    pub(super) fn read_again(&self, before: bool) -> Result<Reading, ServeError> {
+    pub(super) fn read_again(&self, before: bool) -> Result<RereadResult, ServeError> {
         let good = digests(&self.path)?;
         let mut known = self.good.write().unwrap_or_else(PoisonError::into_inner);
         if *known == good {
-            return Ok(Reading::Same);
+            return Ok(RereadResult::Same);
         }
         let reading = match (good.is_empty(), before) {
-            (true, false) => return Ok(Reading::Empty),
-            (true, true) => Reading::Revoked,
-            (false, _) => Reading::New,
+            (true, false) => return Ok(RereadResult::Empty),
+            (true, true) => RereadResult::Revoked,
+            (false, _) => RereadResult::New,
         };
         *known = good;
         Ok(reading)
     }
 
     /// Refuses a request without a good token (RFC 6750, 2.1), and gives the digest of the one it has.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Hash, Status> {
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Sha256Hash, Status> {
         let refuse = |why: &str| Err(Status::unauthenticated(why));
         let Some(value) = headers.get(AUTHORIZATION) else {
             return refuse("a token is needed: set auth: access-token for this server");
@@ -63,7 +63,7 @@ impl Tokens {
         let value = value.as_bytes();
         let token = value.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
         let Some((_, token)) = token else { return refuse("the authorization is no bearer token") };
-        let token = Hash::of(token.trim_ascii());
+        let token = Sha256Hash::of(token.trim_ascii());
         if self.good.read().unwrap_or_else(PoisonError::into_inner).contains(&token) {
             Ok(token)
         } else {
@@ -73,7 +73,7 @@ impl Tokens {
 }
 
 /// One token a line; empty lines, and those that begin with `#`, are not. A file that is not there has none.
-fn digests(path: &Path) -> Result<HashSet<Hash>, ServeError> {
+fn digests(path: &Path) -> Result<HashSet<Sha256Hash>, ServeError> {
     let error = |message: String| ServeError::Tokens { path: path.to_owned(), message };
     let text = match std::fs::read_to_string(path) {
         Err(problem) if problem.kind() == io::ErrorKind::NotFound => String::new(),
@@ -88,7 +88,7 @@ fn digests(path: &Path) -> Result<HashSet<Hash>, ServeError> {
         if token.len() < SHORTEST {
             return Err(error(format!("the token in line {} has fewer than {SHORTEST} characters", number + 1)));
         }
-        good.insert(Hash::of(token.as_bytes()));
+        good.insert(Sha256Hash::of(token.as_bytes()));
     }
     Ok(good)
 }
@@ -108,7 +108,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tokens");
         fs::write(&path, "# two\nfirst-token-of-all\n\n  second-token-of-all \n").unwrap();
-        let tokens = Tokens::read(&path).unwrap();
+        let tokens = AccessTokens::read(&path).unwrap();
         for good in ["Bearer first-token-of-all", "bearer second-token-of-all"] {
             assert!(tokens.check(&headers(good)).is_ok(), "{good}");
         }
@@ -117,8 +117,8 @@ mod tests {
         }
         assert!(tokens.check(&HeaderMap::new()).is_err());
         fs::write(&path, "another-token-now\n").unwrap();
-        assert_eq!(tokens.read_again(false).unwrap(), Reading::New);
-        assert_eq!(tokens.read_again(false).unwrap(), Reading::Same);
+        assert_eq!(tokens.read_again(false).unwrap(), RereadResult::New);
+        assert_eq!(tokens.read_again(false).unwrap(), RereadResult::Same);
         assert!(tokens.check(&headers("Bearer first-token-of-all")).is_err());
         fs::write(&path, "short\n").unwrap();
         let told = tokens.read_again(false).unwrap_err().to_string();
@@ -131,24 +131,24 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tokens");
         let write = |text| fs::write(&path, text).unwrap();
-        assert!(Tokens::read(&path).is_err(), "a server does not begin without");
+        assert!(AccessTokens::read(&path).is_err(), "a server does not begin without");
         write("");
-        assert!(Tokens::read(&path).is_err());
+        assert!(AccessTokens::read(&path).is_err());
         write("the-only-token-of-all\n");
-        let tokens = Tokens::read(&path).unwrap();
+        let tokens = AccessTokens::read(&path).unwrap();
         let good = || tokens.check(&headers("Bearer the-only-token-of-all")).is_ok();
         for empty in [Some(""), Some("# none\n\n"), None] {
             match empty {
                 Some(text) => write(text),
                 None => fs::remove_file(&path).unwrap(),
             }
-            assert_eq!(tokens.read_again(false).unwrap(), Reading::Empty);
+            assert_eq!(tokens.read_again(false).unwrap(), RereadResult::Empty);
             assert!(good(), "it may be in the middle of being written");
-            assert_eq!(tokens.read_again(true).unwrap(), Reading::Revoked);
-            assert_eq!(tokens.read_again(true).unwrap(), Reading::Same, "and it is told once");
+            assert_eq!(tokens.read_again(true).unwrap(), RereadResult::Revoked);
+            assert_eq!(tokens.read_again(true).unwrap(), RereadResult::Same, "and it is told once");
             assert!(!good() && tokens.check(&HeaderMap::new()).is_err() && tokens.check(&headers("Bearer ")).is_err());
             write("the-only-token-of-all\n");
-            assert_eq!(tokens.read_again(false).unwrap(), Reading::New);
+            assert_eq!(tokens.read_again(false).unwrap(), RereadResult::New);
             assert!(good());
         }
     }

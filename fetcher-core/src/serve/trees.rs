@@ -7,9 +7,9 @@ use std::time::Instant;
 use bazel_remote_apis::build::bazel::remote::execution::v2::Directory;
 use prost::Message as _;
 
-use super::objects::{Objects, Trouble};
-use super::seen::Seen;
-use crate::cas::digest::Object;
+use super::bounded_cache::BoundedCache;
+use super::objects::{ObjectStore, ReadError};
+use crate::cas::digest::ObjectDigest;
 
 /// How many objects are remembered as those of trees; each takes 40 bytes.
 const OBJECTS: usize = 200_000;
@@ -18,18 +18,18 @@ const OBJECTS: usize = 200_000;
 const LARGEST: u64 = 64 << 20;
 
 /// A memory of which objects make which trees.
-pub(super) struct Trees {
-    known: Seen<Object, Arc<[Object]>>,
+pub(super) struct TreeCache {
+    known: BoundedCache<ObjectDigest, Arc<[ObjectDigest]>>,
 }
 
-impl Trees {
+impl TreeCache {
     pub(super) fn new() -> Self {
-        Self { known: Seen::new(OBJECTS) }
+        Self { known: BoundedCache::new(OBJECTS) }
     }
 
     /// Looks at every object of a tree. What a tree is made from is remembered; whether all of it is there is looked at
     /// each time, for objects expire. Contents that were never read are read until the time is up.
-    pub(super) fn check(&self, objects: &Objects, root: Object, until: Instant) -> Result<(), Trouble> {
+    pub(super) fn check(&self, objects: &ObjectStore, root: ObjectDigest, until: Instant) -> Result<(), ReadError> {
         if let Some(known) = self.known.get(&root) {
             return known.iter().try_for_each(|object| objects.check(*object, until));
         }
@@ -57,13 +57,15 @@ impl Trees {
 }
 
 /// Reads a directory.
-pub(super) fn directory(objects: &Objects, object: Object) -> Result<Directory, Trouble> {
+pub(super) fn directory(objects: &ObjectStore, object: ObjectDigest) -> Result<Directory, ReadError> {
     if object.size > LARGEST {
-        return Err(Trouble::Missing);
+        return Err(ReadError::Missing);
     }
-    Directory::decode(&*objects.whole(object)?).map_err(|_| Trouble::Missing)
+    Directory::decode(&*objects.whole(object)?).map_err(|_| ReadError::Missing)
 }
 
-fn parsed(digest: Option<&bazel_remote_apis::build::bazel::remote::execution::v2::Digest>) -> Result<Object, Trouble> {
-    digest.and_then(Object::from_digest).ok_or(Trouble::Missing)
+fn parsed(
+    digest: Option<&bazel_remote_apis::build::bazel::remote::execution::v2::Digest>,
+) -> Result<ObjectDigest, ReadError> {
+    digest.and_then(ObjectDigest::from_digest).ok_or(ReadError::Missing)
 }

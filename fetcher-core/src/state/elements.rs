@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::bst::inventory::Inventory;
-use crate::json_file::Stored;
+use crate::json_file::StoredJson;
 use crate::names::{ElementName, Refs};
 
 /// What is known of a branch's elements with one option set.
@@ -28,7 +28,7 @@ pub struct ElementMemory {
     pub asked: BTreeMap<ElementName, String>,
 }
 
-impl Stored for ElementMemory {
+impl StoredJson for ElementMemory {
     const VERSION: u32 = 1;
     const WHAT: &'static str = "memory of elements";
 }

@@ -11,11 +11,11 @@ use thiserror::Error;
 use crate::cancel::Cancel;
 
 /// How often a lock that somebody else holds is tried.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The kernel's lock on a state or cache directory, held until it is dropped or the process ends in any way.
 #[derive(Debug)]
-pub struct Lock {
+pub struct DirectoryLock {
     file: File,
     /// To whom belonged what the last holder started, where that one was killed.
     abandoned: Option<PathBuf>,
@@ -44,7 +44,7 @@ pub enum LockError {
     },
 }
 
-impl Lock {
+impl DirectoryLock {
     /// Locks a directory, which is made if need be; waits for at most `wait` while somebody else holds it.
     /// `holder` is what others are told of this one.
     ///
@@ -75,7 +75,7 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
-                Err(TryLockError::WouldBlock) if Instant::now() >= until || cancel.wait(LOOK) => {
+                Err(TryLockError::WouldBlock) if Instant::now() >= until || cancel.wait(POLL_INTERVAL) => {
                     let mut note = String::new();
                     // That it is held is what counts; who holds it is said where that can be read.
                     let _ = file.read_to_string(&mut note);
@@ -118,7 +118,7 @@ fn read_note(note: &str) -> (String, Option<Timestamp>) {
     (note.lines().next().unwrap_or_default().trim().to_owned(), since)
 }
 
-impl Drop for Lock {
+impl Drop for DirectoryLock {
     fn drop(&mut self) {
         // The note is for people; and the lock goes with the file, which is closed now.
         let _ = self.file.set_len(0);
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn the_one_who_waits_in_vain_learns_who_holds_it_and_since_when() {
         let directory = tempfile::tempdir().unwrap();
-        let acquire = || Lock::acquire(directory.path(), "process 7\nsince=x", Duration::ZERO, &Cancel::new());
+        let acquire = || DirectoryLock::acquire(directory.path(), "process 7\nsince=x", Duration::ZERO, &Cancel::new());
         let before = Timestamp::now();
         let held = acquire().unwrap();
         let Err(LockError::Held { holder, since: Some(since), .. }) = acquire() else { panic!("it is not held") };
@@ -148,7 +148,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let acquire = |owner| {
             let owner = Some(Path::new(owner));
-            Lock::acquire_for(directory.path(), "one", owner, Duration::ZERO, &Cancel::new()).unwrap()
+            DirectoryLock::acquire_for(directory.path(), "one", owner, Duration::ZERO, &Cancel::new()).unwrap()
         };
         drop(acquire("/state a"));
         assert_eq!(acquire("/state a").abandoned(), None, "it ended in order");

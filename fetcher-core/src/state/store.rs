@@ -18,24 +18,24 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{BranchState, ElementMemory};
-use crate::json_file::{JsonFile, StateError, Stored};
+use crate::json_file::{JsonFile, StateError, StoredJson};
 use crate::names::{BranchName, ProjectName, RunId, VariantName};
 use crate::report::RunReport;
 
 /// The report in a run's directory.
 const REPORT: &str = "report.json";
 
-impl Stored for BranchState {
+impl StoredJson for BranchState {
     const VERSION: u32 = BranchState::VERSION;
     const WHAT: &'static str = "state of a branch";
 }
 
-impl Stored for RunReport {
+impl StoredJson for RunReport {
     const VERSION: u32 = RunReport::VERSION;
     const WHAT: &'static str = "report of a run";
 }
 
-impl Stored for Current {
+impl StoredJson for RunInProgress {
     const VERSION: u32 = 1;
     const WHAT: &'static str = "note of the run under way";
 }
@@ -43,7 +43,7 @@ impl Stored for Current {
 /// The run under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) struct Current {
+pub(crate) struct RunInProgress {
     #[serde(default)]
     version: u32,
     pub(crate) run: RunId,
@@ -52,7 +52,7 @@ pub(crate) struct Current {
     pub(crate) temporary: PathBuf,
 }
 
-impl Current {
+impl RunInProgress {
     pub(crate) fn new(run: RunId, process: u32, temporary: PathBuf) -> Self {
         Self { version: Self::VERSION, run, process, temporary }
     }
@@ -60,11 +60,11 @@ impl Current {
 
 /// A state directory.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub struct StateStore {
     directory: PathBuf,
 }
 
-impl Store {
+impl StateStore {
     /// The memory in a directory, which need not exist yet.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into() }
@@ -175,7 +175,7 @@ impl Store {
     }
 
     /// Sets aside what is broken of the memory of branches, and brings times that a clock gave which was ahead back to
-    /// `now`; gives all that is to be told. Only for who holds the [`Lock`](super::Lock).
+    /// `now`; gives all that is to be told. Only for who holds the [`DirectoryLock`](super::DirectoryLock).
     pub(crate) fn recover(&self, now: Timestamp) -> Vec<StateError> {
         let (files, mut failures) = self.branch_files();
         for file in files {
@@ -256,7 +256,7 @@ impl Store {
     }
 
     /// Makes a run's directory, which has its report in it from its first moment on; gives the directory. Only for who
-    /// holds the [`Lock`](super::Lock).
+    /// holds the [`DirectoryLock`](super::DirectoryLock).
     ///
     /// # Errors
     /// When it cannot be written.
@@ -287,8 +287,8 @@ impl Store {
         self.run_directory(run).join(REPORT)
     }
 
-    /// The run under way, or the one that was killed. Only for who holds the [`Lock`](super::Lock).
-    pub(crate) fn current(&self) -> (Option<Current>, Option<StateError>) {
+    /// The run under way, or the one that was killed. Only for who holds the [`DirectoryLock`](super::DirectoryLock).
+    pub(crate) fn current(&self) -> (Option<RunInProgress>, Option<StateError>) {
         let file = self.current_file();
         match file.load() {
             // Nobody runs now, so that it is of no use to the newer release either; and no run could begin.
@@ -297,7 +297,7 @@ impl Store {
         }
     }
 
-    pub(crate) fn set_current(&self, current: &Current) -> Result<(), StateError> {
+    pub(crate) fn set_current(&self, current: &RunInProgress) -> Result<(), StateError> {
         self.current_file().save(current)
     }
 
@@ -305,7 +305,7 @@ impl Store {
         remove_file(self.current_file().path())
     }
 
-    fn current_file(&self) -> JsonFile<Current> {
+    fn current_file(&self) -> JsonFile<RunInProgress> {
         JsonFile::at(self.directory.join("current.json"))
     }
 
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn what_is_saved_is_found_again_and_garbage_is_said() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path());
+        let store = StateStore::new(directory.path());
         let (project, branch): (ProjectName, BranchName) = ("p".parse().unwrap(), "a/b".parse().unwrap());
         assert_eq!(store.branch(&project, Some(&branch)).unwrap(), None);
         let state = BranchState::new(project.clone(), Some(branch.clone()));
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn what_a_clock_that_was_ahead_wrote_is_neither_newest_nor_later_than_now() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path());
+        let store = StateStore::new(directory.path());
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let (ahead, now) = (at("2031-05-06T00:00:00Z"), at("2026-01-02T03:04:05Z"));
         for run in [ahead, at("2026-01-01T00:00:00Z"), at("2026-01-02T00:00:00Z")] {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::json_file::{JsonFile, StateError, Stored};
+use crate::json_file::{JsonFile, StateError, StoredJson};
 use crate::names::{BranchName, ProjectName};
 
 /// The file's name in either directory.
@@ -20,17 +20,17 @@ const FOUND: &str = "";
 
 /// What is named: `PROJECT`; `PROJECT/BRANCH`; `PROJECT/`, which is when the project's branches were listed; `#N` for the
 /// sourcedir of a worker.
-type Key = String;
+type UsageKey = String;
 
-fn branch_key(project: &ProjectName, branch: &BranchName) -> Key {
+fn branch_key(project: &ProjectName, branch: &BranchName) -> UsageKey {
     format!("{project}/{branch}")
 }
 
-fn listing_key(project: &ProjectName) -> Key {
+fn listing_key(project: &ProjectName) -> UsageKey {
     format!("{project}/")
 }
 
-pub(crate) fn slot_key(slot: usize) -> Key {
+pub(crate) fn slot_key(slot: usize) -> UsageKey {
     format!("#{slot}")
 }
 
@@ -42,7 +42,7 @@ struct UsageRecord {
     configurations: BTreeMap<String, ConfigurationUse>,
 }
 
-impl Stored for UsageRecord {
+impl StoredJson for UsageRecord {
     const VERSION: u32 = 1;
     const WHAT: &'static str = "record of which configurations use what";
 }
@@ -56,7 +56,7 @@ struct ConfigurationUse {
     /// Its `keep-runs`, in seconds.
     keep_seconds: u64,
     /// What they named, each with when it last was.
-    named: BTreeMap<Key, Timestamp>,
+    named: BTreeMap<UsageKey, Timestamp>,
 }
 
 impl ConfigurationUse {
@@ -68,7 +68,7 @@ impl ConfigurationUse {
 
 /// Whether something is still needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum UsageStatus {
     /// A run has named it within its configuration's `keep-runs`.
     Needed,
     /// None has for so long.
@@ -79,16 +79,16 @@ pub(crate) enum Standing {
 
 /// What is known of who uses the directories of one configuration.
 #[derive(Debug)]
-pub(crate) struct Usage {
+pub(crate) struct UsageRegister {
     records: Vec<(JsonFile<UsageRecord>, UsageRecord)>,
     configuration: String,
     keep: Duration,
     now: Timestamp,
 }
 
-impl Usage {
+impl UsageRegister {
     /// Reads what is known in the directories for a configuration; gives what of it cannot be used, whose place is taken
-    /// by nothing known. `may_mend` says that the caller has the [`Lock`](super::Lock)s, and sets aside what is broken.
+    /// by nothing known. `may_mend` says that the caller has the [`DirectoryLock`](super::DirectoryLock)s, and sets aside what is broken.
     pub(crate) fn open(
         directories: &[&Path],
         configuration: &Path,
@@ -119,7 +119,7 @@ impl Usage {
 
     /// Notes what the configuration names now.
     pub(crate) fn begin<'p>(&mut self, projects: impl Iterator<Item = &'p ProjectName>, slots: usize) {
-        let keys: Vec<Key> = projects.map(ToString::to_string).chain((0..slots).map(slot_key)).collect();
+        let keys: Vec<UsageKey> = projects.map(ToString::to_string).chain((0..slots).map(slot_key)).collect();
         self.note(&self.configuration.clone(), &keys);
     }
 
@@ -131,28 +131,28 @@ impl Usage {
         whole: bool,
     ) {
         let branches = branches.map(|branch| branch_key(project, branch));
-        let keys: Vec<Key> = branches.chain(whole.then(|| listing_key(project))).collect();
+        let keys: Vec<UsageKey> = branches.chain(whole.then(|| listing_key(project))).collect();
         self.note(&self.configuration.clone(), &keys);
     }
 
     /// Whether anybody needs what a key names.
-    pub(crate) fn standing(&self, key: &str) -> Standing {
+    pub(crate) fn standing(&self, key: &str) -> UsageStatus {
         let uses = self.records.iter().flat_map(|(_, record)| record.configurations.values());
         uses.filter_map(|known| known.keeps(key, self.now))
             .max()
-            .map_or(Standing::Unknown, |needed| if needed { Standing::Needed } else { Standing::Expired })
+            .map_or(UsageStatus::Unknown, |needed| if needed { UsageStatus::Needed } else { UsageStatus::Expired })
     }
 
     /// The same of a branch.
-    pub(crate) fn branch_standing(&self, project: &ProjectName, branch: &BranchName) -> Standing {
+    pub(crate) fn branch_standing(&self, project: &ProjectName, branch: &BranchName) -> UsageStatus {
         self.standing(&branch_key(project, branch))
     }
 
     /// The projects that anybody needs.
     pub(crate) fn needed(&self) -> BTreeSet<ProjectName> {
         let uses = self.records.iter().flat_map(|(_, record)| record.configurations.values());
-        let keys: BTreeSet<&Key> = uses.flat_map(|known| known.named.keys()).collect();
-        let needed = keys.into_iter().filter(|key| self.standing(key) == Standing::Needed);
+        let keys: BTreeSet<&UsageKey> = uses.flat_map(|known| known.named.keys()).collect();
+        let needed = keys.into_iter().filter(|key| self.standing(key) == UsageStatus::Needed);
         // What is no project's name has a character that none has.
         needed.filter_map(|key| key.parse().ok()).collect()
     }
@@ -163,7 +163,7 @@ impl Usage {
     }
 
     /// Forgets what has expired, but for what is still there.
-    pub(crate) fn forget_expired(&mut self, there: &BTreeSet<Key>) {
+    pub(crate) fn forget_expired(&mut self, there: &BTreeSet<UsageKey>) {
         let now = self.now;
         for (_, record) in &mut self.records {
             for known in record.configurations.values_mut() {
@@ -197,7 +197,7 @@ impl Usage {
         self.records.iter().filter_map(|(file, record)| file.save(record).err()).collect()
     }
 
-    fn note(&mut self, configuration: &str, keys: &[Key]) {
+    fn note(&mut self, configuration: &str, keys: &[UsageKey]) {
         for (_, record) in &mut self.records {
             let new = ConfigurationUse { at: self.now, keep_seconds: 0, named: BTreeMap::new() };
             let known = record.configurations.entry(configuration.to_owned()).or_insert(new);
@@ -215,9 +215,9 @@ mod tests {
         "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(24 * day)
     }
 
-    fn usage(directory: &Path, configuration: &str, day: i64) -> Usage {
+    fn usage(directory: &Path, configuration: &str, day: i64) -> UsageRegister {
         let keep = Duration::from_secs(10 * 24 * 3600);
-        let (usage, failures) = Usage::open(&[directory], &directory.join(configuration), keep, at(day), true);
+        let (usage, failures) = UsageRegister::open(&[directory], &directory.join(configuration), keep, at(day), true);
         assert!(failures.is_empty(), "{failures:?}");
         usage
     }
@@ -238,15 +238,21 @@ mod tests {
         let mut later = usage(directory.path(), "a.toml", 9);
         later.begin([project("p")].iter(), 1);
         assert_eq!(later.needed(), [project("p"), project("q")].into());
-        assert_eq!((later.standing("#1"), later.standing("r")), (Standing::Needed, Standing::Unknown));
+        assert_eq!((later.standing("#1"), later.standing("r")), (UsageStatus::Needed, UsageStatus::Unknown));
         later.adopt("r");
         assert!(later.is_current(&project("q"), None) && !later.is_current(&project("r"), None));
         assert!(later.save().is_empty());
         let mut last = usage(directory.path(), "a.toml", 15);
-        let standing = |usage: &Usage| ["p", "q", "#1", "r"].map(|key| usage.standing(key));
-        assert_eq!(standing(&last), [Standing::Needed, Standing::Expired, Standing::Expired, Standing::Needed]);
+        let standing = |usage: &UsageRegister| ["p", "q", "#1", "r"].map(|key| usage.standing(key));
+        assert_eq!(
+            standing(&last),
+            [UsageStatus::Needed, UsageStatus::Expired, UsageStatus::Expired, UsageStatus::Needed]
+        );
         last.forget_expired(&["#1".to_owned()].into());
-        assert_eq!(standing(&last), [Standing::Needed, Standing::Unknown, Standing::Expired, Standing::Needed]);
+        assert_eq!(
+            standing(&last),
+            [UsageStatus::Needed, UsageStatus::Unknown, UsageStatus::Expired, UsageStatus::Needed]
+        );
     }
 
     #[test]
@@ -265,8 +271,8 @@ mod tests {
         second.list(&p, [&main].into_iter(), true);
         assert!(second.is_current(&p, Some(&main)) && !second.is_current(&p, Some(&next)));
         assert!(!second.is_current(&q, None), "the file that named it is gone");
-        assert_eq!(second.branch_standing(&p, &next), Standing::Needed);
-        assert_eq!(second.standing("q"), Standing::Needed);
+        assert_eq!(second.branch_standing(&p, &next), UsageStatus::Needed);
+        assert_eq!(second.standing("q"), UsageStatus::Needed);
         second.list(&p, [&next].into_iter(), false);
         assert!(second.is_current(&p, Some(&next)) && second.is_current(&p, Some(&main)));
     }
@@ -280,7 +286,7 @@ mod tests {
         let mut now = usage(directory.path(), "b.toml", 0);
         now.begin([project("q")].iter(), 1);
         assert!(now.save().is_empty());
-        assert_eq!(now.standing("p"), Standing::Needed);
-        assert_eq!(usage(directory.path(), "b.toml", 11).standing("p"), Standing::Expired);
+        assert_eq!(now.standing("p"), UsageStatus::Needed);
+        assert_eq!(usage(directory.path(), "b.toml", 11).standing("p"), UsageStatus::Expired);
     }
 }

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use fetcher_core::clock::{Clock, SystemClock};
-use fetcher_core::diagnosis::Kind;
+use fetcher_core::diagnosis::FailureKind;
 use fetcher_core::report::{BranchReport, Outcome};
 use fetcher_core::runner::RunnerError;
 use fetcher_core::{
-    Cancel, Config, Environment, Event, Exit, Fetcher, Invocation, LocalRunner, RunReport, Runner, Selection,
+    Cancel, Config, Environment, Event, Exit, Fetcher, Invocation, LocalRunner, RunReport, RunSelection, Runner,
 };
 use fetcher_tests::fake::{FakeBst, upstream};
 use fetcher_tests::scratch::Scratch;
@@ -29,7 +29,7 @@ fn fetcher(scratch: &Scratch, more: &str) -> Fetcher {
 }
 
 fn run(fetcher: &Fetcher, events: &mut dyn FnMut(Event)) -> RunReport {
-    fetcher.run(&Selection::all(), events).expect("a run")
+    fetcher.run(&RunSelection::all(), events).expect("a run")
 }
 
 fn branch<'r>(report: &'r RunReport, name: &str) -> &'r BranchReport {
@@ -46,7 +46,7 @@ fn only_bad_failed(scratch: &Scratch, report: &RunReport, words: &str) {
     }
     let bad = branch(report, "bad");
     assert!(!bad.outcome.is_good(), "{bad:#?}");
-    let told = |failure: &fetcher_core::Diagnosis| failure.kind == Kind::Bug && failure.message.contains(words);
+    let told = |failure: &fetcher_core::Diagnosis| failure.kind == FailureKind::Bug && failure.message.contains(words);
     assert!(bad.failures().any(told), "{bad:#?}");
     assert_eq!(report.outcome, Outcome::Partial);
     let path = scratch.path(&format!("state/runs/{}/report.json", report.run));

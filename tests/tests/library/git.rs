@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use fetcher_core::git::{Failure, select};
+use fetcher_core::git::{GitFailure, select};
 use fetcher_tests::git_fixture::{Fixture, Repo, chosen, contents, fetch};
 
-fn names(fetched: &fetcher_core::git::Fetched) -> Vec<&str> {
+fn names(fetched: &fetcher_core::git::FetchSummary) -> Vec<&str> {
     fetched.tips.iter().map(|tip| tip.branch.as_str()).collect()
 }
 
@@ -102,7 +102,7 @@ fn repositories_without_a_default_branch_say_so() {
     let reason = |url: &str| {
         let refs = fixture.mirror(url).remote_refs().unwrap();
         let error = select(&[], &[], &refs).unwrap_err();
-        assert_eq!(error.failure(), Failure::Configuration);
+        assert_eq!(error.failure(), GitFailure::Configuration);
         error.to_string()
     };
     repo.git(&["checkout", "--quiet", "--detach"]);
@@ -248,7 +248,7 @@ fn a_repository_that_is_itself_corrupt_is_said_to_be() {
     let id = repo.git(&["rev-parse", "HEAD:lost"]);
     fs::remove_file(repo.path.join(".git/objects").join(&id[..2]).join(&id[2..])).unwrap();
     let error = mirror.fetch(&listed.tips).unwrap_err();
-    assert_eq!(error.failure(), Failure::Corrupt, "{error}");
+    assert_eq!(error.failure(), GitFailure::Corrupt, "{error}");
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn an_address_may_change_without_everything_being_fetched_again() {
     fetch(&fixture.mirror(repo.url()), &["main"]);
     fs::rename(&repo.path, fixture.path("elsewhere")).unwrap();
     let error = fixture.mirror(repo.url()).remote_refs().unwrap_err();
-    assert_eq!(error.failure(), Failure::NotFound, "{error}");
+    assert_eq!(error.failure(), GitFailure::NotFound, "{error}");
     assert!(error.to_string().contains(&repo.url()));
     let fetched = fetch(&fixture.mirror(format!("file://{}", fixture.path("elsewhere").display())), &["main"]);
     assert!(!fetched.asked);
@@ -284,14 +284,14 @@ fn a_fetch_that_hangs_ends_at_its_deadline_or_when_it_is_cancelled() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("git://{}/x", listener.local_addr().unwrap());
     fixture.timeout = Duration::from_millis(300);
-    assert_eq!(fixture.mirror(&url).remote_refs().unwrap_err().failure(), Failure::TimedOut);
+    assert_eq!(fixture.mirror(&url).remote_refs().unwrap_err().failure(), GitFailure::TimedOut);
     fixture.timeout = Duration::from_secs(60);
     let cancel = fixture.cancel.clone();
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(200));
         cancel.cancel();
     });
-    assert_eq!(fixture.mirror(&url).remote_refs().unwrap_err().failure(), Failure::Cancelled);
+    assert_eq!(fixture.mirror(&url).remote_refs().unwrap_err().failure(), GitFailure::Cancelled);
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn a_repository_of_somebody_else_is_explained() {
     let repo = fixture.repo("remote");
     fixture.instead_of_git("export GIT_TEST_ASSUME_DIFFERENT_OWNER=1; exec \"$GIT\" \"$@\"");
     let error = fixture.mirror(repo.url()).remote_refs().unwrap_err();
-    assert_eq!(error.failure(), Failure::Ownership, "{error}");
+    assert_eq!(error.failure(), GitFailure::Ownership, "{error}");
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn a_machine_without_git_is_told_so() {
     std::os::unix::fs::symlink("/bin/sh", bin.join("sh")).unwrap();
     fixture.environment.set("PATH", bin);
     let error = fixture.mirror(repo.url()).remote_refs().unwrap_err();
-    assert_eq!(error.failure(), Failure::Tool, "{error}");
+    assert_eq!(error.failure(), GitFailure::Tool, "{error}");
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn a_disk_that_is_full_is_told_so_and_the_mirror_is_kept() {
     fixture.instead_of_git(full);
     let mirror = fixture.mirror(repo.url());
     let listed = chosen(&mirror, &["main"]);
-    assert_eq!(mirror.fetch(&listed.tips).unwrap_err().failure(), Failure::DiskFull);
+    assert_eq!(mirror.fetch(&listed.tips).unwrap_err().failure(), GitFailure::DiskFull);
     assert!(packs(&fixture.path("mirror")).count() == 1 && !fixture.path("mirror.new").exists());
 }
 
@@ -339,7 +339,7 @@ fn a_repository_of_another_object_format_is_told_so() {
     let mirror = fixture.mirror(other);
     let listed = chosen(&mirror, &["main"]);
     let error = mirror.fetch(&listed.tips).unwrap_err();
-    assert_eq!(error.failure(), Failure::ObjectFormat, "{error}");
+    assert_eq!(error.failure(), GitFailure::ObjectFormat, "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use fetcher_core::git::{Checked, Failure, Mirror, Note};
+use fetcher_core::git::{CheckoutResult, GitFailure, GitNote, Mirror};
 use fetcher_core::{BranchName, CommitId};
 use fetcher_tests::git_fixture::{Fixture, Repo, contents, fetch};
 
@@ -42,16 +42,16 @@ impl<'f> Slot<'f> {
         self.fixture.path("slot/tree")
     }
 
-    fn checkout(&self, commit: &CommitId) -> Checked {
+    fn checkout(&self, commit: &CommitId) -> CheckoutResult {
         self.mirror.checkout(&self.fixture.path("slot"), commit, None).unwrap()
     }
 
     /// Checks out `main` and holds the result against git's own.
-    fn verify(&self) -> Checked {
+    fn verify(&self) -> CheckoutResult {
         self.verify_at(&self.repo.tip("main"))
     }
 
-    fn verify_at(&self, commit: &CommitId) -> Checked {
+    fn verify_at(&self, commit: &CommitId) -> CheckoutResult {
         let checked = self.checkout(commit);
         let clone = tempfile::tempdir_in(self.fixture.path("")).unwrap();
         assert_eq!(contents(&self.tree()), self.repo.expected(commit, &clone.path().join("c")));
@@ -299,11 +299,11 @@ fn a_checkout_that_was_killed_half_way_is_made_right() {
 #[test]
 #[ignore = "run by the test of kills, as a process of its own"]
 fn checkout_for_the_kill_test() {
-    use fetcher_core::git::{Access, Remote};
+    use fetcher_core::git::{GitAccess, RemoteRepository};
     let Ok(directory) = std::env::var("CHECKOUT_FIXTURE") else { return };
     let (url, commit) = (std::env::var("CHECKOUT_URL").unwrap(), std::env::var("CHECKOUT_COMMIT").unwrap());
     let fixture = Fixture::new();
-    let remote = Remote::new(&url, &Access::default()).unwrap();
+    let remote = RemoteRepository::new(&url, &GitAccess::default()).unwrap();
     let mirror = Mirror::new(fixture.git(), &Path::new(&directory).join("mirror"), remote);
     mirror.checkout(&Path::new(&directory).join("slot"), &commit.parse().unwrap(), None).unwrap();
 }
@@ -366,7 +366,7 @@ fn attributes_that_ask_for_conversion_do_nothing_and_that_is_said() {
         let checked = slot.checkout(&repo.tip("main"));
         assert_eq!(fs::read_to_string(checked.path.join("a.txt")).unwrap(), "one\ntwo\n");
         let attributes = vec!["eol=crlf".to_owned(), "filter=lfs".to_owned()];
-        assert_eq!(checked.notes, [Note::Unconverted { file: ".gitattributes".into(), attributes }]);
+        assert_eq!(checked.notes, [GitNote::Unconverted { file: ".gitattributes".into(), attributes }]);
     }
 }
 
@@ -393,7 +393,7 @@ fn a_commit_with_names_that_git_forbids_is_refused() {
         repo.git(&["update-ref", &format!("refs/heads/bad{at}"), &bad]);
         let slot = Slot::new(&fixture, &repo);
         let error = slot.mirror.checkout(&fixture.path("slot"), &bad.parse().unwrap(), None).unwrap_err();
-        assert_eq!(error.failure(), Failure::Repository, "{error}");
+        assert_eq!(error.failure(), GitFailure::Repository, "{error}");
         assert!(error.to_string().contains("which git does not allow there"), "{error}");
     }
     assert!(!fixture.path("slot/project.conf").exists() && !fixture.path("project.conf").exists());
@@ -406,7 +406,7 @@ fn a_commit_that_is_nowhere_is_named() {
     let slot = Slot::new(&fixture, &repo);
     let nowhere: CommitId = "1".repeat(40).parse().unwrap();
     let error = slot.mirror.checkout(&fixture.path("slot"), &nowhere, None).unwrap_err();
-    assert_eq!(error.failure(), Failure::RefMissing);
+    assert_eq!(error.failure(), GitFailure::RefMissing);
     assert!(error.to_string().contains(nowhere.as_str()) && error.to_string().contains(&repo.url()), "{error}");
     assert_eq!(slot.verify().notes, []);
 }

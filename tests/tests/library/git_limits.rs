@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fetcher_core::git::{Failure, GitError, select};
+use fetcher_core::git::{GitError, GitFailure, select};
 use fetcher_core::{CommitId, FreeSpace};
 use fetcher_tests::git_fixture::{Fixture, Repo, chosen, contents, fetch};
 
@@ -55,7 +55,7 @@ fn a_commit_of_too_many_files_too_long_names_or_too_deep_is_refused_before_anyth
         bomb(&repo, levels, names);
         let began = Instant::now();
         let error = checkout(&fixture, &repo).unwrap_err();
-        assert_eq!(error.failure(), Failure::Repository, "{error}");
+        assert_eq!(error.failure(), GitFailure::Repository, "{error}");
         assert!(error.to_string().contains(limit), "{error}");
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
         assert_eq!(contents(&fixture.path("slot/tree")), Vec::<String>::new());
@@ -82,7 +82,7 @@ fn a_gitmodules_of_many_sections_costs_no_time_and_has_a_limit() {
         write(count);
         let began = Instant::now();
         let error = checkout(&fixture, &top).unwrap_err();
-        assert_eq!(error.failure(), Failure::Repository, "{error}");
+        assert_eq!(error.failure(), GitFailure::Repository, "{error}");
         assert!(error.to_string().contains(limit) && error.to_string().contains(".gitmodules"), "{error}");
         assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     }
@@ -97,7 +97,7 @@ fn a_checkout_ends_when_its_time_is_over_and_goes_on_the_next_time() {
     fetch(&fixture.mirror(repo.url()), &["main"]);
     fixture.timeout = Duration::from_millis(20);
     let error = fixture.mirror(repo.url()).checkout(&fixture.path("slot"), &commit, None).unwrap_err();
-    assert_eq!(error.failure(), Failure::TimedOut, "{error}");
+    assert_eq!(error.failure(), GitFailure::TimedOut, "{error}");
     assert!(error.to_string().contains("check out"), "{error}");
     fixture.timeout = Duration::from_secs(60);
     let checked = fixture.mirror(repo.url()).checkout(&fixture.path("slot"), &commit, None).unwrap();
@@ -120,7 +120,7 @@ fn a_checkout_ends_on_cancel() {
         cancel.cancel();
     });
     let error = mirror.checkout(&fixture.path("slot"), &commit, None).unwrap_err();
-    assert_eq!(error.failure(), Failure::Cancelled, "{error}");
+    assert_eq!(error.failure(), GitFailure::Cancelled, "{error}");
     canceller.join().unwrap();
 }
 
@@ -135,14 +135,14 @@ fn where_space_is_short_nothing_is_fetched_or_checked_out_and_nothing_half_done_
     fixture.space = Some(FreeSpace::new([fixture.path("")], u64::MAX));
     fixture.runner.take();
     let error = fixture.mirror(repo.url()).fetch(&listed.tips).unwrap_err();
-    assert_eq!(error.failure(), Failure::DiskFull, "{error}");
+    assert_eq!(error.failure(), GitFailure::DiskFull, "{error}");
     assert!(error.to_string().contains("min-free-space"), "{error}");
     assert_eq!(fixture.runner.count("fetch"), 0);
     fixture.space = None;
     fixture.mirror(repo.url()).fetch(&listed.tips).unwrap();
     fixture.space = Some(FreeSpace::new([fixture.path("")], u64::MAX));
     let error = fixture.mirror(repo.url()).checkout(&fixture.path("slot"), &tip, None).unwrap_err();
-    assert_eq!(error.failure(), Failure::DiskFull, "{error}");
+    assert_eq!(error.failure(), GitFailure::DiskFull, "{error}");
     fixture.space = None;
     checkout(&fixture, &repo).unwrap();
     assert!(fixture.path("slot/tree/more").exists());
@@ -160,7 +160,7 @@ fn what_a_git_that_failed_left_is_removed_at_once() {
     fixture.instead_of_git(full);
     let mirror = fixture.mirror(repo.url());
     let listed = chosen(&mirror, &["main"]);
-    assert_eq!(mirror.fetch(&listed.tips).unwrap_err().failure(), Failure::DiskFull);
+    assert_eq!(mirror.fetch(&listed.tips).unwrap_err().failure(), GitFailure::DiskFull);
     for name in ["objects/pack/tmp_pack_x", "objects/ab/tmp_obj_x", "packed-refs.lock", "objects/tmp_objdir-incoming-x"]
     {
         assert!(!fixture.path("mirror").join(name).exists(), "{name}");
@@ -176,7 +176,7 @@ fn a_repository_that_lists_references_without_end_is_stopped() {
     fixture.instead_of_git(endless);
     let began = Instant::now();
     let error = fixture.mirror(repo.url()).remote_refs().unwrap_err();
-    assert_eq!(error.failure(), Failure::Repository, "{error}");
+    assert_eq!(error.failure(), GitFailure::Repository, "{error}");
     assert!(error.to_string().contains("more than 64 MiB"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(fs::read_dir(fixture.path("mirror")).unwrap().count(), 0);

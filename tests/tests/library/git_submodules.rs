@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fetcher_core::CommitId;
-use fetcher_core::git::{Checked, Failure, GitError, Mirror, Note};
+use fetcher_core::git::{CheckoutResult, GitError, GitFailure, GitNote, Mirror};
 use fetcher_tests::git_fixture::{Fixture, Repo, contents, fetch};
 
 struct Checkouts<'f> {
@@ -26,7 +26,7 @@ impl<'f> Checkouts<'f> {
         fs::read_to_string(self.tree().join(path)).unwrap()
     }
 
-    fn checkout(&self) -> Result<Checked, GitError> {
+    fn checkout(&self) -> Result<CheckoutResult, GitError> {
         let tip = fetch(&self.mirror, &["main"]).tips.remove(0);
         self.mirror.checkout(&self.fixture.path("slot"), &tip.commit, Some(&self.fixture.path("modules")))
     }
@@ -149,7 +149,7 @@ fn a_server_that_gives_no_commit_by_its_id_gives_its_branches_and_tags() {
     let nowhere: CommitId = "1".repeat(40).parse().unwrap();
     top.submodule("../sub", "sub", &nowhere);
     let error = checkouts.checkout().unwrap_err();
-    assert_eq!(error.failure(), Failure::RefMissing, "{error}");
+    assert_eq!(error.failure(), GitFailure::RefMissing, "{error}");
 }
 
 #[test]
@@ -158,14 +158,14 @@ fn a_submodule_that_cannot_be_had_is_named_with_its_address() {
     let (top, sub, _) = nested(&fixture);
     fs::rename(&sub.path, fixture.path("gone")).unwrap();
     let error = Checkouts::new(&fixture, &top.url()).checkout().unwrap_err();
-    assert_eq!(error.failure(), Failure::NotFound);
+    assert_eq!(error.failure(), GitFailure::NotFound);
     let said = error.to_string();
     assert!(said.contains("\"lib/sub\"") && said.contains("../sub") && said.contains(&sub.url()), "{said}");
 
     top.git(&["rm", "--quiet", ".gitmodules"]);
     top.commit("forgotten");
     let error = Checkouts::new(&fixture, &top.url()).checkout().unwrap_err();
-    assert_eq!(error.failure(), Failure::Repository);
+    assert_eq!(error.failure(), GitFailure::Repository);
     assert!(error.to_string().contains("\"lib/sub\"") && error.to_string().contains(".gitmodules"), "{error}");
 }
 
@@ -186,7 +186,7 @@ fn a_broken_mirror_of_a_submodule_is_made_anew() {
     fs::remove_dir_all(fixture.path("slot")).unwrap();
     let checked = checkouts.checkout().unwrap();
     assert_eq!(contents(&checkouts.tree()), before);
-    assert_eq!(checked.notes.iter().filter(|note| matches!(note, Note::Rebuilt { .. })).count(), 2);
+    assert_eq!(checked.notes.iter().filter(|note| matches!(note, GitNote::Rebuilt { .. })).count(), 2);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn what_a_hostile_gitmodules_says_runs_nothing_and_leads_nowhere() {
         top.git(&["config", "--file", ".gitmodules", &format!("submodule.sub.{key}"), &value]);
         top.commit("hostile");
         let error = Checkouts::new(&fixture, &top.url()).checkout().unwrap_err();
-        assert_eq!(error.failure(), Failure::Repository, "{value}: {error}");
+        assert_eq!(error.failure(), GitFailure::Repository, "{value}: {error}");
         assert!(error.to_string().contains("\"sub\""), "{error}");
         fs::remove_dir_all(&top.path).unwrap();
     }
@@ -268,7 +268,7 @@ fn what_a_hostile_gitmodules_says_runs_nothing_and_leads_nowhere() {
     top.git(&["add", ".gitmodules"]);
     top.git(&["commit", "--quiet", "-m", "none"]);
     let checked = checkouts.checkout().unwrap();
-    assert_eq!(checked.notes, [Note::SubmoduleLeftOut { path: "sub".into() }]);
+    assert_eq!(checked.notes, [GitNote::SubmoduleLeftOut { path: "sub".into() }]);
     assert_eq!(fs::read_dir(checked.path.join("sub")).unwrap().count(), 0);
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use fetcher_core::git::{Access, Failure, GitError};
+use fetcher_core::git::{GitAccess, GitError, GitFailure};
 use fetcher_tests::git_fixture::{Fixture, fetch};
 use fetcher_tests::http_git::{HttpGit, Manner};
 use fetcher_tests::sshd::Sshd;
@@ -17,21 +17,21 @@ const OAUTH2: &str = "Basic b2F1dGgyOnMzY3JldA==";
 /// `Basic me:s3cret`.
 const ME: &str = "Basic bWU6czNjcmV0";
 
-fn token(fixture: &Fixture, text: &str) -> Access {
+fn token(fixture: &Fixture, text: &str) -> GitAccess {
     let path = fixture.path("token");
     fs::write(&path, text).unwrap();
-    Access { token_file: Some(path), ..Access::default() }
+    GitAccess { token_file: Some(path), ..GitAccess::default() }
 }
 
 /// Lists and fetches `main`, and checks it out.
-fn follow(fixture: &Fixture, url: &str, access: &Access) -> Result<(), GitError> {
+fn follow(fixture: &Fixture, url: &str, access: &GitAccess) -> Result<(), GitError> {
     let mirror = fixture.mirror_with(url, access);
     mirror.remote_refs()?;
     let tip = fetch(&mirror, &["main"]).tips.remove(0);
     mirror.checkout(&fixture.path("slot"), &tip.commit, Some(&fixture.path("modules"))).map(drop)
 }
 
-fn failure(fixture: &Fixture, url: &str, access: &Access) -> Failure {
+fn failure(fixture: &Fixture, url: &str, access: &GitAccess) -> GitFailure {
     let error = fixture.mirror_with(url, access).remote_refs().unwrap_err();
     let failure = error.failure();
     assert!(!error.to_string().contains("s3cret") && !format!("{error:?}").contains("s3cret"), "{error:?}");
@@ -76,8 +76,8 @@ fn git_daemon() {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    follow(&fixture, &format!("{url}/x"), &Access::default()).unwrap();
-    assert_eq!(failure(&fixture, &format!("{url}/nothing"), &Access::default()), Failure::NotFound);
+    follow(&fixture, &format!("{url}/x"), &GitAccess::default()).unwrap();
+    assert_eq!(failure(&fixture, &format!("{url}/nothing"), &GitAccess::default()), GitFailure::NotFound);
 }
 
 #[test]
@@ -85,15 +85,15 @@ fn smart_http_without_and_with_a_token() {
     let fixture = Fixture::new();
     let repo = fixture.repo("repos/x");
     let open = HttpGit::start(&fixture.path("repos"), Manner::Open);
-    follow(&fixture, &format!("{}/x", open.url), &Access::default()).unwrap();
-    assert_eq!(failure(&fixture, &format!("{}/nothing", open.url), &Access::default()), Failure::NotFound);
+    follow(&fixture, &format!("{}/x", open.url), &GitAccess::default()).unwrap();
+    assert_eq!(failure(&fixture, &format!("{}/nothing", open.url), &GitAccess::default()), GitFailure::NotFound);
 
     repo.commit("next");
     let guarded = HttpGit::start(&fixture.path("repos"), Manner::Guarded(OAUTH2.to_owned()));
     let url = format!("{}/x", guarded.url);
     follow(&fixture, &url, &token(&fixture, "s3cret\n")).unwrap();
-    assert_eq!(failure(&fixture, &url, &Access::default()), Failure::Unauthorised);
-    assert_eq!(failure(&fixture, &url, &token(&fixture, "wrong-s3cret")), Failure::Unauthorised);
+    assert_eq!(failure(&fixture, &url, &GitAccess::default()), GitFailure::Unauthorised);
+    assert_eq!(failure(&fixture, &url, &token(&fixture, "wrong-s3cret")), GitFailure::Unauthorised);
     assert_no_secret_in_arguments(&fixture);
 }
 
@@ -103,13 +103,16 @@ fn credentials_in_an_address_and_a_configured_user() {
     fixture.repo("repos/x");
     let guarded = HttpGit::start(&fixture.path("repos"), Manner::Guarded(ME.to_owned()));
     let host = guarded.url.strip_prefix("http://").unwrap();
-    follow(&fixture, &format!("http://me:s3cret@{host}/x"), &Access::default()).unwrap();
+    follow(&fixture, &format!("http://me:s3cret@{host}/x"), &GitAccess::default()).unwrap();
     let mirror = fs::read_to_string(fixture.path("mirror/config")).unwrap();
     assert!(!mirror.contains("s3cret"));
     follow(&fixture, &format!("http://me@{host}/x"), &token(&fixture, "s3cret")).unwrap();
-    let named = Access { username: Some("me".to_owned()), ..token(&fixture, "s3cret") };
+    let named = GitAccess { username: Some("me".to_owned()), ..token(&fixture, "s3cret") };
     follow(&fixture, &format!("{}/x", guarded.url), &named).unwrap();
-    assert_eq!(failure(&fixture, &format!("http://me:bad-s3cret@{host}/x"), &Access::default()), Failure::Unauthorised);
+    assert_eq!(
+        failure(&fixture, &format!("http://me:bad-s3cret@{host}/x"), &GitAccess::default()),
+        GitFailure::Unauthorised
+    );
     assert_no_secret_in_arguments(&fixture);
 }
 
@@ -120,7 +123,7 @@ fn a_token_goes_to_no_other_host_by_redirect_or_submodule() {
     let evil = HttpGit::start(&fixture.path("repos"), Manner::Guarded("Basic bm90aGluZw==".to_owned()));
     let access = token(&fixture, "s3cret");
     let redirecting = HttpGit::start(&fixture.path("repos"), Manner::Redirect(evil.url.clone()));
-    assert_eq!(failure(&fixture, &format!("{}/sub", redirecting.url), &access), Failure::Unauthorised);
+    assert_eq!(failure(&fixture, &format!("{}/sub", redirecting.url), &access), GitFailure::Unauthorised);
     assert_eq!(*evil.sent.lock().unwrap(), Vec::<String>::new());
 
     let guarded = HttpGit::start(&fixture.path("repos"), Manner::Guarded(OAUTH2.to_owned()));
@@ -129,12 +132,12 @@ fn a_token_goes_to_no_other_host_by_redirect_or_submodule() {
     follow(&fixture, &url, &access).unwrap();
     top.submodule(&format!("{}/sub", evil.url), "sub", &sub.tip("HEAD"));
     let error = follow(&fixture, &url, &access).unwrap_err();
-    assert_eq!(error.failure(), Failure::Unauthorised, "{error}");
+    assert_eq!(error.failure(), GitFailure::Unauthorised, "{error}");
     assert_eq!(*evil.sent.lock().unwrap(), Vec::<String>::new());
 
     top.submodule(&fixture.repo("private").url(), "sub", &sub.tip("HEAD"));
     let error = follow(&fixture, &url, &access).unwrap_err();
-    assert_eq!(error.failure(), Failure::Protocol, "{error}");
+    assert_eq!(error.failure(), GitFailure::Protocol, "{error}");
 }
 
 #[test]
@@ -145,32 +148,32 @@ fn the_user_s_own_credential_helpers_serve_where_no_token_is_configured() {
     let helper = "[credential]\n helper = \"!f() { echo username=me; echo password=s3cret; }; f\"\n";
     fs::write(fixture.path("home/.gitconfig"), helper).unwrap();
     let url = format!("{}/x", guarded.url);
-    follow(&fixture, &url, &Access::default()).unwrap();
-    assert_eq!(failure(&fixture, &url, &token(&fixture, "other")), Failure::Unauthorised);
+    follow(&fixture, &url, &GitAccess::default()).unwrap();
+    assert_eq!(failure(&fixture, &url, &token(&fixture, "other")), GitFailure::Unauthorised);
 }
 
 #[test]
 fn what_http_servers_say_is_told_apart() {
     let fixture = Fixture::new();
     for (status, expected) in [
-        ("403 Forbidden", Failure::Unauthorised),
-        ("404 Not Found", Failure::NotFound),
-        ("429 Too Many Requests", Failure::RateLimited),
-        ("500 Internal Server Error", Failure::ServerError),
-        ("503 Service Unavailable", Failure::ServerError),
+        ("403 Forbidden", GitFailure::Unauthorised),
+        ("404 Not Found", GitFailure::NotFound),
+        ("429 Too Many Requests", GitFailure::RateLimited),
+        ("500 Internal Server Error", GitFailure::ServerError),
+        ("503 Service Unavailable", GitFailure::ServerError),
     ] {
         let server = HttpGit::start(Path::new("/nowhere"), Manner::Status(status));
-        assert_eq!(failure(&fixture, &format!("{}/x", server.url), &Access::default()), expected, "{status}");
+        assert_eq!(failure(&fixture, &format!("{}/x", server.url), &GitAccess::default()), expected, "{status}");
     }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let closed = format!("http://127.0.0.1:{port}/x");
-    assert_eq!(failure(&fixture, &closed, &Access::default()), Failure::Unreachable);
-    assert_eq!(failure(&fixture, &format!("git://127.0.0.1:{port}/x"), &Access::default()), Failure::Unreachable);
-    assert_eq!(failure(&fixture, "https://host.invalid/x", &Access::default()), Failure::Dns);
-    assert_eq!(failure(&fixture, "git://host.invalid/x", &Access::default()), Failure::Dns);
-    assert_eq!(failure(&fixture, "ssh://host.invalid/x", &Access::default()), Failure::Dns);
+    assert_eq!(failure(&fixture, &closed, &GitAccess::default()), GitFailure::Unreachable);
+    assert_eq!(failure(&fixture, &format!("git://127.0.0.1:{port}/x"), &GitAccess::default()), GitFailure::Unreachable);
+    assert_eq!(failure(&fixture, "https://host.invalid/x", &GitAccess::default()), GitFailure::Dns);
+    assert_eq!(failure(&fixture, "git://host.invalid/x", &GitAccess::default()), GitFailure::Dns);
+    assert_eq!(failure(&fixture, "ssh://host.invalid/x", &GitAccess::default()), GitFailure::Dns);
     let plain = HttpGit::start(Path::new("/nowhere"), Manner::Open).url.replace("http:", "https:");
-    assert_eq!(failure(&fixture, &format!("{plain}/x"), &Access::default()), Failure::Tls);
+    assert_eq!(failure(&fixture, &format!("{plain}/x"), &GitAccess::default()), GitFailure::Tls);
 }
 
 #[test]
@@ -178,7 +181,7 @@ fn an_http_server_that_never_answers_is_left_at_the_deadline() {
     let mut fixture = Fixture::new();
     fixture.timeout = Duration::from_millis(500);
     let server = HttpGit::start(Path::new("/nowhere"), Manner::Silent);
-    assert_eq!(failure(&fixture, &format!("{}/x", server.url), &Access::default()), Failure::TimedOut);
+    assert_eq!(failure(&fixture, &format!("{}/x", server.url), &GitAccess::default()), GitFailure::TimedOut);
 }
 
 #[test]
@@ -189,22 +192,23 @@ fn ssh_with_the_right_key_and_the_right_host_alone() {
     repo.submodule("../sub", "sub", &sub.tip("HEAD"));
     let sshd = Sshd::start(&fixture.path("ssh d"));
     let url = sshd.url(&repo.path);
-    let access = |key: &Path, hosts: &Path| Access {
+    let access = |key: &Path, hosts: &Path| GitAccess {
         ssh_key: Some(key.to_owned()),
         known_hosts: Some(hosts.to_owned()),
-        ..Access::default()
+        ..GitAccess::default()
     };
     follow(&fixture, &url, &access(&sshd.key, &sshd.known_hosts)).unwrap();
     assert!(fixture.path("slot/tree/sub/project.conf").exists());
-    assert_eq!(failure(&fixture, &url, &access(&sshd.key, &sshd.wrong_hosts)), Failure::HostKey);
+    assert_eq!(failure(&fixture, &url, &access(&sshd.key, &sshd.wrong_hosts)), GitFailure::HostKey);
     let none = fixture.path("no hosts");
     fs::write(&none, "").unwrap();
-    assert_eq!(failure(&fixture, &url, &access(&sshd.key, &none)), Failure::HostKey);
+    assert_eq!(failure(&fixture, &url, &access(&sshd.key, &none)), GitFailure::HostKey);
     assert_eq!(fs::read_to_string(&none).unwrap(), "", "an unknown host is not made known");
-    assert_eq!(failure(&fixture, &url, &access(&sshd.other_key, &sshd.known_hosts)), Failure::Unauthorised);
+    assert_eq!(failure(&fixture, &url, &access(&sshd.other_key, &sshd.known_hosts)), GitFailure::Unauthorised);
     let gone = sshd.url(&fixture.path("repos/gone"));
-    assert_eq!(failure(&fixture, &gone, &access(&sshd.key, &sshd.known_hosts)), Failure::NotFound);
-    let error = fetcher_core::git::Remote::new(&url, &access(&sshd.key, &fixture.path("missing"))).unwrap_err();
+    assert_eq!(failure(&fixture, &gone, &access(&sshd.key, &sshd.known_hosts)), GitFailure::NotFound);
+    let error =
+        fetcher_core::git::RemoteRepository::new(&url, &access(&sshd.key, &fixture.path("missing"))).unwrap_err();
     assert!(error.to_string().contains("missing"), "{error}");
 }
 
@@ -221,8 +225,8 @@ fn an_ssh_agent_serves_where_no_key_is_configured() {
     }
     let mut add = Command::new("ssh-add");
     assert!(add.arg("-q").arg(&sshd.key).env("SSH_AUTH_SOCK", &socket).status().unwrap().success());
-    let access = Access { known_hosts: Some(sshd.known_hosts.clone()), ..Access::default() };
-    assert_eq!(failure(&fixture, &sshd.url(&repo.path), &access), Failure::Unauthorised);
+    let access = GitAccess { known_hosts: Some(sshd.known_hosts.clone()), ..GitAccess::default() };
+    assert_eq!(failure(&fixture, &sshd.url(&repo.path), &access), GitFailure::Unauthorised);
     fixture.environment.set("SSH_AUTH_SOCK", &socket);
     follow(&fixture, &sshd.url(&repo.path), &access).unwrap();
 }

@@ -268,7 +268,7 @@ fn leftovers_of_a_killed_program_end_and_nothing_else_does() {
     let (mine, other) = (mark(10), mark(11));
     let owner = format!("/owner/{}", std::process::id());
     let start = |owner: &str, mark: &str| {
-        Command::new("setsid").args(["sleep", mark]).env(processes::COOKIE, format!("{owner}|1")).spawn().unwrap()
+        Command::new("setsid").args(["sleep", mark]).env(processes::MARKER_VAR, format!("{owner}|1")).spawn().unwrap()
     };
     let mut left = start(&owner, &mine);
     let mut stranger = start(&format!("{owner}-2"), &other);

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fetcher_core::bst::environment::{
-    DEFAULT_REQUIREMENTS, EnvironmentError, Environments, Installed, Recipe, Trouble, prune,
+    BstEnvironments, DEFAULT_REQUIREMENTS, EnvironmentError, EnvironmentSpec, InstalledBst, PipFailure, prune,
 };
 use fetcher_core::runner::processes;
 use fetcher_core::{Cancel, Environment, Exit, LocalRunner, ProjectName};
@@ -65,18 +65,18 @@ impl Host {
         self.place.path().join("environments")
     }
 
-    fn with<T>(&self, work: impl FnOnce(&Environments<'_>) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&BstEnvironments<'_>) -> T) -> T {
         let mut environment = Environment::of_this_process();
         environment.set("PIP_NO_INDEX", "1");
         // Both would send the packages elsewhere.
         environment.set("PIP_USER", "1");
         environment.set("PIP_TARGET", "/nowhere");
         let (directory, runner) = (self.directory(), LocalRunner::default());
-        work(&Environments::new(&directory, &runner, &environment, &[], &self.cancel))
+        work(&BstEnvironments::new(&directory, &runner, &environment, &[], &self.cancel))
     }
 
-    fn ensure(&self, requirements: &str) -> Result<Installed, EnvironmentError> {
-        let recipe = Recipe { requirements, directory: self.place.path(), python: &self.python() };
+    fn ensure(&self, requirements: &str) -> Result<InstalledBst, EnvironmentError> {
+        let recipe = EnvironmentSpec { requirements, directory: self.place.path(), python: &self.python() };
         self.with(|environments| environments.ensure(recipe, &mut |_| {}))
     }
 
@@ -129,7 +129,7 @@ fn the_last_good_one_serves_when_new_requirements_fail() {
     host.with(|environments| environments.remember(&mine, &good)).unwrap();
 
     let error = host.ensure("buildstream==99.0").unwrap_err();
-    assert!(matches!(error, EnvironmentError::Failed { trouble: Trouble::NoSuchPackage, .. }), "{error}");
+    assert!(matches!(error, EnvironmentError::Failed { trouble: PipFailure::NoSuchPackage, .. }), "{error}");
     assert!(error.to_string().contains("buildstream==99.0"), "{error}");
     assert_eq!(host.count(), 1);
     let last = host.with(|environments| environments.last_good(&mine)).expect("it is there");
@@ -173,13 +173,13 @@ fn several_at_once_make_one() {
 #[test]
 fn failures_say_what_is_the_matter() {
     let host = Host::new();
-    let recipe = Recipe { requirements: "", directory: host.place.path(), python: "python-that-is-not-there" };
+    let recipe = EnvironmentSpec { requirements: "", directory: host.place.path(), python: "python-that-is-not-there" };
     let error = host.with(|environments| environments.ensure(recipe, &mut |_| {})).unwrap_err();
     assert!(error.to_string().contains("python-that-is-not-there"), "{error}");
     let error = host.ensure("-r missing.txt").unwrap_err();
     assert!(matches!(error, EnvironmentError::Requirements { .. }), "{error}");
     let error = host.ensure("build stream").unwrap_err();
-    assert!(matches!(error, EnvironmentError::Failed { trouble: Trouble::Requirements, .. }), "{error}");
+    assert!(matches!(error, EnvironmentError::Failed { trouble: PipFailure::Requirements, .. }), "{error}");
     let error = host.ensure("# nothing at all").unwrap_err();
     assert!(matches!(error, EnvironmentError::NoBst(_)), "{error}");
 
@@ -196,8 +196,8 @@ fn make_one_to_be_killed() {
     let environment: Environment = Environment::of_this_process();
     let (place, runner, cancel) = (Path::new(&place), LocalRunner::new(&place), Cancel::new());
     let directory = place.join("environments");
-    let environments = Environments::new(&directory, &runner, &environment, &[], &cancel);
-    let recipe = Recipe {
+    let environments = BstEnvironments::new(&directory, &runner, &environment, &[], &cancel);
+    let recipe = EnvironmentSpec {
         requirements: &requirement("2.8.1"),
         directory: place,
         python: &place.join("python").display().to_string(),
@@ -244,8 +244,8 @@ fn the_default_requirements_work_without_bubblewrap() {
     fs::create_dir_all(&directory).unwrap();
     let directory = directory.canonicalize().unwrap();
     let (runner, cancel) = (LocalRunner::default(), Cancel::new());
-    let environments = Environments::new(&directory, &runner, &Environment::of_this_process(), &[], &cancel);
-    let recipe = Recipe { requirements: DEFAULT_REQUIREMENTS, directory: &directory, python: "python3" };
+    let environments = BstEnvironments::new(&directory, &runner, &Environment::of_this_process(), &[], &cancel);
+    let recipe = EnvironmentSpec { requirements: DEFAULT_REQUIREMENTS, directory: &directory, python: "python3" };
     let installed = environments.ensure(recipe, &mut |_| {}).unwrap();
     assert_eq!(installed.version.to_string(), "2.8.1");
     every_plugin_loads(&installed.bst);

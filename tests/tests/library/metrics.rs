@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use fetcher_core::metrics::{self, Metrics, MetricsError};
+use fetcher_core::metrics::{self, MetricsError, MetricsWriter};
 use fetcher_core::report::RunReport;
 use fetcher_tests::installed;
 use fetcher_tests::sample::{RUNS, Sample, run_id};
@@ -26,7 +26,7 @@ impl Textfile {
 
     /// Writes the metrics as after the sample's given run.
     fn write(&self, sample: &Sample, run: u32) -> Result<String, MetricsError> {
-        metrics::write(&Metrics {
+        metrics::write(&MetricsWriter {
             file: &self.path(),
             store: &sample.store(),
             states: &sample.states,
@@ -133,7 +133,7 @@ fn a_missing_directory_is_a_failure_of_the_host() {
     let (sample, file) = (Sample::of(0..1), Textfile::new());
     let missing = file.directory.path().join("not-there/bst-fetcher.prom");
     let report = report(&sample, 0);
-    let metrics = Metrics { file: &missing, store: &sample.store(), states: &[], report: &report };
+    let metrics = MetricsWriter { file: &missing, store: &sample.store(), states: &[], report: &report };
     let diagnosis = metrics::write(&metrics).unwrap_err().diagnosis();
     assert!(diagnosis.message.contains("not-there") && diagnosis.hint.contains("--collector.textfile.directory"));
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use fetcher_core::links::{Address, LogForm};
+use fetcher_core::links::{LogForm, PageAddress};
 use fetcher_core::pages::PublishError;
 use fetcher_core::report::{Outcome, RunReport};
 use fetcher_core::{BranchName, ProjectName, RunId, Stage};
@@ -87,14 +87,14 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-fn branch_page(project: &str, branch: &str) -> Address {
-    Address::branch(&project.parse().unwrap(), Some(&branch.parse().unwrap()))
+fn branch_page(project: &str, branch: &str) -> PageAddress {
+    PageAddress::branch(&project.parse().unwrap(), Some(&branch.parse().unwrap()))
 }
 
-fn log_page(run: &RunId, project: &str, branch: &str, stage: Stage, form: LogForm) -> Address {
+fn log_page(run: &RunId, project: &str, branch: &str, stage: Stage, form: LogForm) -> PageAddress {
     let project: ProjectName = project.parse().unwrap();
     let branch: BranchName = branch.parse().unwrap();
-    Address::log(run, &project, Some(&branch), None, None, stage, form)
+    PageAddress::log(run, &project, Some(&branch), None, None, stage, form)
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn pages_say_what_happened() {
     let run = run_id(RUNS - 1);
     insta::assert_snapshot!("index", body(&sample.read("index.html")));
     insta::assert_snapshot!("branch", body(&sample.read(branch_page("freedesktop-sdk", "release/24.08").path())));
-    insta::assert_snapshot!("run", body(&sample.read(Address::run(&run).path())));
+    insta::assert_snapshot!("run", body(&sample.read(PageAddress::run(&run).path())));
     let log = log_page(&run, "gnome-build-meta", "main", Stage::Track, LogForm::Page);
     insta::assert_snapshot!("log", body(&sample.read(log.path())));
     let text = log_page(&run, "gnome-build-meta", "main", Stage::Track, LogForm::Text);
@@ -194,7 +194,7 @@ fn old_runs_go_and_what_is_not_ours_stays() {
     let mut sample = Sample::after(RUNS);
     sample.publish().unwrap();
     let newest = run_id(RUNS - 1);
-    let page = |run: u32| sample.site().join(Address::run(&run_id(run)).path());
+    let page = |run: u32| sample.site().join(PageAddress::run(&run_id(run)).path());
     // keep-runs is 48 hours: the first twelve of sixty hourly runs are too old.
     assert!(!page(11).exists() && page(13).exists());
     fs::write(sample.site().join("robots.txt"), "mine").unwrap();
@@ -261,7 +261,7 @@ fn a_run_that_was_killed_is_told_from_one_that_goes_on() {
     fs::write(&path, serde_json::to_vec(&report).unwrap()).unwrap();
     sample.running = Some(run.clone());
     sample.publish().unwrap();
-    let page = |sample: &Sample| sample.read(Address::run(&run).path());
+    let page = |sample: &Sample| sample.read(PageAddress::run(&run).path());
     assert!(page(&sample).contains("running") && sample.read("index.html").contains("running"));
     sample.running = None;
     sample.publish().unwrap();
@@ -275,7 +275,7 @@ fn a_report_that_cannot_be_read_is_told_once_and_stops_nothing() {
     let published = sample.publish().unwrap();
     assert_eq!(published.failures.len(), 1);
     assert!(published.failures[0].message.contains(run_id(1).as_str()));
-    assert!(sample.site().join(Address::run(&run_id(2)).path()).exists());
+    assert!(sample.site().join(PageAddress::run(&run_id(2)).path()).exists());
     assert_eq!(sample.publish().unwrap().failures, []);
     crawl(&files(&sample.site()));
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use fetcher_core::Stage;
-use fetcher_core::links::{Address, LogForm};
+use fetcher_core::links::{LogForm, PageAddress};
 use fetcher_tests::browser::{Look, StaticServer, open};
 use fetcher_tests::sample::{HOSTILE, RUNS, Sample, run_id};
 
@@ -26,16 +26,16 @@ document.body.append(frame);
 fn pages() -> Vec<(&'static str, String)> {
     let run = run_id(RUNS - 1);
     let branch =
-        |project: &str, branch: &str| Address::branch(&project.parse().unwrap(), Some(&branch.parse().unwrap()));
+        |project: &str, branch: &str| PageAddress::branch(&project.parse().unwrap(), Some(&branch.parse().unwrap()));
     let log = |project: &str, branch: &str, stage| {
         let (project, branch) = (project.parse().unwrap(), branch.parse().unwrap());
-        Address::log(&run, &project, Some(&branch), None, None, stage, LogForm::Page)
+        PageAddress::log(&run, &project, Some(&branch), None, None, stage, LogForm::Page)
     };
     vec![
-        ("index", Address::index()),
+        ("index", PageAddress::index()),
         ("branch", branch("freedesktop-sdk", "release/24.08")),
         ("hostile-branch", branch("hostile", HOSTILE)),
-        ("run", Address::run(&run)),
+        ("run", PageAddress::run(&run)),
         ("log", log("gnome-build-meta", "main", Stage::Track)),
         ("huge-log", log("freedesktop-sdk", "release/24.08", Stage::Fetch)),
     ]

@@ -7,9 +7,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-use fetcher_core::notify::{Message, Notifier, NotifyError};
+use fetcher_core::notify::{Notification, Notifier, NotifyError};
 use fetcher_core::runner::RunnerError;
-use fetcher_core::{Cancel, Config, Environment, Exit, Invocation, Runner, Secret, Selection, config};
+use fetcher_core::{Cancel, Config, Environment, Exit, Invocation, RunSelection, Runner, Secret, config};
 use fetcher_tests::canary::{assert_masked, files, noise};
 use fetcher_tests::fake::{FakeBst, upstream};
 use fetcher_tests::fetcher::{Ended, Fetcher};
@@ -338,7 +338,7 @@ impl Notifier for Keeps {
         "keeps"
     }
 
-    fn send(&self, message: &Message) -> Result<(), NotifyError> {
+    fn send(&self, message: &Notification) -> Result<(), NotifyError> {
         let _ = write!(self.0.lock().expect("the text"), "{message:?}");
         Ok(())
     }
@@ -357,7 +357,8 @@ fn secrets_that_a_program_sets_in_code_are_masked_as_well() {
         "[fetcher]\nstate-dir = '{root}/state'\ncache-dir = '{root}/cache'\npublish-dir = '{root}/site'\nmin-free-space = '1M'\n\
          [buildstream]\ncommand = ['bst']\n[[project]]\nurl = 'project'\nretries = 0\n"
     );
-    let mut config = Config::parse(&text, &scratch.path("config.toml"), &config::Disk, &environment).expect("good");
+    let mut config =
+        Config::parse(&text, &scratch.path("config.toml"), &config::DiskFiles, &environment).expect("good");
     let project = &mut config.projects[0];
     project.git.token_file = Some(scratch.write("token", canary("token")));
     project.buildstream.pass_environment = vec!["SOMETHING".to_owned()];
@@ -378,7 +379,7 @@ fn secrets_that_a_program_sets_in_code_are_masked_as_well() {
         .secrets([Secret::new(canary("given"))]);
     let mut events = String::new();
     let report = fetcher
-        .run(&Selection::all(), &mut |event| {
+        .run(&RunSelection::all(), &mut |event| {
             let _ = write!(events, "{event:?}");
         })
         .expect("a run");

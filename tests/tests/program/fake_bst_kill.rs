@@ -28,9 +28,9 @@ fn end(child: Child, arguments: &[&str]) -> Ended {
 
 /// Waits until a file is there.
 fn wait_for(path: &Path) {
-    let patience = Instant::now() + Duration::from_secs(60);
+    let delivery_timeout = Instant::now() + Duration::from_secs(60);
     while !path.exists() {
-        assert!(Instant::now() < patience, "{} never came", path.display());
+        assert!(Instant::now() < delivery_timeout, "{} never came", path.display());
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -199,7 +199,7 @@ fn what_an_earlier_run_left_running_is_ended_at_every_start() {
     fetcher.run(&["run"]).expect(0);
     let owner = scratch.path("state").canonicalize().expect("the state directory");
     let mut left = Command::new("setsid");
-    left.args(["sleep", "600"]).env(processes::COOKIE, format!("{}|1", owner.display()));
+    left.args(["sleep", "600"]).env(processes::MARKER_VAR, format!("{}|1", owner.display()));
     let mut left = left.spawn().expect("sleep");
     let ended = fetcher.run(&["run"]).expect(0);
     assert!(!left.wait().expect("its end").success());

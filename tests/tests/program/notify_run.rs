@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fetcher_core::notify::{Happening, Message, Notifier, NotifyError, render};
-use fetcher_core::{Cancel, Config, Environment, Exit, Fetcher, Invocation, Runner, Selection};
+use fetcher_core::notify::{Notification, NotificationEvent, Notifier, NotifyError, render};
+use fetcher_core::{Cancel, Config, Environment, Exit, Fetcher, Invocation, RunSelection, Runner};
 use fetcher_tests::host::DeadPort;
 use fetcher_tests::http::{Answer, Http};
 use fetcher_tests::notified::{FAILS, Notified};
@@ -35,9 +35,9 @@ const STAYS: &str = "before() { [ $command != track ] || { : >$scenario/there; s
 fn stays(world: &Notified) -> Child {
     world.fake.now(STAYS);
     let child = world.fetcher().command(&["run"]).stderr(Stdio::null()).spawn().expect("the program starts");
-    let (there, patience) = (world.fake.path("there"), Instant::now() + Duration::from_secs(60));
+    let (there, delivery_timeout) = (world.fake.path("there"), Instant::now() + Duration::from_secs(60));
     while !there.exists() {
-        assert!(Instant::now() < patience, "it never came to track");
+        assert!(Instant::now() < delivery_timeout, "it never came to track");
         thread::sleep(Duration::from_millis(5));
     }
     fs::remove_file(there).expect("the sign");
@@ -240,9 +240,9 @@ impl Notifier for Own {
         "a name with spaces"
     }
 
-    fn send(&self, message: &Message) -> Result<(), NotifyError> {
+    fn send(&self, message: &Notification) -> Result<(), NotifyError> {
         self.0.lock().expect("the lines").push(render::line(message));
-        assert_ne!(message.event, Happening::Recovery, "a bug in a notifier");
+        assert_ne!(message.event, NotificationEvent::Recovery, "a bug in a notifier");
         Ok(())
     }
 }
@@ -272,7 +272,7 @@ fn a_program_may_add_a_notifier_and_tell_of_what_no_run_reports() {
         let config = Config::load(world.scratch.path("config.toml"), &environment).expect("a configuration");
         Fetcher::new(config, environment.clone()).notifier(Box::new(Own(Arc::clone(&lines))))
     };
-    let run = |fetcher: &Fetcher| fetcher.run(&Selection { force: true, ..Selection::all() }, &mut |_| {});
+    let run = |fetcher: &Fetcher| fetcher.run(&RunSelection { force: true, ..RunSelection::all() }, &mut |_| {});
     run(&fetcher()).expect("a run");
     assert_eq!((lines.lock().expect("the lines").len(), told(&http).len()), (1, 1));
 
@@ -292,7 +292,7 @@ fn a_program_may_add_a_notifier_and_tell_of_what_no_run_reports() {
     // A notifier that panics ends nobody, and is told by the others.
     world.fake.now("");
     let report = run(&fetcher()).expect("a run");
-    let failure = report.failures.iter().find(|failure| failure.kind == fetcher_core::diagnosis::Kind::Notifier);
+    let failure = report.failures.iter().find(|failure| failure.kind == fetcher_core::diagnosis::FailureKind::Notifier);
     assert!(failure.is_some_and(|failure| failure.message.contains("it panicked: ")), "{:#?}", report.failures);
     let said = told(&http);
     assert!(said.iter().any(|line| line.contains("recovery [project (main)] works again")), "{said:?}");

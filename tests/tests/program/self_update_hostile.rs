@@ -403,9 +403,12 @@ fn writing_ends_at_once_when_somebody_stops_the_run() {
     let large = (0..40).map(|number| ("100644", format!("large-{number}").into_bytes(), blob.clone())).collect();
     commit(&site.repo, &tree(&site.repo, &with_config(&site, large)), "800 MiB");
     let mut child = site.fetcher().command(&["run"]).spawn().expect("the program starts");
-    let patience = Instant::now() + Duration::from_secs(120);
+    let delivery_timeout = Instant::now() + Duration::from_secs(120);
     while !site.path(".git/bst-fetcher/staging/new/large-0").exists() {
-        assert!(Instant::now() < patience && child.try_wait().expect("a look").is_none(), "nothing was ever staged");
+        assert!(
+            Instant::now() < delivery_timeout && child.try_wait().expect("a look").is_none(),
+            "nothing was ever staged"
+        );
         std::thread::sleep(Duration::from_millis(2));
     }
     let process = rustix::process::Pid::from_child(&child);

@@ -150,9 +150,9 @@ fn while_a_run_uses_a_configuration_its_files_stay() {
     let site = Site::new().set_up();
     site.fake.now("before() { [ $command != fetch ] || { : >$scenario/there; while [ ! -e $scenario/go ]; do sleep 0.05; done; }; }");
     let first = start(&site, &["run"]);
-    let patience = Instant::now() + Duration::from_secs(60);
+    let delivery_timeout = Instant::now() + Duration::from_secs(60);
     while !site.fake.path("there").exists() {
-        assert!(Instant::now() < patience, "the first run never came to fetch");
+        assert!(Instant::now() < delivery_timeout, "the first run never came to fetch");
         thread::sleep(Duration::from_millis(5));
     }
     let before = site.read("config.toml");

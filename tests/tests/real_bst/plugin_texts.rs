@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::Command;
 
-use fetcher_core::diagnosis::{Diagnosis, Kind, diagnose};
+use fetcher_core::diagnosis::{Diagnosis, FailureKind, diagnose};
 use fetcher_tests::bst;
 
 /// The text as bst prints it of an element whose sources are fetched.
@@ -34,17 +34,17 @@ fn raised() -> Vec<(String, String, String)> {
 fn every_text_of_the_published_plugins_is_known() {
     let texts = raised();
     assert!(texts.len() > 150, "{} texts", texts.len());
-    let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
+    let mut kinds: BTreeMap<FailureKind, usize> = BTreeMap::new();
     let mut unknown = String::new();
     for (place, text, detail) in &texts {
         let failures = diagnosed(text, detail);
         match failures.as_slice() {
-            [found] if !matches!(found.kind, Kind::Unknown | Kind::Bug) => {
+            [found] if !matches!(found.kind, FailureKind::Unknown | FailureKind::Bug) => {
                 assert_eq!(found.element.as_ref().map(AsRef::as_ref), Some("thing.bst"), "{place}: {text}");
                 *kinds.entry(found.kind).or_default() += 1;
             }
             found => {
-                let told: Vec<Kind> = found.iter().map(|found| found.kind).collect();
+                let told: Vec<FailureKind> = found.iter().map(|found| found.kind).collect();
                 let _ = writeln!(unknown, "{place}: {told:?}: {text}");
             }
         }
@@ -52,5 +52,5 @@ fn every_text_of_the_published_plugins_is_known() {
     assert!(unknown.is_empty(), "give these a kind:\n{unknown}");
     assert!(kinds.len() > 10, "{kinds:?}");
     // A text that nobody knows stays unknown: the above proves something.
-    assert_eq!(diagnosed("The flux capacitor is empty", "")[0].kind, Kind::Unknown);
+    assert_eq!(diagnosed("The flux capacitor is empty", "")[0].kind, FailureKind::Unknown);
 }

@@ -6,14 +6,14 @@ use std::path::Path;
 
 use fetcher_core::Exit;
 
-use super::super::{Context, OK};
+use super::super::{CommandContext, OK};
 use crate::cli::CronArgs;
 use crate::{output, renewal};
 
 const BEGIN: &str = "# bst-fetcher: begin (written by `bst-fetcher schedule cron --install`)";
 const END: &str = "# bst-fetcher: end";
 
-pub(super) fn run(context: &Context, args: &CronArgs) -> io::Result<u8> {
+pub(super) fn run(context: &CommandContext, args: &CronArgs) -> io::Result<u8> {
     if args.what.remove {
         let old = read(context)?;
         let new = without(&old);
@@ -63,7 +63,7 @@ fn word(path: &Path) -> String {
 }
 
 /// The user's crontab; empty where there is none.
-fn read(context: &Context) -> io::Result<String> {
+fn read(context: &CommandContext) -> io::Result<String> {
     let (exit, said) = super::program(context, &["crontab", "-l"])?;
     match exit {
         Exit::Status(0) => Ok(said),
@@ -73,7 +73,7 @@ fn read(context: &Context) -> io::Result<String> {
     }
 }
 
-fn write(context: &Context, text: &str) -> io::Result<()> {
+fn write(context: &CommandContext, text: &str) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(text.as_bytes())?;
     super::succeed(context, &["crontab", &file.path().display().to_string()]).map(drop)

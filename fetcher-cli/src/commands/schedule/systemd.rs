@@ -6,23 +6,23 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use fetcher_core::config::Home;
+use fetcher_core::config::UserConfigDirectory;
 use fetcher_core::self_update::work_tree;
 use fetcher_core::{Config, Environment};
 
-use super::super::{CONFIGURATION, Context, OK, SOME_FAILED, told};
+use super::super::{CONFIGURATION, CommandContext, OK, SOME_FAILED, told};
 use super::quoting::{word, writable_path};
 use super::serve::{self, ServeUnits};
 use crate::cli::SystemdArgs;
-use crate::{output, renewal, say};
+use crate::{eprint_line, output, renewal};
 
 const MARK: &str = "# Written by `bst-fetcher schedule systemd`.";
 const SERVICE: &str = "bst-fetcher.service";
 const TIMER: &str = "bst-fetcher.timer";
 
-pub(super) fn run(context: &Context, args: &SystemdArgs) -> io::Result<u8> {
+pub(super) fn run(context: &CommandContext, args: &SystemdArgs) -> io::Result<u8> {
     let Some(directory) = directory(args.user, &context.environment) else {
-        say("bst-fetcher: neither XDG_CONFIG_HOME nor HOME is set");
+        eprint_line("bst-fetcher: neither XDG_CONFIG_HOME nor HOME is set");
         return Ok(SOME_FAILED);
     };
     let systemctl = |words: &[&str]| {
@@ -54,7 +54,10 @@ pub(super) fn run(context: &Context, args: &SystemdArgs) -> io::Result<u8> {
     for (name, text) in names.into_iter().zip(units) {
         let path = directory.join(name);
         if !is_ours(&path)? {
-            say(&format!("bst-fetcher: {} is not from here, and stays as it is; move it away first", path.display()));
+            eprint_line(&format!(
+                "bst-fetcher: {} is not from here, and stays as it is; move it away first",
+                path.display()
+            ));
             return Ok(SOME_FAILED);
         }
         fs::write(&path, text)?;
@@ -70,7 +73,7 @@ fn remove(directory: &Path, names: [&str; 2], systemctl: &dyn Fn(&[&str]) -> io:
     let there: Vec<&PathBuf> = paths.iter().filter(|path| path.exists()).collect();
     for path in &there {
         if !is_ours(path)? {
-            say(&format!("bst-fetcher: {} is not from here, and stays as it is", path.display()));
+            eprint_line(&format!("bst-fetcher: {} is not from here, and stays as it is", path.display()));
             return Ok(SOME_FAILED);
         }
     }
@@ -100,7 +103,7 @@ fn directory(user: bool, environment: &Environment) -> Option<PathBuf> {
         return Some(PathBuf::from("/etc/systemd/system"));
     }
     // Beside the directory of our own configuration is that of systemd's (systemd.unit(5)).
-    Home::of(environment)?.directory().parent().map(|configuration| configuration.join("systemd/user"))
+    UserConfigDirectory::of(environment)?.directory().parent().map(|configuration| configuration.join("systemd/user"))
 }
 
 fn timer(args: &SystemdArgs) -> String {
@@ -112,7 +115,7 @@ fn timer(args: &SystemdArgs) -> String {
     )
 }
 
-fn service(context: &Context, args: &SystemdArgs, config: &Path) -> String {
+fn service(context: &CommandContext, args: &SystemdArgs, config: &Path) -> String {
     let program = renewal::program(&context.environment);
     // Where it cannot be read now, nothing is known of the variables that it names.
     let text = fs::read_to_string(config).unwrap_or_default();
@@ -142,7 +145,7 @@ fn service(context: &Context, args: &SystemdArgs, config: &Path) -> String {
 }
 
 /// The socket of the server and the service behind it; none where the configuration cannot be used, which is told.
-fn serving(context: &Context, args: &SystemdArgs, config: &Path) -> Option<[String; 2]> {
+fn serving(context: &CommandContext, args: &SystemdArgs, config: &Path) -> Option<[String; 2]> {
     let environment = if args.user { context.environment.clone() } else { with_directories(&context.environment) };
     let loaded = Config::load(config, &environment).map_err(|error| told(&error)).ok()?;
     let cachedir = loaded.serve.cachedir.unwrap_or_else(|| loaded.cache_dir.join("cachedir"));
@@ -237,7 +240,7 @@ fn credentials(unit: &mut String, text: &str, user: bool) {
 /// What has to be writable: the clone of the configuration, what the configuration names, and the directory of a program
 /// that follows its configuration. Where that cannot be read
 /// (a variable may be set in the service alone), it is left to be added by hand.
-fn writable(unit: &mut String, context: &Context, config: &Path) {
+fn writable(unit: &mut String, context: &CommandContext, config: &Path) {
     let mut paths = BTreeSet::new();
     paths.extend(work_tree(config));
     if let Ok(config) = Config::load(config, &with_directories(&context.environment)) {

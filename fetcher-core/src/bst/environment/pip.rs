@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why an environment could not be made, as far as pip's and venv's words tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub enum PipFailure {
     /// Python comes without the modules that make environments (Debian: python3-venv).
     NoVenv,
     /// The package index cannot be reached.
@@ -26,11 +26,11 @@ pub enum Trouble {
 }
 
 /// What is said in each case. An earlier one is the cause of a later one: without an index there is no package.
-const SIGNS: [(Trouble, &[&str]); 8] = [
-    (Trouble::DiskFull, &["No space left on device", "[Errno 28]", "Disk quota exceeded"]),
-    (Trouble::NoVenv, &["ensurepip is not", "No module named venv", "No module named ensurepip"]),
+const SIGNS: [(PipFailure, &[&str]); 8] = [
+    (PipFailure::DiskFull, &["No space left on device", "[Errno 28]", "Disk quota exceeded"]),
+    (PipFailure::NoVenv, &["ensurepip is not", "No module named venv", "No module named ensurepip"]),
     (
-        Trouble::Index,
+        PipFailure::Index,
         &[
             "Failed to establish a new connection",
             "Retrying (Retry(",
@@ -39,36 +39,36 @@ const SIGNS: [(Trouble, &[&str]); 8] = [
             "SSLError",
         ],
     ),
-    (Trouble::Conflict, &["ResolutionImpossible"]),
-    (Trouble::PythonVersion, &["that require a different python version", "requires a different Python"]),
-    (Trouble::NoSuchPackage, &["No matching distribution found"]),
+    (PipFailure::Conflict, &["ResolutionImpossible"]),
+    (PipFailure::PythonVersion, &["that require a different python version", "requires a different Python"]),
+    (PipFailure::NoSuchPackage, &["No matching distribution found"]),
     (
-        Trouble::Requirements,
+        PipFailure::Requirements,
         &["Invalid requirement", "Could not open requirements file", "is not installable", "no such option"],
     ),
-    (Trouble::Build, &["subprocess-exited-with-error", "Failed building wheel", "metadata-generation-failed"]),
+    (PipFailure::Build, &["subprocess-exited-with-error", "Failed building wheel", "metadata-generation-failed"]),
 ];
 
-impl Trouble {
+impl PipFailure {
     /// Reads what pip or venv wrote before it failed.
     pub fn of(output: &str) -> Self {
         let said = |signs: &[&str]| signs.iter().any(|sign| output.contains(sign));
-        SIGNS.iter().find(|(_, signs)| said(signs)).map_or(Trouble::Unknown, |(trouble, _)| *trouble)
+        SIGNS.iter().find(|(_, signs)| said(signs)).map_or(PipFailure::Unknown, |(trouble, _)| *trouble)
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for PipFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Trouble::NoVenv => "this Python cannot make environments",
-            Trouble::Index => "the package index cannot be reached",
-            Trouble::NoSuchPackage => "the package index has no such package or version",
-            Trouble::PythonVersion => "the package is not for this version of Python",
-            Trouble::Conflict => "the requirements contradict each other",
-            Trouble::Requirements => "the requirements are malformed",
-            Trouble::Build => "a package has to be built here, and that fails",
-            Trouble::DiskFull => "the disk is full",
-            Trouble::Unknown => "it failed",
+            PipFailure::NoVenv => "this Python cannot make environments",
+            PipFailure::Index => "the package index cannot be reached",
+            PipFailure::NoSuchPackage => "the package index has no such package or version",
+            PipFailure::PythonVersion => "the package is not for this version of Python",
+            PipFailure::Conflict => "the requirements contradict each other",
+            PipFailure::Requirements => "the requirements are malformed",
+            PipFailure::Build => "a package has to be built here, and that fails",
+            PipFailure::DiskFull => "the disk is full",
+            PipFailure::Unknown => "it failed",
         })
     }
 }
@@ -97,20 +97,20 @@ mod tests {
     #[test]
     fn every_recorded_failure_is_understood() {
         let expected = |name: &str| match name {
-            "bad-requirement" | "no-such-file" => Trouble::Requirements,
-            "build-failed" => Trouble::Build,
-            "conflict" => Trouble::Conflict,
-            "disk-full" => Trouble::DiskFull,
-            "index-dns" | "proxy-refused" => Trouble::Index,
-            "no-such-package" | "no-such-version" => Trouble::NoSuchPackage,
-            "no-venv" => Trouble::NoVenv,
-            "python-too-old" => Trouble::PythonVersion,
+            "bad-requirement" | "no-such-file" => PipFailure::Requirements,
+            "build-failed" => PipFailure::Build,
+            "conflict" => PipFailure::Conflict,
+            "disk-full" => PipFailure::DiskFull,
+            "index-dns" | "proxy-refused" => PipFailure::Index,
+            "no-such-package" | "no-such-version" => PipFailure::NoSuchPackage,
+            "no-venv" => PipFailure::NoVenv,
+            "python-too-old" => PipFailure::PythonVersion,
             _ => panic!("nobody knows what {name} is"),
         };
         let logs = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/pip")).unwrap();
         for path in logs.map(|log| log.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "txt")) {
             let output = std::fs::read_to_string(&path).unwrap();
-            assert_eq!(Trouble::of(&output), expected(path.file_stem().unwrap().to_str().unwrap()), "{path:?}");
+            assert_eq!(PipFailure::of(&output), expected(path.file_stem().unwrap().to_str().unwrap()), "{path:?}");
             assert!(!excerpt(&output).is_empty() && excerpt(&output).lines().count() <= LINES, "{path:?}");
         }
     }

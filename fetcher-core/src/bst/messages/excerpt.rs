@@ -2,15 +2,15 @@
 
 use std::collections::VecDeque;
 
-/// Lines of text, of which the first [`Excerpt::FIRST`] and the last [`Excerpt::LAST`] are kept.
+/// Lines of text, of which the first [`LogExcerpt::FIRST`] and the last [`LogExcerpt::LAST`] are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Excerpt {
+pub struct LogExcerpt {
     first: Vec<String>,
     last: VecDeque<String>,
     omitted: u64,
 }
 
-impl Excerpt {
+impl LogExcerpt {
     /// How many lines are kept from the beginning.
     pub const FIRST: usize = 50;
     /// How many lines are kept from the end.

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::names::ElementName;
 
-use super::item::{Action, ElementState, Item, Level, Listed, Message, Queue};
-use super::{Excerpt, Section};
+use super::item::{BstMessage, ElementState, ListedElement, LogItem, MessageLevel, QueueSummary, TaskAction};
+use super::{LogExcerpt, LogSection};
 
 /// The line as text: without terminal escape sequences, NULs and the return at its end; other control characters
 /// become spaces.
@@ -72,7 +72,7 @@ pub(super) fn head_at(line: &str) -> Option<usize> {
 }
 
 /// The line as the first of a message.
-pub(super) fn head(line: &str) -> Option<Message> {
+pub(super) fn head(line: &str) -> Option<BstMessage> {
     match line.as_bytes().first()? {
         b'[' => default_head(line),
         b'@' => machine_head(line),
@@ -83,7 +83,7 @@ pub(super) fn head(line: &str) -> Option<Message> {
 }
 
 /// The line as the first of a message whose first bracket, or first column, was not copied.
-pub(super) fn cut_head(line: &str) -> Option<Message> {
+pub(super) fn cut_head(line: &str) -> Option<BstMessage> {
     let time = |c: char| c.is_ascii_digit() || matches!(c, ':' | '-' | '.');
     let rest = line.trim_start_matches(time).strip_prefix(']');
     let columns = rest.unwrap_or(line).strip_prefix('[')?;
@@ -91,17 +91,17 @@ pub(super) fn cut_head(line: &str) -> Option<Message> {
     if rest.is_none() && !columns.split_once(']').is_some_and(|(key, _)| key.len() == 8 && is_key(key)) {
         return None;
     }
-    columns_of(rest.unwrap_or(line), 1).filter(|message| message.action != Action::Other)
+    columns_of(rest.unwrap_or(line), 1).filter(|message| message.action != TaskAction::Other)
 }
 
 /// `[elapsed][key][action:element] TYPE text`, with any number of columns before the element's.
-fn default_head(line: &str) -> Option<Message> {
+fn default_head(line: &str) -> Option<BstMessage> {
     let (end, _) = column_end(line.strip_prefix('[')?)?;
     if is_time(&line[1..=end]) { columns_of(line, 0) } else { None }
 }
 
 /// The message whose columns begin here, so many having stood before.
-fn columns_of(line: &str, before: usize) -> Option<Message> {
+fn columns_of(line: &str, before: usize) -> Option<BstMessage> {
     let mut rest = line;
     let mut columns = before;
     loop {
@@ -120,10 +120,10 @@ fn columns_of(line: &str, before: usize) -> Option<Message> {
 }
 
 /// The line as a message in a task's own log: `[elapsed] TYPE [key] element: text`, the key being there or not.
-pub(super) fn task_log_head(line: &str) -> Option<Message> {
+pub(super) fn task_log_head(line: &str) -> Option<BstMessage> {
     let (time, rest) = line.strip_prefix('[')?.split_once("] ")?;
     let (word, rest) = rest.split_once(' ')?;
-    let level = Level::from_word(word).filter(|_| is_time(time))?;
+    let level = MessageLevel::from_word(word).filter(|_| is_time(time))?;
     let rest = rest.trim_start();
     let keyed = rest.strip_prefix('[').and_then(|rest| rest.split_once("] "));
     let rest = match keyed {
@@ -132,22 +132,22 @@ pub(super) fn task_log_head(line: &str) -> Option<Message> {
     };
     let (name, text) = rest.split_once(": ")?;
     let is_element = name.strip_suffix(".bst").is_some() && !name.contains(' ');
-    is_element.then(|| message(name, level, text)).map(|found| Message {
-        action: Action::Other,
+    is_element.then(|| message(name, level, text)).map(|found| BstMessage {
+        action: TaskAction::Other,
         element: without_index(name).parse().ok(),
         ..found
     })
 }
 
 /// Where the column ends: before another column, or before the message's type, which is given then.
-fn column_end(inner: &str) -> Option<(usize, Option<Level>)> {
+fn column_end(inner: &str) -> Option<(usize, Option<MessageLevel>)> {
     inner.match_indices(']').find_map(|(at, _)| {
         let after = &inner[at + 1..];
         if after.starts_with('[') {
             return Some((at, None));
         }
         let word = after.strip_prefix(' ')?.split(' ').next()?;
-        Level::from_word(word).map(|level| (at, Some(level)))
+        MessageLevel::from_word(word).map(|level| (at, Some(level)))
     })
 }
 
@@ -159,25 +159,33 @@ fn is_time(column: &str) -> bool {
 }
 
 /// `@BST|wallclock|elapsed|key|action:element|TYPE|text`.
-fn machine_head(line: &str) -> Option<Message> {
+fn machine_head(line: &str) -> Option<BstMessage> {
     let mut rest = line.strip_prefix("@BST|")?;
     for _ in 0..3 {
         rest = rest.split_once('|')?.1;
     }
     rest.match_indices('|').find_map(|(at, _)| {
         let (word, text) = rest[at + 1..].split_once('|')?;
-        Some(message(&rest[..at], Level::from_word(word.trim_end())?, text))
+        Some(message(&rest[..at], MessageLevel::from_word(word.trim_end())?, text))
     })
 }
 
-fn message(column: &str, level: Level, text: &str) -> Message {
+fn message(column: &str, level: MessageLevel, text: &str) -> BstMessage {
     let (action, element) = match column.split_once(':') {
-        Some((action, element)) => (Action::from_word(action.trim()).unwrap_or(Action::Other), element.trim()),
-        None => (Action::Main, column.trim()),
+        Some((action, element)) => (TaskAction::from_word(action.trim()).unwrap_or(TaskAction::Other), element.trim()),
+        None => (TaskAction::Main, column.trim()),
     };
     let element = if element == "core activity" { None } else { without_index(element).parse().ok() };
     let text = text.to_owned();
-    Message { action, element, level, text, detail: Excerpt::default(), log_file: None, log: Excerpt::default() }
+    BstMessage {
+        action,
+        element,
+        level,
+        text,
+        detail: LogExcerpt::default(),
+        log_file: None,
+        log: LogExcerpt::default(),
+    }
 }
 
 /// The element's name where BuildStream 1 writes a source's: `a.bst-0`.
@@ -189,20 +197,20 @@ fn without_index(name: &str) -> &str {
 }
 
 /// The section that the line is the heading of.
-pub(super) fn heading(line: &str) -> Option<Section> {
+pub(super) fn heading(line: &str) -> Option<LogSection> {
     match line {
-        "Pipeline" => Some(Section::Pipeline),
-        "Pipeline Summary" => Some(Section::PipelineSummary),
-        "Failure Summary" => Some(Section::FailureSummary),
-        "Resolved key Summary" => Some(Section::ResolvedKeys),
-        "User Configuration" | "Remote Execution Configuration" => Some(Section::About),
-        _ if line.starts_with("BuildStream Version ") || line.starts_with("Project: ") => Some(Section::About),
+        "Pipeline" => Some(LogSection::Pipeline),
+        "Pipeline Summary" => Some(LogSection::PipelineSummary),
+        "Failure Summary" => Some(LogSection::FailureSummary),
+        "Resolved key Summary" => Some(LogSection::ResolvedKeys),
+        "User Configuration" | "Remote Execution Configuration" => Some(LogSection::About),
+        _ if line.starts_with("BuildStream Version ") || line.starts_with("Project: ") => Some(LogSection::About),
         _ => None,
     }
 }
 
 /// An element of a listing: `%{state: >12} %{full-key} %{name} %{workspace-dirs}`.
-pub(super) fn listed(line: &str) -> Option<Listed> {
+pub(super) fn listed(line: &str) -> Option<ListedElement> {
     const STATES: [(&str, ElementState); 7] = [
         ("no reference ", ElementState::NoReference),
         ("junction ", ElementState::Junction),
@@ -218,22 +226,22 @@ pub(super) fn listed(line: &str) -> Option<Listed> {
     let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'?');
     let name = name.split_once(" Workspace: ").map_or(name, |(name, _)| name).trim_end_matches("(workspaced)").trim();
     let element: ElementName = name.parse().ok()?;
-    is_key.then_some(Listed { state, element })
+    is_key.then_some(ListedElement { state, element })
 }
 
 /// A queue's counts: `Track Queue: processed 3, skipped 2, failed 0`.
-pub(super) fn queue(line: &str) -> Option<Queue> {
+pub(super) fn queue(line: &str) -> Option<QueueSummary> {
     let (name, counts) = line.trim_start().split_once(" Queue:")?;
-    let action = Action::from_word(&name.to_ascii_lowercase()).unwrap_or(Action::Other);
+    let action = TaskAction::from_word(&name.to_ascii_lowercase()).unwrap_or(TaskAction::Other);
     let mut words = counts.split([' ', ',']).filter(|word| !word.is_empty());
     let mut count = |name: &str| (words.next()? == name).then(|| words.next()?.parse().ok())?;
-    Some(Queue { action, processed: count("processed")?, skipped: count("skipped")?, failed: count("failed")? })
+    Some(QueueSummary { action, processed: count("processed")?, skipped: count("skipped")?, failed: count("failed")? })
 }
 
 /// The number of elements: `Total:       5`, `Session:     5`.
-pub(super) fn total(line: &str) -> Option<Item> {
+pub(super) fn total(line: &str) -> Option<LogItem> {
     let count = |key| value(line, key).and_then(|count| count.parse().ok());
-    count("Total").map(Item::Total).or_else(|| count("Session").map(Item::Session))
+    count("Total").map(LogItem::Total).or_else(|| count("Session").map(LogItem::Session))
 }
 
 /// The value of an indented `Key:    value`.

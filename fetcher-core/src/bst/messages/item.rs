@@ -2,11 +2,11 @@
 
 use crate::names::{ElementName, Stage};
 
-use super::Excerpt;
+use super::LogExcerpt;
 
 /// One thing that bst said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
+pub enum LogItem {
     /// The version in the heading.
     Version(String),
     /// A junction through which a project was loaded, as the heading tells of loaded projects.
@@ -19,17 +19,17 @@ pub enum Item {
         push: bool,
     },
     /// An element in the listing under the heading `Pipeline`.
-    Listed(Listed),
+    Listed(ListedElement),
     /// A message.
-    Message(Message),
+    Message(BstMessage),
     /// A message that is told once more under `Failure Summary`.
-    Repeated(Message),
+    Repeated(BstMessage),
     /// How many elements the pipeline has, as `Pipeline Summary` counts.
     Total(u64),
     /// How many of them were worked on, as `Pipeline Summary` counts.
     Session(u64),
     /// What one queue did, as `Pipeline Summary` counts.
-    Queue(Queue),
+    Queue(QueueSummary),
     /// A line that belongs to nothing of the above, with its indentation: the final error, a traceback, a word of usage,
     /// or what another program wrote. Empty lines are left out.
     Text(String),
@@ -37,7 +37,7 @@ pub enum Item {
 
 /// An element in the listing of the pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedElement {
     /// Its state before the run.
     pub state: ElementState,
     /// Its name.
@@ -65,9 +65,9 @@ pub enum ElementState {
 
 /// What one queue of the scheduler did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Queue {
+pub struct QueueSummary {
     /// The queue's action.
-    pub action: Action,
+    pub action: TaskAction,
     /// Elements done.
     pub processed: u64,
     /// Elements with nothing to do, or that were not reached.
@@ -78,26 +78,26 @@ pub struct Queue {
 
 /// A message of bst's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub struct BstMessage {
     /// The action under which it was said.
-    pub action: Action,
+    pub action: TaskAction,
     /// The element that it is about; none for the activity of the whole.
     pub element: Option<ElementName>,
     /// Its type.
-    pub level: Level,
+    pub level: MessageLevel,
     /// Its text; of a task's `START` and `SUCCESS` that is the name of its log.
     pub text: String,
     /// The further lines of its text, and the indented ones under it.
-    pub detail: Excerpt,
+    pub detail: LogExcerpt,
     /// The log of the task that failed.
     pub log_file: Option<String>,
     /// The last lines of that log, as many as `error-lines` says.
-    pub log: Excerpt,
+    pub log: LogExcerpt,
 }
 
 /// What a message says of its element's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Task {
+pub enum TaskState {
     /// It began, perhaps once more.
     Started,
     /// It was done.
@@ -110,41 +110,43 @@ pub enum Task {
     Failed,
 }
 
-impl Message {
+impl BstMessage {
     /// What the message says of its element's task; none where it tells of a step within one.
     ///
     /// A failure is a task's where the task's log is named with it: always with bst's default configuration, and with
     /// `verbose: False`; with `verbose: True` and `error-lines: 0` bst does not tell which it is.
-    pub fn task(&self) -> Option<Task> {
+    pub fn task(&self) -> Option<TaskState> {
         self.element.as_ref()?;
         let log = || self.text.rsplit_once('.').is_some_and(|(path, end)| end == "log" && path.contains('/'));
         match self.level {
-            Level::Start if log() || self.task_name().is_some() => Some(Task::Started),
-            Level::Success if log() || self.task_name().is_some() => Some(Task::Succeeded),
-            Level::Skipped => Some(Task::Skipped),
-            Level::Failure if self.is_retry() => Some(Task::Retried),
-            Level::Failure if self.log_file.is_some() => Some(Task::Failed),
-            Level::Bug if self.action != Action::Main => Some(Task::Failed),
+            MessageLevel::Start if log() || self.task_name().is_some() => Some(TaskState::Started),
+            MessageLevel::Success if log() || self.task_name().is_some() => Some(TaskState::Succeeded),
+            MessageLevel::Skipped => Some(TaskState::Skipped),
+            MessageLevel::Failure if self.is_retry() => Some(TaskState::Retried),
+            MessageLevel::Failure if self.log_file.is_some() => Some(TaskState::Failed),
+            MessageLevel::Bug if self.action != TaskAction::Main => Some(TaskState::Failed),
             _ => None,
         }
     }
 
     /// The action that the text names, as a task's own log does where bst's output has the name of that log.
-    pub(super) fn task_name(&self) -> Option<Action> {
+    pub(super) fn task_name(&self) -> Option<TaskAction> {
         match self.text.as_str() {
-            "Track" => Some(Action::Track),
-            "Fetch" => Some(Action::Fetch),
-            "Src-push" | "Push Sources" => Some(Action::SourcePush),
-            "Pull" => Some(Action::Pull),
-            "Build" => Some(Action::Build),
-            "Push" => Some(Action::Push),
+            "Track" => Some(TaskAction::Track),
+            "Fetch" => Some(TaskAction::Fetch),
+            "Src-push" | "Push Sources" => Some(TaskAction::SourcePush),
+            "Pull" => Some(TaskAction::Pull),
+            "Build" => Some(TaskAction::Build),
+            "Push" => Some(TaskAction::Push),
             _ => None,
         }
     }
 
     /// Whether it says that a task failed and will be tried again.
     pub fn is_retry(&self) -> bool {
-        self.level == Level::Failure && self.text.starts_with("Try #") && self.text.ends_with(" failed, retrying")
+        self.level == MessageLevel::Failure
+            && self.text.starts_with("Try #")
+            && self.text.ends_with(" failed, retrying")
     }
 }
 
@@ -177,7 +179,7 @@ macro_rules! words {
 
 words! {
     /// The type of a message.
-    Level {
+    MessageLevel {
         /// For those who debug bst.
         Debug = "DEBUG",
         /// What is being done.
@@ -205,7 +207,7 @@ words! {
 
 words! {
     /// The action under which a message is said: that of a queue of the scheduler, or none of them.
-    Action {
+    TaskAction {
         /// None of the others: loading, initializing, the command as a whole.
         Main = "main",
         /// Tracking sources.
@@ -228,20 +230,25 @@ words! {
 }
 
 #[expect(clippy::derivable_impls, reason = "the enum comes from a macro that others share")]
-impl Default for Action {
+impl Default for TaskAction {
     fn default() -> Self {
-        Action::Other
+        TaskAction::Other
     }
 }
 
-impl Action {
+impl TaskAction {
     /// The stage whose work the action is; none for those that belong to no stage.
     pub fn stage(self) -> Option<Stage> {
         match self {
-            Action::Track => Some(Stage::Track),
-            Action::Fetch => Some(Stage::Fetch),
-            Action::SourcePush => Some(Stage::Push),
-            Action::Main | Action::Pull | Action::Build | Action::Push | Action::CacheQuery | Action::Other => None,
+            TaskAction::Track => Some(Stage::Track),
+            TaskAction::Fetch => Some(Stage::Fetch),
+            TaskAction::SourcePush => Some(Stage::Push),
+            TaskAction::Main
+            | TaskAction::Pull
+            | TaskAction::Build
+            | TaskAction::Push
+            | TaskAction::CacheQuery
+            | TaskAction::Other => None,
         }
     }
 }

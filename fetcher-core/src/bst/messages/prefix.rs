@@ -55,7 +55,7 @@ static STUMPS: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Takes the prefixes off the lines of a log from anywhere.
 #[derive(Debug, Default)]
-pub(super) struct Unwrapper {
+pub(super) struct PrefixStripper {
     waiting: Vec<String>,
     bytes: usize,
     decided: bool,
@@ -82,7 +82,7 @@ enum PrefixToken {
     Text(String),
 }
 
-impl Unwrapper {
+impl PrefixStripper {
     /// Takes a line, and gives the lines that are known to be whole.
     pub(super) fn line(&mut self, line: &str, give: &mut impl FnMut(&str)) {
         let line = without_stumps(line);

@@ -1,8 +1,8 @@
 use super::*;
 
-fn items(log: &[u8], piece: usize) -> Vec<Item> {
+fn items(log: &[u8], piece: usize) -> Vec<LogItem> {
     let mut items = Vec::new();
-    let mut parser = Parser::default();
+    let mut parser = LogParser::default();
     for bytes in log.chunks(piece.max(1)) {
         parser.push(bytes, &mut |item| items.push(item));
     }
@@ -10,8 +10,8 @@ fn items(log: &[u8], piece: usize) -> Vec<Item> {
     items
 }
 
-fn messages(log: &str) -> Vec<Message> {
-    let message = |item| if let Item::Message(message) = item { Some(message) } else { None };
+fn messages(log: &str) -> Vec<BstMessage> {
+    let message = |item| if let LogItem::Message(message) = item { Some(message) } else { None };
     items(log.as_bytes(), log.len()).into_iter().filter_map(message).collect()
 }
 
@@ -38,13 +38,20 @@ fn every_form_of_a_message_line_is_read() {
     for line in lines {
         let found = messages(&format!("{line}\n"));
         let message = found.first().unwrap_or_else(|| panic!("{line}"));
-        assert_eq!(message.action, Action::Fetch, "{line}");
+        assert_eq!(message.action, TaskAction::Fetch, "{line}");
         assert_eq!(message.element.as_ref().map(AsRef::as_ref), Some("sub.bst:git.bst"), "{line}");
-        assert_eq!((message.level, message.text.as_str()), (Level::Start, "Fetching from http://h/x [a] b"), "{line}");
+        assert_eq!(
+            (message.level, message.text.as_str()),
+            (MessageLevel::Start, "Fetching from http://h/x [a] b"),
+            "{line}"
+        );
     }
     for line in ["[--:--:--][][] STATUS  Loading", "@BST|22:21:14|--:--:--|||STATUS |Loading"] {
         let message = &messages(line)[0];
-        assert_eq!((message.action, message.element.as_ref(), message.level), (Action::Main, None, Level::Status));
+        assert_eq!(
+            (message.action, message.element.as_ref(), message.level),
+            (TaskAction::Main, None, MessageLevel::Status)
+        );
         assert_eq!(message.text, "Loading");
     }
 }
@@ -53,7 +60,7 @@ fn every_form_of_a_message_line_is_read() {
 fn what_only_looks_like_a_message_is_text() {
     for line in ["[1/2] START building", "[00:00:00] START x", "@BST|x", "pid:1 x", "[ 50%] Built", "[00:00:00][]", "["]
     {
-        assert_eq!(items(line.as_bytes(), 99), [Item::Text(line.to_owned())], "{line}");
+        assert_eq!(items(line.as_bytes(), 99), [LogItem::Text(line.to_owned())], "{line}");
     }
 }
 
@@ -61,25 +68,26 @@ fn what_only_looks_like_a_message_is_text() {
 fn a_message_has_its_detail_and_the_end_of_its_log() {
     let all = messages(&recorded("git-http-403-track"));
     let last = all.iter().rfind(|message| message.element.is_some()).unwrap();
-    assert_eq!(last.task(), Some(Task::Failed));
+    assert_eq!(last.task(), Some(TaskState::Failed));
     assert!(last.text.ends_with("Failed to fetch from remote git repository: http://127.0.0.1:18080/err403/hello.git"));
     assert!(last.log_file.as_ref().unwrap().ends_with("track.20261123-213426.log"));
     let wanted =
         "fatal: unable to access 'http://127.0.0.1:18080/err403/hello.git/': The requested URL returned error: 403";
     assert!(last.log.lines().any(|line| line == wanted));
-    assert_eq!(all.iter().filter(|message| message.task() == Some(Task::Retried)).count(), 2);
+    assert_eq!(all.iter().filter(|message| message.task() == Some(TaskState::Retried)).count(), 2);
 }
 
 #[test]
 fn headings_and_summaries_are_read() {
     let items = items(recorded("on-error-continue-track").as_bytes(), 4096);
-    assert!(items.contains(&Item::Version("2.8.1".to_owned())));
-    let listed = |item: &Item| matches!(item, Item::Listed(Listed { state: ElementState::NoReference, .. }));
+    assert!(items.contains(&LogItem::Version("2.8.1".to_owned())));
+    let listed =
+        |item: &LogItem| matches!(item, LogItem::Listed(ListedElement { state: ElementState::NoReference, .. }));
     assert_eq!(items.iter().filter(|item| listed(item)).count(), 8);
-    assert!(items.contains(&Item::Total(9)));
-    let queue = Queue { action: Action::Track, processed: 6, skipped: 1, failed: 2 };
-    assert!(items.contains(&Item::Queue(queue)));
-    let repeated = |item: &Item| if let Item::Repeated(message) = item { message.element.clone() } else { None };
+    assert!(items.contains(&LogItem::Total(9)));
+    let queue = QueueSummary { action: TaskAction::Track, processed: 6, skipped: 1, failed: 2 };
+    assert!(items.contains(&LogItem::Queue(queue)));
+    let repeated = |item: &LogItem| if let LogItem::Repeated(message) = item { message.element.clone() } else { None };
     let repeated: Vec<String> = items.iter().filter_map(repeated).map(String::from).collect();
     assert_eq!(repeated, ["a-bad.bst", "z-bad.bst"]);
 }
@@ -87,7 +95,7 @@ fn headings_and_summaries_are_read() {
 #[test]
 fn the_final_error_is_text() {
     let text = |name| -> Vec<String> {
-        let text = |item| if let Item::Text(text) = item { Some(text) } else { None };
+        let text = |item| if let LogItem::Text(text) = item { Some(text) } else { None };
         items(recorded(name).as_bytes(), 4096).into_iter().filter_map(text).collect()
     };
     assert_eq!(
@@ -115,7 +123,7 @@ fn the_size_of_the_pieces_does_not_matter() {
 
 #[test]
 fn one_message_is_bounded_however_long_it_gets() {
-    let mut parser = Parser::default();
+    let mut parser = LogParser::default();
     let mut found = Vec::new();
     let mut sink = |item| found.push(item);
     parser.push(b"[00:00:00][][   fetch:a.bst] FAILURE x\n", &mut sink);
@@ -126,8 +134,8 @@ fn one_message_is_bounded_however_long_it_gets() {
     parser.push(&line[..99_999], &mut sink);
     assert!(parser.partial.len() <= LINE_LIMIT);
     parser.finish(&mut sink);
-    let [Item::Message(message)] = found.as_slice() else { panic!("{} items", found.len()) };
-    assert_eq!(message.detail.lines().count(), Excerpt::FIRST + Excerpt::LAST);
+    let [LogItem::Message(message)] = found.as_slice() else { panic!("{} items", found.len()) };
+    assert_eq!(message.detail.lines().count(), LogExcerpt::FIRST + LogExcerpt::LAST);
     assert_eq!(message.detail.omitted(), 301);
     assert!(message.detail.lines().all(|line| line.len() <= LINE_LIMIT));
 }

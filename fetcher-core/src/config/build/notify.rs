@@ -2,11 +2,11 @@
 
 use crate::secret::Secret;
 
-use super::super::value::Fields;
+use super::super::value::ConfigTable;
 use super::super::{NotifierConfig, NotifyOn, NotifyTarget, UploadConfig, UploadTarget, UrlSource, WebhookFormat};
 use super::{flag, path, secret_map, text, texts, time, with_slash};
 
-pub(super) fn notifier(fields: &Fields) -> Option<NotifierConfig> {
+pub(super) fn notifier(fields: &ConfigTable) -> Option<NotifierConfig> {
     Some(NotifierConfig {
         name: text(fields, "name")?,
         on: texts(fields, "on").iter().map(|word| on(word)).collect::<Option<_>>()?,
@@ -36,7 +36,7 @@ fn on(word: &str) -> Option<NotifyOn> {
     })
 }
 
-fn email(fields: &Fields) -> Option<NotifyTarget> {
+fn email(fields: &ConfigTable) -> Option<NotifyTarget> {
     Some(NotifyTarget::Email {
         server: text(fields, "server")?,
         username: text(fields, "username"),
@@ -47,7 +47,7 @@ fn email(fields: &Fields) -> Option<NotifyTarget> {
     })
 }
 
-fn irc(fields: &Fields) -> Option<NotifyTarget> {
+fn irc(fields: &ConfigTable) -> Option<NotifyTarget> {
     Some(NotifyTarget::Irc {
         server: text(fields, "server")?,
         nick: text(fields, "nick")?,
@@ -59,7 +59,7 @@ fn irc(fields: &Fields) -> Option<NotifyTarget> {
     })
 }
 
-fn webhook(fields: &Fields) -> Option<NotifyTarget> {
+fn webhook(fields: &ConfigTable) -> Option<NotifyTarget> {
     Some(NotifyTarget::Webhook {
         url: url(fields)?,
         format: match text(fields, "format")?.as_str() {
@@ -77,12 +77,12 @@ fn webhook(fields: &Fields) -> Option<NotifyTarget> {
     })
 }
 
-fn url(fields: &Fields) -> Option<UrlSource> {
+fn url(fields: &ConfigTable) -> Option<UrlSource> {
     let plain = text(fields, "url").map(|url| UrlSource::Url(Secret::new(url)));
     plain.or_else(|| path(fields, "url-file").map(UrlSource::File))
 }
 
-pub(super) fn upload(fields: &Fields) -> Option<UploadConfig> {
+pub(super) fn upload(fields: &ConfigTable) -> Option<UploadConfig> {
     let target = match text(fields, "url") {
         Some(url) => UploadTarget::Put {
             url: Secret::new(with_slash(&url)),

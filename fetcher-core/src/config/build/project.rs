@@ -1,14 +1,17 @@
 //! Building what is configured for projects.
 
-use crate::git::Access;
+use crate::git::GitAccess;
 use crate::names::Refs;
 use std::path::Path;
 
-use super::super::value::{Fields, Node, Value};
-use super::super::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
+use super::super::value::{ConfigNode, ConfigTable, ConfigValue};
+use super::super::{
+    BuildStreamConfig, BuildStreamTool, DependencyScope, OnError, ProjectConfig, PushMode, SourceCacheConfig,
+    VariantConfig,
+};
 use super::{all, flag, json_map, number, path, text, text_map, texts, time, value};
 
-pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
+pub(super) fn project(fields: &ConfigTable, place: &Path) -> Option<ProjectConfig> {
     Some(ProjectConfig {
         name: text(fields, "name")?.parse().ok()?,
         url: text(fields, "url")?,
@@ -17,10 +20,10 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
         directory: path(fields, "directory")?,
         targets: texts(fields, "targets"),
         deps: match text(fields, "deps")?.as_str() {
-            "none" => Deps::None,
-            "build" => Deps::Build,
-            "run" => Deps::Run,
-            "all" => Deps::All,
+            "none" => DependencyScope::None,
+            "build" => DependencyScope::Build,
+            "run" => DependencyScope::Run,
+            "all" => DependencyScope::All,
             _ => return None,
         },
         except: texts(fields, "except"),
@@ -32,8 +35,8 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
         track: flag(fields, "track")?,
         fetch: flag(fields, "fetch")?,
         push: match value(fields, "push")? {
-            Value::Bool(true) => PushMode::Always,
-            Value::Bool(false) => PushMode::Never,
+            ConfigValue::Bool(true) => PushMode::Always,
+            ConfigValue::Bool(false) => PushMode::Never,
             _ => PushMode::Auto,
         },
         timeout: time(fields, "timeout")?,
@@ -59,12 +62,12 @@ fn refs(word: &str) -> Option<Refs> {
     }
 }
 
-fn variant(fields: &Fields) -> Option<VariantConfig> {
+fn variant(fields: &ConfigTable) -> Option<VariantConfig> {
     Some(VariantConfig { name: text(fields, "name")?.parse().ok()?, options: text_map(fields, "options") })
 }
 
-fn git(fields: &Fields) -> Access {
-    Access {
+fn git(fields: &ConfigTable) -> GitAccess {
+    GitAccess {
         ssh_key: path(fields, "ssh-key"),
         known_hosts: path(fields, "known-hosts"),
         token_file: path(fields, "token-file"),
@@ -72,8 +75,8 @@ fn git(fields: &Fields) -> Access {
     }
 }
 
-fn source_cache(fields: &Fields) -> Option<SourceCacheConfig> {
-    let table = |name| fields.get(name).and_then(Node::fields).map(json_map);
+fn source_cache(fields: &ConfigTable) -> Option<SourceCacheConfig> {
+    let table = |name| fields.get(name).and_then(ConfigNode::fields).map(json_map);
     Some(SourceCacheConfig {
         url: text(fields, "url")?,
         push: flag(fields, "push")?,
@@ -84,7 +87,7 @@ fn source_cache(fields: &Fields) -> Option<SourceCacheConfig> {
     })
 }
 
-fn buildstream(fields: &Fields, place: &Path) -> Option<BuildStreamConfig> {
+fn buildstream(fields: &ConfigTable, place: &Path) -> Option<BuildStreamConfig> {
     Some(BuildStreamConfig {
         tool: tool(fields, place)?,
         pass_environment: texts(fields, "pass-environment"),
@@ -92,20 +95,20 @@ fn buildstream(fields: &Fields, place: &Path) -> Option<BuildStreamConfig> {
     })
 }
 
-fn tool(fields: &Fields, place: &Path) -> Option<Tool> {
+fn tool(fields: &ConfigTable, place: &Path) -> Option<BuildStreamTool> {
     let python = text(fields, "python")?;
     if fields.contains_key("command") {
-        return Some(Tool::Command(texts(fields, "command")));
+        return Some(BuildStreamTool::Command(texts(fields, "command")));
     }
     Some(match fields.get("requirements").map(|node| &node.value) {
-        Some(Value::Requirements(file, text)) => {
-            Tool::Requirements { requirements: text.clone(), python, directory: file.parent()?.to_owned() }
+        Some(ConfigValue::Requirements(file, text)) => {
+            BuildStreamTool::Requirements { requirements: text.clone(), python, directory: file.parent()?.to_owned() }
         }
-        Some(_) => Tool::Requirements {
+        Some(_) => BuildStreamTool::Requirements {
             requirements: texts(fields, "requirements").join("\n") + "\n",
             python,
             directory: place.parent()?.to_owned(),
         },
-        None => Tool::Default { python },
+        None => BuildStreamTool::Default { python },
     })
 }

@@ -1,39 +1,39 @@
 //! The keys themselves.
 
-use super::{Choice, Fallback, Key, Kind, Least, Required, Table};
+use super::{ExclusiveKeys, KeyDeclaration, KeyDefault, KeyRequirement, MinimumDuration, TableDeclaration, ValueKind};
 
 mod notify;
 mod project;
 
-use Fallback::{Required as Must, Value, Words};
+use KeyDefault::{Required as Must, Value, Words};
 
 /// The whole file.
-pub(crate) static TOP: Table = Table {
+pub(crate) static TOP: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "fetcher",
-            Kind::Table(&FETCHER),
+            ValueKind::Table(&FETCHER),
             Value("{}"),
             "{ jobs = 4 }",
             "The program itself: directories, how much at once, what is written where.",
         ),
         key(
             "self-update",
-            Kind::Table(&SELF_UPDATE),
+            ValueKind::Table(&SELF_UPDATE),
             Value("{}"),
             "{ enabled = false }",
             "The configuration's own git checkout, followed before every run; and the program itself.",
         ),
         key(
             "buildstream",
-            Kind::Table(&project::BUILDSTREAM),
+            ValueKind::Table(&project::BUILDSTREAM),
             Value("{}"),
             "{ command = [\"bst\", \"--debug\"] }",
             "Where `bst` comes from and how it is configured, for every project that does not say otherwise.",
         ),
         key(
             "defaults",
-            Kind::Table(&project::DEFAULTS),
+            ValueKind::Table(&project::DEFAULTS),
             Words("nothing"),
             "{ retries = 5 }",
             "Any key of `[[project]]`, for every project: tables are merged, anything else in a project replaces \
@@ -41,28 +41,28 @@ pub(crate) static TOP: Table = Table {
         ),
         key(
             "project",
-            Kind::Tables(&project::PROJECT),
+            ValueKind::Tables(&project::PROJECT),
             Must,
             "[{ url = \"https://git.example.org/other.git\" }]",
             "A project to fetch: one table each.",
         ),
         key(
             "notify",
-            Kind::Tables(&notify::NOTIFY),
+            ValueKind::Tables(&notify::NOTIFY),
             Value("[]"),
             "[{ kind = \"healthcheck\", url = \"https://hc.example.org/ping/uuid\" }]",
             "Somebody or something to tell: one table each.",
         ),
         key(
             "upload",
-            Kind::Table(&notify::UPLOAD),
+            ValueKind::Table(&notify::UPLOAD),
             Words("logs stay on this host"),
             "{ url = \"https://logs.example.org/fetcher/\" }",
             "Where status pages and logs are sent to, for hosts that serve nothing themselves.",
         ),
         key(
             "serve",
-            Kind::Table(&SERVE),
+            ValueKind::Table(&SERVE),
             Value("{}"),
             "{ listen = \"127.0.0.1:11002\" }",
             "The server of the local cache (`bst-fetcher serve`).",
@@ -71,26 +71,26 @@ pub(crate) static TOP: Table = Table {
     ..NONE
 };
 
-static FETCHER: Table = Table {
+static FETCHER: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "state-dir",
-            Kind::Path,
+            ValueKind::Path,
             Words("`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/bst-fetcher`, else `~/.local/state/bst-fetcher`"),
             "\"/var/lib/bst-fetcher\"",
             "The memory between runs, and the runs' directories.",
         ),
         key(
             "cache-dir",
-            Kind::Path,
+            ValueKind::Path,
             Words("`$CACHE_DIRECTORY`, else `$XDG_CACHE_HOME/bst-fetcher`, else `~/.cache/bst-fetcher`"),
             "\"/var/cache/bst-fetcher\"",
             "Mirrors, checkouts, BuildStream's `cachedir` and `sourcedir`, managed environments.",
         ),
-        key("jobs", Kind::Number(1, 256), Value("2"), "4", "How many branches are worked on at once."),
+        key("jobs", ValueKind::Number(1, 256), Value("2"), "4", "How many branches are worked on at once."),
         key(
             "min-free-space",
-            Kind::Size,
+            ValueKind::Size,
             Value("\"1G\""),
             "\"10G\"",
             "The free space that the file systems of `state-dir` and `cache-dir` have to have. Below it things \
@@ -101,7 +101,7 @@ static FETCHER: Table = Table {
         ),
         key(
             "keep-runs",
-            Kind::Time(Least::Zero),
+            ValueKind::Time(MinimumDuration::Zero),
             Value("\"30d\""),
             "\"7d\"",
             "How long the directories of past runs, with their logs, are kept; and how long what a configuration no \
@@ -109,7 +109,7 @@ static FETCHER: Table = Table {
         ),
         key(
             "keep-logs",
-            Kind::Size,
+            ValueKind::Size,
             Value("\"2G\""),
             "\"500M\"",
             "How much the logs of all runs may take in `state-dir`, and again in `publish-dir`. Beyond it those of the \
@@ -117,7 +117,7 @@ static FETCHER: Table = Table {
         ),
         key(
             "lock-alarm-after",
-            Kind::Time(Least::Second),
+            ValueKind::Time(MinimumDuration::Second),
             Value("\"24h\""),
             "\"6h\"",
             "For how long another run may hold the lock before those who are notified hear of it. A run that finds \
@@ -125,28 +125,28 @@ static FETCHER: Table = Table {
         ),
         key(
             "publish-dir",
-            Kind::Path,
+            ValueKind::Path,
             Words("no pages"),
             "\"/var/www/fetcher\"",
             "Where status pages and logs are written, for any web server.",
         ),
         key(
             "base-url",
-            Kind::Url(&["https", "http"]),
+            ValueKind::Url(&["https", "http"]),
             Words("no links"),
             "\"https://fetcher.example.org/\"",
             "Where people find `publish-dir`: what links in notifications begin with.",
         ),
         key(
             "metrics-file",
-            Kind::Path,
+            ValueKind::Path,
             Words("no metrics"),
             "\"/var/lib/prometheus/node-exporter/bst-fetcher.prom\"",
             "A textfile for Prometheus's node exporter; its name has to end in `.prom` there.",
         ),
         key(
             "refresh-after",
-            Kind::Time(Least::Zero),
+            ValueKind::Time(MinimumDuration::Zero),
             Value("\"24h\""),
             "\"12h\"",
             "How long \"nothing changed\" may skip fetch and push. A cache that expires what nobody asks for \
@@ -156,19 +156,25 @@ static FETCHER: Table = Table {
     ..NONE
 };
 
-static SELF_UPDATE: Table = Table {
+static SELF_UPDATE: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "enabled",
-            Kind::Bool,
+            ValueKind::Bool,
             Words("true where the file lives in a git work tree whose branch has an upstream"),
             "false",
             "Whether the configuration's git repository is followed before every run.",
         ),
-        key("branch", Kind::Branch, Words("the checked-out branch's upstream"), "\"main\"", "The branch to follow."),
+        key(
+            "branch",
+            ValueKind::Branch,
+            Words("the checked-out branch's upstream"),
+            "\"main\"",
+            "The branch to follow.",
+        ),
         key(
             "allowed-signers",
-            Kind::File,
+            ValueKind::File,
             Words("any commit is taken"),
             "\"allowed_signers\"",
             "Only commits signed by one of these keys are taken: a file as in git's \
@@ -176,7 +182,7 @@ static SELF_UPDATE: Table = Table {
         ),
         key(
             "required-version",
-            Kind::Version,
+            ValueKind::Version,
             Words("any version will do"),
             "\"0.2.0\"",
             "The version of this program that the configuration needs. An older one runs `binary`, or says so \
@@ -184,7 +190,7 @@ static SELF_UPDATE: Table = Table {
         ),
         key(
             "binary",
-            Kind::Command,
+            ValueKind::Command,
             Words("the program is never updated by itself"),
             "[\"cargo\", \"install\", \"bst-fetcher\"]",
             "The command that brings a newer version of this program, run when `required-version` is newer.",
@@ -194,67 +200,67 @@ static SELF_UPDATE: Table = Table {
     ..NONE
 };
 
-static SERVE: Table = Table {
+static SERVE: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "listen",
-            Kind::Listen,
+            ValueKind::Listen,
             Value("\"127.0.0.1:11001\""),
             "\"127.0.0.1:11002\"",
             "The address and port to listen on.",
         ),
         key(
             "cachedir",
-            Kind::Path,
+            ValueKind::Path,
             Words("the fetcher's own"),
             "\"/home/me/.cache/buildstream\"",
             "The `cachedir` of BuildStream that is served.",
         ),
         key(
             "tls",
-            Kind::Table(&TLS),
+            ValueKind::Table(&TLS),
             Words("no encryption"),
             "{ cert = \"server.crt\", key = \"server.key\" }",
             "Files for TLS.",
         ),
         key(
             "access-tokens",
-            Kind::SecretFile,
+            ValueKind::SecretFile,
             Words("nobody needs a token"),
             "\"tokens\"",
             "A file of bearer tokens, one a line, read again when it changes.",
         ),
         key(
             "metrics-listen",
-            Kind::Listen,
+            ValueKind::Listen,
             Words("no metrics over HTTP"),
             "\"127.0.0.1:9464\"",
             "The address and port on which the server's metrics are offered to Prometheus.",
         ),
         key(
             "instance-names",
-            Kind::List(&Kind::Text, 0),
+            ValueKind::List(&ValueKind::Text, 0),
             Value("[]"),
             "[\"main\"]",
             "The instance names that are answered beside the empty one; none for any.",
         ),
         key(
             "max-connections",
-            Kind::Number(1, 100_000),
+            ValueKind::Number(1, 100_000),
             Value("256"),
             "1000",
             "How many connections are open at once; further ones are closed at once.",
         ),
         key(
             "max-streams",
-            Kind::Number(1, 10_000),
+            ValueKind::Number(1, 10_000),
             Value("128"),
             "32",
             "How many requests of one connection are answered at once.",
         ),
         key(
             "max-requests-per-second",
-            Kind::Number(0, 1_000_000),
+            ValueKind::Number(0, 1_000_000),
             Value("10000"),
             "500",
             "How many requests a second of one client's address are answered; 0 for as many as come. What comes faster \
@@ -264,13 +270,13 @@ static SERVE: Table = Table {
     ..NONE
 };
 
-static TLS: Table = Table {
+static TLS: TableDeclaration = TableDeclaration {
     keys: &[
-        key("cert", Kind::File, Must, "\"server.crt\"", "The server's certificate chain, PEM."),
-        key("key", Kind::SecretFile, Must, "\"server.key\"", "The private key to it, PEM."),
+        key("cert", ValueKind::File, Must, "\"server.crt\"", "The server's certificate chain, PEM."),
+        key("key", ValueKind::SecretFile, Must, "\"server.key\"", "The private key to it, PEM."),
         key(
             "client-ca",
-            Kind::File,
+            ValueKind::File,
             Words("clients need no certificate"),
             "\"clients.crt\"",
             "Who signs the clients' certificates, which are then required, PEM.",
@@ -279,12 +285,18 @@ static TLS: Table = Table {
     ..NONE
 };
 
-const NONE: Table = Table { keys: &[], kinds: &[], choices: &[], needs: &[], layered: false };
+const NONE: TableDeclaration = TableDeclaration { keys: &[], kinds: &[], choices: &[], needs: &[], layered: false };
 
-const fn key(name: &'static str, kind: Kind, fallback: Fallback, example: &'static str, meaning: &'static str) -> Key {
-    Key { name, kind, fallback, example, meaning }
+const fn key(
+    name: &'static str,
+    kind: ValueKind,
+    fallback: KeyDefault,
+    example: &'static str,
+    meaning: &'static str,
+) -> KeyDeclaration {
+    KeyDeclaration { name, kind, fallback, example, meaning }
 }
 
-const fn at_most_one(keys: &'static [&'static str]) -> Choice {
-    Choice { keys, required: Required::Never }
+const fn at_most_one(keys: &'static [&'static str]) -> ExclusiveKeys {
+    ExclusiveKeys { keys, required: KeyRequirement::Never }
 }

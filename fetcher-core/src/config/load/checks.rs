@@ -4,22 +4,23 @@ use std::collections::BTreeMap;
 
 use globset::Glob;
 
-use super::super::reader::{Reader, join};
-use super::super::value::{Fields, Node, Origin, Value};
+use super::super::reader::{ConfigReader, join};
+use super::super::value::{ConfigNode, ConfigTable, ConfigValue, ValueOrigin};
 use super::projects::place_of;
 use crate::requirements::{
     DEFAULT_REQUIREMENTS, as_configured, may_install_buildstream, requirement_lines, with_requirement,
 };
 
 /// Checks every project as it is with `[defaults]`.
-pub(super) fn projects(reader: &mut Reader<'_>, top: &Fields) {
+pub(super) fn projects(reader: &mut ConfigReader<'_>, top: &ConfigTable) {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, fields) in tables(top, "project").enumerate() {
         let place = place_of(fields, index);
         name(reader, fields, &place, &mut seen);
         variants(reader, fields, &place);
         credentials(reader, fields, &place);
-        if ["track", "fetch", "push"].iter().all(|stage| matches!(value(fields, stage), Some(Value::Bool(false)))) {
+        if ["track", "fetch", "push"].iter().all(|stage| matches!(value(fields, stage), Some(ConfigValue::Bool(false))))
+        {
             let at = fields["track"].at;
             let advice = "remove one of the three lines".to_owned();
             reader.warning(at, &place, "track, fetch and push are all off, so nothing is done".to_owned(), advice);
@@ -28,8 +29,8 @@ pub(super) fn projects(reader: &mut Reader<'_>, top: &Fields) {
 }
 
 /// Remarks on lists of requirements that install no BuildStream: nothing can be run with those.
-pub(super) fn requirements(reader: &mut Reader<'_>, top: &Fields) {
-    let general = top.get("buildstream").and_then(Node::fields).map(|fields| (String::new(), fields));
+pub(super) fn requirements(reader: &mut ConfigReader<'_>, top: &ConfigTable) {
+    let general = top.get("buildstream").and_then(ConfigNode::fields).map(|fields| (String::new(), fields));
     let own = tables(top, "project")
         .enumerate()
         .filter_map(|(index, fields)| Some((place_of(fields, index), fields.get("buildstream")?.fields()?)));
@@ -37,8 +38,8 @@ pub(super) fn requirements(reader: &mut Reader<'_>, top: &Fields) {
     for (place, fields) in general.into_iter().chain(own) {
         let Some(node) = fields.get("requirements").filter(|node| !told.contains(&node.at)) else { continue };
         let text = match &node.value {
-            Value::Requirements(_, text) => text.clone(),
-            _ => node.list().iter().filter_map(Node::text).collect::<Vec<_>>().join("\n"),
+            ConfigValue::Requirements(_, text) => text.clone(),
+            _ => node.list().iter().filter_map(ConfigNode::text).collect::<Vec<_>>().join("\n"),
         };
         if text.trim().is_empty() || may_install_buildstream(&text) {
             continue;
@@ -52,7 +53,7 @@ pub(super) fn requirements(reader: &mut Reader<'_>, top: &Fields) {
     }
 }
 
-fn name<'f>(reader: &mut Reader<'_>, fields: &'f Fields, place: &str, seen: &mut BTreeMap<&'f str, usize>) {
+fn name<'f>(reader: &mut ConfigReader<'_>, fields: &'f ConfigTable, place: &str, seen: &mut BTreeMap<&'f str, usize>) {
     let Some((node, name)) = fields.get("name").and_then(|node| Some((node, node.text()?))) else { return };
     let place = join(place, "name");
     if let Err(error) = name.parse::<crate::names::ProjectName>() {
@@ -66,7 +67,7 @@ fn name<'f>(reader: &mut Reader<'_>, fields: &'f Fields, place: &str, seen: &mut
     }
 }
 
-fn variants(reader: &mut Reader<'_>, fields: &Fields, place: &str) {
+fn variants(reader: &mut ConfigReader<'_>, fields: &ConfigTable, place: &str) {
     let mut seen = Vec::new();
     for variant in tables(fields, "variants") {
         let Some((node, name)) = variant.get("name").and_then(|node| Some((node, node.text()?))) else { continue };
@@ -80,9 +81,9 @@ fn variants(reader: &mut Reader<'_>, fields: &Fields, place: &str) {
 }
 
 /// Remarks on credentials that would travel in the clear.
-fn credentials(reader: &mut Reader<'_>, fields: &Fields, place: &str) {
-    let git = fields.get("git").and_then(Node::fields);
-    let (Some(git), Some(url)) = (git, fields.get("url").and_then(Node::text)) else { return };
+fn credentials(reader: &mut ConfigReader<'_>, fields: &ConfigTable, place: &str) {
+    let git = fields.get("git").and_then(ConfigNode::fields);
+    let (Some(git), Some(url)) = (git, fields.get("url").and_then(ConfigNode::text)) else { return };
     if let Some(token) = git.get("token-file").filter(|_| url.starts_with("http:")) {
         let place = join(&join(place, "git"), "token-file");
         let message = "the token travels in the clear over http".to_owned();
@@ -91,15 +92,15 @@ fn credentials(reader: &mut Reader<'_>, fields: &Fields, place: &str) {
 }
 
 /// Checks the notifiers, and names those that have no name.
-pub(super) fn notifiers(reader: &mut Reader<'_>, top: &mut Fields) {
+pub(super) fn notifiers(reader: &mut ConfigReader<'_>, top: &mut ConfigTable) {
     let names: Vec<String> =
         tables(top, "project").filter_map(|fields| fields.get("name")?.text().map(str::to_owned)).collect();
-    let Some(Value::List(notifiers)) = top.get_mut("notify").map(|node| &mut node.value) else { return };
+    let Some(ConfigValue::List(notifiers)) = top.get_mut("notify").map(|node| &mut node.value) else { return };
     let mut seen: Vec<String> = Vec::new();
     for node in notifiers {
-        let (at, Value::Table(fields)) = (node.at, &mut node.value) else { continue };
-        let given = fields.get("name").and_then(Node::text).map(str::to_owned);
-        let Some(kind) = fields.get("kind").and_then(Node::text) else { continue };
+        let (at, ConfigValue::Table(fields)) = (node.at, &mut node.value) else { continue };
+        let given = fields.get("name").and_then(ConfigNode::text).map(str::to_owned);
+        let Some(kind) = fields.get("kind").and_then(ConfigNode::text) else { continue };
         let name = given.clone().unwrap_or_else(|| numbered(kind, &seen));
         let place = format!("notify {name:?}: ");
         if seen.contains(&name) {
@@ -108,7 +109,7 @@ pub(super) fn notifiers(reader: &mut Reader<'_>, top: &mut Fields) {
         }
         patterns(reader, fields, &place, &names);
         if given.is_none() && !fields.contains_key("name") {
-            let name = Node { value: Value::Text(name.clone()), at, origin: Origin::default() };
+            let name = ConfigNode { value: ConfigValue::Text(name.clone()), at, origin: ValueOrigin::default() };
             fields.insert("name".to_owned(), name);
         }
         seen.push(name);
@@ -121,8 +122,8 @@ fn numbered(kind: &str, seen: &[String]) -> String {
 }
 
 /// Remarks on patterns that no project's name matches.
-fn patterns(reader: &mut Reader<'_>, fields: &Fields, place: &str, names: &[String]) {
-    for node in fields.get("projects").map_or(&[][..], Node::list) {
+fn patterns(reader: &mut ConfigReader<'_>, fields: &ConfigTable, place: &str, names: &[String]) {
+    for node in fields.get("projects").map_or(&[][..], ConfigNode::list) {
         let Some(glob) = node.text().and_then(|text| Glob::new(text).ok()) else { continue };
         let matcher = glob.compile_matcher();
         if !names.iter().any(|name| matcher.is_match(name)) {
@@ -133,10 +134,10 @@ fn patterns(reader: &mut Reader<'_>, fields: &Fields, place: &str, names: &[Stri
     }
 }
 
-fn tables<'f>(fields: &'f Fields, name: &str) -> impl Iterator<Item = &'f Fields> {
-    fields.get(name).map_or(&[][..], Node::list).iter().filter_map(Node::fields)
+fn tables<'f>(fields: &'f ConfigTable, name: &str) -> impl Iterator<Item = &'f ConfigTable> {
+    fields.get(name).map_or(&[][..], ConfigNode::list).iter().filter_map(ConfigNode::fields)
 }
 
-fn value<'f>(fields: &'f Fields, name: &str) -> Option<&'f Value> {
+fn value<'f>(fields: &'f ConfigTable, name: &str) -> Option<&'f ConfigValue> {
     fields.get(name).map(|node| &node.value)
 }

@@ -1,26 +1,26 @@
 //! Putting `[defaults]` and `[buildstream]` under each project.
 
-use super::super::keys::{Kind, TOP, Table};
-use super::super::reader::{Reader, WHOLE, text};
-use super::super::value::{Fields, Node, Origin, Value, merge};
+use super::super::keys::{TOP, TableDeclaration, ValueKind};
+use super::super::reader::{ConfigReader, WHOLE, text};
+use super::super::value::{ConfigNode, ConfigTable, ConfigValue, ValueOrigin, merge};
 
 /// Puts `[defaults]` under every project, and sees what is missing then.
-pub(super) fn layer(reader: &mut Reader<'_>, top: &mut Fields) {
+pub(super) fn layer(reader: &mut ConfigReader<'_>, top: &mut ConfigTable) {
     let defaults = top.remove("defaults");
-    let defaults = defaults.as_ref().and_then(Node::fields).cloned().unwrap_or_default();
+    let defaults = defaults.as_ref().and_then(ConfigNode::fields).cloned().unwrap_or_default();
     let Some(list) = top.get_mut("project") else {
         let advice = "add what to fetch: [[project]] and below it a line like: url = \"https://…\"".to_owned();
         reader.problem(WHOLE, "project", ("no project is configured".to_owned(), advice));
         return;
     };
-    let (at, Value::List(projects)) = (list.at, &mut list.value) else { return };
+    let (at, ConfigValue::List(projects)) = (list.at, &mut list.value) else { return };
     if projects.is_empty() {
         let advice = "add what to fetch: [[project]] and below it a line like: url = \"https://…\"".to_owned();
         reader.problem(at, "project", ("the list is empty".to_owned(), advice));
     }
     let table = table_of(&TOP, "project");
     for (index, project) in projects.iter_mut().enumerate() {
-        let Value::Table(fields) = &mut project.value else { continue };
+        let ConfigValue::Table(fields) = &mut project.value else { continue };
         let mut merged = merge(&defaults, fields, table);
         if !merged.contains_key("name")
             && let Some(node) = name_of(&merged)
@@ -36,15 +36,15 @@ pub(super) fn layer(reader: &mut Reader<'_>, top: &mut Fields) {
 }
 
 /// A project's name after its url.
-fn name_of(fields: &Fields) -> Option<Node> {
+fn name_of(fields: &ConfigTable) -> Option<ConfigNode> {
     let url = fields.get("url")?;
     let name = text::name_from_url(url.text()?)?.to_owned();
-    Some(Node { value: Value::Text(name), at: url.at, origin: url.origin.clone() })
+    Some(ConfigNode { value: ConfigValue::Text(name), at: url.at, origin: url.origin.clone() })
 }
 
 /// What a project is called in messages.
-pub(super) fn place_of(fields: &Fields, index: usize) -> String {
-    match fields.get("name").and_then(Node::text) {
+pub(super) fn place_of(fields: &ConfigTable, index: usize) -> String {
+    match fields.get("name").and_then(ConfigNode::text) {
         Some(name) => format!("project {name:?}: "),
         None => format!("project[{}]", index + 1),
     }
@@ -52,23 +52,24 @@ pub(super) fn place_of(fields: &Fields, index: usize) -> String {
 
 /// Gives every project its whole `buildstream`: what is said for all, under what is said for the project, and its
 /// `config` with the project's own in it.
-pub(super) fn give_buildstream(top: &mut Fields) {
-    let general = top.get("buildstream").and_then(Node::fields).cloned().unwrap_or_default();
-    let Some(Value::List(projects)) = top.get_mut("project").map(|node| &mut node.value) else { return };
+pub(super) fn give_buildstream(top: &mut ConfigTable) {
+    let general = top.get("buildstream").and_then(ConfigNode::fields).cloned().unwrap_or_default();
+    let Some(ConfigValue::List(projects)) = top.get_mut("project").map(|node| &mut node.value) else { return };
     let table = table_of(&TOP, "buildstream");
     for project in projects {
-        let Value::Table(fields) = &mut project.value else { continue };
-        let own = fields.get("buildstream").and_then(Node::fields).cloned().unwrap_or_default();
+        let ConfigValue::Table(fields) = &mut project.value else { continue };
+        let own = fields.get("buildstream").and_then(ConfigNode::fields).cloned().unwrap_or_default();
         let mut buildstream = merge(&general, &own, table);
         if let Some(config) = fields.remove("config") {
-            buildstream = merge(&buildstream, &Fields::from([("config".to_owned(), config)]), None);
+            buildstream = merge(&buildstream, &ConfigTable::from([("config".to_owned(), config)]), None);
         }
-        let node = Node { value: Value::Table(buildstream), at: project.at, origin: Origin::default() };
+        let node =
+            ConfigNode { value: ConfigValue::Table(buildstream), at: project.at, origin: ValueOrigin::default() };
         fields.insert("buildstream".to_owned(), node);
     }
 }
 
-fn table_of(table: &'static Table, name: &str) -> Option<&'static Table> {
+fn table_of(table: &'static TableDeclaration, name: &str) -> Option<&'static TableDeclaration> {
     let key = table.keys.iter().find(|key| key.name == name)?;
-    if let Kind::Table(inner) | Kind::Tables(inner) = key.kind { Some(inner) } else { None }
+    if let ValueKind::Table(inner) | ValueKind::Tables(inner) = key.kind { Some(inner) } else { None }
 }

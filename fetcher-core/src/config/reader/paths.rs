@@ -7,12 +7,12 @@ use toml::de::DeArray;
 
 use crate::secret::{Secret, names_a_secret};
 
-use super::super::value::Value;
-use super::{Reader, Refusal, Spot, text};
+use super::super::value::ConfigValue;
+use super::{ConfigReader, KeySpan, ValueRejection, text};
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// A string with its `${NAME}` replaced by the environment's and `$$` by a dollar.
-    pub(super) fn expand(&mut self, written: &str, spot: Spot<'_>) -> Option<String> {
+    pub(super) fn expand(&mut self, written: &str, spot: KeySpan<'_>) -> Option<String> {
         let mut expanded = String::with_capacity(written.len());
         let mut rest = written;
         while let Some(dollar) = rest.find('$') {
@@ -39,7 +39,7 @@ impl Reader<'_> {
     }
 
     /// The name that ends at the next brace, and the variable's value.
-    fn variable(&self, after: &str) -> Result<(String, String), Refusal> {
+    fn variable(&self, after: &str) -> Result<(String, String), ValueRejection> {
         let whole = after.split_once('}').map(|(name, _)| name).filter(|name| text::variable(name).is_ok());
         let Some(name) = whole else {
             let message = "after \"${\" a variable's name and \"}\" have to follow".to_owned();
@@ -63,7 +63,7 @@ impl Reader<'_> {
         path.components().collect()
     }
 
-    pub(super) fn file(&mut self, written: &str, secret: bool, spot: Spot<'_>) -> Option<Value> {
+    pub(super) fn file(&mut self, written: &str, secret: bool, spot: KeySpan<'_>) -> Option<ConfigValue> {
         let path = self.absolute(written);
         match self.files.look(&path) {
             Ok(seen) if !seen.is_file => {
@@ -76,7 +76,7 @@ impl Reader<'_> {
                     let message = format!("everybody on this host can read {}", path.display());
                     self.warning(spot.at, spot.place, message, format!("run: chmod o= {}", path.display()));
                 }
-                Some(if secret { Value::SecretFile(path) } else { Value::Path(path) })
+                Some(if secret { ConfigValue::SecretFile(path) } else { ConfigValue::Path(path) })
             }
             Err(error) => {
                 self.problem(spot.at, spot.place, unreadable(&path, &error));
@@ -85,10 +85,10 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn requirements_file(&mut self, written: &str, spot: Spot<'_>) -> Option<Value> {
+    pub(super) fn requirements_file(&mut self, written: &str, spot: KeySpan<'_>) -> Option<ConfigValue> {
         let path = self.absolute(written);
         match self.files.read(&path) {
-            Ok(text) => Some(Value::Requirements(path, text)),
+            Ok(text) => Some(ConfigValue::Requirements(path, text)),
             Err(error) => {
                 let (message, mut advice) = unreadable(&path, &error);
                 if written.contains("==") || !written.contains(['.', '/']) {
@@ -101,15 +101,15 @@ impl Reader<'_> {
     }
 
     /// A program and its arguments; a program with a slash in its name is a file, which has to be there.
-    pub(super) fn command(&mut self, items: &DeArray<'_>, spot: Spot<'_>) -> Option<Value> {
+    pub(super) fn command(&mut self, items: &DeArray<'_>, spot: KeySpan<'_>) -> Option<ConfigValue> {
         let mut arguments = Vec::new();
         for item in items {
             let at = item.span().start;
             arguments.push(self.node(at, |reader| {
                 let written = item.get_ref().as_str();
                 let wrong = ("an argument has to be a string".to_owned(), "put it in quotes".to_owned());
-                let written = reader.accept(Spot { at, ..spot }, written.ok_or(wrong))?;
-                reader.expand(written, Spot { at, ..spot }).map(Value::Text)
+                let written = reader.accept(KeySpan { at, ..spot }, written.ok_or(wrong))?;
+                reader.expand(written, KeySpan { at, ..spot }).map(ConfigValue::Text)
             }));
         }
         let Some(program) = arguments.first_mut() else {
@@ -119,10 +119,10 @@ impl Reader<'_> {
         };
         let name = program.text().unwrap_or_default().to_owned();
         if name.contains('/') {
-            let here = Spot { at: program.at, ..spot };
+            let here = KeySpan { at: program.at, ..spot };
             program.value = match self.file(&name, false, here) {
-                Some(Value::Path(path)) => Value::Text(path.to_string_lossy().into_owned()),
-                _ => Value::Bad,
+                Some(ConfigValue::Path(path)) => ConfigValue::Text(path.to_string_lossy().into_owned()),
+                _ => ConfigValue::Bad,
             };
         } else if name.is_empty() && program.text().is_some() {
             self.problem(
@@ -131,12 +131,12 @@ impl Reader<'_> {
                 ("the program's name is empty".to_owned(), "name a program".to_owned()),
             );
         }
-        Some(Value::List(arguments))
+        Some(ConfigValue::List(arguments))
     }
 }
 
 /// Why a file that is named cannot be used.
-fn unreadable(path: &Path, error: &io::Error) -> Refusal {
+fn unreadable(path: &Path, error: &io::Error) -> ValueRejection {
     let path = path.display();
     match error.kind() {
         io::ErrorKind::NotFound => {

@@ -1,10 +1,15 @@
 //! What somebody may have meant.
 
-use super::super::keys::{Key, Kind, TOP, Table, quoted};
-use super::Refusal;
+use super::super::keys::{KeyDeclaration, TOP, TableDeclaration, ValueKind, quoted};
+use super::ValueRejection;
 
 /// Why a key is refused that its table does not have.
-pub(super) fn unknown_key(name: &str, table: &Table, kind: Option<&str>, keys: &[&'static Key]) -> Refusal {
+pub(super) fn unknown_key(
+    name: &str,
+    table: &TableDeclaration,
+    kind: Option<&str>,
+    keys: &[&'static KeyDeclaration],
+) -> ValueRejection {
     let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
     if let Some(kind) = kind
         && let Some(other) = table.kinds_with(name).first()
@@ -25,7 +30,7 @@ pub(super) fn unknown_key(name: &str, table: &Table, kind: Option<&str>, keys: &
 }
 
 /// Why a word is refused that is none of those allowed.
-pub(super) fn unknown_word(word: &str, words: &[&str]) -> Refusal {
+pub(super) fn unknown_word(word: &str, words: &[&str]) -> ValueRejection {
     let advice = match nearest(word, words) {
         Some(near) => format!("did you mean {near:?}?"),
         None => "choose one of them".to_owned(),
@@ -54,12 +59,12 @@ pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
 fn home_of(name: &str) -> Option<String> {
     TOP.keys.iter().find_map(|top| match top.kind {
         // `[defaults]` has what `[[project]]` has, where most of it belongs.
-        Kind::Table(table) if !table.layered && has(table, name) => Some(format!("[{}]", top.name)),
-        Kind::Tables(table) if has(table, name) => Some(format!("[[{}]]", top.name)),
+        ValueKind::Table(table) if !table.layered && has(table, name) => Some(format!("[{}]", top.name)),
+        ValueKind::Tables(table) if has(table, name) => Some(format!("[[{}]]", top.name)),
         _ => None,
     })
 }
 
-fn has(table: &Table, name: &str) -> bool {
+fn has(table: &TableDeclaration, name: &str) -> bool {
     table.keys_of(None).iter().any(|key| key.name == name)
 }

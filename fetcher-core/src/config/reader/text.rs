@@ -8,45 +8,45 @@ use jiff::{Span, SpanRelativeTo};
 
 use crate::names::{BranchName, ElementName, NameError, ProjectName};
 
-use super::super::keys::{Kind, Least};
-use super::super::value::Value;
-use super::{Refusal, suggest};
+use super::super::keys::{MinimumDuration, ValueKind};
+use super::super::value::ConfigValue;
+use super::{ValueRejection, suggest};
 
 /// The value of a kind that needs nothing but its text.
-pub(super) fn parse(kind: &Kind, text: String) -> Result<Value, Refusal> {
+pub(super) fn parse(kind: &ValueKind, text: String) -> Result<ConfigValue, ValueRejection> {
     match kind {
-        Kind::Time(least) => duration(&text, *least).map(|time| Value::Time(time, text)),
-        Kind::Size => size(&text).map(|bytes| Value::Size(bytes, text)),
-        Kind::Word(words) if !words.contains(&text.as_str()) => Err(suggest::unknown_word(&text, words)),
-        Kind::BoolOr(words) if !words.contains(&text.as_str()) => {
+        ValueKind::Time(least) => duration(&text, *least).map(|time| ConfigValue::Time(time, text)),
+        ValueKind::Size => size(&text).map(|bytes| ConfigValue::Size(bytes, text)),
+        ValueKind::Word(words) if !words.contains(&text.as_str()) => Err(suggest::unknown_word(&text, words)),
+        ValueKind::BoolOr(words) if !words.contains(&text.as_str()) => {
             refuse(format!("it has to be {}", kind.words()), "write true and false without quotes")
         }
-        Kind::InnerPath => inner_path(&text).map(Value::Path),
-        Kind::Url(schemes) => url(&text, schemes).map(|()| Value::Text(text)),
-        Kind::MailServer => mail_server(&text).map(|()| Value::Text(text)),
-        Kind::Listen => listen(&text).map(|()| Value::Text(text)),
-        Kind::Mail => mail(&text).map(|()| Value::Text(text)),
-        Kind::IrcName => irc_name(&text).map(|()| Value::Text(text)),
-        Kind::Name => plain_name(&text).map(|()| Value::Text(text)),
-        Kind::Element => name(text.parse::<ElementName>()).map(|()| Value::Text(text)),
-        Kind::Branch => name(text.parse::<BranchName>()).map(|()| Value::Text(text)),
-        Kind::Branches => branches(&text).map(|()| Value::Text(text)),
-        Kind::Glob => glob(&text).map(|()| Value::Text(text)),
-        Kind::Variable => variable(&text).map(|()| Value::Text(text)),
-        Kind::Version => version(&text).map(|()| Value::Text(text)),
-        _ => Ok(Value::Text(text)),
+        ValueKind::InnerPath => inner_path(&text).map(ConfigValue::Path),
+        ValueKind::Url(schemes) => url(&text, schemes).map(|()| ConfigValue::Text(text)),
+        ValueKind::MailServer => mail_server(&text).map(|()| ConfigValue::Text(text)),
+        ValueKind::Listen => listen(&text).map(|()| ConfigValue::Text(text)),
+        ValueKind::Mail => mail(&text).map(|()| ConfigValue::Text(text)),
+        ValueKind::IrcName => irc_name(&text).map(|()| ConfigValue::Text(text)),
+        ValueKind::Name => plain_name(&text).map(|()| ConfigValue::Text(text)),
+        ValueKind::Element => name(text.parse::<ElementName>()).map(|()| ConfigValue::Text(text)),
+        ValueKind::Branch => name(text.parse::<BranchName>()).map(|()| ConfigValue::Text(text)),
+        ValueKind::Branches => branches(&text).map(|()| ConfigValue::Text(text)),
+        ValueKind::Glob => glob(&text).map(|()| ConfigValue::Text(text)),
+        ValueKind::Variable => variable(&text).map(|()| ConfigValue::Text(text)),
+        ValueKind::Version => version(&text).map(|()| ConfigValue::Text(text)),
+        _ => Ok(ConfigValue::Text(text)),
     }
 }
 
-fn refuse<T>(message: impl Into<String>, advice: impl Into<String>) -> Result<T, Refusal> {
+fn refuse<T>(message: impl Into<String>, advice: impl Into<String>) -> Result<T, ValueRejection> {
     Err((message.into(), advice.into()))
 }
 
-pub(super) fn not_empty(text: &str) -> Result<(), Refusal> {
+pub(super) fn not_empty(text: &str) -> Result<(), ValueRejection> {
     if text.is_empty() { refuse("it is empty", "give it a value, or remove the key") } else { Ok(()) }
 }
 
-pub(super) fn printable(text: &str) -> Result<(), Refusal> {
+pub(super) fn printable(text: &str) -> Result<(), ValueRejection> {
     if text.chars().any(char::is_control) {
         return refuse("it holds a control character, such as a line end", "remove it");
     }
@@ -54,7 +54,7 @@ pub(super) fn printable(text: &str) -> Result<(), Refusal> {
 }
 
 /// A duration such as `90s`, `15m`, `2h 30m` or `30d`; days have 24 hours, weeks 7 days.
-fn duration(text: &str, least: Least) -> Result<Duration, Refusal> {
+fn duration(text: &str, least: MinimumDuration) -> Result<Duration, ValueRejection> {
     let units = "use units from seconds to weeks, as in \"90s\", \"15m\", \"2h 30m\" or \"30d\"";
     let Ok(span) = text.parse::<Span>() else { return refuse("it is no duration", units) };
     if span.get_years() != 0 || span.get_months() != 0 {
@@ -64,14 +64,14 @@ fn duration(text: &str, least: Least) -> Result<Duration, Refusal> {
     let Some(time) = time.ok().and_then(|time| Duration::try_from(time).ok()) else {
         return refuse("a duration cannot be negative", units);
     };
-    if least == Least::Second && time < Duration::from_secs(1) {
+    if least == MinimumDuration::Second && time < Duration::from_secs(1) {
         return refuse("it has to be a second at least", units);
     }
     Ok(time)
 }
 
 /// A size in the units of BuildStream, powers of 1024 (`_parse_size` in `buildstream/utils.py`, as of 2.8.1).
-fn size(text: &str) -> Result<u64, Refusal> {
+fn size(text: &str) -> Result<u64, ValueRejection> {
     let advice = "write a whole number with K, M, G or T (powers of 1024), as in \"10G\"";
     if text.ends_with('%') {
         return refuse("a share of the disk is not understood here", advice);
@@ -89,7 +89,7 @@ fn size(text: &str) -> Result<u64, Refusal> {
     number.checked_mul(1024_u64.pow(power)).ok_or_else(|| ("it is larger than any disk".to_owned(), advice.to_owned()))
 }
 
-fn inner_path(text: &str) -> Result<PathBuf, Refusal> {
+fn inner_path(text: &str) -> Result<PathBuf, ValueRejection> {
     let path = Path::new(text);
     let inside = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if inside {
@@ -99,7 +99,7 @@ fn inner_path(text: &str) -> Result<PathBuf, Refusal> {
 }
 
 /// Checks an address; what is between scheme and path may hold no password, and has to have a host.
-pub(super) fn url(text: &str, schemes: &[&str]) -> Result<(), Refusal> {
+pub(super) fn url(text: &str, schemes: &[&str]) -> Result<(), ValueRejection> {
     let forms: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}:{}", rest_of(scheme))).collect();
     let known = format!("write it as {}", forms.join(" or "));
     let Some((scheme, rest)) = text.split_once(':') else { return refuse("it is no address", known) };
@@ -118,7 +118,7 @@ fn rest_of(scheme: &str) -> &'static str {
     if scheme == "unix" { "/PATH" } else { "//HOST…" }
 }
 
-fn authority(rest: &str, known: &str) -> Result<(), Refusal> {
+fn authority(rest: &str, known: &str) -> Result<(), ValueRejection> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     if user.contains(':') {
@@ -141,7 +141,7 @@ fn authority(rest: &str, known: &str) -> Result<(), Refusal> {
 }
 
 /// Checks where a git repository is; gives whether it is a path.
-pub(super) fn repository(text: &str) -> Result<bool, Refusal> {
+pub(super) fn repository(text: &str) -> Result<bool, ValueRejection> {
     const SCHEMES: [&str; 5] = ["https", "http", "ssh", "git", "file"];
     let advice = "use https, http, ssh, git, file, user@host:path, or a path relative to this file";
     let before_path = text.split('/').next().unwrap_or_default();
@@ -179,7 +179,7 @@ pub(in super::super) fn name_from_url(url: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
-fn mail_server(text: &str) -> Result<(), Refusal> {
+fn mail_server(text: &str) -> Result<(), ValueRejection> {
     if text == "sendmail" || text.strip_prefix("sendmail:").is_some_and(|path| path.starts_with('/')) {
         return Ok(());
     }
@@ -190,7 +190,7 @@ fn mail_server(text: &str) -> Result<(), Refusal> {
     url(text, &["smtp", "smtps", "smtp+starttls"]).map_err(refusal)
 }
 
-fn listen(text: &str) -> Result<(), Refusal> {
+fn listen(text: &str) -> Result<(), ValueRejection> {
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let host_is_good = match bare {
@@ -203,7 +203,7 @@ fn listen(text: &str) -> Result<(), Refusal> {
     refuse("it is no address with a port", "write it like \"127.0.0.1:11001\" or \"[::1]:11001\"")
 }
 
-fn mail(text: &str) -> Result<(), Refusal> {
+fn mail(text: &str) -> Result<(), ValueRejection> {
     match text.rsplit_once('@') {
         Some((person, host)) if !person.is_empty() && !host.is_empty() && !text.contains([' ', ',', '<', '>']) => {
             Ok(())
@@ -212,7 +212,7 @@ fn mail(text: &str) -> Result<(), Refusal> {
     }
 }
 
-fn irc_name(text: &str) -> Result<(), Refusal> {
+fn irc_name(text: &str) -> Result<(), ValueRejection> {
     if text.contains([' ', ',', '\u{7}', ':']) {
         return refuse("IRC allows no space, comma or colon in it", "write one name each, as in \"#builds\"");
     }
@@ -220,27 +220,27 @@ fn irc_name(text: &str) -> Result<(), Refusal> {
 }
 
 /// Checks the name of a project, a variant or a notifier: one rule for all.
-fn plain_name(text: &str) -> Result<(), Refusal> {
+fn plain_name(text: &str) -> Result<(), ValueRejection> {
     match text.parse::<ProjectName>() {
         Ok(_) => Ok(()),
         Err(error) => refuse(format!("it is no name to use here: {}", error.reason), "choose another name"),
     }
 }
 
-fn name<T>(parsed: Result<T, NameError>) -> Result<(), Refusal> {
+fn name<T>(parsed: Result<T, NameError>) -> Result<(), ValueRejection> {
     parsed.map(drop).map_err(|error| {
         (format!("it is no {}: {}", error.kind, error.reason), format!("choose another {}", error.kind))
     })
 }
 
-fn branches(text: &str) -> Result<(), Refusal> {
+fn branches(text: &str) -> Result<(), ValueRejection> {
     if let Some(short) = text.strip_prefix("refs/heads/").or_else(|| text.strip_prefix("origin/")) {
         return refuse("branches are named without what git puts before them", format!("write {short:?}"));
     }
     if text.contains(['*', '?', '[', '{']) { glob(text) } else { name(text.parse::<BranchName>()) }
 }
 
-fn glob(text: &str) -> Result<(), Refusal> {
+fn glob(text: &str) -> Result<(), ValueRejection> {
     match Glob::new(text) {
         Ok(_) => Ok(()),
         Err(error) => refuse(
@@ -250,7 +250,7 @@ fn glob(text: &str) -> Result<(), Refusal> {
     }
 }
 
-pub(super) fn variable(text: &str) -> Result<(), Refusal> {
+pub(super) fn variable(text: &str) -> Result<(), ValueRejection> {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     if first && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return Ok(());
@@ -258,7 +258,7 @@ pub(super) fn variable(text: &str) -> Result<(), Refusal> {
     refuse("it is no name of an environment variable", "use letters, digits and '_' alone")
 }
 
-fn version(text: &str) -> Result<(), Refusal> {
+fn version(text: &str) -> Result<(), ValueRejection> {
     if semver::Version::parse(text).is_ok() {
         return Ok(());
     }
@@ -266,8 +266,8 @@ fn version(text: &str) -> Result<(), Refusal> {
 }
 
 /// Checks a name in a table of names: of a project option, or of a header.
-pub(super) fn map_key(of: &Kind, name: &str) -> Result<(), Refusal> {
-    if let Kind::Header = of {
+pub(super) fn map_key(of: &ValueKind, name: &str) -> Result<(), ValueRejection> {
+    if let ValueKind::Header = of {
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if name.is_empty() || !name.chars().all(token) {
             return refuse("it is no name of a header", "use letters, digits and '-'");

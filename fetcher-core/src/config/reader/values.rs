@@ -8,33 +8,35 @@ use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use crate::secret::Secret;
 
-use super::super::keys::{Kind, Table};
-use super::super::value::{Fields, Node, Value};
-use super::{Reader, Spot, join, text};
+use super::super::keys::{TableDeclaration, ValueKind};
+use super::super::value::{ConfigNode, ConfigTable, ConfigValue};
+use super::{ConfigReader, KeySpan, join, text};
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     /// The checked value; none where it was refused, which is noted then.
     pub(super) fn checked(
         &mut self,
-        kind: &'static Kind,
+        kind: &'static ValueKind,
         written: &Spanned<DeValue<'_>>,
-        spot: Spot<'_>,
-    ) -> Option<Value> {
+        spot: KeySpan<'_>,
+    ) -> Option<ConfigValue> {
         match (kind, written.get_ref()) {
-            (Kind::Bool | Kind::BoolOr(_), DeValue::Boolean(value)) => Some(Value::Bool(*value)),
-            (Kind::Number(least, most), DeValue::Integer(number)) => self.number(number, *least, *most, spot),
-            (Kind::Size, DeValue::Integer(number)) => {
-                let Value::Number(bytes) = self.number(number, 0, u64::MAX, spot)? else { return None };
-                Some(Value::Size(bytes, bytes.to_string()))
+            (ValueKind::Bool | ValueKind::BoolOr(_), DeValue::Boolean(value)) => Some(ConfigValue::Bool(*value)),
+            (ValueKind::Number(least, most), DeValue::Integer(number)) => self.number(number, *least, *most, spot),
+            (ValueKind::Size, DeValue::Integer(number)) => {
+                let ConfigValue::Number(bytes) = self.number(number, 0, u64::MAX, spot)? else { return None };
+                Some(ConfigValue::Size(bytes, bytes.to_string()))
             }
-            (Kind::OptionValue, value) => self.option(value, spot),
-            (Kind::List(of, least), DeValue::Array(items)) => self.items(of, *least, items, spot),
-            (Kind::Command, DeValue::Array(items)) => self.command(items, spot),
-            (Kind::Requirements, DeValue::Array(items)) => self.items(&Kind::Text, 1, items, spot),
-            (Kind::Map(of), DeValue::Table(table)) => Some(self.map(of, table, spot)),
-            (Kind::Free, DeValue::Table(_)) => self.free(written.get_ref(), spot),
-            (Kind::Table(inner), DeValue::Table(table)) => Some(Value::Table(self.inner_table(inner, table, spot))),
-            (Kind::Tables(inner), DeValue::Array(items)) => Some(self.tables(inner, items, spot)),
+            (ValueKind::OptionValue, value) => self.option(value, spot),
+            (ValueKind::List(of, least), DeValue::Array(items)) => self.items(of, *least, items, spot),
+            (ValueKind::Command, DeValue::Array(items)) => self.command(items, spot),
+            (ValueKind::Requirements, DeValue::Array(items)) => self.items(&ValueKind::Text, 1, items, spot),
+            (ValueKind::Map(of), DeValue::Table(table)) => Some(self.map(of, table, spot)),
+            (ValueKind::Free, DeValue::Table(_)) => self.free(written.get_ref(), spot),
+            (ValueKind::Table(inner), DeValue::Table(table)) => {
+                Some(ConfigValue::Table(self.inner_table(inner, table, spot)))
+            }
+            (ValueKind::Tables(inner), DeValue::Array(items)) => Some(self.tables(inner, items, spot)),
             (kind, DeValue::String(written)) if kind.is_text() => {
                 let text = self.expand(written, spot)?;
                 self.text_value(kind, text, spot)
@@ -48,65 +50,76 @@ impl Reader<'_> {
     }
 
     /// Notes a refusal where there is one.
-    pub(super) fn accept<T>(&mut self, spot: Spot<'_>, result: Result<T, super::Refusal>) -> Option<T> {
+    pub(super) fn accept<T>(&mut self, spot: KeySpan<'_>, result: Result<T, super::ValueRejection>) -> Option<T> {
         result.map_err(|refusal| self.problem(spot.at, spot.place, refusal)).ok()
     }
 
-    fn text_value(&mut self, kind: &'static Kind, text: String, spot: Spot<'_>) -> Option<Value> {
-        if let Kind::Header = kind {
-            return self.accept(spot, text::printable(&text)).map(|()| Value::Secret(Secret::new(text)));
+    fn text_value(&mut self, kind: &'static ValueKind, text: String, spot: KeySpan<'_>) -> Option<ConfigValue> {
+        if let ValueKind::Header = kind {
+            return self.accept(spot, text::printable(&text)).map(|()| ConfigValue::Secret(Secret::new(text)));
         }
         let plain = text::not_empty(&text).and_then(|()| text::printable(&text));
         self.accept(spot, plain)?;
         match kind {
-            Kind::Path => Some(Value::Path(self.absolute(&text))),
-            Kind::File => self.file(&text, false, spot),
-            Kind::SecretFile => self.file(&text, true, spot),
-            Kind::Requirements => self.requirements_file(&text, spot),
-            Kind::Repository => {
+            ValueKind::Path => Some(ConfigValue::Path(self.absolute(&text))),
+            ValueKind::File => self.file(&text, false, spot),
+            ValueKind::SecretFile => self.file(&text, true, spot),
+            ValueKind::Requirements => self.requirements_file(&text, spot),
+            ValueKind::Repository => {
                 let checked = text::repository(&text);
                 let is_path = self.accept(spot, checked)?;
                 let absolute = || self.absolute(&text).to_string_lossy().into_owned();
-                Some(Value::Text(if is_path { absolute() } else { text }))
+                Some(ConfigValue::Text(if is_path { absolute() } else { text }))
             }
-            Kind::SecretUrl(schemes) => {
-                self.accept(spot, text::url(&text, schemes)).map(|()| Value::Secret(Secret::new(text)))
+            ValueKind::SecretUrl(schemes) => {
+                self.accept(spot, text::url(&text, schemes)).map(|()| ConfigValue::Secret(Secret::new(text)))
             }
             _ => self.accept(spot, text::parse(kind, text)),
         }
     }
 
-    fn number(&mut self, number: &DeInteger<'_>, least: u64, most: u64, spot: Spot<'_>) -> Option<Value> {
+    fn number(&mut self, number: &DeInteger<'_>, least: u64, most: u64, spot: KeySpan<'_>) -> Option<ConfigValue> {
         let value = i128::from_str_radix(number.as_str(), number.radix()).ok();
         let value = value.and_then(|value| u64::try_from(value).ok()).filter(|value| (least..=most).contains(value));
         let advice = format!("for example: {} = {}", spot.key.name, spot.key.example);
         let range = if most == u64::MAX { "0 or more".to_owned() } else { format!("from {least} to {most}") };
-        self.accept(spot, value.map(Value::Number).ok_or((format!("it has to be {range}"), advice)))
+        self.accept(spot, value.map(ConfigValue::Number).ok_or((format!("it has to be {range}"), advice)))
     }
 
-    fn items(&mut self, of: &'static Kind, least: usize, items: &DeArray<'_>, spot: Spot<'_>) -> Option<Value> {
-        let nodes: Vec<Node> = items.iter().map(|item| self.value(of, item, spot)).collect();
+    fn items(
+        &mut self,
+        of: &'static ValueKind,
+        least: usize,
+        items: &DeArray<'_>,
+        spot: KeySpan<'_>,
+    ) -> Option<ConfigValue> {
+        let nodes: Vec<ConfigNode> = items.iter().map(|item| self.value(of, item, spot)).collect();
         if nodes.len() < least {
             let advice = format!("for example: {} = {}", spot.key.name, spot.key.example);
             self.problem(spot.at, spot.place, ("the list is empty".to_owned(), advice));
             return None;
         }
-        Some(Value::List(nodes))
+        Some(ConfigValue::List(nodes))
     }
 
-    fn map(&mut self, of: &'static Kind, table: &DeTable<'_>, spot: Spot<'_>) -> Value {
-        let mut fields = Fields::new();
+    fn map(&mut self, of: &'static ValueKind, table: &DeTable<'_>, spot: KeySpan<'_>) -> ConfigValue {
+        let mut fields = ConfigTable::new();
         for (name, value) in table {
-            let here = Spot { place: &join(spot.place, name.get_ref()), at: name.span().start, ..spot };
+            let here = KeySpan { place: &join(spot.place, name.get_ref()), at: name.span().start, ..spot };
             let checked = text::map_key(of, name.get_ref());
             if self.accept(here, checked).is_some() {
                 fields.insert(name.get_ref().to_string(), self.value(of, value, here));
             }
         }
-        Value::Table(fields)
+        ConfigValue::Table(fields)
     }
 
-    fn inner_table(&mut self, table: &'static Table, written: &DeTable<'_>, spot: Spot<'_>) -> Fields {
+    fn inner_table(
+        &mut self,
+        table: &'static TableDeclaration,
+        written: &DeTable<'_>,
+        spot: KeySpan<'_>,
+    ) -> ConfigTable {
         let outside = self.through;
         if table.layered {
             self.through = "[defaults]";
@@ -116,25 +129,25 @@ impl Reader<'_> {
         fields
     }
 
-    fn tables(&mut self, table: &'static Table, items: &DeArray<'_>, spot: Spot<'_>) -> Value {
+    fn tables(&mut self, table: &'static TableDeclaration, items: &DeArray<'_>, spot: KeySpan<'_>) -> ConfigValue {
         let mut nodes = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let place = place_of(spot.place, index, item.get_ref());
-            let here = Spot { place: &place, at: item.span().start, ..spot };
+            let here = KeySpan { place: &place, at: item.span().start, ..spot };
             nodes.push(self.node(here.at, |reader| {
                 if let DeValue::Table(written) = item.get_ref() {
-                    return Some(Value::Table(reader.table(table, written, here.at, &place)));
+                    return Some(ConfigValue::Table(reader.table(table, written, here.at, &place)));
                 }
-                reader.problem(here.at, &place, wrong_type(&Kind::Free, item.get_ref(), here));
+                reader.problem(here.at, &place, wrong_type(&ValueKind::Free, item.get_ref(), here));
                 None
             }));
         }
-        Value::List(nodes)
+        ConfigValue::List(nodes)
     }
 
     /// A project option's value in the form in which `bst -o NAME VALUE` takes it: for a boolean `True` or `False`,
     /// for flags a list with commas (`buildstream/_options/`, as of 2.8.1).
-    fn option(&mut self, value: &DeValue<'_>, spot: Spot<'_>) -> Option<Value> {
+    fn option(&mut self, value: &DeValue<'_>, spot: KeySpan<'_>) -> Option<ConfigValue> {
         let text = match value {
             DeValue::String(written) => {
                 let text = self.expand(written, spot)?;
@@ -149,8 +162,8 @@ impl Reader<'_> {
             DeValue::Array(flags) => {
                 let flags: Option<Vec<String>> = flags
                     .iter()
-                    .map(|flag| self.checked(&Kind::Text, flag, Spot { at: flag.span().start, ..spot }))
-                    .map(|flag| if let Some(Value::Text(flag)) = flag { Some(flag) } else { None })
+                    .map(|flag| self.checked(&ValueKind::Text, flag, KeySpan { at: flag.span().start, ..spot }))
+                    .map(|flag| if let Some(ConfigValue::Text(flag)) = flag { Some(flag) } else { None })
                     .collect();
                 flags?.join(",")
             }
@@ -161,33 +174,35 @@ impl Reader<'_> {
                 return None;
             }
         };
-        Some(Value::Text(text))
+        Some(ConfigValue::Text(text))
     }
 
     /// A value that is handed on as it is, but for variables in its strings.
-    fn free(&mut self, value: &DeValue<'_>, spot: Spot<'_>) -> Option<Value> {
+    fn free(&mut self, value: &DeValue<'_>, spot: KeySpan<'_>) -> Option<ConfigValue> {
         Some(match value {
-            DeValue::String(written) => Value::Text(self.expand(written, spot)?),
-            DeValue::Boolean(value) => Value::Bool(*value),
-            DeValue::Array(items) => Value::List(items.iter().map(|item| self.free_node(item, spot)).collect()),
+            DeValue::String(written) => ConfigValue::Text(self.expand(written, spot)?),
+            DeValue::Boolean(value) => ConfigValue::Bool(*value),
+            DeValue::Array(items) => ConfigValue::List(items.iter().map(|item| self.free_node(item, spot)).collect()),
             DeValue::Table(table) => {
-                let mut fields = Fields::new();
+                let mut fields = ConfigTable::new();
                 for (name, value) in table {
-                    let here = Spot { place: &join(spot.place, name.get_ref()), ..spot };
+                    let here = KeySpan { place: &join(spot.place, name.get_ref()), ..spot };
                     fields.insert(name.get_ref().to_string(), self.free_node(value, here));
                 }
-                Value::Table(fields)
+                ConfigValue::Table(fields)
             }
-            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => Value::Json(self.json(value, spot)?),
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => {
+                ConfigValue::Json(self.json(value, spot)?)
+            }
         })
     }
 
-    fn free_node(&mut self, written: &Spanned<DeValue<'_>>, spot: Spot<'_>) -> Node {
+    fn free_node(&mut self, written: &Spanned<DeValue<'_>>, spot: KeySpan<'_>) -> ConfigNode {
         let at = written.span().start;
-        self.node(at, |reader| reader.free(written.get_ref(), Spot { at, ..spot }))
+        self.node(at, |reader| reader.free(written.get_ref(), KeySpan { at, ..spot }))
     }
 
-    fn json(&mut self, value: &DeValue<'_>, spot: Spot<'_>) -> Option<Json> {
+    fn json(&mut self, value: &DeValue<'_>, spot: KeySpan<'_>) -> Option<Json> {
         let json = match value {
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok().map(Json::from),
             DeValue::Float(number) => {
@@ -217,22 +232,24 @@ fn place_of(list: &str, index: usize, item: &DeValue<'_>) -> String {
     }
 }
 
-fn wrong_type(kind: &Kind, value: &DeValue<'_>, spot: Spot<'_>) -> super::Refusal {
+fn wrong_type(kind: &ValueKind, value: &DeValue<'_>, spot: KeySpan<'_>) -> super::ValueRejection {
     let name = spot.key.name;
     let mut advice = format!("for example: {name} = {}", spot.key.example);
     match (kind, value) {
-        (Kind::List(..) | Kind::Command, DeValue::String(_)) => {
+        (ValueKind::List(..) | ValueKind::Command, DeValue::String(_)) => {
             "put it in brackets, as in [\"…\"]".clone_into(&mut advice);
         }
-        (Kind::Time(_), DeValue::Integer(number)) => {
+        (ValueKind::Time(_), DeValue::Integer(number)) => {
             advice = format!("write it with its unit, as in \"{}s\", \"{0}m\" or \"{0}h\"", number.as_str());
         }
-        (Kind::Bool | Kind::Number(..), DeValue::String(_)) => "write it without quotes".clone_into(&mut advice),
-        (Kind::Tables(_), DeValue::Table(_)) => advice = format!("begin it with [[{name}]], in two brackets"),
+        (ValueKind::Bool | ValueKind::Number(..), DeValue::String(_)) => {
+            "write it without quotes".clone_into(&mut advice);
+        }
+        (ValueKind::Tables(_), DeValue::Table(_)) => advice = format!("begin it with [[{name}]], in two brackets"),
         _ => {}
     }
     let mut message = format!("it is {}, and has to be {}", a(value), kind.words());
-    if let Kind::Word(_) = kind {
+    if let ValueKind::Word(_) = kind {
         let _ = write!(message, ", in quotes");
     }
     (message, advice)

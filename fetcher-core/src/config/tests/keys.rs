@@ -3,8 +3,8 @@
 use std::env;
 use std::fmt::Write as _;
 
-use super::super::keys::{Fallback, Key, Kind, TOP, Table};
-use super::super::value::Fields;
+use super::super::keys::{KeyDeclaration, KeyDefault, TOP, TableDeclaration, ValueKind};
+use super::super::value::ConfigTable;
 use super::*;
 
 const MANUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
@@ -14,24 +14,24 @@ const PROJECT: &str = "[[project]]\nurl = 'https://example.org/x.git'\n";
 /// A table of the file.
 struct Section {
     title: &'static str,
-    table: &'static Table,
-    keys: &'static [Key],
+    table: &'static TableDeclaration,
+    keys: &'static [KeyDeclaration],
     /// What stands before its keys in a file.
     head: String,
     /// What it has in any case.
     base: Vec<(&'static str, String)>,
 }
 
-fn table(path: &[&str]) -> &'static Table {
+fn table(path: &[&str]) -> &'static TableDeclaration {
     path.iter().fold(&TOP, |table, name| match table.keys.iter().find(|key| key.name == *name).unwrap().kind {
-        Kind::Table(inner) | Kind::Tables(inner) => inner,
+        ValueKind::Table(inner) | ValueKind::Tables(inner) => inner,
         _ => panic!("{name} is no table"),
     })
 }
 
 fn section(title: &'static str, path: &[&str], head: &str) -> Section {
     let table = table(path);
-    let required = table.keys.iter().filter(|key| matches!(key.fallback, Fallback::Required));
+    let required = table.keys.iter().filter(|key| matches!(key.fallback, KeyDefault::Required));
     let base = required.map(|key| (key.name, key.example.to_owned())).collect();
     Section { title, table, keys: table.keys, head: head.to_owned(), base }
 }
@@ -41,7 +41,7 @@ fn notifier(title: &'static str, kind: &str) -> Section {
     let keys = table.kinds.iter().find(|(name, _)| *name == kind).map_or(table.keys, |(_, keys)| *keys);
     let mut base = vec![("kind", format!("{:?}", if kind.is_empty() { "command" } else { kind }))];
     let required = table.keys_of(Some(if kind.is_empty() { "command" } else { kind })).into_iter();
-    let required = required.filter(|key| matches!(key.fallback, Fallback::Required) && key.name != "kind");
+    let required = required.filter(|key| matches!(key.fallback, KeyDefault::Required) && key.name != "kind");
     base.extend(required.map(|key| (key.name, key.example.to_owned())));
     if matches!(kind, "webhook" | "healthcheck") {
         base.push(("url", "\"https://other.example.org/\"".to_owned()));
@@ -95,7 +95,7 @@ fn sections() -> Vec<Section> {
 /// What the rest of the library sees of a configuration.
 fn seen(text: &str) -> String {
     let mut config = parse(text).unwrap_or_else(|error| panic!("{text}\n{error}"));
-    config.effective = Fields::new();
+    config.effective = ConfigTable::new();
     config.digest.clear();
     config.warnings.clear();
     let mut exposed: Vec<_> = config.notify.iter().map(|notifier| exposed(&notifier.target)).collect();
@@ -160,11 +160,11 @@ fn the_manual_has_every_key_as_it_is() {
             .split(" of ")
             .map(|part| if part.contains(['[', '=']) { format!("`{part}`") } else { part.to_owned() });
         let _ = writeln!(keys, "\n{heading} {}\n", title.collect::<Vec<_>>().join(" of "));
-        for Key { name, kind, fallback, example, meaning } in section.keys {
+        for KeyDeclaration { name, kind, fallback, example, meaning } in section.keys {
             let default = match fallback {
-                Fallback::Value(value) => format!("default `{value}`"),
-                Fallback::Words(words) => format!("default: {words}"),
-                Fallback::Required => "required".to_owned(),
+                KeyDefault::Value(value) => format!("default `{value}`"),
+                KeyDefault::Words(words) => format!("default: {words}"),
+                KeyDefault::Required => "required".to_owned(),
             };
             let words = kind.words();
             let _ = writeln!(keys, "- **`{name}`**: {words}; {default}. {meaning}\n  Example: `{name} = {example}`");

@@ -4,57 +4,57 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::super::keys::{Kind, TOP, Table};
+use super::super::keys::{TOP, TableDeclaration, ValueKind};
 use super::*;
 use crate::secret::Secret;
 
 /// What of a kind's values may be secret.
-fn may_be_secret(kind: &Kind) -> bool {
+fn may_be_secret(kind: &ValueKind) -> bool {
     match kind {
-        Kind::SecretFile
-        | Kind::SecretUrl(_)
-        | Kind::Header
-        | Kind::Variable
-        | Kind::Repository
-        | Kind::Url(_)
-        | Kind::MailServer
-        | Kind::OptionValue
-        | Kind::Command
-        | Kind::Requirements
-        | Kind::Free => true,
-        Kind::List(of, _) | Kind::Map(of) => may_be_secret(of),
-        Kind::Text
-        | Kind::Bool
-        | Kind::Number(..)
-        | Kind::Time(_)
-        | Kind::Size
-        | Kind::Word(_)
-        | Kind::BoolOr(_)
-        | Kind::Path
-        | Kind::InnerPath
-        | Kind::File
-        | Kind::Listen
-        | Kind::Mail
-        | Kind::IrcName
-        | Kind::Name
-        | Kind::Branch
-        | Kind::Branches
-        | Kind::Glob
-        | Kind::Element
-        | Kind::Version
-        | Kind::Table(_)
-        | Kind::Tables(_) => false,
+        ValueKind::SecretFile
+        | ValueKind::SecretUrl(_)
+        | ValueKind::Header
+        | ValueKind::Variable
+        | ValueKind::Repository
+        | ValueKind::Url(_)
+        | ValueKind::MailServer
+        | ValueKind::OptionValue
+        | ValueKind::Command
+        | ValueKind::Requirements
+        | ValueKind::Free => true,
+        ValueKind::List(of, _) | ValueKind::Map(of) => may_be_secret(of),
+        ValueKind::Text
+        | ValueKind::Bool
+        | ValueKind::Number(..)
+        | ValueKind::Time(_)
+        | ValueKind::Size
+        | ValueKind::Word(_)
+        | ValueKind::BoolOr(_)
+        | ValueKind::Path
+        | ValueKind::InnerPath
+        | ValueKind::File
+        | ValueKind::Listen
+        | ValueKind::Mail
+        | ValueKind::IrcName
+        | ValueKind::Name
+        | ValueKind::Branch
+        | ValueKind::Branches
+        | ValueKind::Glob
+        | ValueKind::Element
+        | ValueKind::Version
+        | ValueKind::Table(_)
+        | ValueKind::Tables(_) => false,
     }
 }
 
 /// The paths of all keys that may hold a secret.
-fn secret_keys(table: &Table, path: &str, found: &mut Vec<String>) {
+fn secret_keys(table: &TableDeclaration, path: &str, found: &mut Vec<String>) {
     for key in table.keys_of(None) {
         let here = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
         match &key.kind {
             // It has the keys of `project`.
-            Kind::Table(_) if key.name == "defaults" => {}
-            Kind::Table(inner) | Kind::Tables(inner) => secret_keys(inner, &here, found),
+            ValueKind::Table(_) if key.name == "defaults" => {}
+            ValueKind::Table(inner) | ValueKind::Tables(inner) => secret_keys(inner, &here, found),
             kind if may_be_secret(kind) => found.push(here),
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! Sentences that hide their reason: each counts where no line beside it says more.
 
-use super::super::Kind;
-use super::{OwnRemedy, Phrase, USUAL, host, project, upstream};
+use super::super::FailureKind;
+use super::{DEFAULT_REMEDY, OwnRemedy, Phrase, host, project, upstream};
 
 const UNTOLD: OwnRemedy = upstream(
     "the plugin does not tell why: the server did not answer, refused, or has no such repository; ask it by hand (`git ls-remote`, \
@@ -16,32 +16,32 @@ const OSTREE: OwnRemedy = host(
 );
 
 pub(super) const PHRASES: &[Phrase] = &[
-    (&["failed to track <url>"], Kind::Network, UNTOLD),
-    (&["failed to fetch: "], Kind::Network, UNTOLD),
-    (&["error mirroring <url>"], Kind::Network, UNTOLD),
-    (&["error mirroring"], Kind::Network, UNTOLD),
-    (&["failed to fetch tracking ref"], Kind::Network, UNTOLD),
-    (&["failed to fetch ref", "from origin"], Kind::Network, UNTOLD),
-    (&["failed to branch from"], Kind::Network, UNTOLD),
-    (&["failed to pull new changes"], Kind::Network, UNTOLD),
-    (&["failed to list advertised remote refs"], Kind::Network, UNTOLD),
-    (&["failed to install python packages"], Kind::NotFound, PIP),
-    (&["error staging source"], Kind::Checksum, ARCHIVE),
-    (&["failed to compute checksum of"], Kind::MirrorCorrupt, OSTREE),
-    (&["failed to checkout ref", "from origin"], Kind::MirrorCorrupt, OSTREE),
-    (&["unable to create local mirror"], Kind::Permission, OSTREE),
-    (&["unable to disable minimum disk space"], Kind::Permission, OSTREE),
-    (&["failed to configure origin"], Kind::Permission, OSTREE),
-    (&["failed to read the revision number"], Kind::Git, USUAL),
-    (&["failed to checkout revision"], Kind::Git, USUAL),
-    (&["failed to branch revision"], Kind::Git, USUAL),
-    (&["failed to switch workspace's parent branch"], Kind::Git, USUAL),
-    (&["failed to initialize bzr repository"], Kind::Git, USUAL),
-    (&["failed to generate lockfile"], Kind::ProjectInvalid, USUAL),
-    (&["error occurred while calling"], Kind::ProjectInvalid, USUAL),
+    (&["failed to track <url>"], FailureKind::Network, UNTOLD),
+    (&["failed to fetch: "], FailureKind::Network, UNTOLD),
+    (&["error mirroring <url>"], FailureKind::Network, UNTOLD),
+    (&["error mirroring"], FailureKind::Network, UNTOLD),
+    (&["failed to fetch tracking ref"], FailureKind::Network, UNTOLD),
+    (&["failed to fetch ref", "from origin"], FailureKind::Network, UNTOLD),
+    (&["failed to branch from"], FailureKind::Network, UNTOLD),
+    (&["failed to pull new changes"], FailureKind::Network, UNTOLD),
+    (&["failed to list advertised remote refs"], FailureKind::Network, UNTOLD),
+    (&["failed to install python packages"], FailureKind::NotFound, PIP),
+    (&["error staging source"], FailureKind::Checksum, ARCHIVE),
+    (&["failed to compute checksum of"], FailureKind::MirrorCorrupt, OSTREE),
+    (&["failed to checkout ref", "from origin"], FailureKind::MirrorCorrupt, OSTREE),
+    (&["unable to create local mirror"], FailureKind::Permission, OSTREE),
+    (&["unable to disable minimum disk space"], FailureKind::Permission, OSTREE),
+    (&["failed to configure origin"], FailureKind::Permission, OSTREE),
+    (&["failed to read the revision number"], FailureKind::Git, DEFAULT_REMEDY),
+    (&["failed to checkout revision"], FailureKind::Git, DEFAULT_REMEDY),
+    (&["failed to branch revision"], FailureKind::Git, DEFAULT_REMEDY),
+    (&["failed to switch workspace's parent branch"], FailureKind::Git, DEFAULT_REMEDY),
+    (&["failed to initialize bzr repository"], FailureKind::Git, DEFAULT_REMEDY),
+    (&["failed to generate lockfile"], FailureKind::ProjectInvalid, DEFAULT_REMEDY),
+    (&["error occurred while calling"], FailureKind::ProjectInvalid, DEFAULT_REMEDY),
     (
         &["smudge filter lfs failed"],
-        Kind::Git,
+        FailureKind::Git,
         upstream("git-lfs could not download a file: see its words in the task's log"),
     ),
 ];

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::super::elements::MOST;
+use super::super::element_log::MAX_ELEMENTS;
 use super::*;
 
 /// Repeats a text up to a size, and makes none of it before it is read.
@@ -29,7 +29,7 @@ impl Read for Repeated {
 }
 
 /// The bytes of text that a diagnosis keeps.
-fn kept(found: &Diagnoses) -> usize {
+fn kept(found: &LogDiagnoses) -> usize {
     found.failures.iter().chain(&found.warnings).map(|found| found.message.len() + found.hint.len()).sum()
 }
 
@@ -37,7 +37,7 @@ fn kept(found: &Diagnoses) -> usize {
 fn a_line_of_any_length_is_no_trouble() {
     let mut log = Repeated::new(&"x".repeat(64 * 1024), 100 << 20);
     let found = diagnose(Some(Exit::Status(255)), None, &mut log).unwrap();
-    assert_eq!(found.failures[0].kind, Kind::Unknown);
+    assert_eq!(found.failures[0].kind, FailureKind::Unknown);
     assert!(kept(&found) < 20_000);
 }
 
@@ -53,7 +53,7 @@ fn a_log_of_any_size_is_no_trouble() {
     texts.push((elements.collect(), 4 << 20));
     for (text, size) in texts {
         let found = diagnose(Some(Exit::Status(255)), None, &mut Repeated::new(&text, size)).unwrap();
-        assert!(found.failures.len() <= MOST + 2, "{}", found.failures.len());
+        assert!(found.failures.len() <= MAX_ELEMENTS + 2, "{}", found.failures.len());
         assert!(kept(&found) < 8 << 20, "{}", kept(&found));
     }
 }

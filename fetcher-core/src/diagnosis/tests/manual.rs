@@ -11,7 +11,7 @@ const BEGIN: &str = "<!-- The rest is written from the declaration of the kinds,
 fn the_manual_has_every_kind_as_it_is() {
     let mut kinds =
         "\n| kind | what it means | who acts | try again? | what to do |\n|---|---|---|---|---|\n".to_owned();
-    for kind in Kind::ALL {
+    for kind in FailureKind::ALL {
         let Remedy { retry, actor, hint } = kind.remedy();
         let hint = hint.replace('|', "\\|");
         let _ = writeln!(kinds, "| `{kind}` | {} | {actor} | {} | {hint} |", kind.meaning(), retry.as_str());

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{HostCheck, Look};
+use super::{HostCheck, Preflight};
 
 const MIB: u64 = 1 << 20;
 
-impl Look<'_> {
+impl Preflight<'_> {
     pub(super) fn places(&self) -> Vec<HostCheck> {
         let config = &self.fetcher.config;
         let mut checks: Vec<_> = [("state-dir", &config.state_dir), ("cache-dir", &config.cache_dir)]

@@ -1,11 +1,11 @@
 //! What the tips of a project's branches need, and what will fail for it.
 
-use super::{HostCheck, Look};
+use super::{HostCheck, Preflight};
 use crate::bst::Bst;
 use crate::bst::dialect::Dialect;
-use crate::bst::version::Version;
+use crate::bst::version::BstVersion;
 use crate::config::ProjectConfig;
-use crate::fetcher::explain;
+use crate::fetcher::error_diagnoses;
 use crate::fetcher::hints::{TipContent, TipNeeds, no_project_hint, requirements_hint};
 use crate::git::{Git, GitError};
 use crate::names::{BranchName, Stage};
@@ -13,7 +13,7 @@ use crate::project::Project;
 
 const PYTHON_SCRIPT: &str = "import sys; print('%d.%d.%d' % sys.version_info[:3])";
 
-impl Look<'_> {
+impl Preflight<'_> {
     /// Reads `project.conf` of the tips, and says what would fail: no such file, BuildStream 1, plugins and modules that
     /// are not installed, a Python that is too old. The tips are fetched into the mirror, where a run finds them.
     pub(super) fn projects(&self, project: &ProjectConfig, bst: Option<&Bst>) -> Vec<HostCheck> {
@@ -23,7 +23,7 @@ impl Look<'_> {
             Ok(tips) => tips,
             Err(error) => {
                 let name = format!("project.conf of {}", project.name);
-                return vec![HostCheck::diagnosed(name, &explain::git(&error, Stage::Checkout))];
+                return vec![HostCheck::diagnosed(name, &error_diagnoses::git(&error, Stage::Checkout))];
             }
         };
         let mut checks: Vec<HostCheck> = Vec::new();
@@ -92,12 +92,12 @@ impl Look<'_> {
         let (minor, what, plugin) = needs.python.as_ref()?;
         let python = self.fetcher.python_of(bst)?;
         let said = self.say(&[&python, "-c", PYTHON_SCRIPT]).ok()?;
-        let version = Version::parse(&said)?;
+        let version = BstVersion::parse(&said)?;
         let found = format!("the plugin {plugin} uses {what}, which Python 3.{minor} brought; its bst runs on {said}");
         let hint = format!(
             "say `python = \"python3.{minor}\"`, or a newer one, in the `buildstream` table that the project uses"
         );
-        let wanted = Version { major: 3, minor: *minor, patch: 0 };
+        let wanted = BstVersion { major: 3, minor: *minor, patch: 0 };
         Some(if version < wanted { HostCheck::fail(name, found, hint) } else { HostCheck::ok(name, found) })
     }
 }
@@ -122,7 +122,7 @@ fn version(name: &str, needs: &TipNeeds, bst: &Bst) -> Option<HostCheck> {
 }
 
 /// `2.5`, as `min-version` has it.
-fn least(text: &str) -> Option<Version> {
+fn least(text: &str) -> Option<BstVersion> {
     let (major, minor) = text.trim().split_once('.')?;
-    Some(Version { major: major.parse().ok()?, minor: minor.parse().ok()?, patch: 0 })
+    Some(BstVersion { major: major.parse().ok()?, minor: minor.parse().ok()?, patch: 0 })
 }

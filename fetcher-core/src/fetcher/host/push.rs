@@ -3,18 +3,18 @@
 use std::io;
 use std::time::Duration;
 
-use super::{HostCheck, Look, place};
+use super::{HostCheck, Preflight, place};
 use crate::bst::{Bst, probe};
-use crate::config::{Deps, ProjectConfig, PushMode, SourceCacheConfig};
+use crate::config::{DependencyScope, ProjectConfig, PushMode, SourceCacheConfig};
 use crate::names::{BranchName, CommitId, Refs, Stage};
-use crate::pipeline::{Directories, Pipeline};
+use crate::pipeline::{Pipeline, PipelineDirectories};
 use crate::report::{Outcome, StageReport};
 use crate::state::ElementMemory;
 
 /// How long a push of a few bytes may take; a dead remote costs 19 s with BuildStream's own settings.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-impl Look<'_> {
+impl Preflight<'_> {
     /// Whether each of a project's source caches that are pushed to takes a push. It is `bst source push` itself that
     /// tells, on a project of one file: so credentials, certificates, instance names and space are all tried.
     pub(super) fn push_remotes(&self, project: &ProjectConfig, bst: &Bst) -> Vec<HostCheck> {
@@ -55,7 +55,7 @@ impl Look<'_> {
         probe::write_project(&directory.join("project"), bst.dialect(), &content)?;
         let project = ProjectConfig {
             targets: vec![probe::ELEMENT.to_owned()],
-            deps: Deps::None,
+            deps: DependencyScope::None,
             except: Vec::new(),
             cross_junctions: false,
             options: std::collections::BTreeMap::new(),
@@ -80,7 +80,7 @@ impl Look<'_> {
             environment: &self.fetcher.environment,
             redactor: &self.fetcher.redactor,
             clock: &self.fetcher.clock,
-            directories: Directories {
+            directories: PipelineDirectories {
                 project: directory.join("project"),
                 cachedir: directory.join("cachedir"),
                 sourcedir: directory.join("sources"),

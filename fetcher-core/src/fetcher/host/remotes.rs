@@ -1,25 +1,25 @@
 //! The projects' repositories.
 
 use super::super::tools::QUESTION_TIMEOUT;
-use super::{HostCheck, Look, place};
+use super::{HostCheck, Preflight, place};
 use crate::config::ProjectConfig;
 use crate::diagnosis::Diagnosis;
-use crate::fetcher::explain;
-use crate::git::{Git, GitError, Mirror, Remote, Selection, select};
+use crate::fetcher::error_diagnoses;
+use crate::git::{BranchMatches, Git, GitError, Mirror, RemoteRepository, select};
 use crate::names::Stage;
 
-impl Look<'_> {
+impl Preflight<'_> {
     /// Whether a project's repository can be reached, and has the configured branches.
     pub(super) fn remote(&self, project: &ProjectConfig) -> HostCheck {
         let name = format!("repository of {}", project.name);
         let chosen = match self.chosen(project) {
             Ok(chosen) => chosen,
             Err(error) => {
-                return HostCheck::diagnosed(name, &explain::git(&error, Stage::Checkout));
+                return HostCheck::diagnosed(name, &error_diagnoses::git(&error, Stage::Checkout));
             }
         };
         let missing: Vec<Diagnosis> =
-            chosen.missing.iter().map(|missing| explain::missing_branch(missing, &project.url)).collect();
+            chosen.missing.iter().map(|missing| error_diagnoses::missing_branch(missing, &project.url)).collect();
         if let Some(first) = missing.first() {
             return HostCheck::fail(name, lines(missing.iter().map(|missing| &missing.message)), first.hint.clone());
         }
@@ -33,7 +33,7 @@ impl Look<'_> {
         HostCheck::ok(name, format!("{} of its branches: {few}{more}", branches.len()))
     }
 
-    fn chosen(&self, project: &ProjectConfig) -> Result<Selection, GitError> {
+    fn chosen(&self, project: &ProjectConfig) -> Result<BranchMatches, GitError> {
         let git = Git {
             runner: self.local,
             environment: &self.fetcher.environment,
@@ -41,7 +41,7 @@ impl Look<'_> {
             timeout: project.timeout.min(QUESTION_TIMEOUT),
             space: None,
         };
-        let remote = Remote::new(&project.url, &project.git)?;
+        let remote = RemoteRepository::new(&project.url, &project.git)?;
         let refs = Mirror::new(git, &place(self.temporary, "mirrors", &project.name), remote).remote_refs()?;
         select(&project.branches, &project.exclude_branches, &refs)
     }

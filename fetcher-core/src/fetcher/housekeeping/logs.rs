@@ -4,13 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Fetcher, Removed};
+use super::{Fetcher, HousekeepingResult};
 use crate::names::RunId;
-use crate::state::Store;
+use crate::state::StateStore;
 
 impl Fetcher {
     /// Removes the logs of the oldest runs beyond `keep-logs`; their reports stay. The newest run keeps all of its own.
-    pub(super) fn old_logs(&self, store: &Store, under_way: Option<&RunId>, removed: &mut Removed) {
+    pub(super) fn old_logs(&self, store: &StateStore, under_way: Option<&RunId>, removed: &mut HousekeepingResult) {
         let runs = store.runs_as_of(self.clock.now());
         let mut kept = 0_u64;
         for (age, run) in runs.iter().rev().enumerate() {
@@ -32,7 +32,7 @@ impl Fetcher {
     }
 }
 
-fn remove(path: &Path, removed: &mut Removed) {
+fn remove(path: &Path, removed: &mut HousekeepingResult) {
     let found = fs::symlink_metadata(path);
     let gone = found.and_then(|found| if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) });
     removed.note(path, gone);

@@ -5,10 +5,10 @@ use super::*;
 use crate::cancel::Cancel;
 use crate::environment::Environment;
 
-fn email(server: &str) -> Email {
-    Email {
+fn email(server: &str) -> EmailNotifier {
+    EmailNotifier {
         name: "team".to_owned(),
-        wants: Wants::default(),
+        subscription: Subscription::default(),
         server: server.to_owned(),
         login: None,
         ca_file: None,

@@ -10,27 +10,27 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::super::error::{Fault, NotifyError};
+use super::super::error::{DeliveryErrorKind, NotifyError};
 use super::super::files::pem;
-use super::line::Line;
+use super::line::IrcLine;
 
 /// The most of a line that is read: 512 bytes and `IRCv3`'s 8,191 of tags.
 const LONGEST: usize = 16 << 10;
 
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
+trait IrcStream: Read + Write + Send {}
+impl<T: Read + Write + Send> IrcStream for T {}
 
 /// A connection that answers every PING, and waits no longer than until a moment.
-pub(super) struct Connection {
+pub(super) struct IrcConnection {
     /// For its time-outs.
     socket: TcpStream,
-    stream: Box<dyn Stream>,
+    stream: Box<dyn IrcStream>,
     unread: Vec<u8>,
     server: String,
     pub(super) until: Instant,
 }
 
-impl Connection {
+impl IrcConnection {
     /// Connects to `irc://HOST:PORT` or `ircs://HOST:PORT`.
     pub(super) fn open(server: &str, ca_file: Option<&Path>, until: Instant) -> Result<Self, NotifyError> {
         let (scheme, place) = server.split_once("://").unwrap_or(("ircs", server));
@@ -45,7 +45,7 @@ impl Connection {
         let port = port.unwrap_or(if tls { 6697 } else { 6667 });
         let socket = dial(host, port, until).map_err(|error| unreachable(server, &error))?;
         let copy = socket.try_clone().map_err(|error| unreachable(server, &error))?;
-        let stream: Box<dyn Stream> = if tls { Box::new(encrypted(host, ca_file, copy)?) } else { Box::new(copy) };
+        let stream: Box<dyn IrcStream> = if tls { Box::new(encrypted(host, ca_file, copy)?) } else { Box::new(copy) };
         Ok(Self { socket, stream, unread: Vec::new(), server: server.to_owned(), until })
     }
 
@@ -58,11 +58,11 @@ impl Connection {
     }
 
     /// Waits for the next line that is no PING.
-    pub(super) fn read(&mut self) -> Result<Line, NotifyError> {
+    pub(super) fn read(&mut self) -> Result<IrcLine, NotifyError> {
         loop {
             while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
                 let bytes: Vec<u8> = self.unread.drain(..=end).collect();
-                let line = Line::parse(&String::from_utf8_lossy(&bytes));
+                let line = IrcLine::parse(&String::from_utf8_lossy(&bytes));
                 if line.command != "PING" {
                     return Ok(line);
                 }
@@ -82,7 +82,7 @@ impl Connection {
         }
     }
 
-    fn in_time<T>(&mut self, work: impl FnOnce(&mut dyn Stream) -> io::Result<T>) -> io::Result<T> {
+    fn in_time<T>(&mut self, work: impl FnOnce(&mut dyn IrcStream) -> io::Result<T>) -> io::Result<T> {
         let left = left(self.until)?;
         self.socket.set_read_timeout(Some(left))?;
         self.socket.set_write_timeout(Some(left))?;
@@ -114,7 +114,8 @@ fn encrypted(
     socket: TcpStream,
 ) -> Result<StreamOwned<ClientConnection, TcpStream>, NotifyError> {
     let hint = "see `server` and `ca-file`: a file with certificates in PEM";
-    let failed = |what: String| NotifyError::new(Fault::Setup, format!("TLS cannot be set up: {what}"), hint);
+    let failed =
+        |what: String| NotifyError::new(DeliveryErrorKind::Setup, format!("TLS cannot be set up: {what}"), hint);
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = ca_file {
         let own = CertificateDer::pem_slice_iter(&pem(path)?).filter_map(Result::ok).collect::<Vec<_>>();
@@ -137,17 +138,21 @@ fn unreachable(server: &str, error: &io::Error) -> NotifyError {
     let (fault, what, hint) = match error.kind() {
         _ if certificate => {
             let hint = "the server's certificate is not trusted: name its authority with `ca-file`";
-            (Fault::Denied, error.to_string(), hint)
+            (DeliveryErrorKind::Denied, error.to_string(), hint)
         }
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
             let hint = "see whether the server is up and quick enough, or raise `timeout`";
-            (Fault::Unreachable, "it does not answer in time".to_owned(), hint)
+            (DeliveryErrorKind::Unreachable, "it does not answer in time".to_owned(), hint)
         }
         io::ErrorKind::UnexpectedEof => {
             let hint = "see why the server ends the connection; is it the port of TLS (`ircs`) or not (`irc`)?";
-            (Fault::Unreachable, "it ended the connection".to_owned(), hint)
+            (DeliveryErrorKind::Unreachable, "it ended the connection".to_owned(), hint)
         }
-        _ => (Fault::Unreachable, error.to_string(), "see whether the server is up and this host may reach it"),
+        _ => (
+            DeliveryErrorKind::Unreachable,
+            error.to_string(),
+            "see whether the server is up and this host may reach it",
+        ),
     };
     NotifyError::new(fault, format!("cannot talk to {server}: {what}"), hint)
 }

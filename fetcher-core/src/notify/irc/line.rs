@@ -5,12 +5,12 @@ use base64::prelude::BASE64_STANDARD;
 
 /// One line of a server's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct IrcLine {
     pub(super) command: String,
     pub(super) parameters: Vec<String>,
 }
 
-impl Line {
+impl IrcLine {
     /// Takes a line apart (RFC 1459, 2.3.1; tags as in `IRCv3`'s message tags): who sent it is of no use here.
     pub(super) fn parse(text: &str) -> Self {
         let mut rest = text.trim_end_matches(['\r', '\n']);
@@ -72,18 +72,18 @@ pub(super) fn sasl_plain(account: &str, password: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn line(command: &str, parameters: &[&str]) -> Line {
-        Line { command: command.to_owned(), parameters: parameters.iter().map(|&word| word.to_owned()).collect() }
+    fn line(command: &str, parameters: &[&str]) -> IrcLine {
+        IrcLine { command: command.to_owned(), parameters: parameters.iter().map(|&word| word.to_owned()).collect() }
     }
 
     #[test]
     fn lines_are_taken_apart() {
-        assert_eq!(Line::parse("PING :a b\r\n"), line("PING", &["a b"]));
-        assert_eq!(Line::parse(":srv 001 nick :Welcome to: us"), line("001", &["nick", "Welcome to: us"]));
-        assert_eq!(Line::parse("@time=1 :srv  cap * ACK :sasl "), line("CAP", &["*", "ACK", "sasl "]));
-        assert!(Line::parse(":srv CAP * ACK :sasl ").has("sasl"));
-        assert_eq!(Line::parse(""), line("", &[]));
-        assert_eq!(Line::parse(":only"), line("", &[]));
+        assert_eq!(IrcLine::parse("PING :a b\r\n"), line("PING", &["a b"]));
+        assert_eq!(IrcLine::parse(":srv 001 nick :Welcome to: us"), line("001", &["nick", "Welcome to: us"]));
+        assert_eq!(IrcLine::parse("@time=1 :srv  cap * ACK :sasl "), line("CAP", &["*", "ACK", "sasl "]));
+        assert!(IrcLine::parse(":srv CAP * ACK :sasl ").has("sasl"));
+        assert_eq!(IrcLine::parse(""), line("", &[]));
+        assert_eq!(IrcLine::parse(":only"), line("", &[]));
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::super::message::{Message, Topic};
+use super::super::message::{Notification, NotificationTopic};
 use super::{changes, detail, lateness, name, one_line, same_failures, span, text, time, title};
 
 /// A mail, but for sender and recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mail {
+pub struct MailText {
     /// `Subject`: one line, not encoded.
     pub subject: String,
     /// `Message-ID`, in its angle brackets (RFC 5322, 3.6.4).
@@ -21,9 +21,9 @@ pub struct Mail {
 }
 
 /// The message as mail. All mail about the same trouble refers to the mail that told it first.
-pub fn mail(message: &Message) -> Mail {
+pub fn mail(message: &Notification) -> MailText {
     let id = |id: &String| format!("<{}@{}>", atom(id), atom(&format!("bst-fetcher.{}", message.host)));
-    Mail {
+    MailText {
         subject: title(message),
         message_id: id(&message.id),
         references: message.thread.iter().map(id).collect(),
@@ -41,7 +41,7 @@ fn atom(text: &str) -> String {
 
 const PRE: &str = "background:#f4f4f4;border:1px solid #ddd;padding:8px;white-space:pre-wrap;font:12px/1.4 monospace";
 
-fn page(message: &Message) -> Markup {
+fn page(message: &Notification) -> Markup {
     let same = same_failures(message);
     let first = message.topics.first();
     html! {
@@ -81,7 +81,7 @@ fn page(message: &Message) -> Markup {
     }
 }
 
-fn link(topic: &Topic, words: &str) -> Markup {
+fn link(topic: &NotificationTopic, words: &str) -> Markup {
     html! {
         @match &topic.url {
             Some(url) => { a href=(one_line(url)) { (words) } },
@@ -90,7 +90,7 @@ fn link(topic: &Topic, words: &str) -> Markup {
     }
 }
 
-fn about(message: &Message, topic: &Topic) -> Markup {
+fn about(message: &Notification, topic: &NotificationTopic) -> Markup {
     let url = topic.url.as_deref().or(message.url.as_deref());
     html! {
         table {

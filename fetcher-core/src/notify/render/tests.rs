@@ -6,7 +6,7 @@ use super::super::sample;
 use super::*;
 
 /// Every message in one form, in one snapshot.
-fn shown(form: impl Fn(&Message) -> String) -> String {
+fn shown(form: impl Fn(&Notification) -> String) -> String {
     sample::all().iter().fold(String::new(), |mut out, (name, message)| {
         let _ = writeln!(out, "==== {name}\n{}\n", form(message).trim_end());
         out
@@ -36,7 +36,7 @@ fn texts() {
 
 #[test]
 fn mails() {
-    let headers = |message: &Message| {
+    let headers = |message: &Notification| {
         let mail = mail(message);
         format!("Subject: {}\nMessage-ID: {}\nReferences: {:?}", mail.subject, mail.message_id, mail.references)
     };

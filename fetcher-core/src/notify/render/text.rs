@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::message::{Message, Topic};
+use super::super::message::{Notification, NotificationTopic};
 use super::{changes, detail, lateness, name, one_line, same_failures, span, time, title};
 use crate::diagnosis::render_text;
 
@@ -10,7 +10,7 @@ use crate::diagnosis::render_text;
 const EACH: usize = 3;
 
 /// The whole of it: what happened, to whom, what failed and who must act, and the log's end.
-pub fn text(message: &Message) -> String {
+pub fn text(message: &Notification) -> String {
     let mut text = format!("{}\n", title(message));
     if let Some(late) = lateness(message) {
         let _ = writeln!(text, "\n{late}");
@@ -51,7 +51,7 @@ pub fn text(message: &Message) -> String {
     text
 }
 
-fn about(text: &mut String, message: &Message, topic: &Topic) {
+fn about(text: &mut String, message: &Notification, topic: &NotificationTopic) {
     let mut facts = Vec::new();
     if let Some(commit) = &topic.commit {
         facts.push(("commit", commit.to_string()));
@@ -71,7 +71,7 @@ fn about(text: &mut String, message: &Message, topic: &Topic) {
     }
 }
 
-fn where_to(topic: &Topic) -> String {
+fn where_to(topic: &NotificationTopic) -> String {
     match (&topic.url, &topic.log) {
         (Some(url), _) => format!(": {}", one_line(url)),
         (None, Some(log)) => format!(": {}", one_line(&log.display().to_string())),

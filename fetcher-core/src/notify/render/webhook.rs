@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use maud::html;
 use serde_json::{Map, Value, json};
 
-use super::super::message::{Happening, Message, Topic, shortened};
+use super::super::message::{Notification, NotificationEvent, NotificationTopic, shortened};
 use super::{cause, line, one_line, text, title};
-use crate::diagnosis::{Actor, Kind};
+use crate::diagnosis::{Actor, FailureKind};
 
 /// The message as this program's own JSON, with its title, line and text rendered, and the facts of its first topic at
 /// hand: what a template has places for.
-pub fn facts(message: &Message) -> Value {
+pub fn facts(message: &Notification) -> Value {
     let mut facts = match serde_json::to_value(message) {
         Ok(Value::Object(facts)) => facts,
         // A message is a struct of plain data.
@@ -38,7 +38,7 @@ pub fn facts(message: &Message) -> Value {
 
 /// The content of a Matrix event of type `m.room.message` (client-server API v1.11, 11.2.1.6): a notice, for it comes
 /// from a program.
-pub fn matrix(message: &Message) -> Value {
+pub fn matrix(message: &Notification) -> Value {
     let body = html! {
         strong { (title(message)) }
         @if let Some(url) = &message.url { br; a href=(one_line(url)) { (one_line(url)) } }
@@ -54,7 +54,7 @@ pub fn matrix(message: &Message) -> Value {
 
 /// For incoming webhooks of Slack and Mattermost. The characters `&`, `<` and `>` are escaped as Slack has it ("Formatting
 /// text for app surfaces").
-pub fn slack(message: &Message) -> Value {
+pub fn slack(message: &Notification) -> Value {
     let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let mut text = format!("*{}*", escaped(&title(message)).replace('*', "∗"));
     if let Some(url) = &message.url {
@@ -67,7 +67,7 @@ pub fn slack(message: &Message) -> Value {
 }
 
 /// For webhooks of Discord, which takes 2,000 characters at most ("Execute Webhook"). Nobody is mentioned by it.
-pub fn discord(message: &Message) -> Value {
+pub fn discord(message: &Notification) -> Value {
     const LONGEST: usize = 2000;
     json!({
         "content": shortened(&plain_form(message), LONGEST),
@@ -95,7 +95,7 @@ impl NtfyTopic {
 }
 
 /// For ntfy ("Publish as JSON"), whose messages have 4,096 bytes at most: a longer one would become an attachment.
-pub fn ntfy(message: &Message, topic: &str) -> Value {
+pub fn ntfy(message: &Notification, topic: &str) -> Value {
     const LONGEST: usize = 4000;
     let body = text(message);
     let mut end = body.len().min(LONGEST);
@@ -103,12 +103,12 @@ pub fn ntfy(message: &Message, topic: &str) -> Value {
         end -= 1;
     }
     let (priority, tag) = match message.event {
-        Happening::Failure | Happening::DifferentFailure => (4, "rotating_light"),
-        Happening::StillFailing => (3, "rotating_light"),
-        Happening::Recovery => (3, "white_check_mark"),
-        Happening::Change => (2, "arrows_counterclockwise"),
-        Happening::Success => (2, "white_check_mark"),
-        Happening::Test => (3, "wrench"),
+        NotificationEvent::Failure | NotificationEvent::DifferentFailure => (4, "rotating_light"),
+        NotificationEvent::StillFailing => (3, "rotating_light"),
+        NotificationEvent::Recovery => (3, "white_check_mark"),
+        NotificationEvent::Change => (2, "arrows_counterclockwise"),
+        NotificationEvent::Success => (2, "white_check_mark"),
+        NotificationEvent::Test => (3, "wrench"),
     };
     let mut form = json!({
         "topic": topic,
@@ -124,20 +124,20 @@ pub fn ntfy(message: &Message, topic: &str) -> Value {
 }
 
 /// The line, and who must do what.
-fn plain_form(message: &Message) -> String {
+fn plain_form(message: &Notification) -> String {
     match hint(message) {
         Some(hint) => format!("{}\n{hint}", line(message)),
         None => line(message),
     }
 }
 
-fn hint(message: &Message) -> Option<String> {
+fn hint(message: &Notification) -> Option<String> {
     let (_, actor, hint) = leading(message.topics.first()?)?;
     (!hint.is_empty()).then(|| format!("{actor}: {}", one_line(hint)))
 }
 
 /// Kind, actor and hint of what a line tells first: the cause that strikes most, where causes are known.
-fn leading(topic: &Topic) -> Option<(Kind, Actor, &str)> {
+fn leading(topic: &NotificationTopic) -> Option<(FailureKind, Actor, &str)> {
     let issue = topic.issues.first().map(|issue| (issue.kind, issue.actor, issue.hint.as_str()));
     issue.or_else(|| topic.failures.first().map(|failure| (failure.kind, failure.actor, failure.hint.as_str())))
 }

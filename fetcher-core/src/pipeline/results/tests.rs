@@ -1,5 +1,5 @@
 use super::*;
-use crate::bst::messages::{Action, ElementState, Queue};
+use crate::bst::messages::{ElementState, QueueSummary, TaskAction};
 
 const ALL: [&str; 5] = ["a.bst", "b.bst", "c.bst", "d.bst", "sub.bst:e.bst"];
 
@@ -7,18 +7,18 @@ fn element(name: &str) -> ElementName {
     name.parse().unwrap()
 }
 
-fn named(names: &[&str]) -> Scope {
-    Scope::Named(names.iter().map(|name| element(name)).collect())
+fn named(names: &[&str]) -> CommandScope {
+    CommandScope::Named(names.iter().map(|name| element(name)).collect())
 }
 
-fn failure(kind: Kind, retry: Retry, name: Option<&str>, stage: Stage) -> Diagnosis {
+fn failure(kind: FailureKind, retry: Retry, name: Option<&str>, stage: Stage) -> Diagnosis {
     let found = Diagnosis::new(kind, format!("{kind} of {name:?}"), retry, Actor::Nobody, "wait");
     Diagnosis { element: name.map(element), stage: Some(stage), ..found }
 }
 
 /// An attempt that came to its end, with these elements done and failed in a stage.
-fn attempt(stage: Stage, done: &[&str], failed: &[(&str, Kind)]) -> StageAttempt {
-    let action = if stage == Stage::Track { Action::Track } else { Action::Fetch };
+fn attempt(stage: Stage, done: &[&str], failed: &[(&str, FailureKind)]) -> StageAttempt {
+    let action = if stage == Stage::Track { TaskAction::Track } else { TaskAction::Fetch };
     let (processed, failing) = (done.len() as u64, failed.len() as u64);
     let names = done.iter().copied().chain(failed.iter().map(|(name, _)| *name));
     StageAttempt {
@@ -27,7 +27,7 @@ fn attempt(stage: Stage, done: &[&str], failed: &[(&str, Kind)]) -> StageAttempt
         findings: Vec::new(),
         reached: BTreeSet::new(),
         notes: Vec::new(),
-        queues: BTreeMap::from([(stage, Queue { action, processed, skipped: 0, failed: failing })]),
+        queues: BTreeMap::from([(stage, QueueSummary { action, processed, skipped: 0, failed: failing })]),
         total: processed + failing,
         listed: names.map(|name| (element(name), ElementState::Waiting)).collect(),
         done: BTreeMap::from([(stage, done.iter().map(|name| element(name)).collect())]),
@@ -50,7 +50,7 @@ fn report(results: &ElementResults, stage: Stage) -> StageReport {
     report
 }
 
-fn told(report: &StageReport) -> Vec<(Option<&str>, Kind)> {
+fn told(report: &StageReport) -> Vec<(Option<&str>, FailureKind)> {
     let of = |failure: &'_ Diagnosis| failure.kind;
     report.failures.iter().map(|found| (found.element.as_ref().map(ElementName::as_str), of(found))).collect()
 }
@@ -59,26 +59,26 @@ fn told(report: &StageReport) -> Vec<(Option<&str>, Kind)> {
 fn who_failed_for_good_is_told_though_another_one_worked_at_the_third_attempt() {
     let mut results = ElementResults::default();
     let track = [Stage::Track];
-    let both = [("a.bst", Kind::NotFound), ("b.bst", Kind::ServerError)];
-    results.absorb(&track, &Scope::Everything, &attempt(Stage::Track, &["c.bst"], &both));
+    let both = [("a.bst", FailureKind::NotFound), ("b.bst", FailureKind::ServerError)];
+    results.absorb(&track, &CommandScope::Everything, &attempt(Stage::Track, &["c.bst"], &both));
     results.absorb(&track, &named(&["a.bst", "b.bst"]), &attempt(Stage::Track, &[], &both));
     results.absorb(&track, &named(&["b.bst"]), &attempt(Stage::Track, &["b.bst"], &[]));
     let report = report(&results, Stage::Track);
-    assert_eq!(told(&report), [(Some("a.bst"), Kind::NotFound)]);
+    assert_eq!(told(&report), [(Some("a.bst"), FailureKind::NotFound)]);
     assert_eq!(report.outcome, Outcome::Partial);
-    assert_eq!(report.elements, Elements { total: 3, processed: 2, skipped: 0, failed: 1 });
+    assert_eq!(report.elements, ElementCounts { total: 3, processed: 2, skipped: 0, failed: 1 });
 }
 
 #[test]
 fn one_more_try_is_one_for_each_element() {
     let mut results = ElementResults::default();
     let once = |name: &str| {
-        let mut attempt = attempt(Stage::Fetch, &[], &[(name, Kind::NotFound)]);
+        let mut attempt = attempt(Stage::Fetch, &[], &[(name, FailureKind::NotFound)]);
         attempt.failures[0].retry = Retry::Once;
         attempt
     };
-    let worth = |results: &ElementResults| results.worth_another_try(&[Stage::Fetch], &Scope::Everything);
-    results.absorb(&[Stage::Fetch], &Scope::Everything, &once("a.bst"));
+    let worth = |results: &ElementResults| results.worth_another_try(&[Stage::Fetch], &CommandScope::Everything);
+    results.absorb(&[Stage::Fetch], &CommandScope::Everything, &once("a.bst"));
     assert_eq!(worth(&results), Some(named(&["a.bst"])));
     results.absorb(&[Stage::Fetch], &named(&["a.bst"]), &once("a.bst"));
     assert_eq!(worth(&results), None);
@@ -89,24 +89,24 @@ fn one_more_try_is_one_for_each_element() {
 #[test]
 fn the_better_reason_is_kept() {
     for (first, second, kept) in [
-        (Kind::Dns, Kind::Unknown, Kind::Dns),
-        (Kind::Dns, Kind::Git, Kind::Dns),
-        (Kind::Git, Kind::Unknown, Kind::Git),
-        (Kind::Unknown, Kind::Dns, Kind::Dns),
-        (Kind::Bug, Kind::ServerError, Kind::ServerError),
-        (Kind::ServerError, Kind::NotFound, Kind::NotFound),
+        (FailureKind::Dns, FailureKind::Unknown, FailureKind::Dns),
+        (FailureKind::Dns, FailureKind::Git, FailureKind::Dns),
+        (FailureKind::Git, FailureKind::Unknown, FailureKind::Git),
+        (FailureKind::Unknown, FailureKind::Dns, FailureKind::Dns),
+        (FailureKind::Bug, FailureKind::ServerError, FailureKind::ServerError),
+        (FailureKind::ServerError, FailureKind::NotFound, FailureKind::NotFound),
     ] {
         let mut results = ElementResults::default();
         for kind in [first, second] {
             let attempt = attempt(Stage::Track, &[], &[("a.bst", kind)]);
-            results.absorb(&[Stage::Track], &Scope::Everything, &attempt);
+            results.absorb(&[Stage::Track], &CommandScope::Everything, &attempt);
         }
         assert_eq!(told(&report(&results, Stage::Track)), [(Some("a.bst"), kept)], "{first} then {second}");
         // And of what stops a whole command.
         let mut results = ElementResults::default();
         for kind in [first, second] {
             let failure = failure(kind, Retry::Yes, None, Stage::Track);
-            results.absorb(&[Stage::Track], &Scope::Everything, &unloaded(vec![failure]));
+            results.absorb(&[Stage::Track], &CommandScope::Everything, &unloaded(vec![failure]));
         }
         assert_eq!(told(&report(&results, Stage::Track)), [(None, kept)], "{first} then {second}");
     }
@@ -115,27 +115,27 @@ fn the_better_reason_is_kept() {
 #[test]
 fn a_junction_that_stops_the_load_is_the_commands_failure_and_the_whole_is_asked_again() {
     let mut results = ElementResults::default();
-    let dns = failure(Kind::Dns, Retry::Yes, Some("sub.bst"), Stage::Fetch);
-    results.absorb(&[Stage::Track], &Scope::Everything, &unloaded(vec![dns]));
+    let dns = failure(FailureKind::Dns, Retry::Yes, Some("sub.bst"), Stage::Fetch);
+    results.absorb(&[Stage::Track], &CommandScope::Everything, &unloaded(vec![dns]));
     let stopped = report(&results, Stage::Track);
-    assert_eq!(told(&stopped), [(Some("sub.bst"), Kind::Dns)]);
+    assert_eq!(told(&stopped), [(Some("sub.bst"), FailureKind::Dns)]);
     assert_eq!((stopped.outcome, stopped.failures[0].stage), (Outcome::Failed, Some(Stage::Track)));
     assert!(!results.has_loaded(Stage::Track));
-    assert_eq!(results.worth_another_try(&[Stage::Track], &Scope::Everything), Some(Scope::Everything));
+    assert_eq!(results.worth_another_try(&[Stage::Track], &CommandScope::Everything), Some(CommandScope::Everything));
     // The junction alone says nothing of the rest.
     results.absorb(&[Stage::Track], &named(&["sub.bst"]), &attempt(Stage::Track, &["sub.bst"], &[]));
     assert_eq!(report(&results, Stage::Track).failures.len(), 1);
-    results.absorb(&[Stage::Track], &Scope::Everything, &attempt(Stage::Track, &["a.bst"], &[]));
+    results.absorb(&[Stage::Track], &CommandScope::Everything, &attempt(Stage::Track, &["a.bst"], &[]));
     assert_eq!(report(&results, Stage::Track).outcome, Outcome::Ok);
 }
 
 #[test]
 fn a_push_that_fetched_too_little_is_not_ok() {
     let mut results = ElementResults::default();
-    let mut failed = attempt(Stage::Fetch, &["b.bst"], &[("a.bst", Kind::NotFound)]);
+    let mut failed = attempt(Stage::Fetch, &["b.bst"], &[("a.bst", FailureKind::NotFound)]);
     failed.done.insert(Stage::Push, BTreeSet::from([element("b.bst")]));
     let stages = [Stage::Fetch, Stage::Push];
-    results.absorb(&stages, &Scope::Everything, &failed);
+    results.absorb(&stages, &CommandScope::Everything, &failed);
     let push = report(&results, Stage::Push);
     assert_eq!((push.outcome, push.failures.len()), (Outcome::Partial, 0));
     assert_eq!(push.notes, ["not pushed, for they were not fetched: a.bst"]);
@@ -150,14 +150,14 @@ fn a_push_that_fetched_too_little_is_not_ok() {
 fn a_bst_that_broke_off_is_not_made_good_by_the_elements_that_it_named() {
     let mut results = ElementResults::default();
     // It told of a failure, and ended before its summary.
-    let mut broken = attempt(Stage::Track, &["b.bst"], &[("a.bst", Kind::ServerError)]);
+    let mut broken = attempt(Stage::Track, &["b.bst"], &[("a.bst", FailureKind::ServerError)]);
     broken.queues.clear();
-    results.absorb(&[Stage::Track], &Scope::Everything, &broken);
-    assert_eq!(told(&report(&results, Stage::Track)), [(Some("a.bst"), Kind::ServerError)]);
-    assert_eq!(results.worth_another_try(&[Stage::Track], &Scope::Everything), Some(Scope::Everything));
+    results.absorb(&[Stage::Track], &CommandScope::Everything, &broken);
+    assert_eq!(told(&report(&results, Stage::Track)), [(Some("a.bst"), FailureKind::ServerError)]);
+    assert_eq!(results.worth_another_try(&[Stage::Track], &CommandScope::Everything), Some(CommandScope::Everything));
     results.absorb(&[Stage::Track], &named(&["a.bst"]), &attempt(Stage::Track, &["a.bst"], &[]));
-    assert_eq!(told(&report(&results, Stage::Track)), [(None, Kind::Unknown)]);
-    results.absorb(&[Stage::Track], &Scope::Everything, &attempt(Stage::Track, &["a.bst", "c.bst"], &[]));
+    assert_eq!(told(&report(&results, Stage::Track)), [(None, FailureKind::Unknown)]);
+    results.absorb(&[Stage::Track], &CommandScope::Everything, &attempt(Stage::Track, &["a.bst", "c.bst"], &[]));
     assert_eq!(report(&results, Stage::Track).outcome, Outcome::Ok);
 }
 
@@ -165,9 +165,9 @@ fn a_bst_that_broke_off_is_not_made_good_by_the_elements_that_it_named() {
 fn nothing_understood_is_never_ok() {
     for exit in [Exit::Status(255), Exit::Status(-1), Exit::Signal(9), Exit::TimedOut, Exit::Cancelled] {
         let mut results = ElementResults::default();
-        results.absorb(&[Stage::Track], &Scope::Everything, &StageAttempt { exit, ..unloaded(Vec::new()) });
+        results.absorb(&[Stage::Track], &CommandScope::Everything, &StageAttempt { exit, ..unloaded(Vec::new()) });
         let report = report(&results, Stage::Track);
-        assert_eq!((report.outcome, told(&report)), (Outcome::Failed, vec![(None, Kind::Unknown)]), "{exit:?}");
+        assert_eq!((report.outcome, told(&report)), (Outcome::Failed, vec![(None, FailureKind::Unknown)]), "{exit:?}");
     }
 }
 
@@ -193,29 +193,32 @@ struct Truth {
     failed: BTreeSet<ElementName>,
     worked: BTreeSet<ElementName>,
     /// What was asked of each bst that told of no end, or could not load, and was not asked again since with success.
-    broken: Vec<Scope>,
+    broken: Vec<CommandScope>,
     last: Option<Exit>,
 }
 
 /// One attempt at random: some elements work, some fail, and bst comes to its end or not.
-fn random_attempt(random: &mut Random, truth: &mut Truth) -> (Scope, StageAttempt) {
+fn random_attempt(random: &mut Random, truth: &mut Truth) -> (CommandScope, StageAttempt) {
     let scope = if random.often(4) {
         let some: Vec<&str> = ALL.into_iter().filter(|_| random.often(5)).collect();
-        if some.is_empty() { Scope::Everything } else { named(&some) }
+        if some.is_empty() { CommandScope::Everything } else { named(&some) }
     } else {
-        Scope::Everything
+        CommandScope::Everything
     };
     if random.often(1) {
         let at = random.often(5).then_some("sub.bst");
         truth.broken.push(scope.clone());
         truth.last = Some(Exit::Status(255));
-        return (scope, unloaded(vec![failure(Kind::Dns, Retry::Yes, at, Stage::Track)]));
+        return (scope, unloaded(vec![failure(FailureKind::Dns, Retry::Yes, at, Stage::Track)]));
     }
     let asked: Vec<&str> = ALL.into_iter().filter(|name| scope.includes(&element(name))).collect();
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for name in asked {
         match random.below(3) {
-            0 => failed.push((name, [Kind::Dns, Kind::Unknown, Kind::ServerError][random.below(3)])),
+            0 => {
+                failed
+                    .push((name, [FailureKind::Dns, FailureKind::Unknown, FailureKind::ServerError][random.below(3)]));
+            }
             1 => done.push(name),
             // bst says nothing of what it finds done, or did not reach.
             _ => {}
@@ -262,13 +265,13 @@ fn whatever_the_attempts_what_failed_and_never_worked_is_told_and_what_worked_is
             assert_eq!(is_ok, report.failures.is_empty(), "seed {seed}");
             assert!(!is_ok || (open.is_empty() && truth.broken.is_empty()), "seed {seed}: {:?}", truth.broken);
             assert!(!is_ok || truth.last.is_some_and(Exit::is_success), "seed {seed}");
-            let Elements { total, processed, skipped, failed } = report.elements;
+            let ElementCounts { total, processed, skipped, failed } = report.elements;
             let sub = report.failures.iter().any(|found| found.element == Some(element("sub.bst")));
             assert!(processed + skipped + failed <= total + u64::from(sub), "seed {seed}: {:?}", report.elements);
             oks += u64::from(is_ok);
         }
         // One good attempt at everything makes all good, whatever was before.
-        results.absorb(&[Stage::Track], &Scope::Everything, &attempt(Stage::Track, &ALL, &[]));
+        results.absorb(&[Stage::Track], &CommandScope::Everything, &attempt(Stage::Track, &ALL, &[]));
         let report = report(&results, Stage::Track);
         assert_eq!((report.outcome, report.elements.processed), (Outcome::Ok, 5), "seed {seed}");
     }

@@ -1,12 +1,12 @@
 use super::*;
-use crate::diagnosis::Place;
+use crate::diagnosis::Location;
 use crate::report::{Outcome, StageReport};
 
-fn failure(kind: Kind, element: &str, url: &str) -> Diagnosis {
+fn failure(kind: FailureKind, element: &str, url: &str) -> Diagnosis {
     Diagnosis {
         element: (!element.is_empty()).then(|| element.parse().unwrap()),
         stage: Some(Stage::Track),
-        place: Place { url: (!url.is_empty()).then(|| url.to_owned()), ..Place::default() },
+        place: Location { url: (!url.is_empty()).then(|| url.to_owned()), ..Location::default() },
         ..Diagnosis::new(
             kind,
             format!("git source at {element} [line 3 column 2]: it failed"),
@@ -34,7 +34,7 @@ fn branch(project: &str, failures: Vec<Diagnosis>) -> BranchReport {
 
 /// The issues of these branches, as a run would judge them that reached these hosts.
 fn issues(branches: &mut [BranchReport], reached: &[&str]) -> Vec<(String, Actor)> {
-    let mut network = Reachability::default();
+    let mut network = HostReachability::default();
     for url in reached {
         network.reached(url);
     }
@@ -49,8 +49,9 @@ fn issues(branches: &mut [BranchReport], reached: &[&str]) -> Vec<(String, Actor
 
 #[test]
 fn all_failures_of_one_host_are_one_issue() {
-    let many = (0..392).map(|n| failure(Kind::Network, &format!("e{n}.bst"), &format!("https://github.com/{n}.git")));
-    let other = failure(Kind::Dns, "x.bst", "https://gone.example/x.git");
+    let many =
+        (0..392).map(|n| failure(FailureKind::Network, &format!("e{n}.bst"), &format!("https://github.com/{n}.git")));
+    let other = failure(FailureKind::Dns, "x.bst", "https://gone.example/x.git");
     let mut branches = [branch("sdk", many.chain([other]).collect())];
     let told = issues(&mut branches, &["https://gitlab.com/a.git"]);
     assert_eq!(told[0], ("github.com cannot be reached: 392 elements".to_owned(), Actor::Upstream));
@@ -59,11 +60,13 @@ fn all_failures_of_one_host_are_one_issue() {
 
 #[test]
 fn a_host_that_reaches_nothing_is_one_issue_of_its_own_whatever_else_fails() {
-    let mut all: Vec<_> =
-        (0..733).map(|n| failure(Kind::Dns, &format!("e{n}.bst"), &format!("https://h{}.example/x", n % 9))).collect();
-    all.extend((0..7).map(|n| failure(Kind::Tls, &format!("t{n}.bst"), "https://t.example/x")));
-    all.push(failure(Kind::Unknown, "u.bst", ""));
-    let mut branches = [branch("a", all), branch("b", vec![failure(Kind::Dns, "e1.bst", "https://h1.example/x")])];
+    let mut all: Vec<_> = (0..733)
+        .map(|n| failure(FailureKind::Dns, &format!("e{n}.bst"), &format!("https://h{}.example/x", n % 9)))
+        .collect();
+    all.extend((0..7).map(|n| failure(FailureKind::Tls, &format!("t{n}.bst"), "https://t.example/x")));
+    all.push(failure(FailureKind::Unknown, "u.bst", ""));
+    let mut branches =
+        [branch("a", all), branch("b", vec![failure(FailureKind::Dns, "e1.bst", "https://h1.example/x")])];
     let told = issues(&mut branches, &[]);
     assert_eq!(told[0], ("this host reaches no upstream at all: 741 elements of 2 branches".to_owned(), Actor::Host));
     assert_eq!(told.len(), 2, "{told:?}");
@@ -71,7 +74,7 @@ fn a_host_that_reaches_nothing_is_one_issue_of_its_own_whatever_else_fails() {
 
 #[test]
 fn two_dead_names_beside_what_works_are_the_upstreams() {
-    let dead = |name: &str| failure(Kind::Dns, &format!("{name}.bst"), &format!("https://{name}.example/x"));
+    let dead = |name: &str| failure(FailureKind::Dns, &format!("{name}.bst"), &format!("https://{name}.example/x"));
     let mut branches = [branch("a", vec![dead("one"), dead("two")])];
     assert!(
         issues(&mut branches, &["Tracking main from https://ok.example/x"])
@@ -88,9 +91,9 @@ fn an_answer_of_any_sort_shows_that_the_network_works() {
     let mut branches = [branch(
         "a",
         vec![
-            failure(Kind::Dns, "a.bst", "https://one.example/x"),
-            failure(Kind::Network, "b.bst", "https://two.example/x"),
-            failure(Kind::NotFound, "c.bst", "https://three.example/x"),
+            failure(FailureKind::Dns, "a.bst", "https://one.example/x"),
+            failure(FailureKind::Network, "b.bst", "https://two.example/x"),
+            failure(FailureKind::NotFound, "c.bst", "https://three.example/x"),
         ],
     )];
     assert!(issues(&mut branches, &[]).iter().all(|(_, actor)| *actor == Actor::Upstream));
@@ -98,14 +101,14 @@ fn an_answer_of_any_sort_shows_that_the_network_works() {
 
 #[test]
 fn one_dead_host_alone_is_not_judged_to_be_this_hosts() {
-    let mut branches = [branch("a", vec![failure(Kind::Dns, "a.bst", "https://one.example/x")])];
+    let mut branches = [branch("a", vec![failure(FailureKind::Dns, "a.bst", "https://one.example/x")])];
     assert_eq!(issues(&mut branches, &[])[0].1, Actor::Upstream);
 }
 
 #[test]
 fn different_words_stay_different_issues() {
-    let mut one = failure(Kind::ProjectInvalid, "a.bst", "");
-    let mut two = failure(Kind::ProjectInvalid, "b.bst", "");
+    let mut one = failure(FailureKind::ProjectInvalid, "a.bst", "");
+    let mut two = failure(FailureKind::ProjectInvalid, "b.bst", "");
     "a.bst [line 1 column 0]: Unexpected key: x".clone_into(&mut one.message);
     "b.bst [line 9 column 0]: Unexpected key: x".clone_into(&mut two.message);
     let three = Diagnosis { message: "c.bst [line 1 column 0]: Unexpected key: y".to_owned(), ..one.clone() };
@@ -115,10 +118,11 @@ fn different_words_stay_different_issues() {
 
 #[test]
 fn findings_come_last_and_are_no_failures() {
-    let mut branches = [branch("a", vec![failure(Kind::NotFound, "a.bst", "https://one.example/x")])];
-    let changed = |n: u32| failure(Kind::ChecksumChanged, &format!("c{n}.bst"), &format!("https://one.example/{n}"));
+    let mut branches = [branch("a", vec![failure(FailureKind::NotFound, "a.bst", "https://one.example/x")])];
+    let changed =
+        |n: u32| failure(FailureKind::ChecksumChanged, &format!("c{n}.bst"), &format!("https://one.example/{n}"));
     branches[0].stages[0].findings = (0..89).map(changed).collect();
-    let all = group_issues(&branches, &Reachability::default());
+    let all = group_issues(&branches, &HostReachability::default());
     assert_eq!(
         all.iter().map(|issue| (issue.is_finding, issue.element_count)).collect::<Vec<_>>(),
         [(false, 1), (true, 89)]

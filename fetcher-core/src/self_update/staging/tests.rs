@@ -11,8 +11,8 @@ struct World {
     directory: tempfile::TempDir,
     repository: Repository,
     new: Oid,
-    contents: Contents,
-    moves: Vec<Move>,
+    contents: CommitContents,
+    moves: Vec<StagedMove>,
 }
 
 const OLD: [(&str, &str); 6] = [
@@ -73,7 +73,7 @@ impl World {
         }
         fs::write(directory.path().join("changed"), "changed here").unwrap();
         let cancel = Cancel::new();
-        let contents = Contents::of(&repository, new, &cancel).unwrap();
+        let contents = CommitContents::of(&repository, new, &cancel).unwrap();
         let known = super::super::index::known(&repository, &cancel).unwrap();
         let moves = differences(&repository, &contents, directory.path(), &known, &cancel).unwrap();
         let world = Self { directory, repository, new, contents, moves };
@@ -81,8 +81,8 @@ impl World {
         world
     }
 
-    fn staging(&self) -> Staging {
-        Staging::of(self.directory.path(), &self.directory.path().join(".git/desk")).unwrap()
+    fn staging(&self) -> StagingArea {
+        StagingArea::of(self.directory.path(), &self.directory.path().join(".git/desk")).unwrap()
     }
 
     /// As many steps as this, and then a kill.
@@ -131,7 +131,7 @@ impl World {
         assert!(!files.contains_key(Path::new("gone/deep")));
     }
 
-    fn back(&self) -> Result<(), Obstacle> {
+    fn back(&self) -> Result<(), CheckoutObstacle> {
         self.staging().back(self.repository.path())
     }
 }
@@ -191,7 +191,7 @@ fn nothing_of_somebody_elses_is_overwritten_or_reached_through_a_link() {
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("file"), "precious").unwrap();
     // Somebody else is quicker than the last step: a directory of the new commit is a link now.
-    let last = world.moves.iter().position(|step| *step == Move::Put("was-file/file".into())).unwrap();
+    let last = world.moves.iter().position(|step| *step == StagedMove::Put("was-file/file".into())).unwrap();
     world.steps(last);
     fs::remove_dir(world.directory.path().join("was-file")).unwrap();
     symlink(outside.path(), world.directory.path().join("was-file")).unwrap();
@@ -223,6 +223,6 @@ fn what_is_staged_is_for_its_owner_alone_and_goes_whole() {
     let cancel = Cancel::new();
     cancel.cancel();
     let stopped = world.staging().prepare(&world.repository, world.new, &world.contents, &world.moves, &cancel);
-    assert!(matches!(stopped, Err(Obstacle::Cancelled)));
+    assert!(matches!(stopped, Err(CheckoutObstacle::Cancelled)));
     assert_eq!(fs::read_dir(world.directory.path().join(".git/desk")).unwrap().count(), 0);
 }

@@ -16,8 +16,8 @@ const KEY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b
 /// A cachedir, made here, and the server's view of it.
 struct Fixture {
     root: TempDir,
-    cache: Cache,
-    told: Arc<Mutex<Vec<Event>>>,
+    cache: ServedCache,
+    told: Arc<Mutex<Vec<ServeEvent>>>,
 }
 
 impl Fixture {
@@ -25,16 +25,16 @@ impl Fixture {
         let root = tempfile::tempdir().unwrap();
         let told = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&told);
-        let cache = Cache::new(root.path(), Arc::new(move |event| sink.lock().unwrap().push(event)));
+        let cache = ServedCache::new(root.path(), Arc::new(move |event| sink.lock().unwrap().push(event)));
         Self { root, cache, told }
     }
 
-    fn path(&self, object: Object) -> PathBuf {
+    fn path(&self, object: ObjectDigest) -> PathBuf {
         self.root.path().join("cas/objects").join(object.hash.path())
     }
 
-    fn put(&self, content: &[u8]) -> Object {
-        let object = Object::of(content);
+    fn put(&self, content: &[u8]) -> ObjectDigest {
+        let object = ObjectDigest::of(content);
         let path = self.path(object);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
@@ -42,7 +42,7 @@ impl Fixture {
     }
 
     /// A tree with a file at its top and the rest one directory further down, as the sources of an element.
-    fn element(&self, key: &str, top: &[u8], below: &[&[u8]]) -> (Asset, Object) {
+    fn element(&self, key: &str, top: &[u8], below: &[&[u8]]) -> (AssetName, ObjectDigest) {
         let node = |digest: Digest| FileNode { name: digest.hash.clone(), digest: Some(digest), ..FileNode::default() };
         let files = below.iter().map(|content| node(self.put(content).digest())).collect();
         let inner = self.put(&Directory { files, ..Directory::default() }.encode_to_vec());
@@ -52,24 +52,24 @@ impl Fixture {
         let index = self.root.path().join("elementsources");
         fs::create_dir_all(&index).unwrap();
         fs::write(index.join(key), source_message(root)).unwrap();
-        (Asset::Sources(key.to_owned()), root)
+        (AssetName::Sources(key.to_owned()), root)
     }
 
     fn corrupt(&self) -> usize {
-        self.told.lock().unwrap().iter().filter(|event| matches!(event, Event::Corrupt { .. })).count()
+        self.told.lock().unwrap().iter().filter(|event| matches!(event, ServeEvent::Corrupt { .. })).count()
     }
 
-    fn is_there(&self, asset: &Asset) -> bool {
+    fn is_there(&self, asset: &AssetName) -> bool {
         match self.cache.find(asset) {
             Ok(_) => true,
-            Err(Trouble::Missing) => false,
-            Err(Trouble::Busy(error)) => panic!("{error}"),
+            Err(ReadError::Missing) => false,
+            Err(ReadError::Busy(error)) => panic!("{error}"),
         }
     }
 }
 
 /// A `Source` message by hand: field 2, a digest.
-fn source_message(root: Object) -> Vec<u8> {
+fn source_message(root: ObjectDigest) -> Vec<u8> {
     let digest = root.digest().encode_to_vec();
     [&[0x12, u8::try_from(digest.len()).unwrap()][..], &digest].concat()
 }
@@ -84,7 +84,7 @@ fn an_asset_is_answered_while_all_of_it_is_there() {
     // The message is nowhere among the objects, and clients ask for it.
     assert_eq!(fixture.cache.whole(found.message).unwrap(), source_message(root));
     for missing in [&b"one"[..], &large, b"top"] {
-        let path = fixture.path(Object::of(missing));
+        let path = fixture.path(ObjectDigest::of(missing));
         fs::rename(&path, fixture.root.path().join("away")).unwrap();
         assert!(!fixture.is_there(&asset), "{} bytes are missing", missing.len());
         fs::rename(fixture.root.path().join("away"), &path).unwrap();
@@ -101,14 +101,14 @@ fn what_was_changed_is_missing_and_told_once() {
     let large = vec![7; PIECE * 3 + 1];
     let (asset, _) = fixture.element(KEY, b"top", &[&large]);
     assert!(fixture.is_there(&asset));
-    let object = Object::of(&large);
+    let object = ObjectDigest::of(&large);
     let open = fs::File::options().write(true).open(fixture.path(object)).unwrap();
     open.write_all_at(b"x", 1000).unwrap();
     // A file system's clock may stand still for some milliseconds, in which a change cannot be seen by it.
     open.set_times(FileTimes::new().set_modified(SystemTime::now() + Duration::from_secs(1))).unwrap();
     for _ in 0..3 {
         assert!(!fixture.is_there(&asset));
-        assert!(matches!(fixture.cache.open(object), Err(Trouble::Missing)));
+        assert!(matches!(fixture.cache.open(object), Err(ReadError::Missing)));
     }
     assert_eq!(fixture.corrupt(), 1);
     fs::remove_file(fixture.path(object)).unwrap();
@@ -137,8 +137,8 @@ fn what_was_changed_in_place_is_missing_though_its_time_is_put_back() {
             open.set_times(FileTimes::new().set_modified(before.modified().unwrap())).unwrap();
             assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before.modified().unwrap());
             assert!(fixture.cache.open_now(object).is_none());
-            assert!(matches!(fixture.cache.open(object), Err(Trouble::Missing)), "{} bytes, {age:?}", content.len());
-            assert!(matches!(fixture.cache.check(object, Instant::now() + READING), Err(Trouble::Missing)));
+            assert!(matches!(fixture.cache.open(object), Err(ReadError::Missing)), "{} bytes, {age:?}", content.len());
+            assert!(matches!(fixture.cache.check(object, Instant::now() + READING), Err(ReadError::Missing)));
         }
     }
 }
@@ -169,11 +169,11 @@ fn a_new_time_that_the_server_set_costs_no_reading() {
 fn what_is_cut_short_is_told_and_a_wrong_size_is_the_clients_own_affair() {
     let fixture = Fixture::new();
     let object = fixture.put(b"content");
-    let wrong = Object { size: object.size + 1, ..object };
-    assert!(matches!(fixture.cache.whole(wrong), Err(Trouble::Missing)));
+    let wrong = ObjectDigest { size: object.size + 1, ..object };
+    assert!(matches!(fixture.cache.whole(wrong), Err(ReadError::Missing)));
     assert_eq!(fixture.corrupt(), 0);
     fs::write(fixture.path(object), b"cont").unwrap();
-    assert!(matches!(fixture.cache.whole(object), Err(Trouble::Missing)));
+    assert!(matches!(fixture.cache.whole(object), Err(ReadError::Missing)));
     assert_eq!(fixture.corrupt(), 1);
 }
 
@@ -182,19 +182,19 @@ fn what_is_open_arrives_whole_though_it_is_removed() {
     let fixture = Fixture::new();
     let large: Vec<u8> = (0..PIECE * 5).map(|at| u8::try_from(at % 251).unwrap()).collect();
     let object = fixture.put(&large);
-    let Content::File(file) = fixture.cache.open(object).unwrap() else { panic!("it is large") };
+    let ObjectContent::File(file) = fixture.cache.open(object).unwrap() else { panic!("it is large") };
     fs::remove_file(fixture.path(object)).unwrap();
     let mut read = vec![0; large.len()];
     file.read_exact_at(&mut read, 0).unwrap();
     assert!(read == large);
-    assert!(matches!(fixture.cache.open(object), Err(Trouble::Missing)));
+    assert!(matches!(fixture.cache.open(object), Err(ReadError::Missing)));
 }
 
 #[test]
 fn what_is_given_away_does_not_expire() {
     let fixture = Fixture::new();
     let (asset, root) = fixture.element(KEY, b"top", &[b"below"]);
-    let objects = [root, Object::of(b"top"), Object::of(b"below")];
+    let objects = [root, ObjectDigest::of(b"top"), ObjectDigest::of(b"below")];
     let old = SystemTime::now() - Duration::from_secs(100_000);
     for object in objects {
         let file = fs::File::options().write(true).open(fixture.path(object)).unwrap();
@@ -215,15 +215,15 @@ fn links_and_directories_are_no_objects() {
     let secret = b"the content of a file elsewhere";
     let elsewhere = fixture.root.path().join("elsewhere");
     fs::write(&elsewhere, secret).unwrap();
-    let object = Object::of(secret);
+    let object = ObjectDigest::of(secret);
     let path = fixture.path(object);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     symlink(&elsewhere, &path).unwrap();
-    assert!(matches!(fixture.cache.whole(object), Err(Trouble::Missing)));
+    assert!(matches!(fixture.cache.whole(object), Err(ReadError::Missing)));
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(matches!(fixture.cache.whole(object), Err(Trouble::Missing)));
-    assert!(matches!(fixture.cache.check(object, Instant::now()), Err(Trouble::Missing)));
+    assert!(matches!(fixture.cache.whole(object), Err(ReadError::Missing)));
+    assert!(matches!(fixture.cache.check(object, Instant::now()), Err(ReadError::Missing)));
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_message_is_known_after_a_restart_without_being_asked_for() {
     fs::write(artifacts.join(KEY), b"an artifact's message").unwrap();
     fixture.cache.read_index();
     for message in [source_message(root), b"an artifact's message".to_vec()] {
-        assert_eq!(fixture.cache.whole(Object::of(&message)).unwrap(), message);
+        assert_eq!(fixture.cache.whole(ObjectDigest::of(&message)).unwrap(), message);
     }
 }
 
@@ -245,6 +245,6 @@ fn an_index_file_that_is_no_message_is_no_asset() {
     let index = fixture.root.path().join("elementsources");
     fs::create_dir_all(&index).unwrap();
     fs::write(index.join(KEY), b"\xff\xff\xff").unwrap();
-    assert!(!fixture.is_there(&Asset::Sources(KEY.to_owned())));
-    assert!(matches!(fixture.told.lock().unwrap()[..], [Event::Unreadable { .. }]));
+    assert!(!fixture.is_there(&AssetName::Sources(KEY.to_owned())));
+    assert!(matches!(fixture.told.lock().unwrap()[..], [ServeEvent::Unreadable { .. }]));
 }

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use fetcher_core::config::{Config, Files, Seen, starter};
+use fetcher_core::config::{Config, FileLookup, FileStatus, starter};
 use fetcher_core::{Environment, Redactor};
 use fetcher_tests::fuzz::{Target, fixtures};
 
 /// Every file is there.
 struct AllThere;
 
-impl Files for AllThere {
-    fn look(&self, _: &Path) -> std::io::Result<Seen> {
-        Ok(Seen { is_file: true, open_to_all: false })
+impl FileLookup for AllThere {
+    fn look(&self, _: &Path) -> std::io::Result<FileStatus> {
+        Ok(FileStatus { is_file: true, open_to_all: false })
     }
 
     fn read(&self, _: &Path) -> std::io::Result<String> {

@@ -1,13 +1,13 @@
 //! What bst prints.
 
-use fetcher_core::bst::messages::{Item, Parser};
+use fetcher_core::bst::messages::{LogItem, LogParser};
 use fetcher_core::diagnosis::{diagnose, render_text};
 use fetcher_tests::fuzz::{Target, fixtures};
 
 fn items(pieces: &[&[u8]]) -> Vec<String> {
     let mut items = Vec::new();
-    let mut take = |item: Item| items.push(format!("{item:?}"));
-    let mut parser = Parser::default();
+    let mut take = |item: LogItem| items.push(format!("{item:?}"));
+    let mut parser = LogParser::default();
     for piece in pieces {
         parser.push(piece, &mut take);
     }

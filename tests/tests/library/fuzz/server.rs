@@ -64,9 +64,9 @@ fn ends(mut frames: &[u8]) -> bool {
 }
 
 /// What the server says to it, up to a little.
-fn answer(address: SocketAddr, request: &[u8], patience: Duration) -> Vec<u8> {
+fn answer(address: SocketAddr, request: &[u8], delivery_timeout: Duration) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).expect("it takes connections");
-    stream.set_read_timeout(Some(patience)).expect("a time-out");
+    stream.set_read_timeout(Some(delivery_timeout)).expect("a time-out");
     // It may have hung up by then.
     let _ = stream.write_all(request);
     let mut said = vec![0; 64 << 10];

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use fetcher_core::pages::{Publish, publish};
-use fetcher_core::state::{BranchState, Store};
+use fetcher_core::pages::{SitePublisher, publish};
+use fetcher_core::state::{BranchState, StateStore};
 use fetcher_core::{BranchName, ProjectName, Redactor, SystemClock};
 use fetcher_tests::canary::files;
 use fetcher_tests::fuzz::{Target, fixtures};
@@ -44,7 +44,7 @@ fn a_file_of_the_memory_is_read_or_refused_and_never_lost() {
     let (project, branch): (ProjectName, BranchName) = ("p".parse().expect("a name"), "b".parse().expect("a name"));
     target.run(|input, random| {
         let state = directory.path().join("state");
-        let store = Store::new(&state);
+        let store = StateStore::new(&state);
         let run = run_id(u32::try_from(random.below(3)).expect("a small number"));
         let places = [state.join("branches/p/b.json"), store.run_directory(&run).join("report.json")];
         for place in &places {
@@ -59,7 +59,7 @@ fn a_file_of_the_memory_is_read_or_refused_and_never_lost() {
         let good = matches!((known, report), (Ok(_), Ok(_)));
         // Whoever shows it shows what can be shown.
         let site = directory.path().join("site");
-        let published = publish(&Publish {
+        let published = publish(&SitePublisher {
             keep_logs: u64::MAX,
             directory: &site,
             store: &store,

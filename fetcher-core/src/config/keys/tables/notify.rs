@@ -1,28 +1,30 @@
 //! The keys of `[[notify]]` and `[upload]`.
 
-use super::{Choice, Fallback, Key, Kind, Least, NONE, Required, Table, key};
+use super::{
+    ExclusiveKeys, KeyDeclaration, KeyDefault, KeyRequirement, MinimumDuration, NONE, TableDeclaration, ValueKind, key,
+};
 
-use Fallback::{Required as Must, Value, Words};
+use KeyDefault::{Required as Must, Value, Words};
 
-pub(super) static NOTIFY: Table = Table {
+pub(super) static NOTIFY: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "kind",
-            Kind::Word(&["email", "irc", "webhook", "command", "healthcheck"]),
+            ValueKind::Word(&["email", "irc", "webhook", "command", "healthcheck"]),
             Must,
             "\"healthcheck\"",
             "What it is, and so which of the further keys it has.",
         ),
         key(
             "name",
-            Kind::Name,
+            ValueKind::Name,
             Words("its kind, from the second of a kind on with a number (`email-2`)"),
             "\"team\"",
             "What it is called in messages and in `bst-fetcher notify test NAME`.",
         ),
         key(
             "on",
-            Kind::List(&Kind::Word(&["failure", "recovery", "success", "change", "always"]), 1),
+            ValueKind::List(&ValueKind::Word(&["failure", "recovery", "success", "change", "always"]), 1),
             Value("[\"failure\", \"recovery\"]"),
             "[\"change\"]",
             "What is told: a new, different or lasting failure; success after failure; every success; every \
@@ -30,82 +32,97 @@ pub(super) static NOTIFY: Table = Table {
         ),
         key(
             "projects",
-            Kind::List(&Kind::Glob, 0),
+            ValueKind::List(&ValueKind::Glob, 0),
             Words("all"),
             "[\"freedesktop-*\"]",
             "Of which projects: names or globs.",
         ),
         key(
             "branches",
-            Kind::List(&Kind::Branches, 0),
+            ValueKind::List(&ValueKind::Branches, 0),
             Words("all"),
             "[\"master\"]",
             "Of which branches: names or globs.",
         ),
         key(
             "remind-after",
-            Kind::Time(Least::Second),
+            ValueKind::Time(MinimumDuration::Second),
             Value("\"24h\""),
             "\"7d\"",
             "A failure that lasts is told again after this long; in between it is quiet.",
         ),
-        key("timeout", Kind::Time(Least::Second), Value("\"30s\""), "\"10s\"", "How long one delivery may take."),
+        key(
+            "timeout",
+            ValueKind::Time(MinimumDuration::Second),
+            Value("\"30s\""),
+            "\"10s\"",
+            "How long one delivery may take.",
+        ),
     ],
     kinds: &[("email", EMAIL), ("irc", IRC), ("webhook", WEBHOOK), ("command", COMMAND), ("healthcheck", HEALTHCHECK)],
-    choices: &[Choice { keys: &["url", "url-file"], required: Required::ForKinds(&["webhook", "healthcheck"]) }],
+    choices: &[ExclusiveKeys {
+        keys: &["url", "url-file"],
+        required: KeyRequirement::ForKinds(&["webhook", "healthcheck"]),
+    }],
     needs: &[("username", "password-file"), ("sasl-username", "password-file")],
     layered: false,
 };
 
-const EMAIL: &[Key] = &[
+const EMAIL: &[KeyDeclaration] = &[
     key(
         "server",
-        Kind::MailServer,
+        ValueKind::MailServer,
         Must,
         "\"smtps://mail.example.org\"",
         "The mail server: `smtp://`, `smtps://` or `smtp+starttls://` with host and port; or `sendmail`, or \
          `sendmail:/PATH/TO/IT`.",
     ),
-    key("from", Kind::Mail, Must, "\"fetcher@example.org\"", "Who the mail is from."),
-    key("to", Kind::List(&Kind::Mail, 1), Must, "[\"ops@example.org\"]", "Who gets it."),
-    key("username", Kind::Text, Words("no login"), "\"fetcher\"", "The name to log in with; it needs `password-file`."),
-    key("password-file", Kind::SecretFile, Words("no login"), "\"mail.password\"", "A file with the password."),
+    key("from", ValueKind::Mail, Must, "\"fetcher@example.org\"", "Who the mail is from."),
+    key("to", ValueKind::List(&ValueKind::Mail, 1), Must, "[\"ops@example.org\"]", "Who gets it."),
+    key(
+        "username",
+        ValueKind::Text,
+        Words("no login"),
+        "\"fetcher\"",
+        "The name to log in with; it needs `password-file`.",
+    ),
+    key("password-file", ValueKind::SecretFile, Words("no login"), "\"mail.password\"", "A file with the password."),
     CA_FILE,
 ];
 
-const IRC: &[Key] = &[
+const IRC: &[KeyDeclaration] = &[
     key(
         "server",
-        Kind::Url(&["ircs", "irc"]),
+        ValueKind::Url(&["ircs", "irc"]),
         Must,
         "\"ircs://irc.example.org:6697\"",
         "The server: `ircs://` (TLS) or `irc://`, with host and port.",
     ),
-    key("nick", Kind::IrcName, Value("\"bst-fetcher\""), "\"fetcher\"", "The name to speak under."),
+    key("nick", ValueKind::IrcName, Value("\"bst-fetcher\""), "\"fetcher\"", "The name to speak under."),
     key(
         "channels",
-        Kind::List(&Kind::IrcName, 1),
+        ValueKind::List(&ValueKind::IrcName, 1),
         Must,
         "[\"#builds\"]",
         "Where to speak; a name without `#` is a person.",
     ),
     key(
         "join",
-        Kind::Bool,
+        ValueKind::Bool,
         Value("true"),
         "false",
         "Whether to join the channels first; not needed where they take messages from outside.",
     ),
     key(
         "sasl-username",
-        Kind::Text,
+        ValueKind::Text,
         Words("no login"),
         "\"fetcher\"",
         "The account to log in to; it needs `password-file`.",
     ),
     key(
         "password-file",
-        Kind::SecretFile,
+        ValueKind::SecretFile,
         Words("no password"),
         "\"irc.password\"",
         "A file with the password: the account's where there is one, else the server's.",
@@ -113,12 +130,12 @@ const IRC: &[Key] = &[
     CA_FILE,
 ];
 
-const WEBHOOK: &[Key] = &[
+const WEBHOOK: &[KeyDeclaration] = &[
     URL,
     URL_FILE,
     key(
         "format",
-        Kind::Word(&["json", "matrix", "slack", "discord", "ntfy"]),
+        ValueKind::Word(&["json", "matrix", "slack", "discord", "ntfy"]),
         Value("\"json\""),
         "\"slack\"",
         "What is sent: this program's own JSON, or a message in the form of Matrix, Slack and Mattermost, \
@@ -127,14 +144,14 @@ const WEBHOOK: &[Key] = &[
     HEADERS,
     key(
         "secret-file",
-        Kind::SecretFile,
+        ValueKind::SecretFile,
         Words("no signature"),
         "\"hook.secret\"",
         "A file with the key of the HMAC-SHA256 signature that is sent along.",
     ),
     key(
         "template",
-        Kind::File,
+        ValueKind::File,
         Words("the form that `format` names"),
         "\"hook.json\"",
         "A file whose text is the body, with places for the facts.",
@@ -142,62 +159,62 @@ const WEBHOOK: &[Key] = &[
     CA_FILE,
 ];
 
-const COMMAND: &[Key] = &[key(
+const COMMAND: &[KeyDeclaration] = &[key(
     "command",
-    Kind::Command,
+    ValueKind::Command,
     Must,
     "[\"scripts/notify\"]",
     "The program: it gets the report as JSON on its standard input, and facts in its environment.",
 )];
 
-const HEALTHCHECK: &[Key] = &[URL, URL_FILE, CA_FILE];
+const HEALTHCHECK: &[KeyDeclaration] = &[URL, URL_FILE, CA_FILE];
 
 const HTTP: &[&str] = &["https", "http"];
 
-const URL: Key = key(
+const URL: KeyDeclaration = key(
     "url",
-    Kind::SecretUrl(HTTP),
+    ValueKind::SecretUrl(HTTP),
     Words("`url-file`"),
     "\"https://hooks.example.org/x\"",
     "The address to send to.",
 );
 
-const URL_FILE: Key = key(
+const URL_FILE: KeyDeclaration = key(
     "url-file",
-    Kind::SecretFile,
+    ValueKind::SecretFile,
     Words("`url`"),
     "\"hook.url\"",
     "A file with the address, where the address is the secret.",
 );
 
-const CA_FILE: Key = key(
+const CA_FILE: KeyDeclaration = key(
     "ca-file",
-    Kind::File,
+    ValueKind::File,
     Words("the usual certificate authorities"),
     "\"ca.crt\"",
     "Further certificate authorities to trust, PEM.",
 );
 
-const HEADERS: Key = key(
+const HEADERS: KeyDeclaration = key(
     "headers",
-    Kind::Map(&Kind::Header),
+    ValueKind::Map(&ValueKind::Header),
     Value("{}"),
     "{ Authorization = \"Bearer ${HOOK_TOKEN}\" }",
     "Further headers of the request.",
 );
 
-pub(super) static UPLOAD: Table = Table {
+pub(super) static UPLOAD: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "url",
-            Kind::SecretUrl(HTTP),
+            ValueKind::SecretUrl(HTTP),
             Words("`command`"),
             "\"https://logs.example.org/fetcher/\"",
             "Where to: each file is sent by HTTP PUT to this address with its path behind it.",
         ),
         key(
             "command",
-            Kind::Command,
+            ValueKind::Command,
             Words("`url`"),
             "[\"rsync\", \"-a\", \"./\", \"logs.example.org:fetcher/\"]",
             "A program that sends the files, run in the directory that holds them.",
@@ -205,15 +222,21 @@ pub(super) static UPLOAD: Table = Table {
         HEADERS,
         key(
             "token-file",
-            Kind::SecretFile,
+            ValueKind::SecretFile,
             Words("no token"),
             "\"logs.token\"",
             "A file with the bearer token for `url`.",
         ),
-        key("timeout", Kind::Time(Least::Second), Value("\"5m\""), "\"30m\"", "How long it may take, all together."),
+        key(
+            "timeout",
+            ValueKind::Time(MinimumDuration::Second),
+            Value("\"5m\""),
+            "\"30m\"",
+            "How long it may take, all together.",
+        ),
         CA_FILE,
     ],
-    choices: &[Choice { keys: &["url", "command"], required: Required::Always }],
+    choices: &[ExclusiveKeys { keys: &["url", "command"], required: KeyRequirement::Always }],
     needs: &[("headers", "url"), ("token-file", "url"), ("ca-file", "url")],
     ..NONE
 };

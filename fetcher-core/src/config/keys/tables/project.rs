@@ -1,74 +1,80 @@
 //! The keys of `[[project]]`, `[defaults]` and `[buildstream]`.
 
-use super::{Fallback, Key, Kind, Least, NONE, Table, at_most_one, key};
+use super::{KeyDeclaration, KeyDefault, MinimumDuration, NONE, TableDeclaration, ValueKind, at_most_one, key};
 
-use Fallback::{Required as Must, Value, Words};
+use KeyDefault::{Required as Must, Value, Words};
 
-pub(super) static PROJECT: Table = Table { keys: PROJECT_KEYS, layered: true, ..NONE };
+pub(super) static PROJECT: TableDeclaration = TableDeclaration { keys: PROJECT_KEYS, layered: true, ..NONE };
 
-pub(super) static DEFAULTS: Table = Table { keys: PROJECT_KEYS, layered: true, ..NONE };
+pub(super) static DEFAULTS: TableDeclaration = TableDeclaration { keys: PROJECT_KEYS, layered: true, ..NONE };
 
-const PROJECT_KEYS: &[Key] = &[
+const PROJECT_KEYS: &[KeyDeclaration] = &[
     key(
         "name",
-        Kind::Name,
+        ValueKind::Name,
         Words("the last part of `url` without `.git`"),
         "\"other\"",
         "What the project is called in reports, on pages and on the command line.",
     ),
     key(
         "url",
-        Kind::Repository,
+        ValueKind::Repository,
         Must,
         "\"https://git.example.org/other.git\"",
         "The project's git repository: https, http, ssh, git, file, `user@host:path`, or a path.",
     ),
     key(
         "branches",
-        Kind::List(&Kind::Branches, 0),
+        ValueKind::List(&ValueKind::Branches, 0),
         Words("the remote's HEAD"),
         "[\"master\", \"release/*\"]",
         "The branches to fetch: names or globs.",
     ),
     key(
         "exclude-branches",
-        Kind::List(&Kind::Branches, 0),
+        ValueKind::List(&ValueKind::Branches, 0),
         Value("[]"),
         "[\"release/1*\"]",
         "Branches that are left out although `branches` names them.",
     ),
-    key("directory", Kind::InnerPath, Value("\".\""), "\"sdk\"", "Where `project.conf` is, inside the repository."),
+    key(
+        "directory",
+        ValueKind::InnerPath,
+        Value("\".\""),
+        "\"sdk\"",
+        "Where `project.conf` is, inside the repository.",
+    ),
     key(
         "targets",
-        Kind::List(&Kind::Element, 0),
+        ValueKind::List(&ValueKind::Element, 0),
         Words("the project's own default targets"),
         "[\"components.bst\"]",
         "The elements to track, fetch and push.",
     ),
     key(
         "deps",
-        Kind::Word(&["none", "build", "run", "all"]),
+        ValueKind::Word(&["none", "build", "run", "all"]),
         Value("\"all\""),
         "\"build\"",
         "Which dependencies of the targets too, in bst's words.",
     ),
     key(
         "except",
-        Kind::List(&Kind::Element, 0),
+        ValueKind::List(&ValueKind::Element, 0),
         Value("[]"),
         "[\"broken.bst\"]",
         "Elements that are left out, with what only they depend on.",
     ),
     key(
         "cross-junctions",
-        Kind::Bool,
+        ValueKind::Bool,
         Value("false"),
         "true",
         "Whether elements of subprojects are tracked too; they need `ref-storage: project.refs`.",
     ),
     key(
         "options",
-        Kind::Map(&Kind::OptionValue),
+        ValueKind::Map(&ValueKind::OptionValue),
         Value("{}"),
         "{ target_arch = \"x86_64\" }",
         "The project's options. Booleans and numbers are written as BuildStream expects them, a list is for an \
@@ -76,21 +82,21 @@ const PROJECT_KEYS: &[Key] = &[
     ),
     key(
         "variants",
-        Kind::Tables(&VARIANT),
+        ValueKind::Tables(&VARIANT),
         Value("[]"),
         "[{ name = \"arm\", options = { target_arch = \"aarch64\" } }]",
         "Option sets: the stages run once for each, because what a project fetches may depend on its options.",
     ),
     key(
         "submodules",
-        Kind::Bool,
+        ValueKind::Bool,
         Value("true"),
         "false",
         "Whether the repository's submodules are checked out, recursively.",
     ),
     key(
         "refs",
-        Kind::List(&Kind::Word(&["committed", "tracked"]), 1),
+        ValueKind::List(&ValueKind::Word(&["committed", "tracked"]), 1),
         Value("[\"committed\", \"tracked\"]"),
         "[\"committed\"]",
         "Which refs are fetched and pushed: those that the branch's tip has, which people build; and those that tracking \
@@ -98,84 +104,90 @@ const PROJECT_KEYS: &[Key] = &[
     ),
     key(
         "track",
-        Kind::Bool,
+        ValueKind::Bool,
         Value("true"),
         "false",
         "Whether new refs are looked for upstream. `false` leaves the committed ones alone.",
     ),
-    key("fetch", Kind::Bool, Value("true"), "false", "Whether sources are fetched."),
+    key("fetch", ValueKind::Bool, Value("true"), "false", "Whether sources are fetched."),
     key(
         "push",
-        Kind::BoolOr(&["auto"]),
+        ValueKind::BoolOr(&["auto"]),
         Value("\"auto\""),
         "true",
         "Whether sources are pushed. `\"auto\"`: where a source cache has `push = true`; `true`: also where only \
          the project's own configuration names such a cache.",
     ),
-    key("timeout", Kind::Time(Least::Second), Value("\"2h\""), "\"90m\"", "How long one stage may take."),
+    key(
+        "timeout",
+        ValueKind::Time(MinimumDuration::Second),
+        Value("\"2h\""),
+        "\"90m\"",
+        "How long one stage may take.",
+    ),
     key(
         "retries",
-        Kind::Number(0, 100),
+        ValueKind::Number(0, 100),
         Value("2"),
         "5",
         "How many more times a stage is tried that failed of something a retry can mend.",
     ),
     key(
         "retry-delay",
-        Kind::Time(Least::Zero),
+        ValueKind::Time(MinimumDuration::Zero),
         Value("\"30s\""),
         "\"1m\"",
         "The wait before the first retry; it doubles with each.",
     ),
     key(
         "on-error",
-        Kind::Word(&["continue", "quit", "terminate"]),
+        ValueKind::Word(&["continue", "quit", "terminate"]),
         Value("\"continue\""),
         "\"quit\"",
         "What bst does when an element fails, in bst's words.",
     ),
     key(
         "config",
-        Kind::Free,
+        ValueKind::Free,
         Value("{}"),
         "{ scheduler = { fetchers = 4 } }",
         "Merged into this project's `buildstream.conf`, over `[buildstream] config`.",
     ),
     key(
         "git",
-        Kind::Table(&GIT),
+        ValueKind::Table(&GIT),
         Value("{}"),
         "{ username = \"me\" }",
         "How the repository and its submodules are reached.",
     ),
     key(
         "source-caches",
-        Kind::Tables(&SOURCE_CACHE),
+        ValueKind::Tables(&SOURCE_CACHE),
         Value("[]"),
         "[{ url = \"https://cache.example.org:11001\" }]",
         "Remote source caches, with BuildStream's own keys.",
     ),
     key(
         "buildstream",
-        Kind::Table(&BUILDSTREAM),
+        ValueKind::Table(&BUILDSTREAM),
         Words("as `[buildstream]`"),
         "{ command = [\"/opt/bst-1.6/bin/bst\"] }",
         "The keys of `[buildstream]` for this project alone, as for an old branch that needs BuildStream 1.",
     ),
 ];
 
-pub(super) static BUILDSTREAM: Table = Table {
+pub(super) static BUILDSTREAM: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "command",
-            Kind::Command,
+            ValueKind::Command,
             Words("`bst` from PATH where it works, else a managed environment"),
             "[\"podman\", \"run\", \"--rm\", \"bst-image\", \"bst\"]",
             "The program, or any wrapper of it. Instead of `requirements`.",
         ),
         key(
             "requirements",
-            Kind::Requirements,
+            ValueKind::Requirements,
             Words(
                 "`buildstream` with its own and the community's plugins and what those import, where there is no `bst`",
             ),
@@ -183,17 +195,23 @@ pub(super) static BUILDSTREAM: Table = Table {
             "What pip installs into an environment that is made and kept for this: the whole list, with BuildStream in \
              it, or the name of a requirements file. Instead of `command`.",
         ),
-        key("python", Kind::Text, Value("\"python3\""), "\"python3.12\"", "The Python that makes the environment."),
+        key(
+            "python",
+            ValueKind::Text,
+            Value("\"python3\""),
+            "\"python3.12\"",
+            "The Python that makes the environment.",
+        ),
         key(
             "pass-environment",
-            Kind::List(&Kind::Variable, 0),
+            ValueKind::List(&ValueKind::Variable, 0),
             Value("[]"),
             "[\"HTTPS_PROXY\", \"SSH_AUTH_SOCK\"]",
             "Environment variables that bst gets beside the usual few.",
         ),
         key(
             "config",
-            Kind::Free,
+            ValueKind::Free,
             Value("{}"),
             "{ scheduler = { fetchers = 32 } }",
             "Merged into the generated `buildstream.conf`.",
@@ -203,12 +221,12 @@ pub(super) static BUILDSTREAM: Table = Table {
     ..NONE
 };
 
-static VARIANT: Table = Table {
+static VARIANT: TableDeclaration = TableDeclaration {
     keys: &[
-        key("name", Kind::Name, Must, "\"arm\"", "What the option set is called in reports."),
+        key("name", ValueKind::Name, Must, "\"arm\"", "What the option set is called in reports."),
         key(
             "options",
-            Kind::Map(&Kind::OptionValue),
+            ValueKind::Map(&ValueKind::OptionValue),
             Value("{}"),
             "{ target_arch = \"aarch64\" }",
             "Its options, over the project's.",
@@ -217,68 +235,74 @@ static VARIANT: Table = Table {
     ..NONE
 };
 
-static GIT: Table = Table {
+static GIT: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "ssh-key",
-            Kind::SecretFile,
+            ValueKind::SecretFile,
             Words("ssh's agent and configuration"),
             "\"id_ed25519\"",
             "A private key for ssh.",
         ),
         key(
             "known-hosts",
-            Kind::File,
+            ValueKind::File,
             Words("ssh's own"),
             "\"known_hosts\"",
             "The keys of the hosts that are reached over ssh.",
         ),
         key(
             "token-file",
-            Kind::SecretFile,
+            ValueKind::SecretFile,
             Words("no password"),
             "\"gitlab.token\"",
             "A file with the password or token for https.",
         ),
-        key("username", Kind::Text, Words("`oauth2` where there is a token"), "\"me\"", "The user name for https."),
+        key(
+            "username",
+            ValueKind::Text,
+            Words("`oauth2` where there is a token"),
+            "\"me\"",
+            "The user name for https.",
+        ),
     ],
     ..NONE
 };
 
-static SOURCE_CACHE: Table = Table {
+static SOURCE_CACHE: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "url",
-            Kind::Url(&["https", "http", "grpcs", "grpc", "unix"]),
+            ValueKind::Url(&["https", "http", "grpcs", "grpc", "unix"]),
             Must,
             "\"https://cache.example.org:11002\"",
             "The cache's address.",
         ),
-        key("push", Kind::Bool, Value("false"), "true", "Whether sources are pushed to it."),
+        key("push", ValueKind::Bool, Value("false"), "true", "Whether sources are pushed to it."),
         key(
             "type",
-            Kind::Word(&["all", "index", "storage"]),
+            ValueKind::Word(&["all", "index", "storage"]),
             Words("`all`"),
             "\"index\"",
             "What the server is: the index, the storage, or both.",
         ),
         key(
             "instance-name",
-            Kind::Text,
+            ValueKind::Text,
             Words("the empty name"),
             "\"main\"",
             "The name of the instance on the server.",
         ),
         key(
             "auth",
-            Kind::Table(&AUTH),
+            ValueKind::Table(&AUTH),
             Value("{}"),
             "{ access-token = \"cache.token\" }",
             "How the server knows who asks, and how it is known itself.",
         ),
         key(
             "connection-config",
-            Kind::Table(&CONNECTION),
+            ValueKind::Table(&CONNECTION),
             Value("{}"),
             "{ retry-limit = 5 }",
             "How the connection behaves.",
@@ -287,33 +311,33 @@ static SOURCE_CACHE: Table = Table {
     ..NONE
 };
 
-static AUTH: Table = Table {
+static AUTH: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "server-cert",
-            Kind::File,
+            ValueKind::File,
             Words("the system's authorities"),
             "\"ca.crt\"",
             "The certificate that signs the server's, PEM.",
         ),
         key(
             "client-cert",
-            Kind::File,
+            ValueKind::File,
             Words("none"),
             "\"client.crt\"",
             "The client's certificate, PEM. It needs `client-key`.",
         ),
         key(
             "client-key",
-            Kind::SecretFile,
+            ValueKind::SecretFile,
             Words("none"),
             "\"client.key\"",
             "The private key to it, PEM. It needs `client-cert`.",
         ),
-        key("access-token", Kind::SecretFile, Words("none"), "\"cache.token\"", "A file with a bearer token."),
+        key("access-token", ValueKind::SecretFile, Words("none"), "\"cache.token\"", "A file with a bearer token."),
         key(
             "access-token-reload-interval",
-            Kind::Number(1, 1_000_000),
+            ValueKind::Number(1, 1_000_000),
             Words("it is read once"),
             "60",
             "After how many minutes the token is read again.",
@@ -327,32 +351,32 @@ static AUTH: Table = Table {
     ..NONE
 };
 
-static CONNECTION: Table = Table {
+static CONNECTION: TableDeclaration = TableDeclaration {
     keys: &[
         key(
             "keepalive-time",
-            Kind::Number(0, 1_000_000),
+            ValueKind::Number(0, 1_000_000),
             Words("BuildStream's"),
             "180",
             "Seconds between signs of life.",
         ),
         key(
             "retry-limit",
-            Kind::Number(0, 1000),
+            ValueKind::Number(0, 1000),
             Words("BuildStream's"),
             "5",
             "How many times a request is tried again; 0 is BuildStream's default too.",
         ),
         key(
             "retry-delay",
-            Kind::Number(0, 1_000_000),
+            ValueKind::Number(0, 1_000_000),
             Words("BuildStream's"),
             "500",
             "Milliseconds before the first retry.",
         ),
         key(
             "request-timeout",
-            Kind::Number(0, 1_000_000),
+            ValueKind::Number(0, 1_000_000),
             Words("BuildStream's"),
             "180",
             "Seconds that a request may take.",

@@ -1,0 +1,448 @@
+//! Diagnoses of what fails before `bst` runs, or outside it.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::FetcherError;
+use crate::bst::environment::{EnvironmentError, PipFailure};
+use crate::bst::version::ProbeError;
+use crate::config::ConfigError;
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Remedy, Retry, diagnose};
+use crate::free_space::SpaceShortage;
+use crate::git::{GitError, GitFailure, MissingBranch};
+use crate::names::{BranchName, RunId, Stage};
+use crate::project::CheckoutError;
+use crate::runner::Exit;
+use crate::state::LockError;
+
+/// A failure of git's.
+pub(super) fn git(error: &GitError, stage: Stage) -> Diagnosis {
+    let (kind, retry, actor, hint) = of_failure(error.failure());
+    let place = Location { url: error.url().map(str::to_owned), ..Location::default() };
+    Diagnosis { stage: Some(stage), place, ..Diagnosis::new(kind, error.to_string(), retry, actor, hint) }
+}
+
+const OBJECT_FORMAT: &str = "the repository names its objects by SHA-256, which neither this program nor most source \
+                             plugins can read: follow a repository with SHA-1 names";
+
+#[expect(clippy::too_many_lines, reason = "a table, with an entry for each sort of failure")]
+pub(super) fn of_failure(failure: GitFailure) -> (FailureKind, Retry, Actor, &'static str) {
+    match failure {
+        GitFailure::Dns => (
+            FailureKind::Dns,
+            Retry::Yes,
+            Actor::Upstream,
+            "check the host's name in the project's url, and this host's DNS",
+        ),
+        GitFailure::Unreachable => (
+            FailureKind::Network,
+            Retry::Yes,
+            Actor::Upstream,
+            "the next run tries again; if it lasts, see whether the server is up and this host may reach it",
+        ),
+        GitFailure::Unauthorised => (
+            FailureKind::Unauthorised,
+            Retry::No,
+            Actor::Host,
+            "give the project's `git` table a `token-file`, or an `ssh-key` that the server knows",
+        ),
+        GitFailure::NotFound => (
+            FailureKind::NotFound,
+            Retry::Once,
+            Actor::Host,
+            "correct the project's `url`; a private repository needs `git.token-file` or `git.ssh-key`",
+        ),
+        GitFailure::RefMissing => (
+            FailureKind::RefMissing,
+            Retry::Once,
+            Actor::Project,
+            "a commit vanished from the repository; the next run follows the branch's new tip",
+        ),
+        GitFailure::RateLimited => (
+            FailureKind::RateLimited,
+            Retry::Yes,
+            Actor::Nobody,
+            "the next run tries again; run less often if it lasts",
+        ),
+        GitFailure::ServerError => {
+            (FailureKind::ServerError, Retry::Yes, Actor::Upstream, "the server is broken; the next run tries again")
+        }
+        GitFailure::HostKey => (
+            FailureKind::Unauthorised,
+            Retry::No,
+            Actor::Host,
+            "check the server's ssh key with its operator, then put it into the file that `git.known-hosts` names",
+        ),
+        GitFailure::Tls => (
+            FailureKind::Tls,
+            Retry::No,
+            Actor::Host,
+            "the server's certificate is not trusted here: install its authority, or mend the certificate",
+        ),
+        GitFailure::DiskFull => (
+            FailureKind::DiskFull,
+            Retry::No,
+            Actor::Host,
+            "make space for the cache directory, or lower `min-free-space`",
+        ),
+        GitFailure::Permission => (
+            FailureKind::Permission,
+            Retry::No,
+            Actor::Host,
+            "make the file readable and the cache directory writable for the user that runs this",
+        ),
+        GitFailure::Ownership => (
+            FailureKind::Permission,
+            Retry::No,
+            Actor::Host,
+            "the repository belongs to another user: see `safe.directory` in git-config(1)",
+        ),
+        GitFailure::Protocol => (
+            FailureKind::Git,
+            Retry::No,
+            Actor::Project,
+            "use https, ssh, git or file, and no local path in a submodule of a remote repository",
+        ),
+        GitFailure::Tool => (
+            FailureKind::HostToolMissing,
+            Retry::No,
+            Actor::Host,
+            "install git (Debian and Fedora: git), 2.31 or newer, and see that it is in PATH",
+        ),
+        GitFailure::ObjectFormat => (FailureKind::Git, Retry::No, Actor::Project, OBJECT_FORMAT),
+        GitFailure::Corrupt => (
+            FailureKind::Git,
+            Retry::Yes,
+            Actor::Project,
+            "the repository is broken on the other side as well: run git fsck there",
+        ),
+        GitFailure::Configuration => (
+            FailureKind::Configuration,
+            Retry::No,
+            Actor::Host,
+            "correct the project's `url`, `branches` or `git` in the configuration",
+        ),
+        GitFailure::Repository => (
+            FailureKind::ProjectInvalid,
+            Retry::No,
+            Actor::Project,
+            "mend the submodule or file in the project's repository",
+        ),
+        GitFailure::Killed => (
+            FailureKind::Killed,
+            Retry::Yes,
+            Actor::Host,
+            "git was killed from outside; was the machine out of memory?",
+        ),
+        GitFailure::TimedOut => (
+            FailureKind::TimeOut,
+            Retry::Yes,
+            Actor::Upstream,
+            "the server, or this host's disk, is too slow for the project's `timeout`; raise it, or look at the network",
+        ),
+        GitFailure::Cancelled => (FailureKind::Interrupted, Retry::Yes, Actor::Nobody, "the next run goes on"),
+        GitFailure::Unknown => (FailureKind::Git, Retry::Once, Actor::Nobody, "run the same git command by hand"),
+    }
+}
+
+/// A branch that is configured by name, and not there.
+pub(super) fn missing_branch(missing: &MissingBranch, url: &str) -> Diagnosis {
+    let hint = match &missing.nearest {
+        Some(nearest) => format!("is {nearest} meant? Correct `branches` in the configuration, or create the branch"),
+        None => "take it out of `branches` in the configuration, or create the branch".to_owned(),
+    };
+    let message = format!("{url} has no branch {}", missing.name);
+    Diagnosis {
+        stage: Some(Stage::Checkout),
+        ..Diagnosis::new(FailureKind::RefMissing, message, Retry::No, Actor::Host, hint)
+    }
+}
+
+/// A branch that vanished while it was fetched.
+pub(super) fn vanished(branch: &BranchName, url: &str) -> Diagnosis {
+    let message = format!("{branch} vanished from {url} while it was fetched");
+    let hint = "if it was deleted on purpose, take it out of `branches` in the configuration";
+    Diagnosis {
+        stage: Some(Stage::Checkout),
+        ..Diagnosis::new(FailureKind::RefMissing, message, Retry::Yes, Actor::Nobody, hint)
+    }
+}
+
+/// A checkout without a project.
+pub(super) fn no_project(error: &CheckoutError) -> Diagnosis {
+    let message = error.to_string();
+    let hint = "set the project's `directory` in the configuration to where project.conf is; where the project is on another \
+                branch, name that in `branches`";
+    Diagnosis {
+        stage: Some(Stage::Checkout),
+        ..Diagnosis::new(FailureKind::ProjectInvalid, message, Retry::No, Actor::Host, hint)
+    }
+}
+
+/// A configured `bst` that cannot be used.
+pub(super) fn no_bst(error: &ProbeError) -> Diagnosis {
+    if let ProbeError::Failed { exit: Exit::Cancelled, .. } = error {
+        return interrupted();
+    }
+    if let ProbeError::Failed { exit: Exit::NoSpace { .. }, .. } = error {
+        return disk_full(error);
+    }
+    if let Some(found) = own_words(error) {
+        return found;
+    }
+    let hint = "correct `buildstream.command` in the configuration, or name `buildstream.requirements` instead and have an environment made";
+    Diagnosis::new(FailureKind::BstMissing, error.to_string(), Retry::No, Actor::Host, hint)
+}
+
+/// What a `bst` that does not even tell its version says itself, where that is known: a library that is missing, say.
+fn own_words(error: &ProbeError) -> Option<Diagnosis> {
+    let ProbeError::Failed { command, exit, output } = error else { return None };
+    let found = diagnose(Some(*exit), None, &mut output.as_bytes()).ok()?.failures.into_iter().next()?;
+    let known = !matches!(
+        found.kind,
+        FailureKind::Unknown | FailureKind::Bug | FailureKind::Interrupted | FailureKind::Killed | FailureKind::TimeOut
+    );
+    known.then(|| Diagnosis { message: format!("`{command} --version` failed: {}", found.message), ..found })
+}
+
+/// An environment that could not be made.
+pub(super) fn environment(error: &EnvironmentError) -> Diagnosis {
+    if let EnvironmentError::NoBst(error) = error
+        && let Some(found) = own_words(error)
+    {
+        return found;
+    }
+    if let EnvironmentError::Stopped { exit: Exit::Cancelled, .. }
+    | EnvironmentError::NoBst(ProbeError::Failed { exit: Exit::Cancelled, .. }) = error
+    {
+        return interrupted();
+    }
+    if let EnvironmentError::NoBst(ProbeError::Failed { exit: Exit::NoSpace { .. }, .. }) = error {
+        return disk_full(error);
+    }
+    let (kind, retry, hint) = match error {
+        EnvironmentError::Python { .. } => (
+            FailureKind::HostToolMissing,
+            Retry::No,
+            "install Python 3.10 or newer (Debian and Fedora: python3), or name one with `buildstream.python`",
+        ),
+        EnvironmentError::Failed { trouble, .. } => pip(*trouble),
+        EnvironmentError::Stopped { exit: Exit::TimedOut, .. } => (
+            FailureKind::TimeOut,
+            Retry::Yes,
+            "see whether the package index answers; environment.log has what pip did",
+        ),
+        EnvironmentError::Stopped { exit: Exit::NoSpace { .. }, .. } => pip(PipFailure::DiskFull),
+        EnvironmentError::Stopped { exit: Exit::Signal(_) | Exit::Status(_) | Exit::Cancelled, .. } => {
+            (FailureKind::Killed, Retry::Yes, "it was killed from outside; was the machine out of memory?")
+        }
+        EnvironmentError::Requirements { .. } => {
+            (FailureKind::Configuration, Retry::No, "put the file beside the configuration, or correct its name")
+        }
+        EnvironmentError::NoBst(_) => (
+            FailureKind::BstMissing,
+            Retry::No,
+            "see that `buildstream.requirements` has a BuildStream that runs on this Python, as buildstream==2.8.1",
+        ),
+        EnvironmentError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => pip(PipFailure::DiskFull),
+        EnvironmentError::Io { .. } => {
+            (FailureKind::Permission, Retry::No, "make the cache directory writable for the user that runs this")
+        }
+    };
+    Diagnosis::new(kind, error.to_string(), retry, Actor::Host, hint)
+}
+
+fn pip(trouble: PipFailure) -> (FailureKind, Retry, &'static str) {
+    match trouble {
+        PipFailure::NoVenv => (
+            FailureKind::HostToolMissing,
+            Retry::No,
+            "install Python's venv module (Debian: python3-venv; Fedora has it in python3)",
+        ),
+        PipFailure::Index => (
+            FailureKind::Network,
+            Retry::Yes,
+            "look at the network; a proxy is named by HTTPS_PROXY, another index by PIP_INDEX_URL or pip.conf",
+        ),
+        PipFailure::NoSuchPackage => (
+            FailureKind::Environment,
+            Retry::Once,
+            "correct the name or version in `buildstream.requirements`; \"from versions: none\" may also mean that the \
+             index answered with an error",
+        ),
+        PipFailure::PythonVersion => (
+            FailureKind::Environment,
+            Retry::No,
+            "name a newer interpreter with `buildstream.python` (BuildStream 2.7 and later want 3.10), or an older package",
+        ),
+        PipFailure::Conflict | PipFailure::Requirements => {
+            (FailureKind::Environment, Retry::No, "correct `buildstream.requirements`: pip says above which line")
+        }
+        PipFailure::Build => (
+            FailureKind::Environment,
+            Retry::No,
+            "install what the package's build misses (often a C compiler and Python's headers: python3-dev), or \
+             choose a version that has wheels; environment.log has all of it",
+        ),
+        PipFailure::DiskFull => (FailureKind::DiskFull, Retry::No, "make space on the cache directory's file system"),
+        PipFailure::Unknown => (FailureKind::Environment, Retry::Once, "read environment.log in the run's directory"),
+    }
+}
+
+fn disk_full(error: &dyn std::error::Error) -> Diagnosis {
+    let (kind, retry, hint) = pip(PipFailure::DiskFull);
+    Diagnosis::new(kind, error.to_string(), retry, Actor::Host, hint)
+}
+
+fn interrupted() -> Diagnosis {
+    let message = "stopped before the end".to_owned();
+    Diagnosis::new(FailureKind::Interrupted, message, Retry::Yes, Actor::Nobody, "the next run goes on")
+}
+
+/// A run that was killed.
+pub(super) fn killed(run: &RunId, process: u32, left: io::Result<usize>) -> Diagnosis {
+    let cleared = match left {
+        Ok(0) => "nothing of it ran on".to_owned(),
+        Ok(count) => format!("{count} processes of it ran on and were ended"),
+        Err(error) => error.to_string(),
+    };
+    let message = format!(
+        "the run {run} (process {process}) ended without a word: it was killed, or the machine stopped; {cleared}"
+    );
+    let hint =
+        "this run goes on where it stopped; if it happens again, look for the out-of-memory killer in the system's log";
+    Diagnosis::new(FailureKind::Killed, message, Retry::Yes, Actor::Host, hint)
+}
+
+/// Processes of a run that was not killed, and that ran on; none where there were none.
+pub(super) fn left_running(left: io::Result<usize>) -> Option<Diagnosis> {
+    let message = match left {
+        Ok(0) => return None,
+        Ok(count) => format!("{count} processes that an earlier run had started ran on after it, and were ended now"),
+        Err(error) => format!("whether anything of an earlier run still runs: {error}"),
+    };
+    let hint = "see which plugin leaves processes behind; nothing needs to be done about these";
+    Some(Diagnosis::new(FailureKind::Killed, message, Retry::Yes, Actor::Host, hint))
+}
+
+/// A failure that left no run to report it; none where it was the caller's mistake, or is ordinary.
+pub(super) fn no_run(error: &FetcherError, now: Timestamp, alarm_after: Duration) -> Option<Diagnosis> {
+    let (source, path) = match error {
+        FetcherError::Lock(LockError::Held { since, .. }) => {
+            // Where a clock was ahead it is told too early, rather than never.
+            let long = since.is_some_and(|since| now.duration_since(since).unsigned_abs() >= alarm_after);
+            return long.then(|| lock_held(error));
+        }
+        FetcherError::NoSuchBranch { .. } | FetcherError::NoSuchProject { .. } | FetcherError::NoSuchElement { .. } => {
+            return None;
+        }
+        FetcherError::State(error) => return Some(error.diagnosis()),
+        FetcherError::Lock(LockError::Io { path, source }) | FetcherError::Directory { path, source } => (source, path),
+    };
+    let place = Location { file: Some(path.clone()), ..Location::default() };
+    Some(Diagnosis { place, ..of_io(source, error.to_string()) })
+}
+
+/// A file or directory of ours that cannot be written, read or removed.
+pub(super) fn of_io(source: &io::Error, message: String) -> Diagnosis {
+    let (kind, hint) = match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (FailureKind::DiskFull, "make space on the file system, or give the user a larger quota")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            (FailureKind::Permission, "the file system is read-only: see the system's log for errors of the disk")
+        }
+        _ => (FailureKind::Permission, "make the directory writable for the user that runs this"),
+    };
+    Diagnosis::new(kind, message, Retry::No, Actor::Host, hint)
+}
+
+fn lock_held(error: &FetcherError) -> Diagnosis {
+    let hint = "see what that process does (`bst-fetcher status`, ps), and end it if it hangs; if runs are this long, \
+                raise `fetcher.lock-alarm-after`";
+    Diagnosis::new(FailureKind::LockHeld, error.to_string(), Retry::Yes, Actor::Host, hint)
+}
+
+/// A configuration that cannot be used.
+pub(super) fn configuration(error: &ConfigError) -> Diagnosis {
+    let message = format!("nothing was done, for the configuration cannot be used:\n{error}");
+    let hint = "mend what is named; `bst-fetcher check` tells whether it is good";
+    let first = error.problems.first();
+    let place = Location {
+        file: first.map(|problem| problem.file.clone()),
+        line: first.and_then(|problem| u32::try_from(problem.line).ok()).filter(|line| *line > 0),
+        ..Location::default()
+    };
+    Diagnosis { place, ..Diagnosis::new(FailureKind::Configuration, message, Retry::No, Actor::Host, hint) }
+}
+
+/// A panic of the program.
+pub(super) fn panicked(what: &str) -> Diagnosis {
+    let message = format!("the run ended in the middle, by a bug: {what}");
+    let hint = "report this to the authors of bst-fetcher, with the message; the next run goes on where it stopped";
+    Diagnosis::new(FailureKind::Bug, message, Retry::Yes, Actor::Plugin, hint)
+}
+
+/// A panic of what an embedding program lends to the run.
+pub(super) fn callback_panicked(lent: &str, words: &str) -> Diagnosis {
+    let message = format!("the {lent} of the program that embeds bst-fetcher panicked: {words}");
+    let hint = "report this to the authors of that program, with the message; all else went on";
+    Diagnosis::new(FailureKind::Bug, message, Retry::No, Actor::Host, hint)
+}
+
+/// A panic in the work on one branch, or on one project.
+pub(super) fn work_panicked(words: &str) -> Diagnosis {
+    let message = format!("the work ended in the middle, by a bug: {words}");
+    let hint = "report this to the authors of bst-fetcher, with the message; the next run tries again";
+    Diagnosis {
+        stage: Some(Stage::Checkout),
+        ..Diagnosis::new(FailureKind::Bug, message, Retry::Yes, Actor::Plugin, hint)
+    }
+}
+
+/// Too little space, also after some was made, if it could be.
+pub(super) fn space(shortage: &SpaceShortage, trouble: Option<&io::Error>) -> Diagnosis {
+    let mut message = shortage.to_string();
+    if let Some(trouble) = trouble {
+        message = format!("{message}; and none could be made: {trouble}");
+    }
+    let hint = "make space there, lower `fetcher.keep-runs`, or set a `cache = { quota = … }` in `buildstream.config`";
+    let place = Location { file: Some(shortage.directory.clone()), ..Location::default() };
+    Diagnosis { place, ..Diagnosis::new(FailureKind::DiskFull, message, Retry::No, Actor::Host, hint) }
+}
+
+/// Space that was made by removing what can be had again.
+pub(super) fn made_space(shortage: &SpaceShortage, given_up: &[PathBuf]) -> Diagnosis {
+    const SHOWN: usize = 10;
+    let mut names: Vec<_> = given_up.iter().take(SHOWN).map(|path| path.display().to_string()).collect();
+    if given_up.len() > SHOWN {
+        names.push(format!("and {} more", given_up.len() - SHOWN));
+    }
+    let message = format!("{shortage}; to make space these were removed, and are made anew: {}", names.join(", "));
+    let Remedy { retry, actor, hint } = FailureKind::SpaceMade.remedy();
+    let place = Location { file: Some(shortage.directory.clone()), ..Location::default() };
+    Diagnosis { place, ..Diagnosis::new(FailureKind::SpaceMade, message, retry, actor, hint) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bst_that_cannot_start_is_told_in_its_own_words() {
+        let failed = |output: &str| ProbeError::Failed {
+            command: "/x/bst".to_owned(),
+            exit: Exit::Status(1),
+            output: output.to_owned(),
+        };
+        let libfuse = "Traceback (most recent call last):\n  File \"/x/bst\", line 5, in <module>\n    import y\n\
+                       OSError: Unable to find libfuse";
+        let found = environment(&EnvironmentError::NoBst(failed(libfuse)));
+        assert_eq!((found.kind, found.actor), (FailureKind::Sandbox, Actor::Host));
+        assert!(found.hint.contains("libfuse2") && found.message.contains("Unable to find libfuse"), "{found:?}");
+        assert_eq!(no_bst(&failed("the moon is wrong")).kind, FailureKind::BstMissing);
+    }
+}

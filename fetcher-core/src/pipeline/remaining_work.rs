@@ -1,0 +1,207 @@
+//! What of an element's sources is known to be done, by what they follow from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::inputs;
+use super::stage_runner::{StageRequest, StageRunner};
+use crate::bst::inventory::Inventory;
+use crate::bst::project_files::ProjectFiles;
+use crate::names::{ElementName, Refs, Stage, digest};
+use crate::report::{Outcome, StageReport};
+use crate::state::{DoneElement, ElementMemory};
+
+/// The elements whose sources can be fetched, and those that have no ref.
+pub(super) struct FetchCandidates {
+    pub(super) fetchable: BTreeSet<ElementName>,
+    pub(super) missing: BTreeSet<ElementName>,
+}
+
+impl FetchCandidates {
+    pub(super) fn of(inventory: &Inventory) -> Self {
+        let (fetchable, missing): (Vec<_>, Vec<_>) = inventory.elements.iter().partition(|known| known.has_refs);
+        let names = |elements: Vec<&crate::bst::inventory::InventoryElement>| {
+            elements.into_iter().map(|known| known.name.clone()).collect()
+        };
+        Self { fetchable: names(fetchable), missing: names(missing) }
+    }
+}
+
+/// What the sources of elements follow from, in the checkout as it is now.
+pub(super) struct ElementInputs {
+    files: ProjectFiles,
+    /// Options, caches and tools.
+    common: String,
+    tree: String,
+    /// The versions of local sources, where all sources are known.
+    local: BTreeMap<ElementName, String>,
+}
+
+impl ElementInputs {
+    pub(super) fn new(work: &StageRunner<'_, '_>, inventories: &[&Inventory]) -> Self {
+        let mut local = BTreeMap::new();
+        for known in inventories.iter().flat_map(|inventory| &inventory.elements) {
+            let Some(sources) = &known.sources else { continue };
+            let of_tree = sources.iter().filter(|source| source.medium.as_deref() == Some("local"));
+            let versions: Vec<_> = of_tree.map(|source| source.version.as_deref().unwrap_or_default()).collect();
+            local.insert(known.name.clone(), versions.join(" "));
+        }
+        let files = ProjectFiles::new(&work.pipeline.directories.project);
+        Self { files, common: work.common_inputs(), tree: work.tree(), local }
+    }
+
+    /// A digest of all that an element's sources follow from, of where they go and of the tools; none where that
+    /// cannot be known.
+    pub(super) fn of(&self, element: &ElementName) -> Option<String> {
+        let from_elsewhere = match element.junctions().next() {
+            Some(junction) => self.files.is_from_elsewhere(&junction),
+            None => self.local.contains_key(element) || self.files.is_from_elsewhere(element),
+        };
+        let files = if from_elsewhere { "" } else { &self.tree };
+        let local = self.local.get(element).map_or("", String::as_str);
+        let parts = [&self.common, &self.files.source_inputs(element)?, files, local];
+        Some(digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes()))
+    }
+}
+
+/// What is left to do.
+pub(super) struct RemainingWork {
+    /// What to ask bst for; none where nothing is left.
+    pub(super) request: Option<StageRequest>,
+    /// Everything that was looked at, with its inputs.
+    looked_at: BTreeMap<ElementName, Option<String>>,
+    /// What is done, and since when.
+    done: BTreeMap<ElementName, Timestamp>,
+    /// What this run tried already.
+    tried: BTreeSet<ElementName>,
+}
+
+impl RemainingWork {
+    /// Leaves out what is done, and what this very run tried with the same inputs.
+    pub(super) fn new(
+        work: &StageRunner<'_, '_>,
+        candidates: &FetchCandidates,
+        inputs: &ElementInputs,
+        memory: &ElementMemory,
+    ) -> Self {
+        let (now, refresh_after) = (work.pipeline.clock.now(), work.pipeline.refresh_after);
+        let mut names = candidates.fetchable.clone();
+        names.extend(work.junctions.iter().filter(|junction| !candidates.missing.contains(*junction)).cloned());
+        let looked_at: BTreeMap<_, _> = names.into_iter().map(|name| (name.clone(), inputs.of(&name))).collect();
+        let (mut done, mut tried, mut open) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        for (element, inputs) in &looked_at {
+            let known = inputs.as_ref().and_then(|inputs| memory.done(element, inputs));
+            let asked = inputs.is_some() && memory.asked.get(element) == inputs.as_ref();
+            match known.filter(|at| asked || now.duration_since(*at).unsigned_abs() < refresh_after) {
+                Some(at) => drop(done.insert(element.clone(), at)),
+                None if asked => drop(tried.insert(element.clone())),
+                None => drop(open.insert(element.clone())),
+            }
+        }
+        let request = match (open.is_empty(), open.len() == looked_at.len() && candidates.missing.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some(StageRequest::everything(work.with_junctions(work.elements.clone()))),
+            (false, false) => Some(StageRequest::named(open)),
+        };
+        Self { request, looked_at, done, tried }
+    }
+
+    /// Why nothing is left to do.
+    pub(super) fn reason(&self) -> String {
+        if !self.tried.is_empty() {
+            return "nothing that this run has not tried already".to_owned();
+        }
+        match self.done.values().min() {
+            Some(at) => format!("nothing changed since it was done at {}", at.strftime("%Y-%m-%d %H:%M:%S UTC")),
+            None => "no element has a ref".to_owned(),
+        }
+    }
+
+    /// Counts what was left out because it is done among what had nothing to do.
+    pub(super) fn count_in(&self, candidates: &FetchCandidates, report: &mut StageReport) {
+        let done = self.done.keys().filter(|element| candidates.fetchable.contains(*element)).count() as u64;
+        if report.skipped.is_some() || done == 0 {
+            return;
+        }
+        report.elements.total += done;
+        report.elements.skipped += done;
+        // The others are there.
+        if report.outcome == Outcome::Failed {
+            report.outcome = Outcome::Partial;
+        }
+    }
+
+    /// Whether a junction need not be named: it is done, or was tried.
+    pub(super) fn leaves_out(&self, element: &ElementName) -> bool {
+        self.done.contains_key(element) || self.tried.contains(element)
+    }
+}
+
+impl StageRunner<'_, '_> {
+    /// Enters into the memory what worked, by element, and drops what is no longer part of the project.
+    pub(super) fn remember(
+        &self,
+        refs: Refs,
+        last: Stage,
+        choice: Option<&RemainingWork>,
+        inputs: &ElementInputs,
+        memory: &mut ElementMemory,
+    ) {
+        let mut asked: BTreeMap<ElementName, Option<String>> = BTreeMap::new();
+        match choice {
+            None => {
+                let names = self.results.elements(last).chain(&self.junctions);
+                asked.extend(names.map(|element| (element.clone(), inputs.of(element))));
+            }
+            Some(choice) => {
+                let known = &mut memory.of_mut(refs).done;
+                known.retain(|element, _| choice.looked_at.contains_key(element));
+                for (element, inputs) in &choice.looked_at {
+                    match (inputs, choice.done.get(element)) {
+                        (Some(inputs), Some(at)) => {
+                            drop(known.insert(element.clone(), DoneElement { inputs: inputs.clone(), at: *at }));
+                        }
+                        _ => drop(asked.insert(element.clone(), inputs.clone())),
+                    }
+                }
+                // Junctions that only this showed.
+                let more = self.junctions.iter().filter(|junction| !choice.looked_at.contains_key(*junction));
+                asked.extend(more.map(|junction| (junction.clone(), inputs.of(junction))));
+            }
+        }
+        let at = self.pipeline.clock.now();
+        for (element, inputs) in asked {
+            let Some(inputs) = inputs else { continue };
+            memory.asked.insert(element.clone(), inputs.clone());
+            if self.results.is_good(last, &element) {
+                memory.of_mut(refs).done.insert(element, DoneElement { inputs, at });
+            }
+        }
+    }
+
+    /// A digest of options, caches and tools: what all elements' sources depend on beside the checkout.
+    pub(super) fn common_inputs(&self) -> String {
+        let (project, bst) = (self.pipeline.project, self.pipeline.bst);
+        let nowhere = std::path::Path::new("/");
+        let parts = [
+            format!("{} {:?}", bst.version, bst.command),
+            self.conf(nowhere, nowhere, nowhere),
+            format!("{:?} {:?} {}", self.options, project.push, project.fetch),
+        ];
+        digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes())
+    }
+
+    /// The tree that is checked out, by its content.
+    pub(super) fn tree(&self) -> String {
+        inputs::tree(&self.pipeline.directories.project).unwrap_or_else(|| self.pipeline.commit.to_string())
+    }
+
+    /// A digest of what a listing follows from. `moved` are the inputs of elements whose refs shape the project itself,
+    /// where they are not those of the tip.
+    pub(super) fn listing_inputs(&self, moved: &[String]) -> String {
+        let elements = format!("{:?} {}", self.elements, self.pipeline.project.directory.display());
+        let parts = [self.common_inputs(), self.tree(), elements, moved.concat()];
+        digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes())
+    }
+}
