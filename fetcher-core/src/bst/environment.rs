@@ -30,7 +30,7 @@ use crate::cancel::Cancel;
 use crate::environment::Environment;
 use crate::names::{ProjectName, digest};
 use crate::own_directory::OwnDirectory;
-use crate::runner::{Exit, Invocation, Runner, RunnerError};
+use crate::runner::{Exit, Invocation, OutputTail, Runner, RunnerError};
 
 mod pip;
 mod recipe;
@@ -265,19 +265,16 @@ impl<'a> Environments<'a> {
         if let Some(temporary) = into.map(|path| path.join("tmp")).filter(|path| path.is_dir()) {
             environment.insert("TMPDIR".into(), temporary.into());
         }
-        let command = command.iter().map(OsString::from).collect();
-        let directory = recipe.directory.to_owned();
-        let invocation = Invocation { command, directory, environment, timeout: TIMEOUT };
-        let mut output = Vec::new();
-        let exit = self.runner.run(&invocation, self.cancel, &mut |bytes| {
+        let invocation = Invocation::new(command, recipe.directory).environment(environment).timeout(TIMEOUT);
+        let mut output = OutputTail::new(KEPT);
+        let exit = self.runner.run(&invocation, self.cancel, &mut |_, bytes| {
             said(bytes);
-            output.extend_from_slice(bytes);
-            output.drain(..output.len().saturating_sub(KEPT));
+            output.push(bytes);
         });
         match exit.map_err(|source| EnvironmentError::Python { python: recipe.python.to_owned(), source })? {
             Exit::Status(0) => Ok(()),
             Exit::Status(_) => {
-                let output = String::from_utf8_lossy(&output);
+                let output = output.text();
                 let mut trouble = Trouble::of(&output);
                 // venv keeps to itself what its pip says.
                 if trouble == Trouble::Unknown && into.is_some_and(is_full) {

@@ -61,6 +61,6 @@ pub fn starts(
     let mut command = bst.command.clone();
     command
         .extend(["-c", "buildstream.conf", "--no-interactive", "show", "--deps", "none", ELEMENT].map(OsString::from));
-    let invocation = Invocation { command, directory: directory.to_owned(), environment, timeout: TIMEOUT };
-    Ok(runner.run(&invocation, cancel, &mut |_| {}).is_ok_and(Exit::is_success))
+    let invocation = Invocation::new(command, directory).environment(environment).timeout(TIMEOUT);
+    Ok(runner.run(&invocation, cancel, &mut |_, _| {}).is_ok_and(Exit::is_success))
 }

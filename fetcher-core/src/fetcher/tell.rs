@@ -100,7 +100,6 @@ impl Fetcher {
         let host = NotifierHost {
             environment: self.environment.clone(),
             owner: self.desk_directories()[0].clone().into_os_string(),
-            memory: self.desk_directories().to_vec(),
             directory,
             cancel: self.cancel.clone(),
         };

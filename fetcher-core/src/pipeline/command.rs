@@ -42,7 +42,7 @@ impl<'w> StageRunner<'w, '_> {
         let events = &mut *self.events;
         let (runner, cancel) = (self.pipeline.runner, self.cancel);
         let ended = follow(stage, || {
-            runner.run(&invocation, cancel, &mut |bytes| {
+            runner.run(&invocation, cancel, &mut |_, bytes| {
                 log.write(bytes);
                 parser.push(bytes, &mut |item| {
                     tracker.take(&item);
@@ -100,7 +100,8 @@ impl<'w> StageRunner<'w, '_> {
             crate::bst::child_environment(pipeline.environment, &pipeline.project.buildstream.pass_environment);
         environment.insert("TMPDIR".into(), pipeline.directories.temporary.clone().into());
         let timeout = until.saturating_duration_since(Instant::now()).max(LEAST_TIME);
-        let invocation = Invocation { command, directory: pipeline.directories.project.clone(), environment, timeout };
+        let invocation =
+            Invocation::new(command, &pipeline.directories.project).environment(environment).timeout(timeout);
         (turn, invocation)
     }
 }

@@ -15,7 +15,6 @@ fn email(server: &str) -> Email {
         from: "fetcher@example.org".to_owned(),
         to: vec!["ops@example.org".to_owned()],
         host: NotifierHost {
-            memory: Vec::new(),
             environment: Environment::empty(),
             owner: OsString::new(),
             directory: PathBuf::from("/"),
