@@ -12,11 +12,15 @@ mod invocation;
 mod local;
 mod output;
 pub mod processes;
+mod sandbox;
+mod sandbox_options;
 mod space_guard;
 
 pub use invocation::{ChildAccess, Invocation, OutputMode, OutputStream};
 pub use local::LocalRunner;
 pub use output::{ChildOutput, OutputTail, output};
+pub use sandbox::{SandboxMechanism, SandboxReport, Sandboxed, find_program, helper_main, tool_paths};
+pub use sandbox_options::{SandboxMode, SandboxOptions, UpstreamCredentials};
 pub use space_guard::SpaceGuard;
 pub(crate) use space_guard::run_until;
 
@@ -67,6 +71,12 @@ pub enum RunnerError {
         program: OsString,
         /// The system's word.
         source: io::Error,
+    },
+    /// It was to be confined, and cannot be.
+    #[error("there is no sandbox to run it in: {reason}")]
+    Sandbox {
+        /// Why.
+        reason: String,
     },
     /// Something that it started outlives even SIGKILL, as what waits for a dead disk or file server does.
     #[error(

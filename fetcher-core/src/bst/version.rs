@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::invocation;
 use crate::cancel::Cancel;
-use crate::runner::{ChildOutput, Exit, Invocation, Runner, RunnerError, output};
+use crate::runner::{ChildOutput, Exit, Runner, RunnerError, output};
 
 /// A release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,9 +76,7 @@ impl Version {
         cancel: &Cancel,
     ) -> Result<Self, ProbeError> {
         let shown = command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        let mut command = command.to_vec();
-        command.push("--version".into());
-        let invocation = Invocation::new(command, directory).environment(environment).timeout(TIMEOUT);
+        let invocation = invocation(command, ["--version".into()], directory, environment).timeout(TIMEOUT);
         let ChildOutput { exit, stdout, .. } = output(runner, &invocation, cancel, KEPT)?;
         let output = stdout.text().trim().to_owned();
         if !exit.is_success() {

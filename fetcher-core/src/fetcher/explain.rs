@@ -15,8 +15,15 @@ use crate::free_space::SpaceShortage;
 use crate::git::{Failure, GitError, MissingBranch};
 use crate::names::{BranchName, RunId, Stage};
 use crate::project::CheckoutError;
-use crate::runner::Exit;
+use crate::runner::{Exit, SandboxReport};
 use crate::state::LockError;
+
+/// Projects' code ran without a sandbox, since this machine has none.
+pub(super) fn unconfined(report: &SandboxReport) -> Diagnosis {
+    let message = format!("projects' code ran without a sandbox: {}", report.failed.join("; "));
+    let Remedy { retry, actor, hint } = Kind::Unconfined.remedy();
+    Diagnosis::new(Kind::Unconfined, message, retry, actor, hint)
+}
 
 /// A failure of git's.
 pub(super) fn git(error: &GitError, stage: Stage) -> Diagnosis {

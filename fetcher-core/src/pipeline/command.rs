@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::access;
 use super::log::Log;
 use super::output::{OutputTracker, StageAttempt};
 use super::stage_runner::{LEAST_TIME, StageRunner};
@@ -94,14 +95,19 @@ impl<'w> StageRunner<'w, '_> {
     ) -> (Option<MutexGuard<'w, ()>>, Invocation) {
         let pipeline = self.pipeline;
         let turn = pipeline.one_at_a_time.map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut command = pipeline.bst.command.clone();
-        command.extend(arguments.into_iter().map(OsString::from));
+        let project = pipeline.project;
         let mut environment =
-            crate::bst::child_environment(pipeline.environment, &pipeline.project.buildstream.pass_environment);
-        environment.insert("TMPDIR".into(), pipeline.directories.temporary.clone().into());
+            crate::bst::child_environment(pipeline.environment, &project.buildstream.pass_environment);
+        let directories = &pipeline.directories;
+        environment.insert("TMPDIR".into(), directories.temporary.clone().into());
         let timeout = until.saturating_duration_since(Instant::now()).max(LEAST_TIME);
-        let invocation =
-            Invocation::new(command, &pipeline.directories.project).environment(environment).timeout(timeout);
+        let words = arguments.into_iter().map(OsString::from);
+        let mut invocation = crate::bst::invocation(&pipeline.bst.command, words, &directories.project, environment)
+            .reads(access::read(project, directories))
+            .writes(access::write(directories))
+            .sandbox(project.sandbox.clone())
+            .timeout(timeout);
+        invocation.access.home = Some(access::home(directories));
         (turn, invocation)
     }
 }

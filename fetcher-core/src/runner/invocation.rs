@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::sandbox_options::SandboxOptions;
+
 /// One child process to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,6 +25,11 @@ pub struct Invocation {
     pub output: OutputMode,
     /// What it needs of the file system, for runners that show a child no more than that.
     pub access: ChildAccess,
+    /// How [`Sandboxed`](super::Sandboxed) is to confine it.
+    pub sandbox: SandboxOptions,
+    /// Whether the command is one that runs the child in a process namespace of its own, and would take a signal for its
+    /// own: [`LocalRunner`](super::LocalRunner) then interrupts what runs inside.
+    pub is_inside: bool,
 }
 
 /// Whether a child's standard output and error come as one.
@@ -53,6 +60,9 @@ pub struct ChildAccess {
     pub read: Vec<PathBuf>,
     /// What it writes. The working directory is among them where it is to be written.
     pub write: Vec<PathBuf>,
+    /// Its home where it is confined; else, or where none is given, that of its environment. A confined child finds the
+    /// latter empty.
+    pub home: Option<PathBuf>,
 }
 
 impl Invocation {
@@ -66,6 +76,8 @@ impl Invocation {
             stdin: None,
             output: OutputMode::default(),
             access: ChildAccess::default(),
+            sandbox: SandboxOptions::default(),
+            is_inside: false,
         }
     }
 
@@ -101,6 +113,13 @@ impl Invocation {
     #[must_use]
     pub fn reads<P: Into<PathBuf>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
         self.access.read.extend(paths.into_iter().map(Into::into));
+        self
+    }
+
+    /// Says how it is to be confined.
+    #[must_use]
+    pub fn sandbox(mut self, options: SandboxOptions) -> Self {
+        self.sandbox = options;
         self
     }
 

@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
 
-use super::processes::{self, AT_ONCE, COOKIE, Cleared, GENTLY, Tree};
+use super::processes::{self, AT_ONCE, COOKIE, Cleared, GENTLY, Process, Tree};
 use super::{Exit, Invocation, OutputMode, OutputStream, Runner, RunnerError};
 use crate::cancel::Cancel;
 
@@ -98,6 +98,7 @@ struct Child<'a> {
     handle: Handle,
     tree: Tree,
     stream: Stream<'a>,
+    is_inside: bool,
     finished: bool,
 }
 
@@ -146,7 +147,7 @@ impl<'a> Child<'a> {
             output,
             buffer: vec![0; BUFFER].into_boxed_slice(),
         };
-        Ok(Self { handle, tree: Tree::of_child(cookie, pid), stream, finished: false })
+        Ok(Self { handle, tree: Tree::of_child(cookie, pid), stream, is_inside: invocation.is_inside, finished: false })
     }
 
     /// Hands its output on until it ends, or makes it end; says how in that case.
@@ -170,8 +171,15 @@ impl<'a> Child<'a> {
         let over = Instant::now() + INTERRUPT_GRACE;
         let mut asked = BTreeSet::new();
         // What its descendants are is known best while it lives.
-        self.tree.members()?;
-        kill_process_group(self.stream.pid, Signal::INT)?;
+        let members = self.tree.members()?;
+        if self.is_inside {
+            for process in inside(&members) {
+                asked.insert(process.id());
+                process.signal(Signal::INT);
+            }
+        } else {
+            kill_process_group(self.stream.pid, Signal::INT)?;
+        }
         while Instant::now() < over {
             if let Wake::Ended = self.stream.wait(Some(Instant::now() + INTERRUPT_PAUSE), None)? {
                 break;
@@ -218,6 +226,16 @@ impl Drop for Child<'_> {
             let _ = self.handle.wait();
         }
     }
+}
+
+/// What a child runs in a process namespace of its own: not what made that, which would take all with it, nor the first
+/// process in it, whose end is that of all others; but the second, and what is in one group with it.
+fn inside(members: &[Process]) -> Vec<&Process> {
+    let group = members.iter().find(|process| process.id_inside() == Some(2)).map(Process::group);
+    members
+        .iter()
+        .filter(|process| Some(process.group()) == group && process.id_inside().is_some_and(|id| id > 1))
+        .collect()
 }
 
 /// What is seen of a child: its output and its end.
