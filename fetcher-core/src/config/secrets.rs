@@ -143,7 +143,7 @@ impl Gathered<'_> {
             self.set.text(value);
         }
         variants.iter().flat_map(|variant| variant.options.values()).for_each(|value| self.set.text(value));
-        let Access { ssh_key, known_hosts: _, token_file, username: _ } = git;
+        let Access { ssh_key, known_hosts: _, token_file, username: _, credentials_for: _ } = git;
         self.file(ssh_key.as_deref());
         self.file(token_file.as_deref());
         let UpstreamCredentials { netrc, ssh_key, known_hosts: _, git_config } = credentials;

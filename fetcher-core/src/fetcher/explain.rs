@@ -28,8 +28,18 @@ pub(super) fn unconfined(report: &SandboxReport) -> Diagnosis {
 /// A failure of git's.
 pub(super) fn git(error: &GitError, stage: Stage) -> Diagnosis {
     let (kind, retry, actor, hint) = of_failure(error.failure());
+    let hint = error.withheld().map_or_else(|| hint.to_owned(), credentials_for);
     let place = Place { url: error.url().map(str::to_owned), ..Place::default() };
     Diagnosis { stage: Some(stage), place, ..Diagnosis::new(kind, error.to_string(), retry, actor, hint) }
+}
+
+/// What lets a project's credentials serve a submodule too.
+fn credentials_for(url: &str) -> String {
+    let group = url.rfind(['/', ':']).map_or(url, |end| &url[..=end]);
+    format!(
+        "if the project's credentials are meant for this submodule too, write into its `git` table: \
+         credentials-for = [{group:?}]; whoever can push a branch can then read all that they give there"
+    )
 }
 
 const OBJECT_FORMAT: &str = "the repository names its objects by SHA-256, which neither this program nor most source \

@@ -104,6 +104,7 @@ fn git(fields: &Fields) -> Access {
         known_hosts: path(fields, "known-hosts"),
         token_file: path(fields, "token-file"),
         username: text(fields, "username"),
+        credentials_for: texts(fields, "credentials-for"),
     }
 }
 

@@ -87,6 +87,8 @@ impl Layout {
             }
         }
         layout.paths.retain(|path, writable| *writable || !is_of_system(path));
+        let all = layout.paths.clone();
+        layout.paths.retain(|path, writable| !is_shown_above(&all, path, *writable));
         Ok(layout)
     }
 
@@ -101,6 +103,13 @@ impl Layout {
         all.sort_by_key(|(path, _)| path.components().count());
         all
     }
+}
+
+/// Whether a path comes with a directory above it. Of what may be written there a part may be shown read-only, but no
+/// link: what is mounted on one would be mounted where it leads to.
+fn is_shown_above(all: &BTreeMap<PathBuf, bool>, path: &Path, writable: bool) -> bool {
+    let Some(above) = path.ancestors().skip(1).find_map(|parent| all.get(parent)) else { return false };
+    *above == writable || (*above && path.canonicalize().is_ok_and(|real| real != path))
 }
 
 /// What is below a directory that is shown whole anyway.

@@ -255,6 +255,14 @@ static GIT: Table = Table {
             "\"gitlab.token\"",
             "A file with the password or token for https.",
         ),
+        key(
+            "credentials-for",
+            Kind::List(&Kind::Text, 0),
+            Words("the project's own url alone"),
+            "[\"https://gitlab.example.org/group/\"]",
+            "How the addresses of submodules begin that the token and the key are for too. Whoever can push a branch can name \
+             any repository as a submodule, and read what these credentials give.",
+        ),
         key("username", Kind::Text, Words("`oauth2` where there is a token"), "\"me\"", "The user name for https."),
     ],
     ..NONE
