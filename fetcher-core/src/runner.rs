@@ -15,14 +15,16 @@ pub mod processes;
 mod sandbox;
 mod sandbox_options;
 mod space_guard;
+mod with_sandbox;
 
 pub use invocation::{ChildAccess, Invocation, OutputMode, OutputStream};
 pub use local::LocalRunner;
 pub use output::{ChildOutput, OutputTail, output};
 pub use sandbox::{SandboxMechanism, SandboxReport, Sandboxed, find_program, helper_main, tool_paths};
-pub use sandbox_options::{SandboxMode, SandboxOptions, UpstreamCredentials};
+pub use sandbox_options::{SandboxMode, SandboxOptions, USER_CREDENTIALS, UpstreamCredentials};
 pub use space_guard::SpaceGuard;
 pub(crate) use space_guard::run_until;
+pub use with_sandbox::WithSandbox;
 
 /// How a child process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use super::Directories;
 use crate::config::ProjectConfig;
+use crate::diagnosis::{Actor, Diagnosis, Kind, Retry};
+use crate::environment::Environment;
+use crate::runner::{SandboxMode, USER_CREDENTIALS};
 
 /// What it writes: its checkout, its sources, the cache, and what is temporary.
 pub(super) fn write(directories: &Directories) -> Vec<PathBuf> {
@@ -51,6 +54,29 @@ pub(super) fn make_home(project: &ProjectConfig, directories: &Directories) -> i
         symlink(file, link)?;
     }
     Ok(())
+}
+
+/// Says of a refused upstream which of the user's own files might have served, and are hidden from the project.
+pub(super) fn name_hidden(failure: Diagnosis, project: &ProjectConfig, environment: &Environment) -> Diagnosis {
+    let wanted = failure.kind == Kind::Unauthorised && project.sandbox.mode != SandboxMode::Off;
+    let Some(home) = environment.get("HOME").map(PathBuf::from).filter(|_| wanted) else { return failure };
+    let named: Vec<_> = project.credentials.files().map(|(place, _)| place).collect();
+    let is_hidden = |(place, _): &&(&str, &str)| !named.contains(place) && home.join(place).exists();
+    let hidden: Vec<_> = USER_CREDENTIALS.iter().filter(is_hidden).collect();
+    if hidden.is_empty() {
+        return failure;
+    }
+    let list = |text: &dyn Fn(&str, &str) -> String| {
+        hidden.iter().map(|(place, key)| text(place, key)).collect::<Vec<_>>().join(", ")
+    };
+    let message =
+        format!("{}\nhidden from it by the sandbox: {}", failure.message, list(&|place, _| format!("~/{place}")));
+    let lines = list(&|place, key| format!("{key} = {:?}", home.join(place).display().to_string()));
+    let hint =
+        format!("where its credentials are there, show the file to this project: `[project.credentials]` with {lines}");
+    let (place, element, stage) = (failure.place.clone(), failure.element.clone(), failure.stage);
+    let found = Diagnosis::new(Kind::CredentialsHidden, message, Retry::No, Actor::Host, hint);
+    Diagnosis { place, element, stage, ..found }
 }
 
 /// The top of the working tree that a project's directory is in, which has the repository in it.

@@ -71,6 +71,9 @@ impl<'w> StageRunner<'w, '_> {
             Ok(exit) => (exit, diagnoser.finish(exit)),
             Err(failure) => (Exit::Status(-1), Diagnoses { failures: vec![failure], ..Diagnoses::default() }),
         };
+        let (project, environment) = (self.pipeline.project, self.pipeline.environment);
+        let name_hidden = |failure| access::name_hidden(failure, project, environment);
+        let failures = found.failures.into_iter().map(name_hidden).collect();
         let (findings, warnings): (Vec<_>, Vec<_>) =
             found.warnings.into_iter().partition(|warning| warning.kind == Kind::ChecksumChanged);
         notes.extend(warnings.into_iter().map(|warning| warning.message));
@@ -79,7 +82,7 @@ impl<'w> StageRunner<'w, '_> {
             reached: found.facts.network.reached.into_keys().collect(),
             notes,
             seconds: began.elapsed().as_secs_f64(),
-            ..tracker.into_attempt(exit, found.failures)
+            ..tracker.into_attempt(exit, failures)
         }
     }
 

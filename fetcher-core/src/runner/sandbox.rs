@@ -87,7 +87,8 @@ impl SandboxReport {
                 "abstract sockets can be reached, and limits are not set"
             }
             SandboxMechanism::Landlock => {
-                "names of files can be listed, sockets with a path reached, and modes of hidden files changed"
+                "names of files and other processes' command lines can be read, sockets with a path reached, and modes of hidden \
+                 files changed"
             }
             SandboxMechanism::None => "everything that this user may do",
         }
@@ -137,6 +138,15 @@ impl<R: Runner> Sandboxed<R> {
     fn look(&self, search: Option<&OsStr>, cancel: &Cancel) -> SandboxReport {
         let mut failed = Vec::new();
         for mechanism in self.candidates() {
+            if matches!(mechanism, SandboxMechanism::Bubblewrap { .. })
+                && find_program(OsStr::new("bwrap"), search).is_none()
+            {
+                let missing = "bubblewrap: bwrap is not in PATH".to_owned();
+                if !failed.contains(&missing) {
+                    failed.push(missing);
+                }
+                continue;
+            }
             match self.attempt(mechanism, search, cancel) {
                 Ok(()) => return SandboxReport { mechanism, failed },
                 Err(reason) => failed.push(format!("{mechanism}: {reason}")),

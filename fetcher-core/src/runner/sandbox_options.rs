@@ -47,6 +47,15 @@ pub struct UpstreamCredentials {
     pub git_config: Option<PathBuf>,
 }
 
+/// What of a user's home serves private upstreams, and the key of [`UpstreamCredentials`] that shows it to a project.
+pub const USER_CREDENTIALS: [(&str, &str); 5] = [
+    (".netrc", "netrc"),
+    (".ssh/id_rsa", "ssh-key"),
+    (".ssh/id_ed25519", "ssh-key"),
+    (".ssh/known_hosts", "known-hosts"),
+    (".gitconfig", "git-config"),
+];
+
 impl UpstreamCredentials {
     /// The files by their places in a home.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {

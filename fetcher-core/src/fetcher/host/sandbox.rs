@@ -4,11 +4,7 @@ use std::path::PathBuf;
 
 use super::{HostCheck, Level, Look};
 use crate::config::ProjectConfig;
-use crate::runner::{SandboxMechanism, SandboxMode};
-
-/// What of a home serves private upstreams, and the key that shows it to a project.
-const CREDENTIALS: [(&str, &str); 4] =
-    [(".netrc", "netrc"), (".ssh/id_rsa", "ssh-key"), (".ssh/id_ed25519", "ssh-key"), (".gitconfig", "git-config")];
+use crate::runner::{SandboxMechanism, SandboxMode, USER_CREDENTIALS};
 
 impl Look<'_> {
     /// What is in force, what that does not cover, and what the user's home has that is hidden by it.
@@ -41,7 +37,7 @@ impl Look<'_> {
     /// The credentials of the user's that a `bst` would have found without a sandbox.
     fn hidden(&self, confined: &[&ProjectConfig]) -> Option<HostCheck> {
         let home = PathBuf::from(self.fetcher.environment.get("HOME")?);
-        let there: Vec<_> = CREDENTIALS.iter().filter(|(name, _)| home.join(name).exists()).collect();
+        let there: Vec<_> = USER_CREDENTIALS.iter().filter(|(name, _)| home.join(name).exists()).collect();
         let without = confined.iter().any(|project| project.credentials.files().next().is_none());
         if there.is_empty() || !without {
             return None;

@@ -15,8 +15,9 @@ use super::layout::{Layout, SETTINGS, SYSTEM};
 const NEWEST: ABI = ABI::V6;
 /// Devices that every program may use.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
-/// Who the user is; the whole list, for there is no other to show.
-const ACCOUNTS: [&str; 2] = ["/etc/passwd", "/etc/group"];
+/// Who the user is, the whole list, for there is no other to show; git's settings for all users, since git gives up on what
+/// it may not read; and what psutil looks at when bst ends a task. Of other processes' it shows what any user may see.
+const SHARED: [&str; 4] = ["/etc/passwd", "/etc/group", "/etc/gitconfig", "/proc"];
 
 /// What of the file system may be used beside the system's programs, libraries and settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +85,7 @@ fn allow_files(mut rules: RulesetCreated, files: &FileRules) -> io::Result<Rules
     rules = allow(rules, Path::new("/"), AccessFs::ReadDir.into())?;
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
     for (paths, access) in
-        [(&SYSTEM[..], run), (&SETTINGS, read), (&ACCOUNTS, read), (&DEVICES, device), (&["/dev/shm"], write)]
+        [(&SYSTEM[..], run), (&SETTINGS, read), (&SHARED, read), (&DEVICES, device), (&["/dev/shm"], write)]
     {
         for path in paths {
             rules = allow(rules, Path::new(path), access)?;
