@@ -163,6 +163,21 @@ const PROJECT_KEYS: &[Key] = &[
         "{ command = [\"/opt/bst-1.6/bin/bst\"] }",
         "The keys of `[buildstream]` for this project alone, as for an old branch that needs BuildStream 1.",
     ),
+    key(
+        "sandbox",
+        Kind::Table(&super::sandbox::SANDBOX),
+        Words("as `[sandbox]`"),
+        "{ mode = \"off\" }",
+        "The keys of `[sandbox]` for this project alone.",
+    ),
+    key(
+        "credentials",
+        Kind::Table(&super::sandbox::CREDENTIALS),
+        Value("{}"),
+        "{ netrc = \"upstreams.netrc\" }",
+        "What the project's upstreams ask for: files that are shown to this project's `bst` alone, since the sandbox hides \
+         those in the home of the user.",
+    ),
 ];
 
 pub(super) static BUILDSTREAM: Table = Table {
@@ -240,6 +255,14 @@ static GIT: Table = Table {
             Words("no password"),
             "\"gitlab.token\"",
             "A file with the password or token for https.",
+        ),
+        key(
+            "credentials-for",
+            Kind::List(&Kind::Text, 0),
+            Words("the project's own url alone"),
+            "[\"https://gitlab.example.org/group/\"]",
+            "How the addresses of submodules begin that the token and the key are for too. Whoever can push a branch can name \
+             any repository as a submodule, and read what these credentials give.",
         ),
         key("username", Kind::Text, Words("`oauth2` where there is a token"), "\"me\"", "The user name for https."),
     ],
