@@ -9,8 +9,8 @@ use crate::git::Access;
 use crate::secret::{Secret, SecretSet, names_a_secret};
 
 use super::{
-    BuildStreamConfig, Config, NotifierConfig, NotifyTarget, ProjectConfig, SelfUpdateConfig, ServeConfig, ServeTls,
-    SourceCacheConfig, Tool, UploadConfig, UploadTarget, UrlSource,
+    BuildStreamConfig, Config, HoldConfig, NotifierConfig, NotifyTarget, ProjectConfig, SelectConfig, SelfUpdateConfig,
+    ServeConfig, ServeTls, SourceCacheConfig, Tool, UploadConfig, UploadTarget, UrlSource,
 };
 
 /// Where this library finds proxies, whose addresses may hold a password; git and HTTP get them in any case.
@@ -120,6 +120,9 @@ impl Gathered<'_> {
             options,
             variants,
             submodules: _,
+            prepare,
+            select,
+            holds,
             refs: _,
             track: _,
             fetch: _,
@@ -139,6 +142,12 @@ impl Gathered<'_> {
             self.set.text(value);
         }
         variants.iter().flat_map(|variant| variant.options.values()).for_each(|value| self.set.text(value));
+        self.texts(prepare);
+        let SelectConfig { urls, kinds: _, elements: _ } = select;
+        self.texts(urls);
+        for HoldConfig { element: _, reason, until: _ } in holds {
+            self.set.text(reason);
+        }
         let Access { ssh_key, known_hosts: _, token_file, username: _ } = git;
         self.file(ssh_key.as_deref());
         self.file(token_file.as_deref());

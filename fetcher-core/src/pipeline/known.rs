@@ -192,9 +192,14 @@ impl StageRunner<'_, '_> {
         digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes())
     }
 
-    /// The tree that is checked out, by its content.
+    /// The tree that is checked out, by its content, with what was prepared in it.
     pub(super) fn tree(&self) -> String {
-        inputs::tree(&self.pipeline.directories.project).unwrap_or_else(|| self.pipeline.commit.to_string())
+        let tree = inputs::tree(&self.pipeline.directories.project);
+        let tree = tree.unwrap_or_else(|| self.pipeline.commit.to_string());
+        match self.pipeline.prepared {
+            Some(prepared) => format!("{tree} {}", prepared.digest()),
+            None => tree,
+        }
     }
 
     /// A digest of what a listing follows from. `moved` are the inputs of elements whose refs shape the project itself,

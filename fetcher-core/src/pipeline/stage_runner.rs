@@ -25,7 +25,7 @@ use crate::whole::write_whole;
 pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
 /// How often a stage may be mended on the way (a junction tracked by name, elements without a ref left out), which
 /// does not count as a retry.
-const MAX_RECOVERIES: u32 = 8;
+pub(super) const MAX_RECOVERIES: u32 = 8;
 
 /// A pipeline at work with one option set.
 pub(super) struct StageRunner<'w, 'p> {
@@ -173,7 +173,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     /// The refs that tracking changed.
     pub(super) fn ref_changes(&self) -> Result<Vec<RefChange>, String> {
         let project = &self.pipeline.directories.project;
-        let files = inputs::changed(project).map_err(|error| error.to_string())?;
+        let files = inputs::changed(project, self.pipeline.prepared).map_err(|error| error.to_string())?;
         inputs::ref_changes(project, &files).map_err(|error| error.to_string())
     }
 
@@ -375,7 +375,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 /// The refs that a stage's report names.
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
-        Stage::Checkout | Stage::Track => None,
+        Stage::Checkout | Stage::Prepare | Stage::Track => None,
         Stage::Fetch | Stage::Push => Some(refs),
     }
 }
