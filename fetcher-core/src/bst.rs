@@ -10,6 +10,7 @@ use crate::environment::Environment;
 mod compare;
 pub mod conf;
 pub mod dialect;
+pub(crate) mod distributions;
 pub mod environment;
 pub mod inventory;
 pub mod messages;

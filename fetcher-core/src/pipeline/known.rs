@@ -185,7 +185,7 @@ impl StageRunner<'_, '_> {
         let (project, bst) = (self.pipeline.project, self.pipeline.bst);
         let nowhere = std::path::Path::new("/");
         let parts = [
-            format!("{} {:?}", bst.version, bst.command),
+            format!("{} {:?} {:?}", bst.version, bst.command, self.plugins),
             self.conf(nowhere, nowhere, nowhere),
             format!("{:?} {:?} {}", self.options, project.push, project.fetch),
         ];

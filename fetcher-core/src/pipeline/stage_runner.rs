@@ -12,6 +12,7 @@ use super::results::{ElementResults, Scope};
 use super::{Pipeline, unresolved};
 use crate::bst::conf::UserConfiguration;
 use crate::bst::dialect::{Action, Elements};
+use crate::bst::distributions::plugin_distributions;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
 use crate::config::{Deps, OnError, VariantConfig};
@@ -46,6 +47,8 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) tracked_junctions: BTreeSet<ElementName>,
     /// The junctions that lead to listed elements, and those that bst told of.
     pub(super) junctions: BTreeSet<ElementName>,
+    /// The installed distributions that bring plugins.
+    pub(super) plugins: Vec<String>,
     /// Whether `source push` was run again because of its bug with junctions.
     pub(super) push_retried: bool,
 }
@@ -134,6 +137,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             results: ElementResults::default(),
             tracked_junctions: BTreeSet::new(),
             junctions: BTreeSet::new(),
+            plugins: plugin_distributions(&pipeline.bst.command, pipeline.environment),
             push_retried: false,
         };
         runner.prepare().map_err(|(path, error)| cannot("write", &path, &error))?;
