@@ -30,7 +30,9 @@ pub use files::{Disk, Files, Seen};
 pub use notify::{NotifierConfig, NotifyOn, NotifyTarget, UploadConfig, UploadTarget, UrlSource, WebhookFormat};
 pub use place::{Home, choose_file};
 pub use problem::{ConfigError, Problem};
-pub use project::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
+pub use project::{
+    AllowFailure, BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig,
+};
 pub use schema::schema;
 pub use serve::{ServeConfig, ServeTls};
 

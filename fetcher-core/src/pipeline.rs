@@ -4,8 +4,10 @@
 //! What the stages share (one attempt after another, logs, deadlines) is in `stage_runner`, and what is known of each
 //! element in each stage in `results`, what need not be done again in `known`; this module knows what comes after what, and why something is not done.
 
+mod allowed;
 mod changes;
 mod command;
+mod coverage;
 mod inputs;
 mod known;
 mod listing;
@@ -36,6 +38,7 @@ use crate::runner::Runner;
 use crate::secret::{Redact as _, Redactor};
 use crate::state::ElementMemory;
 
+pub(crate) use allowed::allow_all;
 pub(crate) use changes::tracked_changes;
 use known::{Candidates, ElementInputs};
 use listing::{LISTING_LOG, NotListed};
@@ -209,7 +212,10 @@ impl Pipeline<'_> {
         }
     }
 
-    fn finish(&self, report: StageReport, work: &mut StageRunner<'_, '_>) -> StageReport {
+    fn finish(&self, mut report: StageReport, work: &mut StageRunner<'_, '_>) -> StageReport {
+        let (stage, results) = (report.stage, &work.results);
+        let is_own = |element: &ElementName| results.is_failed(stage, element);
+        allowed::allow_elements(self.project, &mut report, is_own, &results.unfetched(stage));
         (work.events)(Event::StageFinished {
             project: self.project.name.clone(),
             branch: self.branch.clone(),
@@ -228,6 +234,7 @@ impl Pipeline<'_> {
         first.skipped = None;
         first.outcome = Outcome::Failed;
         first.failures.push(Diagnosis { stage: Some(first.stage), ..failure });
+        allow_all(&self.project.allow_failure, first);
         reports
     }
 
@@ -254,7 +261,7 @@ const FETCH_FALSE: &str = "fetch = false";
 fn blocked_by(track: &StageReport, results: &ElementResults) -> Option<String> {
     // What stopped bst before its first task stops a fetch as well, whichever element it names.
     let before_all = !results.has_loaded(Stage::Track);
-    let whole = track.failures.iter().find(|failure| {
+    let whole = track.all_failures().find(|failure| {
         (before_all || failure.element.is_none())
             && !matches!(failure.kind, Kind::TimeOut | Kind::Killed | Kind::CasdDied)
     });

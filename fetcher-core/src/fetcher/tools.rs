@@ -57,9 +57,18 @@ impl<'f> Tools<'f> {
     /// The `bst` of a project, with what went wrong where it is not the one that is configured but the last that
     /// served. Who asks for one that is being made waits for it.
     pub(super) fn bst(&self, project: &ProjectConfig) -> Result<(Bst, Option<Diagnosis>), Diagnosis> {
+        self.bst_telling(project, &mut || {})
+    }
+
+    /// The same; `installing` is called where it has to be installed first.
+    pub(super) fn bst_telling(
+        &self,
+        project: &ProjectConfig,
+        installing: &mut dyn FnMut(),
+    ) -> Result<(Bst, Option<Diagnosis>), Diagnosis> {
         let directory = environments_directory(&self.fetcher.config);
         let environments = self.environments(&directory, &project.buildstream);
-        match self.configured(&project.buildstream, &environments) {
+        match self.configured(&project.buildstream, &environments, installing) {
             Ok(Found { bst, installed }) => {
                 if let Some(installed) = installed {
                     // Without it a later failure has nothing to fall back on, which is no failure now.
@@ -88,19 +97,29 @@ impl<'f> Tools<'f> {
         Environments::new(directory, self.runner, &fetcher.environment, &wanted.pass_environment, &fetcher.cancel)
     }
 
-    fn configured(&self, wanted: &BuildStreamConfig, environments: &Environments<'_>) -> Result<Found, Diagnosis> {
+    fn configured(
+        &self,
+        wanted: &BuildStreamConfig,
+        environments: &Environments<'_>,
+        installing: &mut dyn FnMut(),
+    ) -> Result<Found, Diagnosis> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let same =
             |known: &BuildStreamConfig| known.tool == wanted.tool && known.pass_environment == wanted.pass_environment;
         if let Some((_, found)) = found.iter().find(|(known, _)| same(known)) {
             return found.clone();
         }
-        let bst = self.find(wanted, environments);
+        let bst = self.find(wanted, environments, installing);
         found.push((wanted.clone(), bst.clone()));
         bst
     }
 
-    fn find(&self, wanted: &BuildStreamConfig, environments: &Environments<'_>) -> Result<Found, Diagnosis> {
+    fn find(
+        &self,
+        wanted: &BuildStreamConfig,
+        environments: &Environments<'_>,
+        installing: &mut dyn FnMut(),
+    ) -> Result<Found, Diagnosis> {
         let environment = child_environment(&self.fetcher.environment, &wanted.pass_environment);
         let (requirements, python, directory) = match &wanted.tool {
             Tool::Command(command) => {
@@ -122,7 +141,8 @@ impl<'f> Tools<'f> {
         };
         // Without a log it is made all the same; what matters of pip's words is in the failure.
         let mut log = Log::open(&self.log, &self.fetcher.redactor).unwrap_or_else(|_| Log::none());
-        let installed = environments.ensure(Recipe { requirements, directory, python }, &mut |bytes| log.write(bytes));
+        let recipe = Recipe { requirements, directory, python };
+        let installed = environments.ensure_telling(recipe, installing, &mut |bytes| log.write(bytes));
         installed.map(Found::installed).map_err(|error| explain::environment(&error))
     }
 

@@ -7,7 +7,7 @@ use super::plot::{self, DURATION, FETCHED};
 use super::view::{Branch, View};
 use super::words::{self, time};
 use crate::links::Address;
-use crate::report::Outcome;
+use crate::report::{CacheCoverage, Outcome};
 use crate::state::Past;
 
 /// The page.
@@ -64,6 +64,7 @@ fn facts(branch: &Branch) -> Markup {
     html! {
         dl {
             @if let Some(commit) = &state.commit { dt { "Commit" } dd { code { (commit) } } }
+            @for known in &state.coverage { (coverage(known)) }
             dt { "Last success" } dd { @match state.last_success { Some(at) => (time(at)), None => "never" } }
             @if let Some(at) = state.last_failure { dt { "Last failure" } dd { (time(at)) } }
             @if state.consecutive_failures > 0 {
@@ -71,6 +72,24 @@ fn facts(branch: &Branch) -> Markup {
             }
             @if let Some((_, report)) = &branch.latest && let Some(version) = &report.bst_version {
                 dt { "BuildStream" } dd { (version) }
+            }
+        }
+    }
+}
+
+/// What of the tip's sources is known to be in the cache.
+fn coverage(known: &CacheCoverage) -> Markup {
+    let missing = known.sources.saturating_sub(known.cached);
+    html! {
+        dt { "In the cache, " (known.refs) @if let Some(variant) = &known.variant { " [" (variant) "]" } }
+        dd {
+            (known.percent()) " of " (words::counted(known.sources, "source", "sources"))
+            @if known.without_ref > 0 {
+                ", " (words::counted(known.without_ref, "element", "elements")) " without a committed ref"
+            }
+            @if missing > 0 {
+                ", not: " @for (at, name) in known.missing.iter().enumerate() { @if at > 0 { ", " } code { (name) } }
+                @if known.missing.len() as u64 >= CacheCoverage::NAMED as u64 { " and others" }
             }
         }
     }
@@ -93,7 +112,9 @@ fn runs(branch: &Branch, view: &View) -> Markup {
                                 None => (time(past.at)),
                             }
                         }
-                        td data-label="Outcome" { div { (words::badge(past.outcome)) } }
+                        td data-label="Outcome" { div {
+                            (words::badge(past.outcome)) @if past.allowed > 0 { small { (words::allowed(past.allowed)) } }
+                        } }
                         td.n data-label="Took" { (words::span(past.seconds)) }
                         td.n data-label="Elements fetched" { (words::count(past.fetched)) }
                     }

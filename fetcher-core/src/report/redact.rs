@@ -1,7 +1,9 @@
 //! Reports and events on their way out. Every field is taken apart by name, so that one which is added later cannot be
 //! forgotten.
 
-use super::{BranchReport, Event, IssueGroup, RefChange, RunReport, StageReport, TrackedRef, UpstreamCount};
+use super::{
+    BranchReport, CacheCoverage, Event, IssueGroup, RefChange, RunReport, StageReport, TrackedRef, UpstreamCount,
+};
 use crate::diagnosis::redacted_element;
 use crate::secret::{Redact, Redactor};
 
@@ -38,10 +40,19 @@ impl Redact for RunReport {
 
 impl Redact for BranchReport {
     fn redacted(self, redactor: &Redactor) -> Self {
-        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes } = self;
+        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, coverage } = self;
         let (bst_version, stages) = (bst_version.redacted(redactor), stages.redacted(redactor));
         let changes = changes.into_iter().filter_map(|found| found.redacted(redactor)).collect();
-        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes }
+        let coverage = coverage.into_iter().map(|known| known.redacted(redactor)).collect();
+        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, coverage }
+    }
+}
+
+impl Redact for CacheCoverage {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { commit, variant, refs, sources, cached, without_ref, missing, at } = self;
+        let missing = missing.iter().filter_map(|name| redacted_element(name, redactor)).collect();
+        Self { commit, variant, refs, sources, cached, without_ref, missing, at }
     }
 }
 
@@ -52,6 +63,7 @@ impl Redact for StageReport {
             variant,
             refs,
             outcome,
+            allowed,
             skipped,
             attempts,
             started,
@@ -70,6 +82,7 @@ impl Redact for StageReport {
             variant,
             refs,
             outcome,
+            allowed,
             skipped: skipped.redacted(redactor),
             attempts,
             started,
@@ -130,6 +143,7 @@ impl Redact for IssueGroup {
             hint,
             message,
             is_finding,
+            is_allowed,
             is_of_this_host,
             occurrences,
             element_count,
@@ -148,6 +162,7 @@ impl Redact for IssueGroup {
             hint: hint.redacted(redactor),
             message: message.redacted(redactor),
             is_finding,
+            is_allowed,
             is_of_this_host,
             occurrences,
             element_count,
@@ -177,6 +192,7 @@ impl Redact for Event {
             Event::BranchFinished(report) => Event::BranchFinished(report.redacted(redactor)),
             Event::RunFinished(report) => Event::RunFinished(report.redacted(redactor)),
             Event::RunStarted { .. }
+            | Event::Activity { .. }
             | Event::Branches { .. }
             | Event::BranchStarted { .. }
             | Event::StageStarted { .. } => self,

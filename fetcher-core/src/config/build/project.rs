@@ -5,7 +5,9 @@ use crate::names::Refs;
 use std::path::Path;
 
 use super::super::value::{Fields, Node, Value};
-use super::super::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
+use super::super::{
+    AllowFailure, BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig,
+};
 use super::{all, flag, json_map, number, path, text, text_map, texts, time, value};
 
 pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
@@ -45,6 +47,7 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
             "terminate" => OnError::Terminate,
             _ => return None,
         },
+        allow_failure: allow_failure(fields.get("allow-failure")?)?,
         git: git(fields.get("git")?.fields()?),
         source_caches: all(fields, "source-caches", source_cache)?,
         buildstream: buildstream(fields.get("buildstream")?.fields()?, place)?,
@@ -61,6 +64,18 @@ fn refs(word: &str) -> Option<Refs> {
 
 fn variant(fields: &Fields) -> Option<VariantConfig> {
     Some(VariantConfig { name: text(fields, "name")?.parse().ok()?, options: text_map(fields, "options") })
+}
+
+fn allow_failure(node: &Node) -> Option<AllowFailure> {
+    match &node.value {
+        Value::Bool(project) => Some(AllowFailure { project: *project, ..AllowFailure::default() }),
+        Value::Table(fields) => Some(AllowFailure {
+            project: false,
+            variants: texts(fields, "variants").iter().map(|name| name.parse().ok()).collect::<Option<_>>()?,
+            elements: texts(fields, "elements"),
+        }),
+        _ => None,
+    }
 }
 
 fn git(fields: &Fields) -> Access {

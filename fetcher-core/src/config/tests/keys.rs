@@ -24,7 +24,7 @@ struct Section {
 
 fn table(path: &[&str]) -> &'static Table {
     path.iter().fold(&TOP, |table, name| match table.keys.iter().find(|key| key.name == *name).unwrap().kind {
-        Kind::Table(inner) | Kind::Tables(inner) => inner,
+        Kind::Table(inner) | Kind::BoolOrTable(inner) | Kind::Tables(inner) => inner,
         _ => panic!("{name} is no table"),
     })
 }
@@ -64,6 +64,11 @@ fn sections() -> Vec<Section> {
         section("[buildstream]", &["buildstream"], &format!("{PROJECT}[buildstream]\n")),
         project,
         section("[[project.variants]]", &["project", "variants"], &format!("{PROJECT}[[project.variants]]\n")),
+        section(
+            "[project.allow-failure]",
+            &["project", "allow-failure"],
+            &format!("{PROJECT}[project.allow-failure]\n"),
+        ),
         section("[project.git]", &["project", "git"], &format!("{PROJECT}[project.git]\n")),
         section(
             "[[project.source-caches]]",
