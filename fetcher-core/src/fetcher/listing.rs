@@ -135,8 +135,9 @@ impl<'f> Workers<'f> {
             let mut listed = self.missing(place, &chosen);
             let means = |name: &BranchName| chosen.tips.iter().any(|tip| tip.branch == *name);
             if let Some(fetched) = &fetched {
-                let there = fetched.branches.iter().filter(|branch| means(branch.name()));
-                listed.branches = there.map(|branch| project.branch(branch.tip())).collect();
+                let found = |tip: &Tip| fetched.branches.iter().find(|branch| *branch.name() == tip.branch);
+                listed.branches =
+                    chosen.tips.iter().filter_map(found).map(|branch| project.branch(branch.tip())).collect();
                 listed.names = listed.branches.iter().map(|branch| branch.name().clone()).collect();
                 let gone = fetched.gone.iter().filter(|name| means(name));
                 listed.missing.extend(gone.map(|name| (name.clone(), explain::vanished(name, &place.config.url))));
