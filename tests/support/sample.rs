@@ -225,7 +225,7 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
         last_failure: last(false),
         failing_since: failing.clone().last().map(|past| past.at),
         consecutive_failures: u32::try_from(failing.count()).unwrap(),
-        coverage: if history.is_empty() { Vec::new() } else { coverage(branch) },
+        coverage: coverage(branch),
         history,
     }
 }

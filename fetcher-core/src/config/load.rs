@@ -112,7 +112,7 @@ fn fill(reader: &Reader<'_>, table: &'static Table, fields: &mut Fields) {
         let Some(node) = fields.get_mut(key.name) else { continue };
         match (&key.kind, &mut node.value) {
             (Kind::Table(inner) | Kind::BoolOrTable(inner), Value::Table(fields)) if !inner.layered => {
-                fill(reader, inner, fields)
+                fill(reader, inner, fields);
             }
             (Kind::Tables(inner), Value::List(nodes)) => {
                 for node in nodes {

@@ -129,7 +129,8 @@ impl Text {
     }
 
     fn coverage(&mut self, states: &[BranchState]) {
-        let gauges: [(_, _, fn(&CacheCoverage) -> String); 2] = [
+        type Value = fn(&CacheCoverage) -> String;
+        let gauges: [(_, _, Value); 2] = [
             (
                 "source_coverage_ratio",
                 "The share of the sources of the branch's tip that is known to be in the cache.",
