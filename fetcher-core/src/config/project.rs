@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::git::Access;
 use crate::names::{ElementName, ProjectName, Refs, VariantName};
+use crate::runner::{SandboxOptions, UpstreamCredentials};
 
 /// `[buildstream]`, or `[project.buildstream]` where a project has its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +95,10 @@ pub struct ProjectConfig {
     pub source_caches: Vec<SourceCacheConfig>,
     /// `buildstream` of the project, else of the program; the project's `config` is merged in.
     pub buildstream: BuildStreamConfig,
+    /// `sandbox` of the project over that of the program.
+    pub sandbox: SandboxOptions,
+    /// `credentials`.
+    pub credentials: UpstreamCredentials,
 }
 
 impl ProjectConfig {

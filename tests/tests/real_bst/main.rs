@@ -7,6 +7,7 @@ mod junctions;
 mod moving_branches;
 mod plugin_texts;
 mod proof;
+mod sandbox;
 mod stops;
 mod upstreams;
 mod whole;

@@ -1,12 +1,13 @@
 //! The keys of `[[project]]`, `[defaults]` and `[buildstream]`.
 
-use super::{Fallback, Key, Kind, Least, NONE, Table, at_most_one, key};
+use super::super::keys::{Choice, Fallback, Key, Kind, Least, Table};
+use super::key;
 
 use Fallback::{Required as Must, Value, Words};
 
-pub(super) static PROJECT: Table = Table { keys: PROJECT_KEYS, layered: true, ..NONE };
+pub(super) static PROJECT: Table = Table { keys: PROJECT_KEYS, layered: true, ..Table::EMPTY };
 
-pub(super) static DEFAULTS: Table = Table { keys: PROJECT_KEYS, layered: true, ..NONE };
+pub(super) static DEFAULTS: Table = Table { keys: PROJECT_KEYS, layered: true, ..Table::EMPTY };
 
 const PROJECT_KEYS: &[Key] = &[
     key(
@@ -171,6 +172,21 @@ const PROJECT_KEYS: &[Key] = &[
         "{ command = [\"/opt/bst-1.6/bin/bst\"] }",
         "The keys of `[buildstream]` for this project alone, as for an old branch that needs BuildStream 1.",
     ),
+    key(
+        "sandbox",
+        Kind::Table(&super::sandbox::SANDBOX),
+        Words("as `[sandbox]`"),
+        "{ mode = \"off\" }",
+        "The keys of `[sandbox]` for this project alone.",
+    ),
+    key(
+        "credentials",
+        Kind::Table(&super::sandbox::CREDENTIALS),
+        Value("{}"),
+        "{ netrc = \"upstreams.netrc\" }",
+        "What the project's upstreams ask for: files that are shown to this project's `bst` alone, since the sandbox hides \
+         those in the home of the user.",
+    ),
 ];
 
 pub(super) static BUILDSTREAM: Table = Table {
@@ -208,8 +224,8 @@ pub(super) static BUILDSTREAM: Table = Table {
             "Merged into the generated `buildstream.conf`.",
         ),
     ],
-    choices: &[at_most_one(&["command", "requirements"])],
-    ..NONE
+    choices: &[Choice::at_most_one(&["command", "requirements"])],
+    ..Table::EMPTY
 };
 
 static VARIANT: Table = Table {
@@ -223,7 +239,7 @@ static VARIANT: Table = Table {
             "Its options, over the project's.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static ALLOW_FAILURE: Table = Table {
@@ -244,7 +260,7 @@ static ALLOW_FAILURE: Table = Table {
              their junction, as in `sub.bst:*`. A junction that keeps everything from being loaded counts all the same.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static GIT: Table = Table {
@@ -270,9 +286,17 @@ static GIT: Table = Table {
             "\"gitlab.token\"",
             "A file with the password or token for https.",
         ),
+        key(
+            "credentials-for",
+            Kind::List(&Kind::Text, 0),
+            Words("the project's own url alone"),
+            "[\"https://gitlab.example.org/group/\"]",
+            "How the addresses of submodules begin that the token and the key are for too. Whoever can push a branch can name \
+             any repository as a submodule, and read what these credentials give.",
+        ),
         key("username", Kind::Text, Words("`oauth2` where there is a token"), "\"me\"", "The user name for https."),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static SOURCE_CACHE: Table = Table {
@@ -314,7 +338,7 @@ static SOURCE_CACHE: Table = Table {
             "How the connection behaves.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static AUTH: Table = Table {
@@ -354,7 +378,7 @@ static AUTH: Table = Table {
         ("client-key", "client-cert"),
         ("access-token-reload-interval", "access-token"),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static CONNECTION: Table = Table {
@@ -388,5 +412,5 @@ static CONNECTION: Table = Table {
             "Seconds that a request may take.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
