@@ -7,6 +7,7 @@ mod junctions;
 mod plugin_texts;
 mod proof;
 mod sandbox;
+mod selection;
 mod stops;
 mod upstreams;
 mod whole;

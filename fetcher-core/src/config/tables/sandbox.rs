@@ -1,6 +1,7 @@
 //! The keys of `[sandbox]` and `[project.credentials]`.
 
-use super::{Fallback, Kind, NONE, Table, key};
+use super::super::keys::{Fallback, Kind, Table};
+use super::key;
 
 use Fallback::Words;
 
@@ -52,7 +53,7 @@ pub(super) static SANDBOX: Table = Table {
         ),
     ],
     layered: true,
-    ..NONE
+    ..Table::EMPTY
 };
 
 pub(super) static CREDENTIALS: Table = Table {
@@ -80,5 +81,5 @@ pub(super) static CREDENTIALS: Table = Table {
             "Settings for git, shown as `~/.gitconfig`.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
