@@ -130,7 +130,7 @@ fn a_bst_that_would_fill_the_disk_is_stopped() {
     upstream(&scratch, &[]);
     let greedy = r#"before() {
         [ $command = fetch ] || return 0
-        head -c 25000000 /dev/zero >"${PWD%/checkouts/*}/sources/big"
+        head -c 25000000 /dev/zero >"${PWD%/checkouts/*}/cachedir/big"
         sleep 600
     }"#;
     let fake = FakeBst::new(&scratch, greedy);
