@@ -14,6 +14,7 @@ mod keys;
 mod load;
 mod notify;
 mod place;
+mod probe;
 mod problem;
 mod project;
 mod reader;
@@ -29,6 +30,7 @@ pub(crate) use files::LARGEST;
 pub use files::{Disk, Files, Seen};
 pub use notify::{NotifierConfig, NotifyOn, NotifyTarget, UploadConfig, UploadTarget, UrlSource, WebhookFormat};
 pub use place::{Home, choose_file};
+pub use probe::{ProbeConfig, ProbeMode};
 pub use problem::{ConfigError, Problem};
 pub use project::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
 pub use schema::schema;
@@ -77,6 +79,8 @@ pub struct Config {
     pub metrics_file: Option<PathBuf>,
     /// `fetcher.refresh-after`: how long "nothing changed" may skip fetch and push.
     pub refresh_after: Duration,
+    /// `[probe]`.
+    pub probe: ProbeConfig,
     /// `[self-update]`.
     pub self_update: SelfUpdateConfig,
     /// `[[project]]`, `[defaults]` merged in; no two have the same name.

@@ -40,6 +40,7 @@ pub mod self_update;
 pub mod serve;
 pub mod state;
 pub mod upload;
+pub mod upstream;
 mod whole;
 
 pub use cancel::Cancel;

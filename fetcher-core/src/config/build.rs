@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 use crate::secret::Secret;
 
 use super::value::{Fields, Node, Value};
-use super::{Config, SelfUpdateConfig, ServeConfig, ServeTls};
+use super::{Config, ProbeConfig, ProbeMode, SelfUpdateConfig, ServeConfig, ServeTls};
 
 mod notify;
 mod project;
@@ -36,6 +36,7 @@ pub(super) fn config(place: &Path, top: Fields) -> Option<Config> {
         base_url: text(fetcher, "base-url").map(|url| with_slash(&url)),
         metrics_file: path(fetcher, "metrics-file"),
         refresh_after: time(fetcher, "refresh-after")?,
+        probe: probe(top.get("probe")?.fields()?)?,
         self_update: self_update(top.get("self-update")?.fields()?),
         projects: all(&top, "project", |fields| project::project(fields, place))?,
         notify: all(&top, "notify", notify::notifier)?,
@@ -47,6 +48,25 @@ pub(super) fn config(place: &Path, top: Fields) -> Option<Config> {
         effective: top,
         secret_variables: Vec::new(),
     })
+}
+
+fn probe(fields: &Fields) -> Option<ProbeConfig> {
+    let count = |name| usize::try_from(number(fields, name)?).ok();
+    Some(ProbeConfig {
+        mode: probe_mode(&text(fields, "mode")?)?,
+        concurrency: count("concurrency")?,
+        per_host: count("per-host")?,
+        full_track_after: time(fields, "full-track-after")?,
+        kinds: text_map(fields, "kinds"),
+    })
+}
+
+fn probe_mode(word: &str) -> Option<ProbeMode> {
+    match word {
+        "auto" => Some(ProbeMode::Auto),
+        "off" => Some(ProbeMode::Off),
+        _ => None,
+    }
 }
 
 fn self_update(fields: &Fields) -> SelfUpdateConfig {

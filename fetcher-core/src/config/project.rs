@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::ProbeMode;
 use crate::git::Access;
 use crate::names::{ProjectName, Refs, VariantName};
 
@@ -85,6 +86,8 @@ pub struct ProjectConfig {
     pub retry_delay: Duration,
     /// `on-error`.
     pub on_error: OnError,
+    /// `probe`: whether upstreams are asked what moved; none for what `[probe]` says.
+    pub probe: Option<ProbeMode>,
     /// `git`.
     pub git: Access,
     /// `source-caches`.

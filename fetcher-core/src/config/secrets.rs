@@ -37,6 +37,7 @@ impl Config {
             base_url,
             metrics_file: _,
             refresh_after: _,
+            probe: _,
             self_update,
             projects,
             notify,
@@ -130,6 +131,7 @@ impl Gathered<'_> {
             on_error: _,
             git,
             source_caches,
+            probe: _,
             buildstream,
         } = project;
         self.public(name.as_str());

@@ -80,7 +80,7 @@ struct Task<'t> {
 impl Git<'_> {
     /// Runs a `git` that needs no repository here, and gives what it wrote to its standard output. `directory` is one
     /// of ours.
-    pub(super) fn ask(&self, directory: &Path, remote: &Remote, args: &[&str]) -> Result<String, GitError> {
+    pub(crate) fn ask(&self, directory: &Path, remote: &Remote, args: &[&str]) -> Result<String, GitError> {
         let failed = |error| GitError::io("write in", directory, error);
         fs::create_dir_all(directory).map_err(failed)?;
         // The runner gives both streams as one; mixed, a warning in the middle of a line would hide a branch.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::super::value::{Fields, Node, Value};
 use super::super::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
-use super::{all, flag, json_map, number, path, text, text_map, texts, time, value};
+use super::{all, flag, json_map, number, path, probe_mode, text, text_map, texts, time, value};
 
 pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
     Some(ProjectConfig {
@@ -45,6 +45,7 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
             "terminate" => OnError::Terminate,
             _ => return None,
         },
+        probe: text(fields, "probe").and_then(|word| probe_mode(&word)),
         git: git(fields.get("git")?.fields()?),
         source_caches: all(fields, "source-caches", source_cache)?,
         buildstream: buildstream(fields.get("buildstream")?.fields()?, place)?,

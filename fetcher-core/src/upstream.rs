@@ -1,0 +1,15 @@
+//! What there is upstream: asked once a run, whoever wants to know, and told with what may be believed of it.
+//!
+//! Whoever wants to know what tracking a source would find asks an [`UpstreamQuestion`] of the run's [`Prober`]. It
+//! answers each question once, many at a time and few at a time of one host, and joins the questions to one repository
+//! into one request. An [`UpstreamAnswer`] without a state is no answer: then the source has to be tracked.
+
+mod answer;
+mod failures;
+mod ls_remote;
+mod prober;
+mod question;
+
+pub use answer::{GitRef, ProbeCost, ProbeDoubt, RefList, UpstreamAnswer, UpstreamState};
+pub use prober::Prober;
+pub use question::{RefSelection, UpstreamQuestion};
