@@ -1,6 +1,7 @@
 //! What happens and what happened, as data: events while a run goes on, reports when it is over.
 
 mod issues;
+mod probes;
 mod redact;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ pub use crate::bst::refs::RefChange;
 use crate::diagnosis::{Diagnosis, Reachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
 
+pub use probes::TrackProbes;
 pub use tracked::{SeenRef, TrackedRef};
 
 pub use issues::{AffectedBranch, IssueGroup, UpstreamCount, group_issues, group_stage_issues};
@@ -176,6 +178,9 @@ pub struct StageReport {
     /// The refs that tracking changed, by element; those that it changed with an option set before are not among them.
     #[serde(default)]
     pub changes: Vec<RefChange>,
+    /// What upstreams were asked before tracking, and what that spared; none where nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<TrackProbes>,
     /// What failed, an entry an element as a rule.
     #[serde(default)]
     pub failures: Vec<Diagnosis>,
@@ -209,6 +214,7 @@ impl StageReport {
             bst_seconds: 0.0,
             elements: Elements::default(),
             changes: Vec::new(),
+            probes: None,
             failures: Vec::new(),
             findings: Vec::new(),
             reached: BTreeSet::new(),

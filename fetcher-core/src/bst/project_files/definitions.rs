@@ -4,6 +4,7 @@
 //! what it includes at its top, without conditions. Whoever relies on it compares it with what bst says of the element.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{ProjectFiles, normal, read_file};
@@ -99,9 +100,18 @@ impl ProjectFiles {
         self.conf.as_ref()?.get("ref-storage").and_then(YamlNode::scalar).filter(|storage| *storage != "inline")
     }
 
-    /// A file that may be rewritten, as it is now; none where it cannot be read, or is not there.
-    pub(crate) fn text(&self, file: &Path) -> Option<String> {
-        read_file(&self.root, file).ok()
+    /// A file as it is now; none where it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be read, or where its path leads through a link.
+    pub(crate) fn plain_text(&self, file: &Path) -> io::Result<Option<String>> {
+        let path = self.root.join(file);
+        match path.canonicalize() {
+            Ok(real) if real == path => read_file(&self.root, file).map(Some),
+            Ok(_) => Err(io::Error::other("it is behind a link")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the project gives sources of a kind defaults of its own, or may.
@@ -179,7 +189,7 @@ impl ProjectFiles {
     }
 
     fn node(&self, file: &Path) -> Option<YamlNode> {
-        YamlNode::parse(&self.text(file)?)
+        YamlNode::parse(&read_file(&self.root, file).ok()?)
     }
 }
 
