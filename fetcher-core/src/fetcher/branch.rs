@@ -196,7 +196,8 @@ impl<'f> Workers<'f> {
             logs: run.join(project.name.as_str()).join(branch.slug()),
             run,
         };
-        let (tracking, unread) = self.upstreams.memory(&project.name);
+        let (tracking, unread) = self.upstreams.memory(&project.name, self.fetcher.clock.now());
+        work.failures.extend(unread.map(|error| error.diagnosis()));
         let probing = TrackProbing {
             prober: self.upstreams.prober(),
             ask_again: &|questions| self.upstreams.ask_again(questions),
@@ -237,9 +238,6 @@ impl<'f> Workers<'f> {
                 stage.notes.push(format!("what tracking found is not remembered: {error}"));
             }
             work.stages.extend(stages);
-        }
-        if let (Some(error), Some(stage)) = (unread, work.stages.last_mut()) {
-            stage.notes.push(format!("what tracking found before is not known: {error}"));
         }
     }
 }

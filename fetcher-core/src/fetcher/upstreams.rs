@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::Fetcher;
 use crate::config::{ProbeConfig, ProbeMode, ProjectConfig};
 use crate::free_space::FreeSpace;
@@ -63,14 +65,18 @@ impl<'f> RunUpstreams<'f> {
     }
 
     /// What is remembered of tracking a project, with what is wrong with the file where that cannot be read.
-    pub(super) fn memory(&self, project: &ProjectName) -> (Arc<Mutex<TrackingMemory>>, Option<StateError>) {
+    pub(super) fn memory(
+        &self,
+        project: &ProjectName,
+        now: Timestamp,
+    ) -> (Arc<Mutex<TrackingMemory>>, Option<StateError>) {
         let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(memory) = memories.get(project) {
             return (Arc::clone(memory), None);
         }
-        let (known, failure) = TrackingMemory::file(self.store.directory(), project).load();
+        let (known, failure) = TrackingMemory::file(self.store, project).load();
         let mut memory = known.unwrap_or_default();
-        memory.forget_future(jiff::Timestamp::now());
+        memory.forget_future(now);
         let memory = Arc::new(Mutex::new(memory));
         memories.insert(project.clone(), Arc::clone(&memory));
         (memory, failure)
@@ -84,11 +90,11 @@ impl<'f> RunUpstreams<'f> {
         &self,
         project: &ProjectName,
         memory: &Mutex<TrackingMemory>,
-        now: jiff::Timestamp,
+        now: Timestamp,
     ) -> Result<(), StateError> {
         let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
         match memory.take_changed(now) {
-            Some(changed) => TrackingMemory::file(self.store.directory(), project).save(changed),
+            Some(changed) => TrackingMemory::file(self.store, project).save(changed),
             None => Ok(()),
         }
     }

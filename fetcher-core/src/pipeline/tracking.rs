@@ -18,7 +18,7 @@ use super::Pipeline;
 use super::stage_runner::{Request, StageRun, StageRunner};
 use crate::bst::dialect::Action;
 use crate::config::ProbeConfig;
-use crate::names::{ElementName, Stage};
+use crate::names::{ElementName, Stage, digest};
 use crate::report::{Outcome, StageReport};
 use crate::state::ElementMemory;
 use crate::upstream::{Prober, UpstreamAnswer, UpstreamQuestion};
@@ -51,6 +51,11 @@ impl std::fmt::Debug for TrackProbing<'_> {
 impl TrackProbing<'_> {
     fn memory(&self) -> MutexGuard<'_, TrackingMemory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A digest of `[probe.kinds]`, with another one of which a probe that was wrong may be right.
+    fn declared_kinds(&self) -> String {
+        digest(format!("{:?}", self.config.kinds).as_bytes())
     }
 }
 

@@ -79,6 +79,11 @@ impl TrackPlan {
         if !is_known || project.buildstream.config.contains_key("track") {
             return None;
         }
+        // Where the committed refs are not wanted, nothing else lists what is there before it is tracked: the first time
+        // everything is tracked in any case, so that a listing would be for nothing.
+        if !project.wants(Refs::Committed) && memory.tracked.inventory.is_none() {
+            return None;
+        }
         let inputs = work.listing_inputs(&[]);
         // What went wrong is told by the tracking that follows.
         let inventory = work.inventory(Refs::Committed, inputs, memory).ok()?;
@@ -92,13 +97,13 @@ impl TrackPlan {
         let listed = listed.filter(|(name, _)| project.cross_junctions || name.junctions().next().is_none());
         let elements = planned(work, probing, &files, listed);
         let mut plan = Self { files, ref_files: RefFiles::new(), elements, probes: TrackProbes::default() };
-        plan.ask(work, probing);
+        plan.ask(probing);
         plan.decide(probing, work.pipeline.clock.now());
         Some(plan)
     }
 
     /// Asks upstreams for all that is to be known.
-    fn ask(&mut self, work: &StageRunner<'_, '_>, probing: &TrackProbing<'_>) {
+    fn ask(&mut self, probing: &TrackProbing<'_>) {
         let began = Instant::now();
         let questions = self.elements.values().flat_map(|planned| &planned.probes.questions);
         let questions: BTreeSet<UpstreamQuestion> = questions.map(|probe| probe.question.clone()).collect();
@@ -110,9 +115,6 @@ impl TrackPlan {
         let answers: BTreeMap<_, _> = questions.into_iter().zip(answers).collect();
         for planned in self.elements.values_mut() {
             planned.take_answers(&answers);
-        }
-        if work.cancel.is_cancelled() {
-            return;
         }
     }
 
@@ -261,7 +263,9 @@ fn planned<'l>(
                     // What is derived from sources of the checkout itself changes with any of its files.
                     let tree = if probes.derives { tree.as_str() } else { "" };
                     let parts = [&tools, &definition, tree].map(|part| digest(part.as_bytes()));
-                    PlannedElement::probed(probes, digest(parts.concat().as_bytes()))
+                    let track = (!probes.confirmed).then_some(TrackReason::NotProbed(NotProbed::Untold));
+                    let definition = digest(parts.concat().as_bytes());
+                    PlannedElement { track, ..PlannedElement::probed(probes, definition) }
                 }
             },
         };
@@ -280,12 +284,12 @@ impl PlannedElement {
     }
 
     fn take_answers(&mut self, answers: &BTreeMap<UpstreamQuestion, Arc<UpstreamAnswer>>) {
-        if self.track.is_some() {
+        if self.definition.is_empty() {
             return;
         }
         match self.upstreams(answers) {
             Ok(upstreams) => self.upstreams = Some(upstreams),
-            Err(doubt) => self.track = Some(TrackReason::Doubt(doubt)),
+            Err(doubt) => drop(self.track.get_or_insert(TrackReason::Doubt(doubt))),
         }
         let states = self.probes.questions.iter().filter_map(|probe| {
             let state = answers.get(&probe.question)?.state.as_ref()?;
@@ -303,6 +307,8 @@ impl PlannedElement {
         for probe in &self.probes.questions {
             let answer = answers.get(&probe.question).ok_or(ProbeDoubt::Failed)?;
             let state = answer.state.as_ref().ok_or(answer.doubt.unwrap_or(ProbeDoubt::Failed))?;
+            let question = serde_json::to_string(probe).map_err(|_| ProbeDoubt::Failed)?;
+            parts.push_str(&digest(question.as_bytes()));
             parts.push_str(&probe.digest(state).ok_or(ProbeDoubt::NotFound)?);
         }
         Ok(digest(parts.as_bytes()))
@@ -322,8 +328,11 @@ impl PlannedElement {
             }
             return;
         };
+        if self.track.is_some() {
+            return;
+        }
         self.known = memory.known(&self.definition, upstreams, now);
-        let declared = super::review::declared(probing.config);
+        let declared = probing.declared_kinds();
         let trusted = self.probes.kinds.iter().all(|kind| memory.trusts(kind, &declared));
         self.track = match &self.known {
             _ if probing.forced => Some(TrackReason::Forced),

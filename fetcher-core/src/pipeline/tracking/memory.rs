@@ -12,6 +12,7 @@ use crate::bst::project_files::RefPlace;
 use crate::bst::ref_slots::{ref_slots, without_refs};
 use crate::json_file::{JsonFile, Stored};
 use crate::names::{ElementName, ProjectName, digest};
+use crate::state::Store;
 
 /// How many states of an element's upstreams are remembered: the last ones, so that one that goes back is known.
 const STATES: usize = 4;
@@ -42,9 +43,6 @@ pub(crate) struct TrackingMemory {
     /// The kinds of sources of which a probe was wrong, with what is known of that.
     #[serde(default)]
     distrusted: BTreeMap<String, ProbeMiss>,
-    /// How often a probe was wrong.
-    #[serde(default)]
-    misses: u64,
     #[serde(skip)]
     is_changed: bool,
 }
@@ -101,7 +99,6 @@ impl Default for TrackingMemory {
             forms: BTreeMap::new(),
             rewrites: BTreeMap::new(),
             distrusted: BTreeMap::new(),
-            misses: 0,
             is_changed: false,
         }
     }
@@ -113,9 +110,9 @@ impl Stored for TrackingMemory {
 }
 
 impl TrackingMemory {
-    /// A project's memory, below the state directory.
-    pub(crate) fn file(state: &Path, project: &ProjectName) -> JsonFile<Self> {
-        JsonFile::at(state.join("tracking").join(format!("{project}.json")))
+    /// A project's memory.
+    pub(crate) fn file(store: &Store, project: &ProjectName) -> JsonFile<Self> {
+        JsonFile::at(store.tracking_path(project))
     }
 
     /// Forgets what was noted later than `now`, for a clock was ahead then.
@@ -191,23 +188,12 @@ impl TrackingMemory {
             let miss = ProbeMiss { element: element.clone(), at: now, kinds: declared.to_owned() };
             self.distrusted.insert(kind.clone(), miss);
         }
-        self.misses += 1;
         self.is_changed = true;
     }
 
     /// Trusts probes of a kind again.
     pub(super) fn trust(&mut self, kind: &str) {
         self.is_changed |= self.distrusted.remove(kind).is_some();
-    }
-
-    /// The kinds whose probes are not believed.
-    pub(crate) fn distrusted(&self) -> &BTreeMap<String, ProbeMiss> {
-        &self.distrusted
-    }
-
-    /// How often a probe was wrong.
-    pub(crate) fn misses(&self) -> u64 {
-        self.misses
     }
 
     /// What is to be written, if anything changed since this was last asked.

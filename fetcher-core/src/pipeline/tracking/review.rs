@@ -7,9 +7,8 @@ use super::TrackProbing;
 use super::decision::{PlannedElement, TrackPlan};
 use crate::bst::project_files::{ProjectFiles, RefPlace};
 use crate::bst::ref_slots::{RefSlots, ref_slots};
-use crate::config::ProbeConfig;
 use crate::diagnosis::{Diagnosis, Kind};
-use crate::names::{ElementName, Stage, digest};
+use crate::names::{ElementName, Stage};
 use crate::pipeline::stage_runner::StageRunner;
 use crate::report::StageReport;
 use crate::upstream::{UpstreamAnswer, UpstreamQuestion};
@@ -40,7 +39,7 @@ impl TrackPlan {
                 memory.learn(element, &planned.definition, upstreams, refs.clone(), now);
             }
         }
-        let declared = declared(probing.config);
+        let declared = probing.declared_kinds();
         let right: BTreeSet<_> = found
             .iter()
             .filter(|(_, planned, refs)| planned.known.as_ref().is_some_and(|known| known.refs == *refs))
@@ -98,9 +97,4 @@ fn miss(element: &ElementName, planned: &PlannedElement) -> Diagnosis {
     diagnosis.element = Some(element.clone());
     diagnosis.place.url = planned.probes.questions.first().map(|probe| probe.question.url().to_owned());
     diagnosis
-}
-
-/// A digest of `[probe.kinds]`, with which what was wrong may be right.
-pub(super) fn declared(config: &ProbeConfig) -> String {
-    digest(format!("{:?}", config.kinds).as_bytes())
 }

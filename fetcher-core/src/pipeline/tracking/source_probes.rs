@@ -62,6 +62,9 @@ pub(super) struct ElementProbes {
     pub(super) places: BTreeSet<RefPlace>,
     /// Whether some source's ref follows from the content of others.
     pub(super) derives: bool,
+    /// Whether bst has told the same sources. Nothing may be concluded from what is not confirmed; what is found with it
+    /// counts as soon as it is.
+    pub(super) confirmed: bool,
 }
 
 /// Why an element cannot be probed.
@@ -100,13 +103,16 @@ impl<'f> ProbePlanner<'f> {
     ) -> Result<ElementProbes, NotProbed> {
         let definitions = self.files.source_definitions(element).ok_or(NotProbed::Unclear)?;
         if definitions.is_empty() && listed.is_none_or(<[_]>::is_empty) {
-            return Ok(ElementProbes::default());
+            return Ok(ElementProbes { confirmed: true, ..ElementProbes::default() });
         }
         if self.has_defaults || definitions.len() > MOST_SOURCES {
             return Err(NotProbed::Unclear);
         }
-        let urls = self.urls(&definitions, listed.ok_or(NotProbed::Untold)?)?;
-        let mut probes = ElementProbes::default();
+        let urls = match listed {
+            Some(listed) => self.urls(&definitions, listed)?,
+            None => definitions.iter().map(|definition| self.written_url(definition)).collect(),
+        };
+        let mut probes = ElementProbes { confirmed: listed.is_some(), ..ElementProbes::default() };
         for (definition, url) in definitions.into_iter().zip(urls) {
             let probe = self.probe(&definition, url.as_deref())?;
             if probe == SourceProbe::Pinned {
@@ -159,6 +165,12 @@ impl<'f> ProbePlanner<'f> {
             urls.push(url);
         }
         if listed.next().is_some() { Err(NotProbed::Mismatch) } else { Ok(urls) }
+    }
+
+    /// A source's address as it is written, with its alias resolved.
+    fn written_url(&self, definition: &SourceDefinition) -> Option<String> {
+        let written = definition.keys.get("url").and_then(YamlNode::scalar);
+        self.same_url(written, written)
     }
 
     /// A source's address with its alias resolved, where bst tells the one that is written.
