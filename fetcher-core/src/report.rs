@@ -1,5 +1,6 @@
 //! What happens and what happened, as data: events while a run goes on, reports when it is over.
 
+mod host_probes;
 mod issues;
 mod probes;
 mod redact;
@@ -16,6 +17,7 @@ pub use crate::bst::refs::RefChange;
 use crate::diagnosis::{Diagnosis, Reachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
 
+pub use host_probes::{HostProbes, ProbeReport};
 pub use probes::TrackProbes;
 pub use tracked::{SeenRef, TrackedRef};
 

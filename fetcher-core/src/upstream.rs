@@ -5,11 +5,26 @@
 //! into one request. An [`UpstreamAnswer`] without a state is no answer: then the source has to be tracked.
 
 mod answer;
+mod asking;
+#[cfg(feature = "probe")]
+mod asking_http;
+#[cfg(feature = "probe")]
+mod client;
 mod failures;
-mod ls_remote;
+mod git_daemon;
+mod hosts;
+mod page_memory;
 mod prober;
+mod protocol_v2;
 mod question;
+mod ref_listing;
+#[cfg(feature = "probe")]
+mod registry;
+#[cfg(feature = "probe")]
+mod smart_http;
+#[cfg(feature = "probe")]
+mod web;
 
-pub use answer::{GitRef, ProbeCost, ProbeDoubt, RefList, UpstreamAnswer, UpstreamState};
+pub use answer::{GitRef, ProbeCost, ProbeDoubt, RefList, UpstreamAnswer, UpstreamSigns, UpstreamState};
 pub use prober::Prober;
 pub use question::{RefSelection, UpstreamQuestion};

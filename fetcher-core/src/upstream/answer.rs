@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::question::RefSelection;
@@ -18,6 +19,20 @@ pub struct UpstreamAnswer {
     pub doubt: Option<ProbeDoubt>,
     /// The failure that it comes from, where one does. Its place names the address.
     pub failure: Option<Diagnosis>,
+    /// What the answer tells beside what was asked.
+    pub signs: UpstreamSigns,
+}
+
+/// What an answer tells beside what was asked: for those who look for trouble to come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpstreamSigns {
+    /// The address to which it has moved for good, as the server says.
+    pub moved: Option<String>,
+    /// When the server's certificate ends.
+    pub certificate_end: Option<Timestamp>,
+    /// The branch that a repository's HEAD names: `refs/heads/main`, say.
+    pub default_branch: Option<String>,
 }
 
 /// What of an upstream tracking depends on, as one question has it. Where two are equal, tracking finds the same.
@@ -181,20 +196,33 @@ pub struct ProbeCost {
     pub seconds: f64,
 }
 
+impl ProbeCost {
+    pub(super) fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.bytes += other.bytes;
+        self.seconds += other.seconds;
+    }
+}
+
 impl UpstreamAnswer {
     /// An answer that may be believed.
     pub(super) fn known(state: UpstreamState) -> Self {
-        Self { state: Some(state), doubt: None, failure: None }
+        Self { state: Some(state), doubt: None, failure: None, signs: UpstreamSigns::default() }
     }
 
     /// An answer of which nothing follows.
     pub(super) fn doubtful(doubt: ProbeDoubt) -> Self {
-        Self { state: None, doubt: Some(doubt), failure: None }
+        Self { state: None, doubt: Some(doubt), failure: None, signs: UpstreamSigns::default() }
+    }
+
+    /// The same with what the answer tells beside.
+    pub(super) fn with_signs(self, signs: UpstreamSigns) -> Self {
+        Self { signs, ..self }
     }
 
     /// No answer.
     pub(super) fn failed(doubt: ProbeDoubt, failure: Diagnosis) -> Self {
-        Self { state: None, doubt: Some(doubt), failure: Some(failure) }
+        Self { failure: Some(failure), ..Self::doubtful(doubt) }
     }
 }
 

@@ -1,26 +1,38 @@
 //! Who asks: each upstream once, many at a time, few at a time of one host.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::answer::{ProbeDoubt, UpstreamAnswer, UpstreamState};
-use super::failures::of_git;
-use super::ls_remote::{self, RefListing};
-use super::question::{RefSelection, UpstreamQuestion};
+use super::answer::{ProbeCost, ProbeDoubt, UpstreamAnswer};
+use super::asking::{Asked, Asker};
+use super::hosts::HostTable;
+use super::page_memory::{PageMemory, StoredPages};
+use super::question::UpstreamQuestion;
 use crate::config::ProbeConfig;
 use crate::diagnosis::upstream_host;
-use crate::git::{Access, Git, Remote};
+use crate::git::Git;
+use crate::json_file::{JsonFile, StateError};
 use crate::panics;
+use crate::report::{HostProbes, ProbeReport};
+
+/// How often a host is asked again that wants to be asked later, and for how long that is waited for at most.
+const MAX_TRIES: u32 = 4;
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// The first wait where the host names none; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// How often it is looked whether the run is to end.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Asks upstreams for a run: whoever wants to know something of one asks the same prober.
 ///
 /// It is to be shared by all that a run works on, from any number of threads. A question that was asked before, or is
 /// being asked, is not asked again.
 pub struct Prober<'a> {
-    git: Git<'a>,
-    /// A directory of ours, for what git writes.
-    directory: PathBuf,
+    asker: Asker<'a>,
+    memory: Option<JsonFile<StoredPages>>,
     concurrency: usize,
     per_host: usize,
     shared: Mutex<Shared>,
@@ -33,7 +45,11 @@ struct Shared {
     /// The questions that were asked, with their answers as soon as there are some.
     answers: HashMap<UpstreamQuestion, Option<Arc<UpstreamAnswer>>>,
     running: usize,
-    by_host: HashMap<String, usize>,
+    hosts: HostTable,
+    /// How many callers wait for what they asked, since when, and for how long somebody has in all.
+    waiting: usize,
+    since: Option<Instant>,
+    seconds: f64,
 }
 
 /// One exchange with an upstream: all the questions that it answers.
@@ -41,14 +57,15 @@ struct Exchange {
     host: String,
     url: String,
     questions: Vec<UpstreamQuestion>,
+    tries: u32,
 }
 
 impl<'a> Prober<'a> {
     /// A prober of one run. Git children are run by `git`; `directory` is one of ours for what they write.
     pub fn new(config: &ProbeConfig, git: Git<'a>, directory: PathBuf) -> Self {
         Self {
-            git,
-            directory,
+            asker: Asker::new(git, directory, config.per_host),
+            memory: None,
             concurrency: config.concurrency.max(1),
             per_host: config.per_host.max(1),
             shared: Mutex::default(),
@@ -56,47 +73,153 @@ impl<'a> Prober<'a> {
         }
     }
 
+    /// Remembers in a file what pages said, so that they need not be read again where they are as they were. Gives what
+    /// is wrong with the file, where it cannot be used.
+    #[must_use]
+    pub fn remembering(mut self, file: &Path) -> (Self, Option<StateError>) {
+        let file = JsonFile::at(file);
+        let (pages, failure) = PageMemory::read(&file);
+        self.asker.pages = pages;
+        self.memory = Some(file);
+        (self, failure)
+    }
+
+    /// Writes down what is to be remembered.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self) -> Result<(), StateError> {
+        self.memory.as_ref().map_or(Ok(()), |file| self.asker.pages.save(file))
+    }
+
     /// The answers to questions, in their order. It returns when all are answered, or the run was cancelled.
     pub fn ask(&self, questions: &[UpstreamQuestion]) -> Vec<Arc<UpstreamAnswer>> {
+        self.count_wait(true);
         let open = Mutex::new(exchanges(self.claim(questions)));
         let threads = self.concurrency.min(open.lock().unwrap_or_else(PoisonError::into_inner).len());
+        let alive = AtomicUsize::new(threads);
         std::thread::scope(|scope| {
             for _ in 0..threads {
-                scope.spawn(|| self.work(&open));
+                scope.spawn(|| {
+                    self.work(&open);
+                    alive.fetch_sub(1, Ordering::SeqCst);
+                    self.changed.notify_all();
+                });
             }
+            self.watch(&alive);
         });
-        questions.iter().map(|question| self.answer(question)).collect()
+        let answers = questions.iter().map(|question| self.answer(question)).collect();
+        self.count_wait(false);
+        answers
+    }
+
+    /// What asking came to so far.
+    pub fn report(&self) -> ProbeReport {
+        let shared = self.lock();
+        let hosts = shared.hosts.iter().map(|(host, state)| HostProbes {
+            host: host.to_owned(),
+            asked: state.asked,
+            answered: state.answered,
+            doubted: state.doubted,
+            requests: state.cost.requests,
+            bytes: state.cost.bytes,
+            seconds: state.cost.seconds,
+            failure: state.down.clone(),
+        });
+        let waiting = shared.since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+        ProbeReport { seconds: shared.seconds + waiting, hosts: hosts.collect() }
+    }
+
+    /// Every question that was answered, with its answer.
+    pub fn answered(&self) -> Vec<(UpstreamQuestion, Arc<UpstreamAnswer>)> {
+        let shared = self.lock();
+        let answers = shared.answers.iter();
+        answers.filter_map(|(question, answer)| Some((question.clone(), answer.clone()?))).collect()
+    }
+
+    /// Notes that a caller waits, or does so no more.
+    fn count_wait(&self, begins: bool) {
+        let mut shared = self.lock();
+        if begins {
+            shared.since.get_or_insert_with(Instant::now);
+            shared.waiting += 1;
+        } else {
+            shared.waiting -= 1;
+            if shared.waiting == 0 {
+                let waited = shared.since.take().map_or(0.0, |since| since.elapsed().as_secs_f64());
+                shared.seconds += waited;
+            }
+        }
     }
 
     /// Those of the questions that nobody has asked yet, which are the caller's now.
     fn claim(&self, questions: &[UpstreamQuestion]) -> BTreeSet<UpstreamQuestion> {
         let mut shared = self.lock();
         let mut mine = BTreeSet::new();
-        for question in questions.iter().filter(|question| !shared.answers.contains_key(*question)).collect::<Vec<_>>()
-        {
-            if mine.insert(question.clone()) {
+        for question in questions {
+            if !shared.answers.contains_key(question) {
                 shared.answers.insert(question.clone(), None);
+                mine.insert(question.clone());
             }
         }
         mine
     }
 
+    /// Waits for the threads that ask, and breaks their requests off when the run is to end.
+    fn watch(&self, alive: &AtomicUsize) {
+        let mut shared = self.lock();
+        while alive.load(Ordering::SeqCst) > 0 {
+            shared = self.changed.wait_timeout(shared, TICK).unwrap_or_else(PoisonError::into_inner).0;
+            if self.asker.git.cancel.is_cancelled() {
+                self.asker.break_off();
+                self.changed.notify_all();
+            }
+        }
+    }
+
     /// Makes one exchange after another, as hosts have room for them.
     fn work(&self, open: &Mutex<Vec<Exchange>>) {
         while let Some(exchange) = self.next(open) {
-            // One that panics is no answer, and nobody waits for it for ever.
-            let failed = || vec![UpstreamAnswer::doubtful(ProbeDoubt::Failed); exchange.questions.len()];
-            let answers = panics::catch(|| self.exchange(&exchange)).unwrap_or_else(|_| failed());
-            let mut shared = self.lock();
-            shared.running -= 1;
-            if let Some(running) = shared.by_host.get_mut(&exchange.host) {
-                *running -= 1;
-            }
-            for (question, answer) in exchange.questions.into_iter().zip(answers) {
-                shared.answers.insert(question, Some(Arc::new(answer)));
-            }
-            drop(shared);
+            let mut cost = ProbeCost::default();
+            let down = self.lock().hosts.state(&exchange.host).down.clone();
+            let asked = match down {
+                Some(failure) => {
+                    Ok(Asked::all(&UpstreamAnswer::failed(ProbeDoubt::Failed, failure), &exchange.questions))
+                }
+                // One that panics is no answer, and nobody waits for it for ever.
+                None => panics::catch(|| self.asker.ask(&exchange.url, &exchange.questions, &mut cost)),
+            };
+            let failed = |_| Asked::all(&UpstreamAnswer::doubtful(ProbeDoubt::Failed), &exchange.questions);
+            let asked = asked.unwrap_or_else(failed);
+            self.conclude(exchange, asked, cost, open);
             self.changed.notify_all();
+        }
+    }
+
+    /// Takes note of what came of an exchange.
+    fn conclude(&self, mut exchange: Exchange, asked: Asked, cost: ProbeCost, open: &Mutex<Vec<Exchange>>) {
+        let mut shared = self.lock();
+        shared.running -= 1;
+        let host = shared.hosts.state(&exchange.host);
+        host.end(cost);
+        let answers = match asked {
+            Asked::Answered(answers) => answers,
+            Asked::Later(wait, answers) => {
+                let wait = wait.unwrap_or(FIRST_WAIT * 2_u32.pow(exchange.tries));
+                if wait <= MAX_WAIT && exchange.tries + 1 < MAX_TRIES {
+                    host.leave_alone(wait);
+                    exchange.tries += 1;
+                    open.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
+                    return;
+                }
+                // It would say the same to all others.
+                host.down = answers.first().and_then(|answer| answer.failure.clone());
+                answers
+            }
+        };
+        host.learn(&answers);
+        for (question, answer) in exchange.questions.into_iter().zip(answers) {
+            shared.answers.insert(question, Some(Arc::new(answer)));
         }
     }
 
@@ -108,16 +231,19 @@ impl<'a> Prober<'a> {
             if left.is_empty() {
                 return None;
             }
-            let has_room = |exchange: &Exchange| shared.by_host.get(&exchange.host).is_none_or(|n| *n < self.per_host);
+            let now = Instant::now();
+            let cancelled = self.asker.git.cancel.is_cancelled();
+            let has_room = |exchange: &Exchange| cancelled || shared.hosts.has_room(&exchange.host, self.per_host, now);
             let found = if shared.running < self.concurrency { left.iter().rposition(has_room) } else { None };
             if let Some(at) = found {
                 let exchange = left.swap_remove(at);
                 shared.running += 1;
-                *shared.by_host.entry(exchange.host.clone()).or_default() += 1;
+                shared.hosts.state(&exchange.host).begin();
                 return Some(exchange);
             }
             drop(left);
-            shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
+            let wait = shared.hosts.next_time(now).unwrap_or(MAX_WAIT);
+            shared = self.changed.wait_timeout(shared, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -130,37 +256,6 @@ impl<'a> Prober<'a> {
             }
             shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    /// Asks one upstream, and gives an answer to each of the exchange's questions.
-    fn exchange(&self, exchange: &Exchange) -> Vec<UpstreamAnswer> {
-        if self.git.cancel.is_cancelled() {
-            return vec![UpstreamAnswer::doubtful(ProbeDoubt::Cancelled); exchange.questions.len()];
-        }
-        let wanted = exchange.questions.iter().filter_map(|question| match question {
-            UpstreamQuestion::GitRefs { refs, .. } => Some(refs.clone()),
-            _ => None,
-        });
-        let wanted = wanted.fold(RefSelection::default(), RefSelection::and);
-        if wanted == RefSelection::default() {
-            return vec![UpstreamAnswer::doubtful(ProbeDoubt::Unsupported); exchange.questions.len()];
-        }
-        let listing = self.ls_remote(&exchange.url, &wanted);
-        exchange.questions.iter().map(|question| of_listing(question, &listing)).collect()
-    }
-
-    /// Lists references with the `git` program.
-    fn ls_remote(&self, url: &str, wanted: &RefSelection) -> Result<RefListing, UpstreamAnswer> {
-        let failed = |error| {
-            let (doubt, failure) = of_git(&error, url);
-            UpstreamAnswer::failed(doubt, failure)
-        };
-        let remote = Remote::new(url, &Access::default()).map_err(failed)?;
-        let patterns = ls_remote::patterns(wanted);
-        let mut arguments = vec!["ls-remote", "--quiet", "--symref", "--", remote.url().as_str()];
-        arguments.extend(patterns.iter().map(String::as_str));
-        let text = self.git.ask(&self.directory, &remote, &arguments).map_err(failed)?;
-        ls_remote::parse(&text).ok_or_else(|| UpstreamAnswer::doubtful(ProbeDoubt::Malformed))
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -176,7 +271,7 @@ fn exchanges(questions: BTreeSet<UpstreamQuestion>) -> Vec<Exchange> {
     }
     let exchange = |questions: Vec<UpstreamQuestion>| {
         let url = questions[0].url().to_owned();
-        Exchange { host: upstream_host(&url).unwrap_or_default(), url, questions }
+        Exchange { host: upstream_host(&url).unwrap_or_default(), url, questions, tries: 0 }
     };
     let mut exchanges: Vec<Exchange> = joined.into_values().map(exchange).collect();
     let mut by_host: HashMap<String, usize> = HashMap::new();
@@ -205,16 +300,5 @@ impl ExchangeKey {
             | UpstreamQuestion::ContainerManifest { .. }
             | UpstreamQuestion::OstreeRef { .. } => Self::Alone(question.clone()),
         }
-    }
-}
-
-/// What a listing says to a question for references.
-fn of_listing(question: &UpstreamQuestion, listing: &Result<RefListing, UpstreamAnswer>) -> UpstreamAnswer {
-    match (listing, question) {
-        (Ok(listing), UpstreamQuestion::GitRefs { refs, .. }) => {
-            UpstreamAnswer::known(UpstreamState::Git { refs: listing.refs.only(refs) })
-        }
-        (Ok(_), _) => UpstreamAnswer::doubtful(ProbeDoubt::Unsupported),
-        (Err(failed), _) => failed.clone(),
     }
 }

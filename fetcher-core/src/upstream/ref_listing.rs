@@ -1,10 +1,15 @@
-//! References as the `git` program lists them: by ssh, from servers of dumb HTTP, and from all others that are not
-//! asked directly.
+//! What a repository says of its references, and how the `git` program lists them: by ssh, from servers of dumb HTTP, and
+//! from all others that are not asked directly.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer::{GitRef, RefList};
 use super::question::RefSelection;
+
+/// No repository has more references than these that are worth asking for.
+pub(super) const MAX_REFS: usize = 1_000_000;
+/// What a listing may take, in bytes.
+pub(super) const MAX_LISTING: u64 = 64 << 20;
 
 /// What a repository said of its references, and the branch that its HEAD names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
