@@ -14,6 +14,7 @@ mod show;
 mod space;
 mod tell;
 mod tools;
+mod upstreams;
 mod workers;
 
 use std::borrow::Cow;
@@ -373,6 +374,7 @@ impl Fetcher {
             local: &local,
             space: &space,
             tools: tools::Tools::new(self, runner, &store.run_directory(&report.run)),
+            upstreams: upstreams::RunUpstreams::new(self, store, &local, &space, temporary.join("upstreams")),
             runner,
             run: &report.run.clone(),
         };

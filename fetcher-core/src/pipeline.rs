@@ -16,6 +16,7 @@ mod recovery;
 mod results;
 mod sources;
 mod stage_runner;
+mod tracking;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,7 +24,6 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::bst::Bst;
-use crate::bst::dialect::Action;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
 use crate::clock::Clock;
@@ -40,7 +40,9 @@ pub(crate) use changes::tracked_changes;
 use known::{Candidates, ElementInputs};
 use listing::{LISTING_LOG, NotListed};
 use results::ElementResults;
-use stage_runner::{Request, StageRun, StageRunner, refs_of};
+use stage_runner::{StageRunner, refs_of};
+pub use tracking::TrackProbing;
+pub(crate) use tracking::TrackingMemory;
 
 /// Where a pipeline works. All paths are absolute.
 #[derive(Debug, Clone)]
@@ -83,6 +85,8 @@ pub struct Pipeline<'a> {
     pub one_at_a_time: Option<&'a Mutex<()>>,
     /// How long what was done may stand for doing it again.
     pub refresh_after: Duration,
+    /// How upstreams are asked what moved; without it everything is tracked.
+    pub probing: Option<TrackProbing<'a>>,
 }
 
 impl Pipeline<'_> {
@@ -165,7 +169,7 @@ impl Pipeline<'_> {
     fn tracked(&self, work: &mut StageRunner<'_, '_>, memory: &mut ElementMemory) -> Vec<StageReport> {
         // With an option set before, tracking may have changed something already.
         let before = work.ref_changes().unwrap_or_default();
-        let track = self.track(work, &before);
+        let track = self.track(work, memory, &before);
         let blocked = blocked_by(&track, &work.results);
         let changes = work.ref_changes();
         let mut stages = vec![track];
@@ -184,10 +188,8 @@ impl Pipeline<'_> {
         stages
     }
 
-    fn track(&self, work: &mut StageRunner<'_, '_>, before: &[RefChange]) -> StageReport {
-        let everything = Request::everything(work.elements.clone());
-        let StageRun { mut reports, .. } = work.run(&[Stage::Track], Action::Track, everything);
-        let mut report = reports.remove(0);
+    fn track(&self, work: &mut StageRunner<'_, '_>, memory: &mut ElementMemory, before: &[RefChange]) -> StageReport {
+        let mut report = self.track_what_moved(work, memory);
         match work.ref_changes() {
             Ok(mut changes) => {
                 changes.retain(|change| !before.contains(change));

@@ -2,6 +2,7 @@
 
 mod host_probes;
 mod issues;
+mod probes;
 mod redact;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use crate::diagnosis::{Diagnosis, Reachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
 
 pub use host_probes::{HostProbes, ProbeReport};
+pub use probes::TrackProbes;
 pub use tracked::{SeenRef, TrackedRef};
 
 pub use issues::{AffectedBranch, IssueGroup, UpstreamCount, group_issues, group_stage_issues};
@@ -178,6 +180,9 @@ pub struct StageReport {
     /// The refs that tracking changed, by element; those that it changed with an option set before are not among them.
     #[serde(default)]
     pub changes: Vec<RefChange>,
+    /// What upstreams were asked before tracking, and what that spared; none where nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<TrackProbes>,
     /// What failed, an entry an element as a rule.
     #[serde(default)]
     pub failures: Vec<Diagnosis>,
@@ -211,6 +216,7 @@ impl StageReport {
             bst_seconds: 0.0,
             elements: Elements::default(),
             changes: Vec::new(),
+            probes: None,
             failures: Vec::new(),
             findings: Vec::new(),
             reached: BTreeSet::new(),

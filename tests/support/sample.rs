@@ -268,6 +268,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                     }
                 },
                 changes: if *stage == Stage::Track && !fails { changes(run) } else { Vec::new() },
+                probes: None,
                 failures: if fails { vec![failure(branch, *stage)] } else { Vec::new() },
                 findings: Vec::new(),
                 reached: std::collections::BTreeSet::new(),

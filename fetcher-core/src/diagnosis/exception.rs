@@ -238,6 +238,7 @@ fn is_outside(kind: Kind) -> bool {
         | Kind::RefMissing
         | Kind::Checksum
         | Kind::ChecksumChanged
+        | Kind::ProbeMiss
         | Kind::NotFound
         | Kind::Unauthorised
         | Kind::RateLimited

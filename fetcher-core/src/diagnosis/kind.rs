@@ -105,6 +105,10 @@ kinds! {
     /// Tracking found other content under an address that had not changed. Nothing failed: it is a finding.
     ChecksumChanged => No, Upstream,
         "upstream now serves other content under the same address: see whether that is honest before the new ref is taken";
+    /// An upstream's answer said that nothing had moved, and tracking found something. Nothing failed: it is a finding.
+    ProbeMiss => No, Host,
+        "sources of this kind are really tracked from now on; when the reason is mended, `bst-fetcher run --force \
+         --project P` tracks everything, and believes the probes again that are right";
     /// The upstream says that there is no such thing (404, 410).
     NotFound => Once, Project,
         "the address is gone: give the element upstream's new one, or a mirror; if it is private, credentials are missing";

@@ -52,6 +52,7 @@ impl Diagnosis {
             | Kind::RefMissing
             | Kind::Checksum
             | Kind::ChecksumChanged
+            | Kind::ProbeMiss
             | Kind::NotFound
             | Kind::Unauthorised
             | Kind::RateLimited

@@ -14,7 +14,7 @@ use crate::bst::project_files::ProjectFiles;
 use crate::config::{Deps, ProjectConfig, VariantConfig};
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, ElementName, Refs, Stage, VariantName};
-use crate::pipeline::{Directories, Pipeline, tracked_changes};
+use crate::pipeline::{Directories, Pipeline, TrackProbing, tracked_changes};
 use crate::project::{Branch, CheckoutError};
 use crate::report::{BranchReport, Event, Outcome, RefChange, StageReport, TrackedRef};
 use crate::state::ElementMemory;
@@ -196,6 +196,15 @@ impl<'f> Workers<'f> {
             logs: run.join(project.name.as_str()).join(branch.slug()),
             run,
         };
+        let (tracking, unread) = self.upstreams.memory(&project.name, self.fetcher.clock.now());
+        work.failures.extend(unread.map(|error| error.diagnosis()));
+        let probing = TrackProbing {
+            prober: self.upstreams.prober(),
+            ask_again: &|questions| self.upstreams.ask_again(questions),
+            memory: &tracking,
+            config: &config.probe,
+            forced: self.selection.force,
+        };
         let pipeline = Pipeline {
             project,
             branch: &branch,
@@ -208,6 +217,7 @@ impl<'f> Workers<'f> {
             directories,
             one_at_a_time,
             refresh_after: config.refresh_after,
+            probing: self.upstreams.are_asked(project).then_some(probing),
         };
         for variant in variants(project) {
             let name = variant.map(|variant| &variant.name);
@@ -222,6 +232,10 @@ impl<'f> Workers<'f> {
                 (self.store.save_elements(&project.name, &branch, name, memory), stages.last_mut())
             {
                 stage.notes.push(format!("what was done is not remembered: {error}"));
+            }
+            let saved = self.upstreams.save(&project.name, &tracking, self.fetcher.clock.now());
+            if let (Err(error), Some(stage)) = (saved, stages.last_mut()) {
+                stage.notes.push(format!("what tracking found is not remembered: {error}"));
             }
             work.stages.extend(stages);
         }

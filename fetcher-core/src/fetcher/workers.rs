@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::branch_work::BranchWork;
 use super::callbacks::blame;
 use super::tools::Tools;
+use super::upstreams::RunUpstreams;
 use super::{Fetcher, Selection, explain};
 use crate::bst::conf::has_quota;
 use crate::config::ProjectConfig;
@@ -41,6 +42,7 @@ pub(super) struct Workers<'f> {
     /// What runs bst, and stops it where space runs short.
     pub(super) runner: &'f dyn Runner,
     pub(super) tools: Tools<'f>,
+    pub(super) upstreams: RunUpstreams<'f>,
     pub(super) run: &'f RunId,
 }
 

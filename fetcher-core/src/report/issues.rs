@@ -300,6 +300,7 @@ fn cause(failure: &Diagnosis, network: &Reachability) -> IssueCause {
             | Kind::JunctionNotFetched
             | Kind::CasdDied
             | Kind::HostResources
+            | Kind::ProbeMiss
             | Kind::Interrupted
             | Kind::Dns
             | Kind::Network

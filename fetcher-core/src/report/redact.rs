@@ -1,7 +1,9 @@
 //! Reports and events on their way out. Every field is taken apart by name, so that one which is added later cannot be
 //! forgotten.
 
-use super::{BranchReport, Event, IssueGroup, RefChange, RunReport, StageReport, TrackedRef, UpstreamCount};
+use super::{
+    BranchReport, Event, IssueGroup, RefChange, RunReport, StageReport, TrackProbes, TrackedRef, UpstreamCount,
+};
 use crate::diagnosis::redacted_element;
 use crate::secret::{Redact, Redactor};
 
@@ -59,6 +61,7 @@ impl Redact for StageReport {
             bst_seconds,
             elements,
             changes,
+            probes,
             failures,
             findings,
             reached,
@@ -77,6 +80,7 @@ impl Redact for StageReport {
             bst_seconds,
             elements,
             changes: changes.into_iter().filter_map(|moved| redacted_change(moved, redactor)).collect(),
+            probes: probes.map(|probes| redacted_probes(probes, redactor)),
             failures: failures.redacted(redactor),
             findings: findings.redacted(redactor),
             reached: reached.into_iter().map(|host| host.redacted(redactor)).collect(),
@@ -84,6 +88,12 @@ impl Redact for StageReport {
             log,
         }
     }
+}
+
+fn redacted_probes(probes: TrackProbes, redactor: &Redactor) -> TrackProbes {
+    // The reasons are this library's own words.
+    let missed = probes.missed.iter().filter_map(|element| redacted_element(element, redactor)).collect();
+    TrackProbes { missed, ..probes }
 }
 
 /// None in the case that what is left of the element's name is no name.

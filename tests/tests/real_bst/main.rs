@@ -5,6 +5,7 @@ mod committed;
 mod failures;
 mod junctions;
 mod plugin_texts;
+mod probing;
 mod proof;
 mod stops;
 mod upstreams;
