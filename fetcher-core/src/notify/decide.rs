@@ -162,10 +162,10 @@ fn judge(wants: &Wants, before: &Known, finding: &Finding, at: Timestamp) -> (Op
             (!finding.event).then_some(event)
         }
     };
-    let told = event.filter(|event| match finding.is_rot() {
-        true => wants.rot() && *event != Happening::Success,
-        false => wants.event(*event),
-    });
+    let is_wanted = |event: &Happening| {
+        if finding.is_rot() { wants.rot() && *event != Happening::Success } else { wants.event(*event) }
+    };
+    let told = event.filter(is_wanted);
     if bad {
         let known = before.trouble.as_ref();
         let since = known.map(|known| known.since).into_iter().chain(topic.since).min().unwrap_or(at);

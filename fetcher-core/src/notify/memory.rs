@@ -151,8 +151,10 @@ impl Memory {
     /// Forgets branches and projects that are no more.
     pub(super) fn keep(&mut self, there: &BTreeSet<Key>) {
         let waits = |key: &Key| self.outbox.iter().any(|step| step.after.contains_key(key));
-        let branch =
-            |key: &Key| key.strip_prefix(FOUND_IN).or(key.strip_prefix(ROT_OF)).map_or_else(|| key.clone(), Key::from);
-        self.topics.retain(|key, _| key.starts_with("host:") || there.contains(&branch(key)) || waits(key));
+        let branch = |key: &Key| key.strip_prefix(FOUND_IN).map_or_else(|| key.clone(), Key::from);
+        let projects: BTreeSet<&str> = there.iter().filter_map(|key| key.split('/').next()).collect();
+        let is_rot = |key: &Key| key.strip_prefix(ROT_OF).is_some_and(|project| projects.contains(project));
+        self.topics
+            .retain(|key, _| key.starts_with("host:") || there.contains(&branch(key)) || is_rot(key) || waits(key));
     }
 }

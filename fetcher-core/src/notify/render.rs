@@ -120,8 +120,7 @@ fn recovered(topic: &Topic, at: Timestamp) -> String {
     let is_rot = topic.was.as_deref().is_some_and(|was| was.ends_with("(rot)"));
     match topic.project {
         Some(_) if !is_rot => format!("works again{span}{was}"),
-        Some(_) => format!("over{span}: {}", topic.was.as_deref().map(one_line).unwrap_or_default()),
-        None => format!("over{span}: {}", topic.was.as_deref().map(one_line).unwrap_or_default()),
+        Some(_) | None => format!("over{span}: {}", topic.was.as_deref().map(one_line).unwrap_or_default()),
     }
 }
 

@@ -7,6 +7,7 @@ mod junctions;
 mod plugin_texts;
 mod probing;
 mod proof;
+mod rot;
 mod stops;
 mod upstreams;
 mod whole;
