@@ -184,11 +184,16 @@ impl TrackPlan {
     /// What to ask bst for; none where nothing has to be tracked.
     pub(super) fn request(&self, work: &StageRunner<'_, '_>) -> Option<Request> {
         let names = self.tracked();
-        match names.len() {
-            0 => None,
-            all if all == self.elements.len() => Some(Request::everything(work.elements.clone())),
-            _ => Some(Request::named(names)),
+        match (names.is_empty(), self.spares()) {
+            (true, _) => None,
+            (false, false) => Some(Request::everything(work.elements.clone())),
+            (false, true) => Some(Request::named(names)),
         }
+    }
+
+    /// Whether something is left out that bst would do something for.
+    fn spares(&self) -> bool {
+        self.elements.values().any(|planned| planned.track.is_none() && !planned.probes.places.is_empty())
     }
 
     fn tracked(&self) -> BTreeSet<ElementName> {
@@ -229,14 +234,16 @@ impl TrackPlan {
         self.track_in(files, TrackReason::UnknownForm)
     }
 
-    /// Enters into the report what was asked, and what was left out.
-    pub(super) fn enter(mut self, report: &mut StageReport) {
-        let left_out = self.left_out().len() as u64;
+    /// Enters into the report what was asked, and what was left out. `loaded`: whether bst got as far as that, where it
+    /// was asked.
+    pub(super) fn enter(mut self, report: &mut StageReport, loaded: bool) {
+        let everything = !self.tracked().is_empty() && !self.spares();
+        let left_out = if everything { 0 } else { self.left_out().len() as u64 };
         self.probes.left_out = left_out;
         self.probes.tracked = count(self.elements.values().filter_map(|planned| planned.track));
         report.elements.total += left_out;
         report.elements.skipped += left_out;
-        if report.outcome == Outcome::Failed && left_out > 0 {
+        if report.outcome == Outcome::Failed && left_out > 0 && loaded {
             report.outcome = Outcome::Partial;
         }
         report.notes.extend(self.probes.note());
