@@ -404,6 +404,12 @@ impl Fetcher {
         if !selection.dry_run && !self.cancel.is_cancelled() {
             self.complete_hints(report, &local, temporary, &all.tools);
         }
+        if !selection.dry_run {
+            let unsaved =
+                all.upstreams.conclude(report, selection.is_all() && !self.cancel.is_cancelled(), self.clock.now());
+            report.failures.extend(unsaved.iter().map(|error| self.masked(error.diagnosis())));
+            report.rot = std::mem::take(&mut report.rot).redacted(&self.redactor);
+        }
         // Where a project's branches could not be found out, it may have been one of those.
         let known =
             |name: &&String| order.iter().any(|(_, branch)| branch.as_ref().is_some_and(|b| b.as_str() == *name));
@@ -453,6 +459,8 @@ fn empty_report(run: RunId, started: Timestamp) -> RunReport {
         configuration: None,
         failures: Vec::new(),
         network: Reachability::default(),
+        probes: None,
+        rot: Vec::new(),
         branches: Vec::new(),
     }
 }

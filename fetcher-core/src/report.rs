@@ -4,6 +4,7 @@ mod host_probes;
 mod issues;
 mod probes;
 mod redact;
+mod rot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, 
 
 pub use host_probes::{HostProbes, ProbeReport};
 pub use probes::TrackProbes;
+pub use rot::{RotFinding, RotKind, RotUrgency, RotUser};
 pub use tracked::{SeenRef, TrackedRef};
 
 pub use issues::{AffectedBranch, IssueGroup, UpstreamCount, group_issues, group_stage_issues};
@@ -94,6 +96,12 @@ pub struct RunReport {
     /// be this host's or an upstream's.
     #[serde(default)]
     pub network: Reachability,
+    /// What upstreams were asked, by their hosts; none where nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<ProbeReport>,
+    /// Trouble to come with upstreams. It changes no outcome.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rot: Vec<RotFinding>,
     /// The branches, in the order of the configuration.
     pub branches: Vec<BranchReport>,
 }

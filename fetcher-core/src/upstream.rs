@@ -20,11 +20,16 @@ mod question;
 mod ref_listing;
 #[cfg(feature = "probe")]
 mod registry;
+mod rot;
 #[cfg(feature = "probe")]
 mod smart_http;
+mod uses;
 #[cfg(feature = "probe")]
 mod web;
 
 pub use answer::{GitRef, ProbeCost, ProbeDoubt, RefList, UpstreamAnswer, UpstreamSigns, UpstreamState};
 pub use prober::Prober;
 pub use question::{RefSelection, UpstreamQuestion};
+pub use rot::RotMemory;
+pub(crate) use rot::rot_file;
+pub use uses::{PinnedTag, UpstreamUse};

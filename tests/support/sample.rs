@@ -120,6 +120,8 @@ impl Sample {
             configuration: Some("1f0c3b5a9d7e".repeat(3) + "abcd"),
             failures: if run == RUNS - 1 { vec![notifier_failure()] } else { Vec::new() },
             network: Reachability::default(),
+            probes: None,
+            rot: Vec::new(),
             branches: reports,
         };
         self.store().save_report(&report).unwrap();

@@ -36,6 +36,8 @@ pub enum NotifyOn {
     Success,
     /// Every change between success and failure, and of refs.
     Change,
+    /// Trouble to come with upstreams: when it is new, lasts longer than `remind-after`, or is over.
+    Rot,
     /// Every run.
     Always,
 }

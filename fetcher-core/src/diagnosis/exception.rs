@@ -239,6 +239,7 @@ fn is_outside(kind: Kind) -> bool {
         | Kind::Checksum
         | Kind::ChecksumChanged
         | Kind::ProbeMiss
+        | Kind::Rot
         | Kind::NotFound
         | Kind::Unauthorised
         | Kind::RateLimited

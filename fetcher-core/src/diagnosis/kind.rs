@@ -109,6 +109,9 @@ kinds! {
     ProbeMiss => No, Host,
         "sources of this kind are really tracked from now on; when the reason is mended, `bst-fetcher run --force \
          --project P` tracks everything, and believes the probes again that are right";
+    /// An upstream will break builds, or has to be looked at. Nothing failed: it is a finding.
+    Rot => No, Project,
+        "see `bst-fetcher rot`: what each upstream says, which files name it, and what to write there";
     /// The upstream says that there is no such thing (404, 410).
     NotFound => Once, Project,
         "the address is gone: give the element upstream's new one, or a mirror; if it is private, credentials are missing";

@@ -53,6 +53,7 @@ impl Diagnosis {
             | Kind::Checksum
             | Kind::ChecksumChanged
             | Kind::ProbeMiss
+            | Kind::Rot
             | Kind::NotFound
             | Kind::Unauthorised
             | Kind::RateLimited

@@ -12,6 +12,8 @@ use crate::names::{ProjectName, digest};
 
 /// How the keys of findings begin; no project's name has a colon.
 pub(super) const FOUND_IN: &str = "found:";
+/// What the topic of a project's upstreams begins with.
+pub(super) const ROT_OF: &str = "rot:";
 
 /// The most messages that wait for a notifier that cannot be reached.
 const MOST: usize = 100;
@@ -149,7 +151,8 @@ impl Memory {
     /// Forgets branches and projects that are no more.
     pub(super) fn keep(&mut self, there: &BTreeSet<Key>) {
         let waits = |key: &Key| self.outbox.iter().any(|step| step.after.contains_key(key));
-        let branch = |key: &Key| key.strip_prefix(FOUND_IN).map_or_else(|| key.clone(), Key::from);
+        let branch =
+            |key: &Key| key.strip_prefix(FOUND_IN).or(key.strip_prefix(ROT_OF)).map_or_else(|| key.clone(), Key::from);
         self.topics.retain(|key, _| key.starts_with("host:") || there.contains(&branch(key)) || waits(key));
     }
 }

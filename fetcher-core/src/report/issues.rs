@@ -301,6 +301,7 @@ fn cause(failure: &Diagnosis, network: &Reachability) -> IssueCause {
             | Kind::CasdDied
             | Kind::HostResources
             | Kind::ProbeMiss
+            | Kind::Rot
             | Kind::Interrupted
             | Kind::Dns
             | Kind::Network

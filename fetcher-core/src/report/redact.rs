@@ -20,6 +20,8 @@ impl Redact for RunReport {
             configuration,
             failures,
             network,
+            probes,
+            rot,
             branches,
         } = self;
         Self {
@@ -33,6 +35,8 @@ impl Redact for RunReport {
             configuration: configuration.redacted(redactor),
             failures: failures.redacted(redactor),
             network: network.redacted(redactor),
+            probes: probes.redacted(redactor),
+            rot: rot.redacted(redactor),
             branches: branches.redacted(redactor),
         }
     }

@@ -100,10 +100,15 @@ impl<'a> Asker<'a> {
     }
 
     /// Lists references with the `git` program. It leads nowhere else: where to is not its business but ours.
-    fn ls_remote(&self, url: &str, wanted: &RefSelection, cost: &mut ProbeCost) -> Result<RefListing, UpstreamAnswer> {
+    fn ls_remote(
+        &self,
+        url: &str,
+        wanted: &RefSelection,
+        cost: &mut ProbeCost,
+    ) -> Result<RefListing, Box<UpstreamAnswer>> {
         let failed = |error| {
             let (doubt, failure) = of_git(&error, url);
-            UpstreamAnswer::failed(doubt, failure)
+            Box::new(UpstreamAnswer::failed(doubt, failure))
         };
         let remote = Remote::new(url, &Access::default()).map_err(failed)?;
         let patterns = ref_listing::patterns(wanted);
@@ -116,7 +121,7 @@ impl<'a> Asker<'a> {
         cost.seconds += began.elapsed().as_secs_f64();
         let text = text.map_err(failed)?;
         cost.bytes += text.len() as u64;
-        ref_listing::parse(&text).ok_or_else(|| UpstreamAnswer::doubtful(ProbeDoubt::Malformed))
+        ref_listing::parse(&text).ok_or_else(|| Box::new(UpstreamAnswer::doubtful(ProbeDoubt::Malformed)))
     }
 }
 

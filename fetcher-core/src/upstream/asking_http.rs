@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::answer::{ProbeCost, ProbeDoubt, UpstreamAnswer, UpstreamSigns, UpstreamState};
 use super::asking::{Asked, Asker};
-use super::client::{HttpFailure, HttpReply, ProbeClient};
+use super::client::{HttpFailure, HttpLocation, HttpReply, ProbeClient};
 use super::failures::failed;
 use super::question::{RefSelection, UpstreamQuestion};
 use super::registry;
@@ -144,7 +144,7 @@ fn of_ostree(
 
 fn signs_of(client: &ProbeClient, reply: &HttpReply) -> UpstreamSigns {
     UpstreamSigns {
-        moved: reply.moved.as_ref().map(|moved| moved.url()),
+        moved: reply.moved.as_ref().map(HttpLocation::url),
         certificate_end: client.certificate_end(&reply.location),
         default_branch: None,
     }

@@ -6,17 +6,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::answer::{ProbeCost, ProbeDoubt, UpstreamAnswer};
 use super::asking::{Asked, Asker};
 use super::hosts::HostTable;
 use super::page_memory::{PageMemory, StoredPages};
 use super::question::UpstreamQuestion;
+use super::rot::{self, RotMemory};
+use super::uses::UpstreamUse;
 use crate::config::ProbeConfig;
 use crate::diagnosis::upstream_host;
 use crate::git::Git;
 use crate::json_file::{JsonFile, StateError};
 use crate::panics;
-use crate::report::{HostProbes, ProbeReport};
+use crate::report::{HostProbes, ProbeReport, RotFinding};
 
 /// How often a host is asked again that wants to be asked later, and for how long that is waited for at most.
 const MAX_TRIES: u32 = 4;
@@ -36,6 +40,7 @@ pub struct Prober<'a> {
     concurrency: usize,
     per_host: usize,
     shared: Mutex<Shared>,
+    uses: Mutex<Vec<UpstreamUse>>,
     changed: Condvar,
 }
 
@@ -69,6 +74,7 @@ impl<'a> Prober<'a> {
             concurrency: config.concurrency.max(1),
             per_host: config.per_host.max(1),
             shared: Mutex::default(),
+            uses: Mutex::default(),
             changed: Condvar::new(),
         }
     }
@@ -130,11 +136,21 @@ impl<'a> Prober<'a> {
         ProbeReport { seconds: shared.seconds + waiting, hosts: hosts.collect() }
     }
 
-    /// Every question that was answered, with its answer.
-    pub fn answered(&self) -> Vec<(UpstreamQuestion, Arc<UpstreamAnswer>)> {
+    /// Notes who uses what is asked, so that trouble with it can be told to them.
+    pub fn note_use(&self, used: UpstreamUse) {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if !uses.contains(&used) {
+            uses.push(used);
+        }
+    }
+
+    /// The trouble to come that the answers tell of. What is trouble only if it lasts is noted in `memory`.
+    pub fn find_rot(&self, memory: &mut RotMemory, now: Timestamp) -> Vec<RotFinding> {
         let shared = self.lock();
         let answers = shared.answers.iter();
-        answers.filter_map(|(question, answer)| Some((question.clone(), answer.clone()?))).collect()
+        let answers = answers.filter_map(|(question, answer)| Some((question.clone(), answer.clone()?))).collect();
+        drop(shared);
+        rot::examine(&self.uses.lock().unwrap_or_else(PoisonError::into_inner), &answers, memory, now)
     }
 
     /// Notes that a caller waits, or does so no more.

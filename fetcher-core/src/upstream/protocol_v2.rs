@@ -114,7 +114,9 @@ mod tests {
 
     fn answer(lines: &[String]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        lines.iter().for_each(|line| packet(&mut bytes, line));
+        for line in lines {
+            packet(&mut bytes, line);
+        }
         bytes.extend_from_slice(FLUSH);
         bytes
     }

@@ -24,7 +24,7 @@ pub(super) enum SmartError {
     /// The server could not be asked, and could not be by git either.
     Failed(HttpFailure),
     /// It asks to be left alone for a while, or is broken: its status, and for how long.
-    Busy(HttpReply),
+    Busy(Box<HttpReply>),
     /// It answered in another way: git may understand it, or has credentials.
     Other,
 }
@@ -40,7 +40,7 @@ pub(super) fn list(
     let reply = ask(client, base, wanted, cost)?;
     match listing_of(&reply) {
         Some(listing) => return Ok(SmartListing { listing, moved: None, location: reply.location }),
-        None if is_busy(reply.status) => return Err(SmartError::Busy(reply)),
+        None if is_busy(reply.status) => return Err(SmartError::Busy(Box::new(reply))),
         // Nobody gets in who did not say who they are: git may know how.
         None if reply.status == 401 => return Err(SmartError::Other),
         None => {}
@@ -50,13 +50,13 @@ pub(super) fn list(
     let get = HttpRequest { follow: true, begins: Some(is_packets), ..HttpRequest::get(headers, MAX_LISTING) };
     let reply = client.send(&format!("{base}{INFO_REFS}"), &get, cost).map_err(SmartError::from)?;
     if is_busy(reply.status) {
-        return Err(SmartError::Busy(reply));
+        return Err(SmartError::Busy(Box::new(reply)));
     }
     let url = reply.location.url();
     let elsewhere = url.strip_suffix(INFO_REFS).filter(|elsewhere| reply.status == 200 && *elsewhere != base);
     let repository = |location: &HttpLocation| {
         let url = location.url();
-        url.strip_suffix(INFO_REFS).and_then(|base| HttpLocation::parse(base)).map(|(location, _)| location)
+        url.strip_suffix(INFO_REFS).and_then(HttpLocation::parse).map(|(location, _)| location)
     };
     let moved = reply.moved.as_ref().and_then(repository);
     let reply = ask(client, elsewhere.ok_or(SmartError::Other)?, wanted, cost)?;

@@ -31,6 +31,7 @@ fn on(word: &str) -> Option<NotifyOn> {
         "recovery" => NotifyOn::Recovery,
         "success" => NotifyOn::Success,
         "change" => NotifyOn::Change,
+        "rot" => NotifyOn::Rot,
         "always" => NotifyOn::Always,
         _ => return None,
     })

@@ -20,7 +20,7 @@ use crate::names::{ElementName, Refs, digest};
 use crate::pipeline::stage_runner::{Request, StageRunner};
 use crate::report::{Outcome, StageReport, TrackProbes};
 use crate::state::ElementMemory;
-use crate::upstream::{ProbeDoubt, UpstreamAnswer, UpstreamQuestion};
+use crate::upstream::{ProbeDoubt, UpstreamAnswer, UpstreamQuestion, UpstreamUse};
 
 /// Why an element is tracked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,16 +97,21 @@ impl TrackPlan {
         let listed = listed.filter(|(name, _)| project.cross_junctions || name.junctions().next().is_none());
         let elements = planned(work, probing, &files, listed);
         let mut plan = Self { files, ref_files: RefFiles::new(), elements, probes: TrackProbes::default() };
-        plan.ask(probing);
+        plan.ask(probing, work);
         plan.decide(probing, work.pipeline.clock.now());
         Some(plan)
     }
 
     /// Asks upstreams for all that is to be known.
-    fn ask(&mut self, probing: &TrackProbing<'_>) {
+    fn ask(&mut self, probing: &TrackProbing<'_>, work: &StageRunner<'_, '_>) {
         let began = Instant::now();
         let questions = self.elements.values().flat_map(|planned| &planned.probes.questions);
-        let questions: BTreeSet<UpstreamQuestion> = questions.map(|probe| probe.question.clone()).collect();
+        let mut questions: BTreeSet<UpstreamQuestion> = questions.map(|probe| probe.question.clone()).collect();
+        for used in self.uses(work) {
+            // The same requests answer these.
+            questions.extend(used.tag_questions());
+            probing.prober.note_use(used);
+        }
         let questions: Vec<_> = questions.into_iter().collect();
         let answers = probing.prober.ask(&questions);
         self.probes.asked = questions.len() as u64;
@@ -116,6 +121,20 @@ impl TrackPlan {
         for planned in self.elements.values_mut() {
             planned.take_answers(&answers);
         }
+    }
+
+    /// Who asks what, and where that stands.
+    fn uses(&self, work: &StageRunner<'_, '_>) -> Vec<UpstreamUse> {
+        let (project, branch) = (&work.pipeline.project.name, work.pipeline.branch);
+        let asking = self.elements.iter().filter(|(_, planned)| !planned.probes.questions.is_empty());
+        let used = |(element, planned): (&ElementName, &PlannedElement)| {
+            let file = planned.probes.places.first().map(|place| place.file.as_path());
+            // A file that cannot be read has no lines to show.
+            let text = file.and_then(|file| self.files.plain_text(file).ok().flatten()).unwrap_or_default();
+            let questions = planned.probes.questions.iter().map(|probe| probe.question.clone()).collect();
+            UpstreamUse::new((project, branch, element), file, &text, questions)
+        };
+        asking.map(used).collect()
     }
 
     /// Decides about every element.

@@ -30,11 +30,10 @@ impl Nearness {
             IpAddr::V4(v4) if v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64) => {
                 Self::Private
             }
-            IpAddr::V4(_) => Self::Public,
             IpAddr::V6(v6) if v6.is_loopback() || v6.is_unspecified() => Self::Loopback,
             IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80 => Self::LinkLocal,
             IpAddr::V6(v6) if v6.segments()[0] & 0xfe00 == 0xfc00 => Self::Private,
-            IpAddr::V6(_) => Self::Public,
+            IpAddr::V4(_) | IpAddr::V6(_) => Self::Public,
         }
     }
 
@@ -76,19 +75,20 @@ impl Resolver for GuardedResolver {
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let key = uri.authority().map_or("", |authority| authority.as_str());
         let known = self.book.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
-        let addresses = match known {
-            Some(addresses) => addresses,
-            None => {
-                let found = self.inner.resolve(uri, config, timeout)?.to_vec();
-                self.book.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), found.clone());
-                found
-            }
+        let addresses = if let Some(addresses) = known {
+            addresses
+        } else {
+            let found = self.inner.resolve(uri, config, timeout)?.to_vec();
+            self.book.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), found.clone());
+            found
         };
         if Nearness::of_all(&addresses).is_none_or(|nearness| nearness < self.least) {
             return Err(ureq::Error::Other(TOO_NEAR.into()));
         }
         let mut resolved = self.empty();
-        addresses.into_iter().for_each(|address| resolved.push(address));
+        for address in addresses {
+            resolved.push(address);
+        }
         Ok(resolved)
     }
 }

@@ -22,11 +22,11 @@ pub(super) static NOTIFY: Table = Table {
         ),
         key(
             "on",
-            Kind::List(&Kind::Word(&["failure", "recovery", "success", "change", "always"]), 1),
+            Kind::List(&Kind::Word(&["failure", "recovery", "success", "change", "rot", "always"]), 1),
             Value("[\"failure\", \"recovery\"]"),
             "[\"change\"]",
             "What is told: a new, different or lasting failure; success after failure; every success; every \
-             change of outcome or refs; every run. A healthcheck is pinged with every run, whatever is here.",
+             change of outcome or refs; trouble to come with upstreams; every run. A healthcheck is pinged with every run, whatever is here.",
         ),
         key(
             "projects",
