@@ -138,9 +138,9 @@ impl<'a> Prober<'a> {
 
     /// Notes who uses what is asked, so that trouble with it can be told to them.
     pub fn note_use(&self, used: UpstreamUse) {
-        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        if !uses.contains(&used) {
-            uses.push(used);
+        let mut noted = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if !noted.contains(&used) {
+            noted.push(used);
         }
     }
 

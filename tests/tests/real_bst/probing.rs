@@ -17,6 +17,8 @@ struct Probed {
     scratch: Scratch,
     repo: Repo,
     upstreams: Vec<Repo>,
+    /// Further configuration.
+    config: &'static str,
     cache: Daemon,
     _servers: [Daemon; 2],
 }
@@ -31,7 +33,7 @@ impl Probed {
             upstream.commit("first");
             upstream.git(&["tag", "-a", "-m", "v1", "v1"]);
         }
-        scratch.write("files/file.txt", "first\n");
+        serve_file(&scratch, "first\n", 3600);
         let (git, web) = (Daemon::git(&scratch.path("up")), Daemon::files(&scratch.path("files")));
         let repo = scratch.repo("project");
         let text = format!(
@@ -56,15 +58,16 @@ impl Probed {
             format!("#!/bin/sh\necho \"$*\" >> {}\nexec {} \"$@\"\n", scratch.path("calls").display(), real.display());
         let path = scratch.write("bin/bst", script);
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
-        Self { scratch, repo, upstreams, cache, _servers: [git, web] }
+        Self { scratch, repo, upstreams, config: "", cache, _servers: [git, web] }
     }
 
     fn fetcher(&self) -> Fetcher<'_> {
         let (bst, url, cache) = (self.scratch.path("bin/bst"), self.repo.url(), self.cache.url());
         let config = format!(
             "[buildstream]\ncommand = ['{}']\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n\n\
-             [[project.source-caches]]\nurl = \"{cache}\"\npush = true\n",
-            bst.display()
+             [[project.source-caches]]\nurl = \"{cache}\"\npush = true\n{}",
+            bst.display(),
+            self.config
         );
         Fetcher::new(&self.scratch).config(config)
     }
@@ -110,6 +113,13 @@ impl Probed {
         self.upstreams[upstream].write("file", content);
         self.upstreams[upstream].commit(content);
     }
+}
+
+/// Writes the file that is served, as if that was some seconds ago: what was changed just now is not believed.
+fn serve_file(scratch: &Scratch, content: &str, ago: u64) {
+    let path = scratch.write("files/file.txt", content);
+    let file = fs::File::options().write(true).open(path).expect("the file");
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(ago)).expect("its time");
 }
 
 fn files(tree: &Path) -> Vec<(String, String)> {
@@ -235,8 +245,7 @@ fn files_and_whatever_form_the_projects_files_have_are_left_as_bst_leaves_them()
     assert_eq!(probed.files(), probed.really_tracked("second"));
 
     // The file, what is shared, and one whose comment has to stay where it is.
-    std::thread::sleep(std::time::Duration::from_millis(1100)); // so that the file's time of change is another one
-    probed.scratch.write("files/file.txt", "second, and longer\n");
+    serve_file(&probed.scratch, "second, and longer\n", 60);
     probed.move_on(3, "second\n");
     probed.move_on(1, "second\n");
     let (calls, track) = probed.run(&[]);
@@ -277,4 +286,36 @@ fn refs_that_the_project_stores_in_one_file_are_written_whole() {
     let tracked: Vec<_> = calls.iter().filter(|call| call.starts_with("source track")).collect();
     assert!(tracked.len() == 1 && tracked[0].ends_with(" -- branch.bst"), "{tracked:?} {track:#}");
     assert_eq!(probed.files(), probed.really_tracked("fourth"));
+}
+
+#[test]
+fn a_probe_that_was_wrong_is_told_and_not_believed_until_it_is_found_right() {
+    let mut probed = Probed::new("", &[("remote", "- kind: remote\n  url: web:file.txt\n")]);
+    let served = |probed: &Probed, content: &str| {
+        let path = probed.scratch.write("files/file.txt", content);
+        let file = fs::File::options().write(true).open(path).expect("the file");
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000)).expect("its time");
+    };
+    let tracks = |calls: &[String]| calls.iter().filter(|call| call.starts_with("source track")).count();
+    served(&probed, "first\n");
+    probed.run(&[]);
+    assert_eq!(tracks(&probed.run(&[]).0), 0);
+    // Other bytes of the same length and time: no probe can see that, and the share that is tracked anyway does.
+    served(&probed, "other\n");
+    assert_eq!(tracks(&probed.run(&[]).0), 0);
+    probed.config = "[probe]\nfull-track-after = \"1s\"\n";
+    let (calls, track) = probed.run(&[]);
+    assert_eq!((tracks(&calls), &track["probes"]["missed"]), (1, &serde_json::json!(["remote.bst"])), "{track:#}");
+    let kinds: Vec<_> = track["findings"].as_array().expect("findings").iter().map(|found| &found["kind"]).collect();
+    assert!(kinds.contains(&&"probe-miss".into()), "{track:#}");
+    assert_eq!(probed.files(), probed.really_tracked("other"));
+
+    probed.config = "";
+    let (calls, track) = probed.run(&[]);
+    assert_eq!((tracks(&calls), &track["probes"]["tracked"]["a probe was wrong"]), (1, &1.into()), "{track:#}");
+    // Where everything is tracked and nothing is wrong, it is believed again.
+    probed.run(&["--force", "--project", "example"]);
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(tracks(&calls), 0, "{track:#}");
+    assert_eq!(probed.files(), probed.really_tracked("again"));
 }

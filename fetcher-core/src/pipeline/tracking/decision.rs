@@ -14,7 +14,7 @@ use super::ref_files::{self, RefFiles};
 use super::source_probes::{ElementProbes, NotProbed, ProbePlanner};
 use super::{TrackProbing, count};
 use crate::bst::dialect::Dialect;
-use crate::bst::inventory::{InventorySource, is_told_sources};
+use crate::bst::inventory::{InventoryElement, InventorySource, is_told_sources};
 use crate::bst::project_files::ProjectFiles;
 use crate::names::{ElementName, Refs, digest};
 use crate::pipeline::stage_runner::{Request, StageRunner};
@@ -88,14 +88,18 @@ impl TrackPlan {
         // What went wrong is told by the tracking that follows.
         let inventory = work.inventory(Refs::Committed, inputs, memory).ok()?;
         let files = ProjectFiles::new(&work.pipeline.directories.project);
+        let planner = ProbePlanner::new(&files, &probing.config.kinds);
+        let inputs = (work.tracking_inputs(), work.tree());
         let tracked = memory.tracked.inventory.iter().flat_map(|known| &known.inventory.elements);
         let tracked: BTreeMap<_, _> = tracked.map(|known| (&known.name, known.sources.as_deref())).collect();
-        let listed = inventory.elements.iter().map(|known| {
-            let sources = known.sources.as_deref().or_else(|| tracked.get(&known.name).copied().flatten());
-            (&known.name, sources)
-        });
+        let listed = inventory.elements.iter().map(|known| &known.name).zip(&inventory.elements);
         let listed = listed.filter(|(name, _)| project.cross_junctions || name.junctions().next().is_none());
-        let elements = planned(work, probing, &files, listed);
+        let of = |(name, known): (&ElementName, &InventoryElement)| {
+            let sources = (known.sources.as_deref(), tracked.get(name).copied().flatten());
+            (name.clone(), element(&planner, &files, (&inputs.0, &inputs.1), name, sources))
+        };
+        let elements = listed.map(of).collect();
+        drop(planner);
         let mut plan = Self { files, ref_files: RefFiles::new(), elements, probes: TrackProbes::default() };
         plan.ask(probing, work);
         plan.decide(probing, work.pipeline.clock.now());
@@ -270,34 +274,31 @@ impl TrackPlan {
     }
 }
 
-/// What each element follows from.
-fn planned<'l>(
-    work: &StageRunner<'_, '_>,
-    probing: &TrackProbing<'_>,
+/// What an element and its refs follow from. `committed` are its sources as bst lists them for the tip, `tracked` as it did
+/// when it was tracked last, which is all there is where it has no committed ref.
+fn element(
+    planner: &ProbePlanner<'_>,
     files: &ProjectFiles,
-    listed: impl Iterator<Item = (&'l ElementName, Option<&'l [InventorySource]>)>,
-) -> BTreeMap<ElementName, PlannedElement> {
-    let planner = ProbePlanner::new(files, &probing.config.kinds);
-    let (tools, tree) = (work.tracking_inputs(), work.tree());
-    let of = |(element, sources): (&ElementName, Option<&[InventorySource]>)| {
-        let probes = planner.of(element, sources);
-        let planned = match probes {
-            Err(reason) => PlannedElement::tracked(TrackReason::NotProbed(reason)),
-            Ok(probes) => match files.definition_digest(element, &probes.places) {
-                None => PlannedElement::tracked(TrackReason::NotProbed(NotProbed::Unclear)),
-                Some(definition) => {
-                    // What is derived from sources of the checkout itself changes with any of its files.
-                    let tree = if probes.derives { tree.as_str() } else { "" };
-                    let parts = [&tools, &definition, tree].map(|part| digest(part.as_bytes()));
-                    let track = (!probes.confirmed).then_some(TrackReason::NotProbed(NotProbed::Untold));
-                    let definition = digest(parts.concat().as_bytes());
-                    PlannedElement { track, ..PlannedElement::probed(probes, definition) }
-                }
-            },
-        };
-        (element.clone(), planned)
+    (tools, tree): (&str, &str),
+    name: &ElementName,
+    (committed, tracked): (Option<&[InventorySource]>, Option<&[InventorySource]>),
+) -> PlannedElement {
+    let probes = match planner.of(name, committed.or(tracked)) {
+        // It may have changed since.
+        Err(NotProbed::Mismatch) if committed.is_none() => planner.of(name, None),
+        probes => probes,
     };
-    listed.map(of).collect()
+    let not_probed = |reason| PlannedElement::tracked(TrackReason::NotProbed(reason));
+    let probes = match probes {
+        Ok(probes) => probes,
+        Err(reason) => return not_probed(reason),
+    };
+    let Some(definition) = files.definition_digest(name, &probes.places) else { return not_probed(NotProbed::Unclear) };
+    // What is derived from sources of the checkout itself changes with any of its files.
+    let tree = if probes.derives { tree } else { "" };
+    let parts = [tools, &definition, tree].map(|part| digest(part.as_bytes()));
+    let track = (!probes.confirmed).then_some(TrackReason::NotProbed(NotProbed::Untold));
+    PlannedElement { track, ..PlannedElement::probed(probes, digest(parts.concat().as_bytes())) }
 }
 
 impl PlannedElement {
