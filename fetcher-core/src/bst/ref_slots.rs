@@ -65,7 +65,7 @@ pub(crate) fn ref_slots(text: &str) -> Option<RefSlots> {
                     continue;
                 }
                 if inside.is_none() && leads_to_ref(&levels) {
-                    let span = offset(&bytes, span.start.index())?..offset(&bytes, span.end.index())?;
+                    let span = offset(bytes.as_ref(), span.start.index())?..offset(bytes.as_ref(), span.end.index())?;
                     let slot = scalar_slot(text, &value, style, span);
                     slots.insert(pointer(&steps(&levels)), slot).is_none().then_some(())?;
                 }
@@ -222,8 +222,8 @@ fn byte_offsets(text: &str) -> Option<Vec<usize>> {
     (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).chain([text.len()]).collect())
 }
 
-fn offset(offsets: &Option<Vec<usize>>, index: usize) -> Option<usize> {
-    offsets.as_ref().map_or(Some(index), |offsets| offsets.get(index).copied())
+fn offset(offsets: Option<&Vec<usize>>, index: usize) -> Option<usize> {
+    offsets.map_or(Some(index), |offsets| offsets.get(index).copied())
 }
 
 #[cfg(test)]

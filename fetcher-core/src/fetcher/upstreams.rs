@@ -45,7 +45,7 @@ impl<'f> RunUpstreams<'f> {
         let (environment, cancel) = (&fetcher.environment, &fetcher.cancel);
         let git = Git { runner, environment, cancel, timeout: GIT_TIMEOUT, space: Some(space) };
         let config = &fetcher.config.probe;
-        let prober = Prober::new(config, git.clone(), directory.clone());
+        let prober = Prober::new(config, git, directory.clone());
         // What cannot be read is read anew from its upstream.
         let (prober, unread) = prober.remembering(&store.directory().join("pages.json"));
         Self { unread, config, git, directory, prober, store, memories: Mutex::default() }
@@ -92,7 +92,7 @@ impl<'f> RunUpstreams<'f> {
 
     /// Asks once more, whoever asked before.
     pub(super) fn ask_again(&self, questions: &[UpstreamQuestion]) -> Vec<Arc<UpstreamAnswer>> {
-        Prober::new(self.config, self.git.clone(), self.directory.clone()).ask(questions)
+        Prober::new(self.config, self.git, self.directory.clone()).ask(questions)
     }
 
     /// What is remembered of tracking a project, with what is wrong with the file where that cannot be read.

@@ -73,7 +73,7 @@ impl Pipeline<'_> {
             plan.review(work, probing, &mut report);
             self.write_known(work, probing, &mut plan, &mut report);
         }
-        plan.enter(&mut report);
+        plan.enter(&mut report, work.results.has_loaded(Stage::Track));
         report.seconds = began.elapsed().as_secs_f64();
         report
     }

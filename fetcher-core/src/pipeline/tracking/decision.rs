@@ -14,7 +14,7 @@ use super::ref_files::{self, RefFiles};
 use super::source_probes::{ElementProbes, NotProbed, ProbePlanner};
 use super::{TrackProbing, count};
 use crate::bst::dialect::Dialect;
-use crate::bst::inventory::{InventorySource, is_told_sources};
+use crate::bst::inventory::{InventoryElement, InventorySource, is_told_sources};
 use crate::bst::project_files::ProjectFiles;
 use crate::names::{ElementName, Refs, digest};
 use crate::pipeline::stage_runner::{Request, StageRunner};
@@ -88,14 +88,18 @@ impl TrackPlan {
         // What went wrong is told by the tracking that follows.
         let inventory = work.inventory(Refs::Committed, inputs, memory).ok()?;
         let files = ProjectFiles::new(&work.pipeline.directories.project);
+        let planner = ProbePlanner::new(&files, &probing.config.kinds);
+        let inputs = (work.tracking_inputs(), work.tree());
         let tracked = memory.tracked.inventory.iter().flat_map(|known| &known.inventory.elements);
         let tracked: BTreeMap<_, _> = tracked.map(|known| (&known.name, known.sources.as_deref())).collect();
-        let listed = inventory.elements.iter().map(|known| {
-            let sources = known.sources.as_deref().or_else(|| tracked.get(&known.name).copied().flatten());
-            (&known.name, sources)
-        });
+        let listed = inventory.elements.iter().map(|known| &known.name).zip(&inventory.elements);
         let listed = listed.filter(|(name, _)| project.cross_junctions || name.junctions().next().is_none());
-        let elements = planned(work, probing, &files, listed);
+        let of = |(name, known): (&ElementName, &InventoryElement)| {
+            let sources = (known.sources.as_deref(), tracked.get(name).copied().flatten());
+            (name.clone(), element(&planner, &files, (&inputs.0, &inputs.1), name, sources))
+        };
+        let elements = listed.map(of).collect();
+        drop(planner);
         let mut plan = Self { files, ref_files: RefFiles::new(), elements, probes: TrackProbes::default() };
         plan.ask(probing, work);
         plan.decide(probing, work.pipeline.clock.now());
@@ -203,11 +207,16 @@ impl TrackPlan {
     /// What to ask bst for; none where nothing has to be tracked.
     pub(super) fn request(&self, work: &StageRunner<'_, '_>) -> Option<Request> {
         let names = self.tracked();
-        match names.len() {
-            0 => None,
-            all if all == self.elements.len() => Some(Request::everything(work.elements.clone())),
-            _ => Some(Request::named(names)),
+        match (names.is_empty(), self.spares()) {
+            (true, _) => None,
+            (false, false) => Some(Request::everything(work.elements.clone())),
+            (false, true) => Some(Request::named(names)),
         }
+    }
+
+    /// Whether something is left out that bst would do something for.
+    fn spares(&self) -> bool {
+        self.elements.values().any(|planned| planned.track.is_none() && !planned.probes.places.is_empty())
     }
 
     fn tracked(&self) -> BTreeSet<ElementName> {
@@ -248,14 +257,16 @@ impl TrackPlan {
         self.track_in(files, TrackReason::UnknownForm)
     }
 
-    /// Enters into the report what was asked, and what was left out.
-    pub(super) fn enter(mut self, report: &mut StageReport) {
-        let left_out = self.left_out().len() as u64;
+    /// Enters into the report what was asked, and what was left out. `loaded`: whether bst got as far as that, where it
+    /// was asked.
+    pub(super) fn enter(mut self, report: &mut StageReport, loaded: bool) {
+        let everything = !self.tracked().is_empty() && !self.spares();
+        let left_out = if everything { 0 } else { self.left_out().len() as u64 };
         self.probes.left_out = left_out;
         self.probes.tracked = count(self.elements.values().filter_map(|planned| planned.track));
         report.elements.total += left_out;
         report.elements.skipped += left_out;
-        if report.outcome == Outcome::Failed && left_out > 0 {
+        if report.outcome == Outcome::Failed && left_out > 0 && loaded {
             report.outcome = Outcome::Partial;
         }
         report.notes.extend(self.probes.note());
@@ -263,34 +274,31 @@ impl TrackPlan {
     }
 }
 
-/// What each element follows from.
-fn planned<'l>(
-    work: &StageRunner<'_, '_>,
-    probing: &TrackProbing<'_>,
+/// What an element and its refs follow from. `committed` are its sources as bst lists them for the tip, `tracked` as it did
+/// when it was tracked last, which is all there is where it has no committed ref.
+fn element(
+    planner: &ProbePlanner<'_>,
     files: &ProjectFiles,
-    listed: impl Iterator<Item = (&'l ElementName, Option<&'l [InventorySource]>)>,
-) -> BTreeMap<ElementName, PlannedElement> {
-    let planner = ProbePlanner::new(files, &probing.config.kinds);
-    let (tools, tree) = (work.tracking_inputs(), work.tree());
-    let of = |(element, sources): (&ElementName, Option<&[InventorySource]>)| {
-        let probes = planner.of(element, sources);
-        let planned = match probes {
-            Err(reason) => PlannedElement::tracked(TrackReason::NotProbed(reason)),
-            Ok(probes) => match files.definition_digest(element, &probes.places) {
-                None => PlannedElement::tracked(TrackReason::NotProbed(NotProbed::Unclear)),
-                Some(definition) => {
-                    // What is derived from sources of the checkout itself changes with any of its files.
-                    let tree = if probes.derives { tree.as_str() } else { "" };
-                    let parts = [&tools, &definition, tree].map(|part| digest(part.as_bytes()));
-                    let track = (!probes.confirmed).then_some(TrackReason::NotProbed(NotProbed::Untold));
-                    let definition = digest(parts.concat().as_bytes());
-                    PlannedElement { track, ..PlannedElement::probed(probes, definition) }
-                }
-            },
-        };
-        (element.clone(), planned)
+    (tools, tree): (&str, &str),
+    name: &ElementName,
+    (committed, tracked): (Option<&[InventorySource]>, Option<&[InventorySource]>),
+) -> PlannedElement {
+    let probes = match planner.of(name, committed.or(tracked)) {
+        // It may have changed since.
+        Err(NotProbed::Mismatch) if committed.is_none() => planner.of(name, None),
+        probes => probes,
     };
-    listed.map(of).collect()
+    let not_probed = |reason| PlannedElement::tracked(TrackReason::NotProbed(reason));
+    let probes = match probes {
+        Ok(probes) => probes,
+        Err(reason) => return not_probed(reason),
+    };
+    let Some(definition) = files.definition_digest(name, &probes.places) else { return not_probed(NotProbed::Unclear) };
+    // What is derived from sources of the checkout itself changes with any of its files.
+    let tree = if probes.derives { tree } else { "" };
+    let parts = [tools, &definition, tree].map(|part| digest(part.as_bytes()));
+    let track = (!probes.confirmed).then_some(TrackReason::NotProbed(NotProbed::Untold));
+    PlannedElement { track, ..PlannedElement::probed(probes, digest(parts.concat().as_bytes())) }
 }
 
 impl PlannedElement {

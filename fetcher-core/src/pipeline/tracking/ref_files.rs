@@ -74,11 +74,8 @@ pub(super) enum NewText {
 impl FileRefs {
     /// Reads a file; one that is not there has no refs. None where it cannot be known what it holds.
     fn read(files: &ProjectFiles, file: &Path) -> Option<Self> {
-        let text = match files.plain_text(file) {
-            Ok(text) => text,
-            // Whatever it is, nothing is known of what bst would do with it.
-            Err(_) => return None,
-        };
+        // Of whatever else is there nothing is known of what bst would do with it.
+        let text = files.plain_text(file).ok()?;
         let slots = text.as_deref().map_or_else(|| Some(RefSlots::new()), ref_slots)?;
         Some(Self { path: file.to_owned(), text, slots })
     }
