@@ -15,6 +15,7 @@ mod show;
 mod space;
 mod tell;
 mod tools;
+mod upstreams;
 mod workers;
 
 use std::fs;
@@ -394,6 +395,7 @@ impl Fetcher {
             local: &local,
             space: &space,
             tools: tools::Tools::new(self, runner, &store.run_directory(&report.run)),
+            upstreams: upstreams::RunUpstreams::new(self, store, &local, &space, temporary.join("upstreams")),
             runner,
             run: &report.run.clone(),
         };
@@ -423,6 +425,12 @@ impl Fetcher {
         report.branches.sort_by_key(place);
         if !selection.dry_run && !self.cancel.is_cancelled() {
             self.complete_hints(report, &local, temporary, &all.tools);
+        }
+        if !selection.dry_run {
+            let unsaved =
+                all.upstreams.conclude(report, selection.is_all() && !self.cancel.is_cancelled(), self.clock.now());
+            report.failures.extend(unsaved.iter().map(|error| self.masked(error.diagnosis())));
+            report.rot = std::mem::take(&mut report.rot).redacted(&self.redactor);
         }
         // Where a project's branches could not be found out, it may have been one of those.
         let known =
@@ -471,6 +479,8 @@ fn empty_report(run: RunId, started: Timestamp) -> RunReport {
         configuration: None,
         failures: Vec::new(),
         network: Reachability::default(),
+        probes: None,
+        rot: Vec::new(),
         branches: Vec::new(),
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod log;
 mod mirrors;
 mod output;
 mod prepare;
+mod probing;
 mod recovery;
 mod results;
 mod selection;
@@ -49,6 +50,8 @@ pub use prepare::{Preparation, PreparedFiles};
 pub(crate) use holds::{ProjectHolds, expired};
 use known::{Candidates, ElementInputs};
 use listing::{LISTING_LOG, NotListed};
+pub use probing::TrackProbing;
+pub(crate) use probing::TrackingMemory;
 use stage_runner::{StageRunner, refs_of};
 
 /// Where a pipeline works. All paths are absolute.
@@ -94,6 +97,8 @@ pub struct Pipeline<'a> {
     pub one_at_a_time: Option<&'a Mutex<()>>,
     /// How long what was done may stand for doing it again.
     pub refresh_after: Duration,
+    /// How upstreams are asked what moved; without it everything is tracked.
+    pub probing: Option<TrackProbing<'a>>,
 }
 
 impl Pipeline<'_> {

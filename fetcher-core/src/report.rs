@@ -2,9 +2,12 @@
 
 mod activity;
 mod coverage;
+mod host_probes;
 mod issues;
 mod left_out;
+mod probes;
 mod redact;
+mod rot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,7 +23,10 @@ use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, 
 
 pub use activity::Activity;
 pub use coverage::CacheCoverage;
+pub use host_probes::{HostProbes, ProbeReport};
 pub use left_out::{HoldOrigin, HoldReport, LeftOutElement, LeftOutReason, count_left_out};
+pub use probes::TrackProbes;
+pub use rot::{RotFinding, RotKind, RotUrgency, RotUser};
 pub use tracked::{SeenRef, TrackedRef};
 
 pub use issues::{AffectedBranch, IssueGroup, UpstreamCount, group_issues, group_stage_issues};
@@ -96,6 +102,12 @@ pub struct RunReport {
     /// be this host's or an upstream's.
     #[serde(default)]
     pub network: Reachability,
+    /// What upstreams were asked, by their hosts; none where nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<ProbeReport>,
+    /// Trouble to come with upstreams. It changes no outcome.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rot: Vec<RotFinding>,
     /// The branches, in the order of the configuration.
     pub branches: Vec<BranchReport>,
 }
@@ -203,6 +215,9 @@ pub struct StageReport {
     /// The refs that tracking changed, by element; those that it changed with an option set before are not among them.
     #[serde(default)]
     pub changes: Vec<RefChange>,
+    /// What upstreams were asked before tracking, and what that spared; none where nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<TrackProbes>,
     /// What failed, an entry an element as a rule.
     #[serde(default)]
     pub failures: Vec<Diagnosis>,
@@ -240,6 +255,7 @@ impl StageReport {
             bst_seconds: 0.0,
             elements: Elements::default(),
             changes: Vec::new(),
+            probes: None,
             failures: Vec::new(),
             findings: Vec::new(),
             reached: BTreeSet::new(),

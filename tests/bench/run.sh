@@ -204,8 +204,18 @@ source-caches:
 EOF
 mkdir -p "$work/script-real"
 configuration "$work/real.toml" real '["main", "one", "two", "three"]' "[\"$venv/bin/bst\"]" "$remote_fetcher"
-for turn in 'first run' 'nothing moved'; do
+# A server's time of change is believed where it is not just now.
+sleep 5
+for turn in 'first run' 'nothing moved' '3 of 80 moved'; do
     say "The real bst, 100 elements, 4 branches, $turn"
+    if [ "$turn" = '3 of 80 moved' ]; then
+        for element in 0 51; do
+            (cd "$work/up/s$element" && echo moved >file && git commit --quiet --all -m moved)
+        done
+        echo moved, and longer >"$work/files/p42/file"
+        tar -C "$work/files" -czf "$work/files/p42.tar.gz" p42
+        touch --date '1 minute ago' "$work/files/p42.tar.gz"
+    fi
     measure script "bst 2.8.1, 4 branches, $turn" "$here/plain.sh" "$server/project-real" "$work/script-real/clone" \
         'main one two three' "$venv/bin/bst" --no-interactive -c "$work/bst.conf" --on-error continue
     measure fetcher "bst 2.8.1, 4 branches, $turn" "$fetcher" --config "$work/real.toml" run

@@ -123,6 +123,8 @@ impl Sample {
             configuration: Some("1f0c3b5a9d7e".repeat(3) + "abcd"),
             failures: if run == RUNS - 1 { vec![notifier_failure()] } else { Vec::new() },
             network: Reachability::default(),
+            probes: None,
+            rot: Vec::new(),
             branches: reports,
         };
         self.store().save_report(&report).unwrap();
@@ -276,6 +278,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                     }
                 },
                 changes: if *stage == Stage::Track && !fails { changes(run) } else { Vec::new() },
+                probes: None,
                 failures: if fails { vec![failure(branch, *stage)] } else { Vec::new() },
                 findings: Vec::new(),
                 reached: std::collections::BTreeSet::new(),

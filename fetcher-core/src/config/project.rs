@@ -8,6 +8,7 @@ use globset::GlobBuilder;
 use jiff::civil::Date;
 use serde_json::{Map, Value};
 
+use super::ProbeMode;
 use crate::git::Access;
 use crate::names::{ElementName, ProjectName, Refs, VariantName};
 use crate::runner::{SandboxOptions, UpstreamCredentials};
@@ -96,6 +97,8 @@ pub struct ProjectConfig {
     pub on_error: OnError,
     /// `allow-failure`: what may fail without being counted.
     pub allow_failure: AllowFailure,
+    /// `probe`: whether upstreams are asked what moved; none for what `[probe]` says.
+    pub probe: Option<ProbeMode>,
     /// `git`.
     pub git: Access,
     /// `source-caches`.

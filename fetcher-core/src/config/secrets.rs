@@ -36,6 +36,7 @@ impl Config {
             base_url,
             metrics_file: _,
             refresh_after: _,
+            probe: _,
             self_update,
             projects,
             notify,
@@ -132,6 +133,7 @@ impl Gathered<'_> {
             allow_failure: _,
             git,
             source_caches,
+            probe: _,
             buildstream,
             // Paths and limits.
             sandbox: _,

@@ -15,7 +15,9 @@ use crate::bst::project_files::ProjectFiles;
 use crate::config::{Deps, ProjectConfig, VariantConfig};
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, ElementName, Refs, Stage, VariantName};
-use crate::pipeline::{Directories, Pipeline, Preparation, PreparedFiles, ProjectHolds, expired, tracked_changes};
+use crate::pipeline::{
+    Directories, Pipeline, Preparation, PreparedFiles, ProjectHolds, TrackProbing, expired, tracked_changes,
+};
 use crate::project::{Branch, Checkout, CheckoutError};
 use crate::report::{
     Activity, BranchReport, CacheCoverage, Event, HoldReport, Outcome, RefChange, StageReport, TrackedRef,
@@ -311,6 +313,15 @@ impl<'f> Workers<'f> {
             logs: run.join(project.name.as_str()).join(branch.slug()),
             run,
         };
+        let (tracking, unread) = self.upstreams.memory(&project.name, self.fetcher.clock.now());
+        work.failures.extend(unread.map(|error| error.diagnosis()));
+        let probing = TrackProbing {
+            prober: self.upstreams.prober(),
+            ask_again: &|questions| self.upstreams.ask_again(questions),
+            memory: &tracking,
+            config: &config.probe,
+            forced: self.selection.force,
+        };
         let pipeline = Pipeline {
             project,
             branch: &branch,
@@ -324,6 +335,7 @@ impl<'f> Workers<'f> {
             prepared: work.prepared.as_ref(),
             one_at_a_time,
             refresh_after: config.refresh_after,
+            probing: self.upstreams.are_asked(project).then_some(probing),
         };
         for variant in variants(project) {
             let name = variant.map(|variant| &variant.name);
@@ -338,6 +350,10 @@ impl<'f> Workers<'f> {
                 (self.store.save_elements(&project.name, &branch, name, memory), stages.last_mut())
             {
                 stage.notes.push(format!("what was done is not remembered: {error}"));
+            }
+            let saved = self.upstreams.save(&project.name, &tracking, self.fetcher.clock.now());
+            if let (Err(error), Some(stage)) = (saved, stages.last_mut()) {
+                stage.notes.push(format!("what tracking found is not remembered: {error}"));
             }
             work.stages.extend(stages);
         }

@@ -8,6 +8,7 @@ use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use super::branch_work::BranchWork;
 use super::callbacks::blame;
 use super::tools::Tools;
+use super::upstreams::RunUpstreams;
 use super::{Fetcher, Selection, explain};
 use crate::bst::conf::has_quota;
 use crate::config::ProjectConfig;
@@ -40,6 +41,7 @@ pub(super) struct Workers<'f> {
     /// What runs bst, and stops it where space runs short.
     pub(super) runner: &'f dyn Runner,
     pub(super) tools: Tools<'f>,
+    pub(super) upstreams: RunUpstreams<'f>,
     pub(super) run: &'f RunId,
 }
 

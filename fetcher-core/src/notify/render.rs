@@ -121,9 +121,10 @@ fn failing(verb: &str, topic: &Topic) -> String {
 fn recovered(topic: &Topic, at: Timestamp) -> String {
     let span = topic.since.map(|since| format!(" after {}", span(since, at))).unwrap_or_default();
     let was = topic.was.as_deref().map(|was| format!("; it failed {}", one_line(was))).unwrap_or_default();
+    let is_rot = topic.was.as_deref().is_some_and(|was| was.ends_with("(rot)"));
     match topic.project {
-        Some(_) => format!("works again{span}{was}"),
-        None => format!("over{span}: {}", topic.was.as_deref().map(one_line).unwrap_or_default()),
+        Some(_) if !is_rot => format!("works again{span}{was}"),
+        Some(_) | None => format!("over{span}: {}", topic.was.as_deref().map(one_line).unwrap_or_default()),
     }
 }
 

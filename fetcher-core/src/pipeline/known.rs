@@ -210,6 +210,17 @@ impl StageRunner<'_, '_> {
         digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes())
     }
 
+    /// A digest of options and tools: what tracking depends on beside the checkout and the upstreams.
+    pub(super) fn tracking_inputs(&self) -> String {
+        let (project, bst) = (self.pipeline.project, self.pipeline.bst);
+        let parts = [
+            format!("{} {:?} {:?}", bst.version, bst.command, self.plugins),
+            format!("{:?}", project.buildstream.config),
+            format!("{:?}", self.options),
+        ];
+        digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes())
+    }
+
     /// The tree that is checked out, by its content, with what was prepared in it.
     pub(super) fn tree(&self) -> String {
         let tree = inputs::tree(&self.pipeline.directories.project);

@@ -171,6 +171,13 @@ impl ElementResults {
         self.stages.get(&stage).is_some_and(|results| results.loaded)
     }
 
+    /// Notes that a stage that was asked for by name had the project loaded, if anything is known of what was named.
+    pub(super) fn note_loaded(&mut self, stage: Stage) {
+        if let Some(results) = self.stages.get_mut(&stage) {
+            results.loaded |= !results.elements.is_empty();
+        }
+    }
+
     /// What of the scope failed in the stages and is worth another try; none where nothing is.
     pub(super) fn worth_another_try(&self, stages: &[Stage], scope: &Scope) -> Option<Scope> {
         let mut names = BTreeSet::new();

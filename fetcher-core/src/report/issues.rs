@@ -313,6 +313,8 @@ fn cause(failure: &Diagnosis, network: &Reachability) -> IssueCause {
             | Kind::JunctionNotFetched
             | Kind::CasdDied
             | Kind::HostResources
+            | Kind::ProbeMiss
+            | Kind::Rot
             | Kind::Interrupted
             | Kind::Dns
             | Kind::Network

@@ -3,7 +3,7 @@
 
 use super::{
     BranchReport, CacheCoverage, Event, HoldReport, IssueGroup, LeftOutElement, RefChange, RunReport, StageReport,
-    TrackedRef, UpstreamCount,
+    TrackProbes, TrackedRef, UpstreamCount,
 };
 use crate::diagnosis::redacted_element;
 use crate::secret::{Redact, Redactor};
@@ -21,6 +21,8 @@ impl Redact for RunReport {
             configuration,
             failures,
             network,
+            probes,
+            rot,
             branches,
         } = self;
         Self {
@@ -34,6 +36,8 @@ impl Redact for RunReport {
             configuration: configuration.redacted(redactor),
             failures: failures.redacted(redactor),
             network: network.redacted(redactor),
+            probes: probes.redacted(redactor),
+            rot: rot.redacted(redactor),
             branches: branches.redacted(redactor),
         }
     }
@@ -74,6 +78,7 @@ impl Redact for StageReport {
             bst_seconds,
             elements,
             changes,
+            probes,
             failures,
             findings,
             reached,
@@ -94,6 +99,7 @@ impl Redact for StageReport {
             bst_seconds,
             elements,
             changes: changes.into_iter().filter_map(|moved| redacted_change(moved, redactor)).collect(),
+            probes: probes.map(|probes| redacted_probes(probes, redactor)),
             failures: failures.redacted(redactor),
             findings: findings.redacted(redactor),
             reached: reached.into_iter().map(|host| host.redacted(redactor)).collect(),
@@ -102,6 +108,12 @@ impl Redact for StageReport {
             log,
         }
     }
+}
+
+fn redacted_probes(probes: TrackProbes, redactor: &Redactor) -> TrackProbes {
+    // The reasons are this library's own words.
+    let missed = probes.missed.iter().filter_map(|element| redacted_element(element, redactor)).collect();
+    TrackProbes { missed, ..probes }
 }
 
 /// None in the case that what is left of the element's name is no name.

@@ -10,7 +10,7 @@ use super::super::{
     AllowFailure, BuildStreamConfig, Deps, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig,
     SourceCacheConfig, Tool, VariantConfig,
 };
-use super::{all, date, flag, json_map, number, path, text, text_map, texts, time, value};
+use super::{all, date, flag, json_map, number, path, probe_mode, text, text_map, texts, time, value};
 
 pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
     Some(ProjectConfig {
@@ -53,6 +53,7 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
             _ => return None,
         },
         allow_failure: allow_failure(fields.get("allow-failure")?)?,
+        probe: text(fields, "probe").and_then(|word| probe_mode(&word)),
         git: git(fields.get("git")?.fields()?),
         source_caches: all(fields, "source-caches", source_cache)?,
         buildstream: buildstream(fields.get("buildstream")?.fields()?, place)?,

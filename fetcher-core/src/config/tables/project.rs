@@ -177,6 +177,13 @@ const PROJECT_KEYS: &[Key] = &[
         "Merged into this project's `buildstream.conf`, over `[buildstream] config`.",
     ),
     key(
+        "probe",
+        Kind::Word(&["auto", "off"]),
+        Words("`probe.mode`"),
+        "\"off\"",
+        "Whether upstreams are asked what moved, so that the rest need not be tracked.",
+    ),
+    key(
         "git",
         Kind::Table(&GIT),
         Value("{}"),

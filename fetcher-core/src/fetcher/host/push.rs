@@ -92,6 +92,7 @@ impl Look<'_> {
             prepared: None,
             one_at_a_time: None,
             refresh_after: Duration::ZERO,
+            probing: None,
         };
         let mut memory = ElementMemory::default();
         let stages = pipeline.run(Refs::Committed, None, &mut memory, &self.fetcher.cancel, &mut |_| {});
