@@ -268,7 +268,9 @@ fn holds_and_prepare_are_checked() {
     let config = project("prepare = ['./generate', 'x y']\nselect = { urls = ['gnome:*'] }").unwrap();
     assert_eq!(config.projects[0].prepare, ["./generate", "x y"]);
     assert!(!config.projects[0].select.is_everything() && config.projects[0].holds.is_empty());
-    for wrong in ["prepare = 'make'", "prepare = [3]", "prepare = ['']", "prepare = [\"a\\u0000\"]", "select = { url = [] }"] {
+    for wrong in
+        ["prepare = 'make'", "prepare = [3]", "prepare = ['']", "prepare = [\"a\\u0000\"]", "select = { url = [] }"]
+    {
         assert!(project(wrong).is_err(), "{wrong}");
     }
 }
