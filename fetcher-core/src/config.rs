@@ -77,6 +77,8 @@ pub struct Config {
     pub metrics_file: Option<PathBuf>,
     /// `fetcher.refresh-after`: how long "nothing changed" may skip fetch and push.
     pub refresh_after: Duration,
+    /// `fetcher.clean-client-every`: within which time a client with empty caches fetches everything once.
+    pub clean_client_every: Option<Duration>,
     /// `[self-update]`.
     pub self_update: SelfUpdateConfig,
     /// `[[project]]`, `[defaults]` merged in; no two have the same name.

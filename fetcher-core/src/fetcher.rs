@@ -14,6 +14,7 @@ mod show;
 mod space;
 mod tell;
 mod tools;
+pub mod verify;
 mod workers;
 
 use std::borrow::Cow;

@@ -4,18 +4,24 @@
 //! What the stages share (one attempt after another, logs, deadlines) is in `stage_runner`, and what is known of each
 //! element in each stage in `results`, what need not be done again in `known`; this module knows what comes after what, and why something is not done.
 
+pub(crate) mod audit;
 mod changes;
+mod clean_client;
 mod command;
 mod inputs;
 mod known;
 mod listing;
 pub(crate) mod log;
 mod mirrors;
+#[cfg(feature = "cas")]
+mod naming;
 mod output;
+mod prover;
 mod recovery;
 mod results;
 mod sources;
 mod stage_runner;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,6 +29,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::bst::Bst;
+use crate::bst::conf::push_servers;
 use crate::bst::dialect::Action;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
@@ -83,6 +90,9 @@ pub struct Pipeline<'a> {
     pub one_at_a_time: Option<&'a Mutex<()>>,
     /// How long what was done may stand for doing it again.
     pub refresh_after: Duration,
+    /// Within which time a client with empty caches and no way to any upstream is to have fetched everything once, a share
+    /// of it in each run; none where there is no such client.
+    pub clean_client_every: Option<Duration>,
 }
 
 impl Pipeline<'_> {
@@ -200,7 +210,7 @@ impl Pipeline<'_> {
 
     /// Whether sources are to be pushed; else why not.
     fn pushes(&self) -> Result<(), &'static str> {
-        let takes = self.project.source_caches.iter().any(|cache| cache.push);
+        let takes = !push_servers(&self.project.source_caches, &self.project.buildstream.config).is_empty();
         match self.project.push {
             PushMode::Never => Err("push = false"),
             PushMode::Auto if !takes => Err("no source cache has push = true"),
@@ -231,11 +241,17 @@ impl Pipeline<'_> {
         reports
     }
 
-    /// Fetch and push, neither of which is done: because they are not wanted, or else for this reason.
+    /// Fetch, push and their proof, none of which is done: because they are not wanted, or else for this reason.
     fn neither(&self, variant: Option<&VariantConfig>, refs: Refs, reason: &str) -> Vec<StageReport> {
         let fetch = if self.project.fetch { reason } else { FETCH_FALSE };
         let push = self.pushes().err().unwrap_or(reason);
-        [(Stage::Fetch, fetch), (Stage::Push, push)].map(|(stage, why)| self.skipped(variant, refs, stage, why)).into()
+        let verify = match self.proof_target() {
+            Ok(_) => reason.to_owned(),
+            Err(why) => why,
+        };
+        [(Stage::Fetch, fetch), (Stage::Push, push), (Stage::Verify, &verify)]
+            .map(|(stage, why)| self.skipped(variant, refs, stage, why))
+            .into()
     }
 
     fn skipped(&self, variant: Option<&VariantConfig>, refs: Refs, stage: Stage, reason: &str) -> StageReport {

@@ -1,6 +1,7 @@
 //! What happens and what happened, as data: events while a run goes on, reports when it is over.
 
 mod issues;
+mod proof;
 mod redact;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ pub use crate::bst::refs::RefChange;
 use crate::diagnosis::{Diagnosis, Reachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
 
+pub use proof::ProofReport;
 pub use tracked::{SeenRef, TrackedRef};
 
 pub use issues::{AffectedBranch, IssueGroup, UpstreamCount, group_issues, group_stage_issues};
@@ -153,7 +155,7 @@ pub struct StageReport {
     /// The option set that it ran for; none where the project has no `variants`.
     #[serde(default)]
     pub variant: Option<VariantName>,
-    /// Which refs it fetched or pushed; none for the other stages.
+    /// Which refs it fetched, pushed or proved; none for the other stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refs: Option<Refs>,
     /// How it ended.
@@ -189,6 +191,9 @@ pub struct StageReport {
     /// Remarks that are no failures: a mirror rebuilt, elements left out because they have no ref.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What a stage `verify` found out; none for the other stages, and where nothing was to be proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<ProofReport>,
     /// The stage's whole log, relative to the run's directory.
     #[serde(default)]
     pub log: Option<PathBuf>,
@@ -213,6 +218,7 @@ impl StageReport {
             findings: Vec::new(),
             reached: BTreeSet::new(),
             notes: Vec::new(),
+            proof: None,
             log: None,
         }
     }

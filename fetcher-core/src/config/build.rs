@@ -36,6 +36,7 @@ pub(super) fn config(place: &Path, top: Fields) -> Option<Config> {
         base_url: text(fetcher, "base-url").map(|url| with_slash(&url)),
         metrics_file: path(fetcher, "metrics-file"),
         refresh_after: time(fetcher, "refresh-after")?,
+        clean_client_every: time(fetcher, "clean-client-every"),
         self_update: self_update(top.get("self-update")?.fields()?),
         projects: all(&top, "project", |fields| project::project(fields, place))?,
         notify: all(&top, "notify", notify::notifier)?,

@@ -208,6 +208,7 @@ impl<'f> Workers<'f> {
             directories,
             one_at_a_time,
             refresh_after: config.refresh_after,
+            clean_client_every: config.clean_client_every,
         };
         for variant in variants(project) {
             let name = variant.map(|variant| &variant.name);

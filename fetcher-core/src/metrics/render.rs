@@ -6,9 +6,9 @@ use std::fmt::{self, Display, Write as _};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::memory::{BranchMemory, Memory, StageCount};
+use super::memory::{BranchMemory, Memory, ProofCount, StageCount};
 use crate::diagnosis::{Actor, Kind};
-use crate::names::{BranchName, Refs};
+use crate::names::{BranchName, Refs, Stage};
 use crate::report::Outcome;
 use crate::state::BranchState;
 
@@ -26,6 +26,7 @@ pub(super) fn render(memory: &Memory, states: &[BranchState]) -> String {
     text.last_run(memory);
     text.times(states);
     text.last_run_of_branches(&branches);
+    text.proofs(&branches);
     text.counters(&branches);
     text.out
 }
@@ -119,6 +120,41 @@ impl Text {
                 let refs = known.refs.map_or("", Refs::as_str);
                 let labels = [("stage", known.stage.as_str()), ("variant", variant), ("refs", refs)];
                 self.sample(Some(state), &labels, known.seconds);
+            }
+        }
+    }
+
+    /// What was proved; nothing where nothing is.
+    fn proofs(&mut self, branches: &Branches) {
+        if branches.iter().all(|(_, memory)| memory.proofs.is_empty()) {
+            return;
+        }
+        type Count = fn(&ProofCount) -> u64;
+        let counts: [(_, _, Count); 2] = [
+            ("proved_elements", "Elements whose sources are all proved to be in the caches.", |proof| proof.proved),
+            ("incomplete_elements", "Elements of whose sources the caches lack something.", |proof| proof.missing),
+        ];
+        for (name, help, count) in counts {
+            self.gauge(name, help);
+            for (state, memory) in branches {
+                for proof in &memory.proofs {
+                    let variant = proof.variant.as_ref().map_or("", |variant| variant.as_str());
+                    let labels = [("variant", variant), ("refs", proof.refs.map_or("", Refs::as_str))];
+                    self.sample(Some(state), &labels, count(proof));
+                }
+            }
+        }
+        type Cost = fn(&StageCount) -> u64;
+        let costs: [(_, _, Cost); 2] = [
+            ("verify_blobs_total", "Blobs that caches were asked for.", |count| count.blobs),
+            ("verify_requests_total", "Requests that asking the caches took.", |count| count.requests),
+        ];
+        for (name, help, cost) in costs {
+            self.counter(name, help);
+            for (state, memory) in branches {
+                if let Some(count) = memory.stages.get(&Stage::Verify) {
+                    self.sample(Some(state), &[], cost(count));
+                }
             }
         }
     }

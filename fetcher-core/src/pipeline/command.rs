@@ -99,6 +99,7 @@ impl<'w> StageRunner<'w, '_> {
         let mut environment =
             crate::bst::child_environment(pipeline.environment, &pipeline.project.buildstream.pass_environment);
         environment.insert("TMPDIR".into(), pipeline.directories.temporary.clone().into());
+        environment.extend(self.more_environment.clone());
         let timeout = until.saturating_duration_since(Instant::now()).max(LEAST_TIME);
         let invocation = Invocation { command, directory: pipeline.directories.project.clone(), environment, timeout };
         (turn, invocation)

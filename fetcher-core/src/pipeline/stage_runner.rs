@@ -1,9 +1,12 @@
 //! Running `bst` for a stage: one attempt after another, until it worked, cannot work, or its time is over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
 
 use super::inputs;
 use super::log::Log;
@@ -14,9 +17,9 @@ use crate::bst::conf::UserConfiguration;
 use crate::bst::dialect::{Action, Elements};
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
-use crate::config::{Deps, OnError, VariantConfig};
+use crate::config::{Deps, OnError, SourceCacheConfig, VariantConfig};
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
-use crate::names::{ElementName, Refs, Stage};
+use crate::names::{ElementName, Refs, SourceKey, Stage};
 use crate::report::{Event, Outcome, RefChange, StageReport};
 use crate::runner::Exit;
 use crate::whole::write_whole;
@@ -26,6 +29,9 @@ pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
 /// How often a stage may be mended on the way (a junction tracked by name, elements without a ref left out), which
 /// does not count as a retry.
 const MAX_RECOVERIES: u32 = 8;
+
+/// The name of the configuration that bst gets as a rule.
+pub(super) const CONF: &str = "buildstream.conf";
 
 /// A pipeline at work with one option set.
 pub(super) struct StageRunner<'w, 'p> {
@@ -46,6 +52,12 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) tracked_junctions: BTreeSet<ElementName>,
     /// The junctions that lead to listed elements, and those that bst told of.
     pub(super) junctions: BTreeSet<ElementName>,
+    /// The keys of elements' sources, as far as bst named them.
+    pub(super) source_keys: BTreeMap<ElementName, SourceKey>,
+    /// The name of the configuration that bst gets.
+    pub(super) conf_name: &'static str,
+    /// Variables that bst gets beside the usual ones.
+    pub(super) more_environment: BTreeMap<OsString, OsString>,
     /// Whether `source push` was run again because of its bug with junctions.
     pub(super) push_retried: bool,
 }
@@ -134,6 +146,9 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             results: ElementResults::default(),
             tracked_junctions: BTreeSet::new(),
             junctions: BTreeSet::new(),
+            source_keys: BTreeMap::new(),
+            conf_name: CONF,
+            more_environment: BTreeMap::new(),
             push_retried: false,
         };
         runner.prepare().map_err(|(path, error)| cannot("write", &path, &error))?;
@@ -156,7 +171,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     }
 
     pub(super) fn conf_path(&self) -> PathBuf {
-        self.pipeline.directories.temporary.join("buildstream.conf")
+        self.pipeline.directories.temporary.join(self.conf_name)
     }
 
     /// Where bst puts its tasks' logs. They are not kept, for they are not redacted: the stage's log has their ends.
@@ -166,7 +181,18 @@ impl<'w, 'p> StageRunner<'w, 'p> {
 
     pub(super) fn conf(&self, cachedir: &Path, sourcedir: &Path, logdir: &Path) -> String {
         let project = self.pipeline.project;
-        let (source_caches, config) = (&project.source_caches[..], &project.buildstream.config);
+        self.conf_with(cachedir, sourcedir, logdir, &project.source_caches, &project.buildstream.config)
+    }
+
+    /// The same with other source caches and further keys than the project's.
+    pub(super) fn conf_with(
+        &self,
+        cachedir: &Path,
+        sourcedir: &Path,
+        logdir: &Path,
+        source_caches: &[SourceCacheConfig],
+        config: &Map<String, Value>,
+    ) -> String {
         UserConfiguration { cachedir, sourcedir, logdir, source_caches, config }.render(self.pipeline.bst.dialect())
     }
 
@@ -304,7 +330,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         path.is_file().then(|| path.strip_prefix(&self.pipeline.directories.run).unwrap_or(&path).to_owned())
     }
 
-    fn announce(&mut self, stage: Stage, attempt: u32) {
+    pub(super) fn announce(&mut self, stage: Stage, attempt: u32) {
         (self.events)(Event::StageStarted {
             project: self.pipeline.project.name.clone(),
             branch: self.pipeline.branch.clone(),
@@ -322,6 +348,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             self.junctions.extend(element.junctions());
         }
         self.junctions.extend(attempt.junctions.iter().cloned());
+        self.source_keys.extend(attempt.source_keys.clone());
     }
 
     /// What to try next and after which wait; none where there is nothing left to try.
@@ -376,7 +403,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
         Stage::Checkout | Stage::Track => None,
-        Stage::Fetch | Stage::Push => Some(refs),
+        Stage::Fetch | Stage::Push | Stage::Verify => Some(refs),
     }
 }
 

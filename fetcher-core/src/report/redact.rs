@@ -1,8 +1,13 @@
 //! Reports and events on their way out. Every field is taken apart by name, so that one which is added later cannot be
 //! forgotten.
 
-use super::{BranchReport, Event, IssueGroup, RefChange, RunReport, StageReport, TrackedRef, UpstreamCount};
+use std::collections::BTreeSet;
+
+use super::{
+    BranchReport, Event, IssueGroup, ProofReport, RefChange, RunReport, StageReport, TrackedRef, UpstreamCount,
+};
 use crate::diagnosis::redacted_element;
+use crate::names::ElementName;
 use crate::secret::{Redact, Redactor};
 
 impl Redact for RunReport {
@@ -63,6 +68,7 @@ impl Redact for StageReport {
             findings,
             reached,
             notes,
+            proof,
             log,
         } = self;
         Self {
@@ -81,7 +87,26 @@ impl Redact for StageReport {
             findings: findings.redacted(redactor),
             reached: reached.into_iter().map(|host| host.redacted(redactor)).collect(),
             notes: notes.redacted(redactor),
+            proof: proof.redacted(redactor),
             log,
+        }
+    }
+}
+
+impl Redact for ProofReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { caches, proved, remembered, missing, repaired, fetched_by_client, blobs, requests } = self;
+        let elements =
+            |names: BTreeSet<ElementName>| names.iter().filter_map(|name| redacted_element(name, redactor)).collect();
+        Self {
+            caches: caches.redacted(redactor),
+            proved: elements(proved),
+            remembered,
+            missing: elements(missing),
+            repaired,
+            fetched_by_client: elements(fetched_by_client),
+            blobs,
+            requests,
         }
     }
 }

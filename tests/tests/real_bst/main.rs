@@ -8,4 +8,5 @@ mod plugin_texts;
 mod proof;
 mod stops;
 mod upstreams;
+mod verify;
 mod whole;

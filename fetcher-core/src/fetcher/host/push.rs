@@ -64,6 +64,7 @@ impl Look<'_> {
             track: false,
             fetch: false,
             push: PushMode::Always,
+            verify: true,
             timeout: TIMEOUT,
             retries: 0,
             source_caches: vec![SourceCacheConfig { push: true, ..cache.clone() }],
@@ -90,6 +91,7 @@ impl Look<'_> {
             },
             one_at_a_time: None,
             refresh_after: Duration::ZERO,
+            clean_client_every: None,
         };
         let mut memory = ElementMemory::default();
         let stages = pipeline.run(Refs::Committed, None, &mut memory, &self.fetcher.cancel, &mut |_| {});
