@@ -317,6 +317,11 @@ impl CacheClient {
 
     fn error(&self, status: &Status) -> CacheError {
         let (url, message) = (self.url.clone(), format!("{:?}: {}", status.code(), said_by(status)));
+        match http_status(status) {
+            Some(400 | 401 | 403 | 404 | 407 | 495 | 496) => return CacheError::Refused { url, message },
+            Some(408 | 429 | 500..) => return CacheError::Unreachable { url, message },
+            _ => {}
+        }
         match status.code() {
             Code::Unavailable | Code::DeadlineExceeded | Code::Aborted | Code::Cancelled | Code::ResourceExhausted => {
                 CacheError::Unreachable { url, message }
@@ -349,6 +354,12 @@ fn batches(mut objects: &[Object]) -> Vec<&[Object]> {
         objects = rest;
     }
     batches
+}
+
+/// The status of HTTP with which a proxy answered that knows nothing of gRPC; tonic tells of it in words alone.
+fn http_status(status: &Status) -> Option<u16> {
+    let (_, rest) = status.message().rsplit_once("response with status: ")?;
+    rest.split(' ').next()?.parse().ok()
 }
 
 /// What a status says, with the first cause of it, on one line.

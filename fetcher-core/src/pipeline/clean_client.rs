@@ -6,15 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::log::Log;
+use super::prover::{KeyAnswer, ProofTarget, SourceProver};
 use super::stage_runner::{Request, StageRunner};
 use crate::bst::conf::merge;
 use crate::bst::dialect::Action;
+use crate::cancel::Cancel;
 use crate::config::SourceCacheConfig;
 use crate::names::{ElementName, SourceKey, Stage};
 use crate::state::DoneElement;
@@ -109,11 +112,16 @@ impl StageRunner<'_, '_> {
         }
         self.conf_name = super::stage_runner::CONF;
         self.more_environment.clear();
+        // Its casd takes what a cache gives, whatever that is.
+        let whole = whole(&home.join("cache"), &pulled, self.pipeline.project.timeout, self.cancel);
         remove(&home).map_err(failed)?;
         let mut result = ClientResult { seconds: began.elapsed().as_secs_f64(), ..ClientResult::default() };
         for (element, key) in keys {
-            if pulled.contains(key) {
+            if pulled.contains(key) && whole.contains(key) {
                 result.fetched.insert(element.clone());
+            } else if pulled.contains(key) {
+                let why = "what the cache gave is not what its digests say";
+                result.missing.insert(element.clone(), why.to_owned());
             } else {
                 let why = said.get(&Some(element.clone())).or(said.get(&None));
                 let why = why.map_or("no cache gave them", String::as_str);
@@ -137,7 +145,7 @@ impl StageRunner<'_, '_> {
         commands
     }
 
-    fn client_conf(&self, home: &std::path::Path, caches: &[SourceCacheConfig]) -> String {
+    fn client_conf(&self, home: &Path, caches: &[SourceCacheConfig]) -> String {
         let mut config = self.pipeline.project.buildstream.config.clone();
         config.remove("cache");
         // What is missing is missing at once.
@@ -147,6 +155,14 @@ impl StageRunner<'_, '_> {
         let caches: Vec<_> = caches.iter().map(|cache| SourceCacheConfig { push: false, ..cache.clone() }).collect();
         self.conf_with(&home.join("cache"), &home.join("sources"), &self.task_logs(), &caches, &config)
     }
+}
+
+/// Those of the keys all of whose blobs are in the client's cache and are what their digests say.
+fn whole(cachedir: &Path, keys: &BTreeSet<SourceKey>, timeout: Duration, cancel: &Cancel) -> BTreeSet<SourceKey> {
+    let mut prover = SourceProver::new(ProofTarget::Local, cachedir, timeout).reading_contents(true);
+    // What could not be asked is not answered.
+    let _ = prover.ask(keys, cancel);
+    keys.iter().filter(|key| prover.answer(key) == Some(&KeyAnswer::Proved)).cloned().collect()
 }
 
 /// Variables that let what obeys them reach the caches and nothing else: git, and all that obeys proxies.
@@ -172,7 +188,7 @@ fn cut_off(caches: &[SourceCacheConfig]) -> BTreeMap<OsString, OsString> {
 }
 
 /// Removes a directory with all that is in it; casd leaves directories that nobody may write to.
-fn remove(directory: &std::path::Path) -> std::io::Result<()> {
+fn remove(directory: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         removed => removed,

@@ -9,4 +9,5 @@ mod proof;
 mod stops;
 mod upstreams;
 mod verify;
+mod verify_caches;
 mod whole;

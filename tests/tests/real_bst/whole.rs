@@ -39,8 +39,8 @@ variants = [{ name = "sweet", options = { flavour = "sweet" } }, { name = "sour"
         let stages = branch["stages"].as_array().expect("stages");
         let outcomes: Vec<_> = stages.iter().map(|stage| stage["outcome"].as_str().expect("an outcome")).collect();
         // Nothing is committed without a ref for the junction.
-        assert_eq!(outcomes[..5], ["ok", "skipped", "skipped", "skipped", "skipped"], "{branch:#}");
-        assert_eq!(outcomes[5..], ["ok"; 6], "three stages for each option set: {branch:#}");
+        assert_eq!((outcomes[0], &outcomes[1..7]), ("ok", &["skipped"; 6][..]), "{branch:#}");
+        assert_eq!(outcomes[7..], ["ok"; 8], "four stages for each option set: {branch:#}");
         let changed = |element: &str| {
             let of = |stage: &&Value| stage["stage"] == "track";
             let changes = stages.iter().filter(of).flat_map(|stage| stage["changes"].as_array().expect("changes"));
@@ -56,6 +56,15 @@ variants = [{ name = "sweet", options = { flavour = "sweet" } }, { name = "sour"
     for branch in ["main", "stable"] {
         for flavour in ["sweet", "sour"] {
             client_fetches_everything(&scratch, &cache, branch, flavour);
+        }
+    }
+
+    // The same by the program itself: junctions first, and with each option set.
+    let proved = fetcher.run(&["verify", "--clean-client", "--json"]).expect(0).json();
+    for branch in proved["branches"].as_array().expect("branches") {
+        if branch["refs"] == "tracked" {
+            assert!(branch["proved"].as_array().is_some_and(|proved| proved.len() >= 8), "{branch:#}");
+            assert_eq!(branch["fetched-by-client"], branch["proved"], "{branch:#}");
         }
     }
 
