@@ -172,7 +172,7 @@ impl Fetcher {
             directories: Directories {
                 project: directory,
                 cachedir: client.temporary.join("cachedir"),
-                sourcedir: client.temporary.join("sources"),
+                sourcedir: config.cache_dir.join("sources/verify"),
                 temporary: client.temporary.join("bst"),
                 run: client.temporary.to_owned(),
                 logs: client.temporary.join("logs"),

@@ -90,7 +90,8 @@ impl StageRunner<'_, '_> {
         caches: &[SourceCacheConfig],
     ) -> Result<ClientResult, String> {
         let began = Instant::now();
-        let home = self.pipeline.directories.temporary.join("client");
+        // Beside the mirrors, where there is space, and where nobody else is at work.
+        let home = self.pipeline.directories.sourcedir.with_extension("client");
         let failed = |error: std::io::Error| format!("cannot use {}: {error}", home.display());
         remove(&home).map_err(failed)?;
         fs::create_dir_all(&home).map_err(failed)?;
@@ -198,6 +199,41 @@ fn remove(directory: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn done(by_client: Option<&str>) -> DoneElement {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        DoneElement {
+            inputs: "x".to_owned(),
+            at: at("2026-01-01T00:00:00Z"),
+            key: Some("0".repeat(64).parse().unwrap()),
+            proved: Some(at("2026-01-01T00:00:00Z")),
+            fetched_by_client: by_client.map(at),
+        }
+    }
+
+    #[test]
+    fn all_elements_have_their_turn_within_the_time() {
+        let names: BTreeSet<ElementName> = (0..100).map(|n| format!("e{n:02}.bst").parse().unwrap()).collect();
+        let mut known: BTreeMap<ElementName, DoneElement> =
+            names.iter().map(|name| (name.clone(), done(None))).collect();
+        let (week, hour) = (Duration::from_hours(7 * 24), jiff::Span::new().hours(1));
+        let mut now: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
+        assert_eq!(share(&names, &known, now, week).len(), 10, "a first share");
+        for _ in 0..(7 * 24 + 24) {
+            for name in share(&names, &known, now, week).keys() {
+                known.get_mut(name).unwrap().fetched_by_client = Some(now);
+            }
+            now = now.checked_add(hour).unwrap();
+        }
+        let oldest = known.values().map(|known| known.fetched_by_client.unwrap()).min().unwrap();
+        assert!(now.duration_since(oldest).as_hours() <= 8 * 24, "{oldest} at {now}");
+        // Nothing is due before its time.
+        known.values_mut().for_each(|known| known.fetched_by_client = Some(now));
+        assert!(share(&names, &known, now, week).is_empty());
+        // What nobody knows a key of cannot be seen to be pulled.
+        known.values_mut().for_each(|known| (known.fetched_by_client, known.key) = (None, None));
+        assert!(share(&names, &known, now, week).is_empty());
+    }
 
     #[test]
     fn the_caches_hosts_alone_are_reached_directly() {

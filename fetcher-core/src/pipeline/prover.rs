@@ -177,3 +177,28 @@ fn failure(error: &CacheError) -> Option<Diagnosis> {
     let place = Place { url: Some(url.clone()), ..Place::default() };
     Some(Diagnosis { place, ..Diagnosis::new(kind, message, remedy.retry, actor, remedy.hint) })
 }
+
+#[cfg(all(test, feature = "cas"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_that_cannot_prove_anything_is_told_by_what_is_wrong_with_it() {
+        let (url, message) = ("http://cache:1".to_owned(), "words".to_owned());
+        let kinds = [
+            CacheError::Config { url: url.clone(), message: message.clone() },
+            CacheError::Unreachable { url: url.clone(), message: message.clone() },
+            CacheError::Refused { url: url.clone(), message: message.clone() },
+            CacheError::Wrong { url, message },
+        ]
+        .map(|error| failure(&error).map(|failure| (failure.kind, failure.actor)));
+        let expected = [
+            (Kind::Configuration, Actor::Host),
+            (Kind::CacheUnreachable, Actor::Cache),
+            (Kind::CacheDenied, Actor::Cache),
+            (Kind::CacheWrong, Actor::Cache),
+        ];
+        assert_eq!(kinds, expected.map(Some));
+        assert_eq!(failure(&CacheError::Interrupted), None);
+    }
+}
