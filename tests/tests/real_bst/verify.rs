@@ -174,7 +174,7 @@ fn verify_asks_whatever_was_proved_before_and_ends_with_1_where_something_is_mis
 }
 
 #[test]
-fn a_client_with_empty_caches_and_no_upstream_is_the_last_word() {
+fn a_client_with_empty_caches_gets_a_share_in_a_run_and_everything_on_demand() {
     let scratch = Scratch::new();
     let project = LocalProject::new(&scratch);
     let cache = casd::source_cache(&scratch.path("remote"));
@@ -189,15 +189,6 @@ fn a_client_with_empty_caches_and_no_upstream_is_the_last_word() {
     let whole = fetcher.run(&["verify", "--clean-client", "--json"]).expect(0).json();
     assert_eq!(whole["branches"][0]["fetched-by-client"], json!(ELEMENTS), "{whole:#}");
     assert!(whole["branches"][0]["isolation"].is_string(), "{whole:#}");
-
-    // Bytes that are not what they should be: the cache says that it has them, and a client does not take them.
-    let object = object_below(&scratch.path("remote"), &hash(content(2, "a").as_bytes()));
-    let short = fs::read(&object).expect("a blob")[1..].to_vec();
-    fs::remove_file(&object).expect("a blob");
-    fs::write(&object, short).expect("a blob");
-    let found = fetcher.run(&["verify", "--clean-client", "--json"]).expect(1).json();
-    let missing = found["branches"][0]["missing"].as_object().expect("what is missing").clone();
-    assert_eq!(missing.keys().collect::<Vec<_>>(), ["e2.bst"], "{found:#}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fetcher_tests::cachedir::{hash, object_below};
 use fetcher_tests::casd;
 use fetcher_tests::fetcher::Fetcher;
 use fetcher_tests::project::Project;
@@ -67,6 +68,16 @@ variants = [{ name = "sweet", options = { flavour = "sweet" } }, { name = "sour"
             assert_eq!(branch["fetched-by-client"], branch["proved"], "{branch:#}");
         }
     }
+
+    // The cache says that it has these bytes, and has others: a client does not get away with them.
+    let object = object_below(&scratch.path("remote"), &hash(b"A package\n"));
+    fs::remove_file(&object).expect("a blob");
+    fs::write(&object, "a package\n").expect("a blob");
+    fetcher.run(&["verify", "example/main", "--element", "tar.bst"]).expect(0);
+    let client = ["verify", "example/main", "--element", "tar.bst", "--clean-client", "--json"];
+    let damaged = fetcher.run(&client).expect(1).json();
+    let tracked = damaged["branches"].as_array().expect("branches").iter().find(|of| of["refs"] == "tracked");
+    assert!(tracked.expect("a branch")["missing"]["tar.bst"].is_string(), "{damaged:#}");
 
     // Nothing moved upstream; but upstream is gone, so that tracking fails, and what is there stays.
     let again = fetcher.run(&["run", "--branch", "main"]);
