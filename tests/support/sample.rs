@@ -11,7 +11,7 @@ use fetcher_core::clock::FixedClock;
 use fetcher_core::diagnosis::{Actor, Diagnosis, Kind, Place, Reachability, Retry};
 use fetcher_core::pages::{Publish, PublishError, Published, publish};
 use fetcher_core::report::{
-    BranchReport, Elements, Outcome, ProofReport, RefChange, RunReport, StageReport, TrackedRef,
+    BranchReport, Elements, HoldReport, Outcome, ProofReport, RefChange, RunReport, StageReport, TrackedRef,
 };
 use fetcher_core::state::{BranchState, Past, Store};
 use fetcher_core::{BranchName, ProjectName, Redactor, RunId, Secret, Stage};
@@ -214,6 +214,7 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
     let failing = history.iter().rev().take_while(|past| !past.outcome.is_good());
     BranchState {
         tracked: None,
+        holds: if history.is_empty() { Vec::new() } else { holds() },
         version: BranchState::VERSION,
         project,
         branch: name,
@@ -235,6 +236,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
         format!("{project}-{}", name.as_ref().map(BranchName::slug).unwrap_or_default().replace(['<', '>'], "_"));
     let stages = Stage::ALL
         .iter()
+        .filter(|stage| **stage != Stage::Prepare)
         .map(|stage| {
             let skipped = *stage > Stage::Track && matches!(outcome, Outcome::Skipped | Outcome::Failed);
             let fails = match outcome {
@@ -274,6 +276,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                 findings: Vec::new(),
                 reached: std::collections::BTreeSet::new(),
                 proof: (*stage == Stage::Verify && !skipped).then(proof),
+                left_out: Vec::new(),
                 notes: if fails {
                     vec!["2 elements have no ref and are left out: a.bst, b.bst".to_owned()]
                 } else {
@@ -292,8 +295,19 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
         outcome,
         bst_version: Some("2.8.1".to_owned()),
         changes: if outcome == Outcome::Failed { Vec::new() } else { tracked(run) },
+        holds: holds(),
         stages,
     }
+}
+
+/// Holds with what outsiders may write.
+fn holds() -> Vec<HoldReport> {
+    let holds = serde_json::json!([
+        { "element": "core/<b>*", "reason": "waits for <script>alert(1)</script>", "until": "2027-01-31",
+          "origin": "configuration", "elements": ["core/a.bst"] },
+        { "element": "b.bst", "origin": "bstignore" },
+    ]);
+    serde_json::from_value(holds).expect("holds")
 }
 
 /// The refs that tracking found, one of which moved since the run before.

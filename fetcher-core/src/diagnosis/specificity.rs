@@ -44,6 +44,8 @@ impl Diagnosis {
             | Kind::BstMissing
             | Kind::Environment
             | Kind::Sandbox
+            | Kind::Unconfined
+            | Kind::CredentialsHidden
             | Kind::BstVersion
             | Kind::HostToolMissing
             | Kind::PluginMissing
@@ -53,6 +55,8 @@ impl Diagnosis {
             | Kind::RefMissing
             | Kind::Checksum
             | Kind::ChecksumChanged
+            | Kind::HoldExpired
+            | Kind::PrepareFailed
             | Kind::NotFound
             | Kind::Unauthorised
             | Kind::RateLimited

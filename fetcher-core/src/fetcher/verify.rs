@@ -164,6 +164,7 @@ impl Fetcher {
             project,
             branch,
             commit,
+            prepared: None,
             bst: &bst,
             runner: client.runner,
             environment: &self.environment,

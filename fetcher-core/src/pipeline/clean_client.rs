@@ -90,8 +90,8 @@ impl StageRunner<'_, '_> {
         caches: &[SourceCacheConfig],
     ) -> Result<ClientResult, String> {
         let began = Instant::now();
-        // Beside the mirrors, where there is space, and where nobody else is at work.
-        let home = self.pipeline.directories.sourcedir.with_extension("client");
+        // Among the mirrors, where there is space, where bst may write, and where nobody else is at work.
+        let home = self.pipeline.directories.sourcedir.join("clean-client");
         let failed = |error: std::io::Error| format!("cannot use {}: {error}", home.display());
         remove(&home).map_err(failed)?;
         fs::create_dir_all(&home).map_err(failed)?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
+use super::access;
 use super::inputs;
 use super::log::Log;
 use super::output::StageAttempt;
@@ -15,6 +16,7 @@ use super::results::{ElementResults, Scope};
 use super::{Pipeline, unresolved};
 use crate::bst::conf::UserConfiguration;
 use crate::bst::dialect::{Action, Elements};
+use crate::bst::distributions::plugin_distributions;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
 use crate::config::{Deps, OnError, SourceCacheConfig, VariantConfig};
@@ -28,7 +30,7 @@ use crate::whole::write_whole;
 pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
 /// How often a stage may be mended on the way (a junction tracked by name, elements without a ref left out), which
 /// does not count as a retry.
-const MAX_RECOVERIES: u32 = 8;
+pub(super) const MAX_RECOVERIES: u32 = 8;
 
 /// The name of the configuration that bst gets as a rule.
 pub(super) const CONF: &str = "buildstream.conf";
@@ -58,6 +60,8 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) conf_name: &'static str,
     /// Variables that bst gets beside the usual ones.
     pub(super) more_environment: BTreeMap<OsString, OsString>,
+    /// The installed distributions that bring plugins.
+    pub(super) plugins: Vec<String>,
     /// Whether `source push` was run again because of its bug with junctions.
     pub(super) push_retried: bool,
 }
@@ -149,6 +153,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             source_keys: BTreeMap::new(),
             conf_name: CONF,
             more_environment: BTreeMap::new(),
+            plugins: plugin_distributions(&pipeline.bst.command, pipeline.environment),
             push_retried: false,
         };
         runner.prepare().map_err(|(path, error)| cannot("write", &path, &error))?;
@@ -163,6 +168,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             for directory in [&directories.cachedir, &directories.sourcedir, &directories.temporary] {
                 fs::create_dir_all(directory)?;
             }
+            access::make_home(self.pipeline.project, directories)?;
             // Children write into this directory too: a link that one of them left is replaced, and not followed.
             let conf = self.conf(&directories.cachedir, &directories.sourcedir, &self.task_logs());
             write_whole(&path, conf.as_bytes())
@@ -199,7 +205,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     /// The refs that tracking changed.
     pub(super) fn ref_changes(&self) -> Result<Vec<RefChange>, String> {
         let project = &self.pipeline.directories.project;
-        let files = inputs::changed(project).map_err(|error| error.to_string())?;
+        let files = inputs::changed(project, self.pipeline.prepared).map_err(|error| error.to_string())?;
         inputs::ref_changes(project, &files).map_err(|error| error.to_string())
     }
 
@@ -402,7 +408,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 /// The refs that a stage's report names.
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
-        Stage::Checkout | Stage::Track => None,
+        Stage::Checkout | Stage::Prepare | Stage::Track => None,
         Stage::Fetch | Stage::Push | Stage::Verify => Some(refs),
     }
 }

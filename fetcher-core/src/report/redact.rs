@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    BranchReport, Event, IssueGroup, ProofReport, RefChange, RunReport, StageReport, TrackedRef, UpstreamCount,
+    BranchReport, Event, HoldReport, IssueGroup, LeftOutElement, ProofReport, RefChange, RunReport, StageReport,
+    TrackedRef, UpstreamCount,
 };
 use crate::diagnosis::redacted_element;
 use crate::names::ElementName;
@@ -43,10 +44,11 @@ impl Redact for RunReport {
 
 impl Redact for BranchReport {
     fn redacted(self, redactor: &Redactor) -> Self {
-        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes } = self;
+        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds } = self;
         let (bst_version, stages) = (bst_version.redacted(redactor), stages.redacted(redactor));
         let changes = changes.into_iter().filter_map(|found| found.redacted(redactor)).collect();
-        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes }
+        let holds = holds.redacted(redactor);
+        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds }
     }
 }
 
@@ -67,6 +69,7 @@ impl Redact for StageReport {
             failures,
             findings,
             reached,
+            left_out,
             notes,
             proof,
             log,
@@ -86,6 +89,7 @@ impl Redact for StageReport {
             failures: failures.redacted(redactor),
             findings: findings.redacted(redactor),
             reached: reached.into_iter().map(|host| host.redacted(redactor)).collect(),
+            left_out: left_out.into_iter().filter_map(|left_out| redacted_left_out(left_out, redactor)).collect(),
             notes: notes.redacted(redactor),
             proof: proof.redacted(redactor),
             log,
@@ -107,6 +111,26 @@ impl Redact for ProofReport {
             fetched_by_client: elements(fetched_by_client),
             blobs,
             requests,
+        }
+    }
+}
+
+/// None in the case that what is left of the element's name is no name.
+fn redacted_left_out(left_out: LeftOutElement, redactor: &Redactor) -> Option<LeftOutElement> {
+    let LeftOutElement { element, why, note } = left_out;
+    Some(LeftOutElement { element: redacted_element(&element, redactor)?, why, note: note.redacted(redactor) })
+}
+
+impl Redact for HoldReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { element, reason, until, origin, expired, elements } = self;
+        Self {
+            element: element.redacted(redactor),
+            reason: reason.redacted(redactor),
+            until,
+            origin,
+            expired,
+            elements: elements.iter().filter_map(|name| redacted_element(name, redactor)).collect(),
         }
     }
 }
