@@ -19,6 +19,11 @@ type Of<'a> = Option<&'a BranchState>;
 /// The branches with what is remembered of them.
 type Branches<'a> = [(&'a BranchState, &'a BranchMemory)];
 
+/// A number of a proof.
+type ProofNumber = fn(&ProofCount) -> u64;
+/// A number that is counted of a stage.
+type StageNumber = fn(&StageCount) -> u64;
+
 /// The text.
 pub(super) fn render(memory: &Memory, states: &[BranchState]) -> String {
     let branches: Vec<_> = states.iter().filter_map(|state| Some((state, memory.branch(state)?))).collect();
@@ -129,8 +134,7 @@ impl Text {
         if branches.iter().all(|(_, memory)| memory.proofs.is_empty()) {
             return;
         }
-        type Count = fn(&ProofCount) -> u64;
-        let counts: [(_, _, Count); 2] = [
+        let counts: [(_, _, ProofNumber); 2] = [
             ("proved_elements", "Elements whose sources are all proved to be in the caches.", |proof| proof.proved),
             ("incomplete_elements", "Elements of whose sources the caches lack something.", |proof| proof.missing),
         ];
@@ -144,8 +148,7 @@ impl Text {
                 }
             }
         }
-        type Cost = fn(&StageCount) -> u64;
-        let costs: [(_, _, Cost); 2] = [
+        let costs: [(_, _, StageNumber); 2] = [
             ("verify_blobs_total", "Blobs that caches were asked for.", |count| count.blobs),
             ("verify_requests_total", "Requests that asking the caches took.", |count| count.requests),
         ];
