@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use fetcher_core::report::{BranchReport, IssueGroup, Outcome, StageReport, count_left_out};
+use fetcher_core::report::{BranchReport, IssueGroup, Outcome, ProofReport, StageReport, count_left_out};
 use fetcher_core::{BranchName, Diagnosis, ProjectName, RunReport};
 
 /// Up to so many failures and findings are each told at length, by stage; more of them by cause, so that all fits on a
@@ -193,7 +193,9 @@ pub(crate) fn told(stage: &StageReport) -> String {
         text.push_str(" (allowed)");
     }
     // BuildStream 1 counts no element in all, but those of a queue.
-    if elements.total + elements.processed + elements.skipped + elements.failed > 0 {
+    if let Some(proof) = &stage.proof {
+        let _ = write!(text, ", {}", self::proof(proof));
+    } else if elements.total + elements.processed + elements.skipped + elements.failed > 0 {
         let _ = write!(
             text,
             ", {} done, {} had nothing to do, {} failed",
@@ -215,6 +217,20 @@ pub(crate) fn told(stage: &StageReport) -> String {
         let _ = write!(text, ", in {} attempts", stage.attempts);
     }
     let _ = write!(text, ", {:.1} s", stage.seconds);
+    text
+}
+
+/// What was proved, in a few words.
+pub(crate) fn proof(proof: &ProofReport) -> String {
+    let mut text = format!("{} proved", proof.proved.len());
+    if proof.remembered > 0 {
+        let _ = write!(text, " ({} of them before)", proof.remembered);
+    }
+    let _ = write!(text, ", {} incomplete", proof.missing.len());
+    if proof.repaired > 0 {
+        let _ = write!(text, ", {} repaired", proof.repaired);
+    }
+    let _ = write!(text, ", {} blobs asked for", proof.blobs);
     text
 }
 

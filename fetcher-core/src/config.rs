@@ -91,6 +91,8 @@ pub struct Config {
     pub refresh_after: Duration,
     /// `[probe]`.
     pub probe: ProbeConfig,
+    /// `fetcher.clean-client-every`: within which time a client with empty caches fetches everything once.
+    pub clean_client_every: Option<Duration>,
     /// `[self-update]`.
     pub self_update: SelfUpdateConfig,
     /// `[[project]]`, `[defaults]` merged in; no two have the same name.

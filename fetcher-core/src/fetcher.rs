@@ -16,6 +16,7 @@ mod space;
 mod tell;
 mod tools;
 mod upstreams;
+pub mod verify;
 mod workers;
 
 use std::fs;

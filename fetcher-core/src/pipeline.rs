@@ -6,7 +6,9 @@
 
 mod access;
 mod allowed;
+pub(crate) mod audit;
 mod changes;
+mod clean_client;
 mod command;
 mod coverage;
 mod holds;
@@ -15,15 +17,19 @@ mod known;
 mod listing;
 pub(crate) mod log;
 mod mirrors;
+#[cfg(feature = "cas")]
+mod naming;
 mod output;
 mod prepare;
 mod probing;
+mod prover;
 mod recovery;
 mod results;
 mod selection;
 mod sources;
 mod stage_runner;
 mod tracking;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -31,6 +37,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::bst::Bst;
+use crate::bst::conf::push_servers;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
 use crate::clock::Clock;
@@ -99,6 +106,9 @@ pub struct Pipeline<'a> {
     pub refresh_after: Duration,
     /// How upstreams are asked what moved; without it everything is tracked.
     pub probing: Option<TrackProbing<'a>>,
+    /// Within which time a client with empty caches and no way to any upstream is to have fetched everything once, a share
+    /// of it in each run; none where there is no such client.
+    pub clean_client_every: Option<Duration>,
 }
 
 impl Pipeline<'_> {
@@ -201,7 +211,7 @@ impl Pipeline<'_> {
 
     /// Whether sources are to be pushed; else why not.
     fn pushes(&self) -> Result<(), &'static str> {
-        let takes = self.project.source_caches.iter().any(|cache| cache.push);
+        let takes = !push_servers(&self.project.source_caches, &self.project.buildstream.config).is_empty();
         match self.project.push {
             PushMode::Never => Err("push = false"),
             PushMode::Auto if !takes => Err("no source cache has push = true"),
@@ -236,11 +246,17 @@ impl Pipeline<'_> {
         reports
     }
 
-    /// Fetch and push, neither of which is done: because they are not wanted, or else for this reason.
+    /// Fetch, push and their proof, none of which is done: because they are not wanted, or else for this reason.
     fn neither(&self, variant: Option<&VariantConfig>, refs: Refs, reason: &str) -> Vec<StageReport> {
         let fetch = if self.project.fetch { reason } else { FETCH_FALSE };
         let push = self.pushes().err().unwrap_or(reason);
-        [(Stage::Fetch, fetch), (Stage::Push, push)].map(|(stage, why)| self.skipped(variant, refs, stage, why)).into()
+        let verify = match self.proof_target() {
+            Ok(_) => reason.to_owned(),
+            Err(why) => why,
+        };
+        [(Stage::Fetch, fetch), (Stage::Push, push), (Stage::Verify, &verify)]
+            .map(|(stage, why)| self.skipped(variant, refs, stage, why))
+            .into()
     }
 
     fn skipped(&self, variant: Option<&VariantConfig>, refs: Refs, stage: Stage, reason: &str) -> StageReport {

@@ -6,6 +6,7 @@ mod host_probes;
 mod issues;
 mod left_out;
 mod probes;
+mod proof;
 mod redact;
 mod rot;
 
@@ -26,6 +27,7 @@ pub use coverage::CacheCoverage;
 pub use host_probes::{HostProbes, ProbeReport};
 pub use left_out::{HoldOrigin, HoldReport, LeftOutElement, LeftOutReason, count_left_out};
 pub use probes::TrackProbes;
+pub use proof::ProofReport;
 pub use rot::{RotFinding, RotKind, RotUrgency, RotUser};
 pub use tracked::{SeenRef, TrackedRef};
 
@@ -188,7 +190,7 @@ pub struct StageReport {
     /// The option set that it ran for; none where the project has no `variants`.
     #[serde(default)]
     pub variant: Option<VariantName>,
-    /// Which refs it fetched or pushed; none for the other stages.
+    /// Which refs it fetched, pushed or proved; none for the other stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refs: Option<Refs>,
     /// How it ended.
@@ -234,6 +236,9 @@ pub struct StageReport {
     /// Remarks that are no failures: a mirror rebuilt, elements left out because they have no ref.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What a stage `verify` found out; none for the other stages, and where nothing was to be proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<ProofReport>,
     /// The stage's whole log, relative to the run's directory.
     #[serde(default)]
     pub log: Option<PathBuf>,
@@ -261,6 +266,7 @@ impl StageReport {
             reached: BTreeSet::new(),
             left_out: Vec::new(),
             notes: Vec::new(),
+            proof: None,
             log: None,
         }
     }

@@ -44,6 +44,11 @@ impl Daemon {
         Self { child, url: String::new() }
     }
 
+    /// Lets its address name this host instead of 127.0.0.1.
+    pub fn rename_host(&mut self, name: &str) {
+        self.url = self.url.replace("127.0.0.1", name);
+    }
+
     /// The server's address, with no slash at its end.
     pub fn url(&self) -> &str {
         &self.url

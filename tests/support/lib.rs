@@ -19,6 +19,8 @@ pub mod http;
 pub mod http_git;
 pub mod installed;
 pub mod irc;
+pub mod liar;
+pub mod local_project;
 pub mod notified;
 pub mod plain_runner;
 pub mod project;

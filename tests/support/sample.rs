@@ -11,7 +11,8 @@ use fetcher_core::clock::FixedClock;
 use fetcher_core::diagnosis::{Actor, Diagnosis, Kind, Place, Reachability, Retry};
 use fetcher_core::pages::{Publish, PublishError, Published, publish};
 use fetcher_core::report::{
-    BranchReport, CacheCoverage, Elements, HoldReport, Outcome, RefChange, RunReport, StageReport, TrackedRef,
+    BranchReport, CacheCoverage, Elements, HoldReport, Outcome, ProofReport, RefChange, RunReport, StageReport,
+    TrackedRef,
 };
 use fetcher_core::state::{BranchState, Past, Store};
 use fetcher_core::{BranchName, ProjectName, Redactor, RunId, Secret, Stage};
@@ -282,6 +283,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                 failures: if fails { vec![failure(branch, *stage)] } else { Vec::new() },
                 findings: Vec::new(),
                 reached: std::collections::BTreeSet::new(),
+                proof: (*stage == Stage::Verify && !skipped).then(proof),
                 left_out: Vec::new(),
                 notes: if fails {
                     vec!["2 elements have no ref and are left out: a.bst, b.bst".to_owned()]
@@ -449,4 +451,13 @@ fn write_log(path: &Path, stage: &StageReport, run: u32) {
     }
     log.push_str("\u{1b}]0;title\u{7}Pipeline Summary\n    Total: 984\n");
     fs::write(path, log).unwrap();
+}
+
+/// What a proof found.
+fn proof() -> ProofReport {
+    let mut proof = ProofReport::default();
+    proof.caches = vec!["https://cache.example.org:11002".to_owned()];
+    proof.proved = ["core/a.bst", "core/b.bst"].iter().map(|name| name.parse().expect("a name")).collect();
+    (proof.remembered, proof.blobs, proof.requests) = (1, 40_321, 12);
+    proof
 }

@@ -38,6 +38,7 @@ pub(super) fn config(place: &Path, top: Fields) -> Option<Config> {
         metrics_file: path(fetcher, "metrics-file"),
         refresh_after: time(fetcher, "refresh-after")?,
         probe: probe(top.get("probe")?.fields()?)?,
+        clean_client_every: time(fetcher, "clean-client-every"),
         self_update: FromConfigNode::from_node(top.get("self-update"))?,
         projects: all(&top, "project", |fields| project::project(fields, place))?,
         notify: FromConfigNode::from_node(top.get("notify"))?,

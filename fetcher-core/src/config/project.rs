@@ -87,6 +87,8 @@ pub struct ProjectConfig {
     pub fetch: bool,
     /// `push`.
     pub push: PushMode,
+    /// `verify`: whether the caches are asked for what was fetched and pushed.
+    pub verify: bool,
     /// `timeout` of a stage.
     pub timeout: Duration,
     /// `retries`: how many more times a stage is tried.

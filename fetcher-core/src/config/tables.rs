@@ -166,8 +166,16 @@ static FETCHER: Table = Table {
             Kind::Time(Least::Zero),
             Value("\"24h\""),
             "\"12h\"",
-            "How long \"nothing changed\" may skip fetch and push. A cache that expires what nobody asks for \
-             needs less.",
+            "How long \"nothing changed\" may skip fetch and push, and what was proved to be in the caches may go unasked. \
+             Asking keeps it from expiring there: a cache that drops what nobody asks for needs less.",
+        ),
+        key(
+            "clean-client-every",
+            Kind::Time(Least::Second),
+            Words("never"),
+            "\"7d\"",
+            "Within which time a `bst` with empty caches, and with no way to any upstream, is to have fetched from the source \
+             caches all that is pushed to them: a share in each run.",
         ),
     ],
     ..Table::EMPTY

@@ -255,6 +255,8 @@ fn is_outside(kind: Kind) -> bool {
         | Kind::CacheUnreachable
         | Kind::CacheDenied
         | Kind::CacheFull
+        | Kind::CacheWrong
+        | Kind::CacheIncomplete
         | Kind::PushIncomplete
         | Kind::NoPushRemote
         | Kind::CasdDied

@@ -171,6 +171,13 @@ kinds! {
     /// The source cache is full.
     CacheFull => Yes, Cache,
         "make space in the source cache, or raise its quota";
+    /// The source cache answers what no working cache answers: nothing of what it says is believed.
+    CacheWrong => Yes, Cache,
+        "see the cache's own log and its disk; until it answers rightly nothing counts as proved to be there";
+    /// This host's own cache lacks something of what was fetched.
+    CacheIncomplete => Yes, Host,
+        "see that the cache directory's disk is sound, that nothing else removes files there, and that `cache: quota` is \
+         large enough for everything that is configured";
     /// A push ended without everything being in the cache.
     PushIncomplete => Yes, Cache,
         "not everything reached the source cache, though bst ended well: look into the cache's own log, and push again";

@@ -151,7 +151,12 @@ impl Diagnosis {
     pub fn upstream(&self) -> Option<String> {
         let cache = matches!(
             self.kind,
-            Kind::CacheUnreachable | Kind::CacheDenied | Kind::CacheFull | Kind::PushIncomplete | Kind::NoPushRemote
+            Kind::CacheUnreachable
+                | Kind::CacheDenied
+                | Kind::CacheFull
+                | Kind::CacheWrong
+                | Kind::PushIncomplete
+                | Kind::NoPushRemote
         );
         self.place.url.as_deref().filter(|_| !cache).and_then(upstream_host)
     }
@@ -179,7 +184,7 @@ fn is_unreachable(failure: &Diagnosis) -> bool {
         Kind::Tls => failure.actor == Actor::Upstream || failure.hint == OFFLINE_HINT,
         _ => false,
     };
-    unreachable && failure.stage != Some(Stage::Push) && !failure.hides_reason()
+    unreachable && !matches!(failure.stage, Some(Stage::Push | Stage::Verify)) && !failure.hides_reason()
 }
 
 /// Whether a host that says this was reached.

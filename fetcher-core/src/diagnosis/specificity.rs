@@ -37,6 +37,7 @@ impl Diagnosis {
             | Kind::JunctionNoRef
             | Kind::JunctionNotFetched
             | Kind::NoPushRemote
+            | Kind::CacheIncomplete
             | Kind::PushIncomplete => Specificity::Symptom,
             Kind::Usage
             | Kind::Configuration
@@ -71,6 +72,7 @@ impl Diagnosis {
             | Kind::CacheUnreachable
             | Kind::CacheDenied
             | Kind::CacheFull
+            | Kind::CacheWrong
             | Kind::MirrorCorrupt
             | Kind::LockHeld
             | Kind::SpaceMade

@@ -336,6 +336,7 @@ impl<'f> Workers<'f> {
             one_at_a_time,
             refresh_after: config.refresh_after,
             probing: self.upstreams.are_asked(project).then_some(probing),
+            clean_client_every: config.clean_client_every,
         };
         for variant in variants(project) {
             let name = variant.map(|variant| &variant.name);

@@ -6,9 +6,9 @@ use std::fmt::{self, Display, Write as _};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::memory::{BranchMemory, Memory, StageCount};
+use super::memory::{BranchMemory, Memory, ProofCount, StageCount};
 use crate::diagnosis::{Actor, Kind};
-use crate::names::{BranchName, Refs};
+use crate::names::{BranchName, Refs, Stage};
 use crate::report::{CacheCoverage, Outcome};
 use crate::state::BranchState;
 
@@ -19,6 +19,11 @@ type Of<'a> = Option<&'a BranchState>;
 /// The branches with what is remembered of them.
 type Branches<'a> = [(&'a BranchState, &'a BranchMemory)];
 
+/// A number of a proof.
+type ProofNumber = fn(&ProofCount) -> u64;
+/// A number that is counted of a stage.
+type StageNumber = fn(&StageCount) -> u64;
+
 /// The text.
 pub(super) fn render(memory: &Memory, states: &[BranchState]) -> String {
     let branches: Vec<_> = states.iter().filter_map(|state| Some((state, memory.branch(state)?))).collect();
@@ -27,6 +32,7 @@ pub(super) fn render(memory: &Memory, states: &[BranchState]) -> String {
     text.times(states);
     text.last_run_of_branches(&branches);
     text.coverage(states);
+    text.proofs(&branches);
     text.counters(&branches);
     text.out
 }
@@ -145,6 +151,39 @@ impl Text {
                 let variant = known.variant.as_ref().map_or("", |variant| variant.as_str());
                 let labels = [("variant", variant), ("refs", known.refs.as_str())];
                 self.sample(Some(state), &labels, value(known));
+            }
+        }
+    }
+
+    /// What was proved; nothing where nothing is.
+    fn proofs(&mut self, branches: &Branches) {
+        if branches.iter().all(|(_, memory)| memory.proofs.is_empty()) {
+            return;
+        }
+        let counts: [(_, _, ProofNumber); 2] = [
+            ("proved_elements", "Elements whose sources are all proved to be in the caches.", |proof| proof.proved),
+            ("incomplete_elements", "Elements of whose sources the caches lack something.", |proof| proof.missing),
+        ];
+        for (name, help, count) in counts {
+            self.gauge(name, help);
+            for (state, memory) in branches {
+                for proof in &memory.proofs {
+                    let variant = proof.variant.as_ref().map_or("", |variant| variant.as_str());
+                    let labels = [("variant", variant), ("refs", proof.refs.map_or("", Refs::as_str))];
+                    self.sample(Some(state), &labels, count(proof));
+                }
+            }
+        }
+        let costs: [(_, _, StageNumber); 2] = [
+            ("verify_blobs_total", "Blobs that caches were asked for.", |count| count.blobs),
+            ("verify_requests_total", "Requests that asking the caches took.", |count| count.requests),
+        ];
+        for (name, help, cost) in costs {
+            self.counter(name, help);
+            for (state, memory) in branches {
+                if let Some(count) = memory.stages.get(&Stage::Verify) {
+                    self.sample(Some(state), &[], cost(count));
+                }
             }
         }
     }

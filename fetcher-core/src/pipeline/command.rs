@@ -108,6 +108,7 @@ impl<'w> StageRunner<'w, '_> {
             crate::bst::child_environment(pipeline.environment, &project.buildstream.pass_environment);
         let directories = &pipeline.directories;
         environment.insert("TMPDIR".into(), directories.temporary.clone().into());
+        environment.extend(self.more_environment.clone());
         let timeout = until.saturating_duration_since(Instant::now()).max(LEAST_TIME);
         let words = arguments.into_iter().map(OsString::from);
         let mut invocation = crate::bst::invocation(&pipeline.bst.command, words, &directories.project, environment)

@@ -1,9 +1,12 @@
 //! Running `bst` for a stage: one attempt after another, until it worked, cannot work, or its time is over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
 
 use super::access;
 use super::inputs;
@@ -16,9 +19,9 @@ use crate::bst::dialect::{Action, Elements};
 use crate::bst::distributions::plugin_distributions;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
-use crate::config::{Deps, OnError, VariantConfig};
+use crate::config::{Deps, OnError, SourceCacheConfig, VariantConfig};
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
-use crate::names::{ElementName, Refs, Stage};
+use crate::names::{ElementName, Refs, SourceKey, Stage};
 use crate::report::{Activity, Event, Outcome, RefChange, StageReport};
 use crate::runner::Exit;
 use crate::whole::write_whole;
@@ -28,6 +31,9 @@ pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
 /// How often a stage may be mended on the way (a junction tracked by name, elements without a ref left out), which
 /// does not count as a retry.
 pub(super) const MAX_RECOVERIES: u32 = 8;
+
+/// The name of the configuration that bst gets as a rule.
+pub(super) const CONF: &str = "buildstream.conf";
 
 /// A pipeline at work with one option set.
 pub(super) struct StageRunner<'w, 'p> {
@@ -48,6 +54,12 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) tracked_junctions: BTreeSet<ElementName>,
     /// The junctions that lead to listed elements, and those that bst told of.
     pub(super) junctions: BTreeSet<ElementName>,
+    /// The keys of elements' sources, as far as bst named them.
+    pub(super) source_keys: BTreeMap<ElementName, SourceKey>,
+    /// The name of the configuration that bst gets.
+    pub(super) conf_name: &'static str,
+    /// Variables that bst gets beside the usual ones.
+    pub(super) more_environment: BTreeMap<OsString, OsString>,
     /// The installed distributions that bring plugins.
     pub(super) plugins: Vec<String>,
     /// Whether `source push` was run again because of its bug with junctions.
@@ -140,6 +152,9 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             results: ElementResults::default(),
             tracked_junctions: BTreeSet::new(),
             junctions: BTreeSet::new(),
+            source_keys: BTreeMap::new(),
+            conf_name: CONF,
+            more_environment: BTreeMap::new(),
             plugins: plugin_distributions(&pipeline.bst.command, pipeline.environment),
             push_retried: false,
             left_out: BTreeSet::new(),
@@ -165,7 +180,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     }
 
     pub(super) fn conf_path(&self) -> PathBuf {
-        self.pipeline.directories.temporary.join("buildstream.conf")
+        self.pipeline.directories.temporary.join(self.conf_name)
     }
 
     /// Where bst puts its tasks' logs. They are not kept, for they are not redacted: the stage's log has their ends.
@@ -175,7 +190,18 @@ impl<'w, 'p> StageRunner<'w, 'p> {
 
     pub(super) fn conf(&self, cachedir: &Path, sourcedir: &Path, logdir: &Path) -> String {
         let project = self.pipeline.project;
-        let (source_caches, config) = (&project.source_caches[..], &project.buildstream.config);
+        self.conf_with(cachedir, sourcedir, logdir, &project.source_caches, &project.buildstream.config)
+    }
+
+    /// The same with other source caches and further keys than the project's.
+    pub(super) fn conf_with(
+        &self,
+        cachedir: &Path,
+        sourcedir: &Path,
+        logdir: &Path,
+        source_caches: &[SourceCacheConfig],
+        config: &Map<String, Value>,
+    ) -> String {
         UserConfiguration { cachedir, sourcedir, logdir, source_caches, config }.render(self.pipeline.bst.dialect())
     }
 
@@ -340,6 +366,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             self.junctions.extend(element.junctions());
         }
         self.junctions.extend(attempt.junctions.iter().cloned());
+        self.source_keys.extend(attempt.source_keys.clone());
     }
 
     /// What to try next and after which wait; none where there is nothing left to try.
@@ -394,7 +421,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
         Stage::Checkout | Stage::Prepare | Stage::Track => None,
-        Stage::Fetch | Stage::Push => Some(refs),
+        Stage::Fetch | Stage::Push | Stage::Verify => Some(refs),
     }
 }
 

@@ -323,7 +323,7 @@ fn cause(failure: &Diagnosis, network: &Reachability) -> IssueCause {
             | Kind::ServerError,
             _,
         ) => IssueCause::Other(kind, failure.hint.clone(), String::new()),
-        (Kind::CacheUnreachable | Kind::CacheDenied | Kind::CacheFull | Kind::PushIncomplete, _) => {
+        (Kind::CacheUnreachable | Kind::CacheDenied | Kind::CacheFull | Kind::CacheWrong | Kind::PushIncomplete, _) => {
             IssueCause::Other(kind, failure.hint.clone(), failure.place.url.clone().unwrap_or_default())
         }
         (_, _) => IssueCause::Other(kind, failure.hint.clone(), words()),

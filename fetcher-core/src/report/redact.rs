@@ -1,11 +1,14 @@
 //! Reports and events on their way out. Every field is taken apart by name, so that one which is added later cannot be
 //! forgotten.
 
+use std::collections::BTreeSet;
+
 use super::{
-    BranchReport, CacheCoverage, Event, HoldReport, IssueGroup, LeftOutElement, RefChange, RunReport, StageReport,
-    TrackProbes, TrackedRef, UpstreamCount,
+    BranchReport, CacheCoverage, Event, HoldReport, IssueGroup, LeftOutElement, ProofReport, RefChange, RunReport,
+    StageReport, TrackProbes, TrackedRef, UpstreamCount,
 };
 use crate::diagnosis::redacted_element;
+use crate::names::ElementName;
 use crate::secret::{Redact, Redactor};
 
 impl Redact for RunReport {
@@ -84,6 +87,7 @@ impl Redact for StageReport {
             reached,
             left_out,
             notes,
+            proof,
             log,
         } = self;
         Self {
@@ -105,6 +109,7 @@ impl Redact for StageReport {
             reached: reached.into_iter().map(|host| host.redacted(redactor)).collect(),
             left_out: left_out.into_iter().filter_map(|left_out| redacted_left_out(left_out, redactor)).collect(),
             notes: notes.redacted(redactor),
+            proof: proof.redacted(redactor),
             log,
         }
     }
@@ -114,6 +119,24 @@ fn redacted_probes(probes: TrackProbes, redactor: &Redactor) -> TrackProbes {
     // The reasons are this library's own words.
     let missed = probes.missed.iter().filter_map(|element| redacted_element(element, redactor)).collect();
     TrackProbes { missed, ..probes }
+}
+
+impl Redact for ProofReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { caches, proved, remembered, missing, repaired, fetched_by_client, blobs, requests } = self;
+        let elements =
+            |names: BTreeSet<ElementName>| names.iter().filter_map(|name| redacted_element(name, redactor)).collect();
+        Self {
+            caches: caches.redacted(redactor),
+            proved: elements(proved),
+            remembered,
+            missing: elements(missing),
+            repaired,
+            fetched_by_client: elements(fetched_by_client),
+            blobs,
+            requests,
+        }
+    }
 }
 
 /// None in the case that what is left of the element's name is no name.

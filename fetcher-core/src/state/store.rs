@@ -417,7 +417,12 @@ mod tests {
         let old = at("2025-12-31T00:00:00Z");
         (state.failing_since, state.last_failure, state.last_success) = (Some(ahead), Some(ahead), Some(old));
         let (project, branch) = (state.project.clone(), "b".parse().unwrap());
-        let done = |name: &str, at| (name.parse().unwrap(), DoneElement { inputs: "x".to_owned(), at });
+        let done = |name: &str, at| {
+            (
+                name.parse().unwrap(),
+                DoneElement { inputs: "x".to_owned(), at, key: None, proved: None, fetched_by_client: None },
+            )
+        };
         let mut memory = ElementMemory { version: ElementMemory::VERSION, ..ElementMemory::default() };
         memory.committed.done = [done("old.bst", old), done("ahead.bst", ahead)].into();
         store.save_elements(&project, &branch, None, &memory).unwrap();

@@ -27,7 +27,8 @@ impl World {
     }
 
     pub(super) fn configured(&self, general: &str, more: &str) -> Fetcher<'_> {
-        let project = format!("[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\nretries = 0\n{more}\n");
+        let project =
+            format!("[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\nretries = 0\nverify = false\n{more}\n");
         let cache = "[[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true\n";
         Fetcher::new(&self.scratch).config(format!("[fetcher]\n{general}\n{}\n{project}{cache}", self.fake.config()))
     }

@@ -13,4 +13,6 @@ mod sandbox;
 mod selection;
 mod stops;
 mod upstreams;
+mod verify;
+mod verify_caches;
 mod whole;

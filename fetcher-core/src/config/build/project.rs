@@ -43,6 +43,7 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
             Value::Bool(false) => PushMode::Never,
             _ => PushMode::Auto,
         },
+        verify: flag(fields, "verify")?,
         timeout: time(fields, "timeout")?,
         retries: u32::try_from(number(fields, "retries")?).ok()?,
         retry_delay: time(fields, "retry-delay")?,

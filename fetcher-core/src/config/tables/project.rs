@@ -138,6 +138,14 @@ const PROJECT_KEYS: &[Key] = &[
         "Whether sources are pushed. `\"auto\"`: where a source cache has `push = true`; `true`: also where only \
          the project's own configuration names such a cache.",
     ),
+    key(
+        "verify",
+        Kind::Bool,
+        Value("true"),
+        "false",
+        "Whether the source caches are asked for every blob of what was pushed; where nothing is pushed, whether the local \
+         cache is looked through for what was fetched.",
+    ),
     key("timeout", Kind::Time(Least::Second), Value("\"2h\""), "\"90m\"", "How long one stage may take."),
     key(
         "retries",

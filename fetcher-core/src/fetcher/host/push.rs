@@ -64,6 +64,7 @@ impl Look<'_> {
             track: false,
             fetch: false,
             push: PushMode::Always,
+            verify: true,
             timeout: TIMEOUT,
             retries: 0,
             allow_failure: AllowFailure::default(),
@@ -93,6 +94,7 @@ impl Look<'_> {
             one_at_a_time: None,
             refresh_after: Duration::ZERO,
             probing: None,
+            clean_client_every: None,
         };
         let mut memory = ElementMemory::default();
         let stages = pipeline.run(Refs::Committed, None, &mut memory, &self.fetcher.cancel, &mut |_| {});
