@@ -162,6 +162,11 @@ impl Choice {
         self.looked_at.keys()
     }
 
+    /// Everything that was looked at, with its inputs.
+    pub(super) fn looked_at(&self) -> &BTreeMap<ElementName, Option<String>> {
+        &self.looked_at
+    }
+
     /// Why nothing is left to do.
     pub(super) fn reason(&self) -> String {
         if !self.tried.is_empty() {
@@ -238,6 +243,19 @@ impl StageRunner<'_, '_> {
                 memory.of_mut(refs).done.retain(|name, known| *name != element || known.inputs != inputs);
             }
         }
+    }
+
+    /// The elements, and the junctions that showed since they were looked at, with their inputs.
+    pub(super) fn with_inputs(
+        &self,
+        elements: &BTreeMap<ElementName, Option<String>>,
+        inputs: &ElementInputs,
+    ) -> BTreeMap<ElementName, Option<String>> {
+        let mut all = elements.clone();
+        for junction in &self.junctions {
+            all.entry(junction.clone()).or_insert_with(|| inputs.of(junction));
+        }
+        all
     }
 
     /// A digest of options, caches and tools: what all elements' sources depend on beside the checkout.
