@@ -31,8 +31,8 @@ pub(super) fn render(memory: &Memory, states: &[BranchState]) -> String {
     text.last_run(memory);
     text.times(states);
     text.last_run_of_branches(&branches);
-    text.coverage(states);
     text.proofs(&branches);
+    text.coverage(states);
     text.counters(&branches);
     text.out
 }
@@ -134,27 +134,6 @@ impl Text {
         }
     }
 
-    fn coverage(&mut self, states: &[BranchState]) {
-        type Value = fn(&CacheCoverage) -> String;
-        let gauges: [(_, _, Value); 2] = [
-            (
-                "source_coverage_ratio",
-                "The share of the sources of the branch's tip that is known to be in the cache.",
-                |known| known.ratio().to_string(),
-            ),
-            ("sources", "Sources of the branch's tip that could be in the cache.", |known| known.sources.to_string()),
-        ];
-        for (name, help, value) in gauges {
-            self.gauge(name, help);
-            for (state, known) in states.iter().flat_map(|state| state.coverage.iter().map(move |known| (state, known)))
-            {
-                let variant = known.variant.as_ref().map_or("", |variant| variant.as_str());
-                let labels = [("variant", variant), ("refs", known.refs.as_str())];
-                self.sample(Some(state), &labels, value(known));
-            }
-        }
-    }
-
     /// What was proved; nothing where nothing is.
     fn proofs(&mut self, branches: &Branches) {
         if branches.iter().all(|(_, memory)| memory.proofs.is_empty()) {
@@ -184,6 +163,27 @@ impl Text {
                 if let Some(count) = memory.stages.get(&Stage::Verify) {
                     self.sample(Some(state), &[], cost(count));
                 }
+            }
+        }
+    }
+
+    fn coverage(&mut self, states: &[BranchState]) {
+        type Value = fn(&CacheCoverage) -> String;
+        let gauges: [(_, _, Value); 2] = [
+            (
+                "source_coverage_ratio",
+                "The share of the sources of the branch's tip that is known to be in the cache.",
+                |known| known.ratio().to_string(),
+            ),
+            ("sources", "Sources of the branch's tip that could be in the cache.", |known| known.sources.to_string()),
+        ];
+        for (name, help, value) in gauges {
+            self.gauge(name, help);
+            for (state, known) in states.iter().flat_map(|state| state.coverage.iter().map(move |known| (state, known)))
+            {
+                let variant = known.variant.as_ref().map_or("", |variant| variant.as_str());
+                let labels = [("variant", variant), ("refs", known.refs.as_str())];
+                self.sample(Some(state), &labels, value(known));
             }
         }
     }

@@ -96,9 +96,9 @@ impl Pipeline<'_> {
             choice.count_in(candidates, report);
         }
         note_left_out(work.refs, &mut reports, &candidates.missing);
+        let last = stages[stages.len() - 1];
         let fetched: BTreeSet<_> = choice.open().iter().chain(&work.junctions).cloned().collect();
         verification.name_keys(work, inputs, memory, fetched);
-        let last = stages[stages.len() - 1];
         work.remember(work.refs, last, Some(&choice), inputs, memory);
         let verify = verification.finish(work, Some(&choice), memory, &mut reports);
         work.count_coverage(last, &work.with_inputs(choice.looked_at(), inputs), &candidates.missing, memory);
@@ -118,9 +118,9 @@ impl Pipeline<'_> {
         let (elements, missing) = work.resolved_elements();
         let mut reports = self.sources(work, stages, action, &Request::everything(elements), None);
         note_left_out(work.refs, &mut reports, &missing);
+        let last = stages[stages.len() - 1];
         let fetched: BTreeSet<_> = work.results.elements(Stage::Fetch).chain(&work.junctions).cloned().collect();
         verification.name_keys(work, inputs, memory, fetched);
-        let last = stages[stages.len() - 1];
         work.remember(work.refs, last, None, inputs, memory);
         let verify = verification.finish(work, None, memory, &mut reports);
         let asked = work.results.elements(last).chain(work.listed.keys()).filter(|element| !missing.contains(*element));
