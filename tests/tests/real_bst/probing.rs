@@ -64,7 +64,7 @@ impl Probed {
     fn fetcher(&self) -> Fetcher<'_> {
         let (bst, url, cache) = (self.scratch.path("bin/bst"), self.repo.url(), self.cache.url());
         let config = format!(
-            "[buildstream]\ncommand = ['{}']\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n\n\
+            "[buildstream]\ncommand = ['{}']\n\n[sandbox]\nmode = \"off\"\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n\n\
              [[project.source-caches]]\nurl = \"{cache}\"\npush = true\n{}",
             bst.display(),
             self.config
