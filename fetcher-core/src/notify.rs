@@ -24,6 +24,8 @@
 pub(crate) mod sample;
 
 mod command;
+#[cfg(feature = "webhook")]
+mod commit_status;
 mod configured;
 mod decide;
 mod deliver;
@@ -41,7 +43,6 @@ mod host;
 mod http;
 #[cfg(feature = "irc")]
 mod irc;
-mod letters;
 mod memory;
 mod message;
 pub mod render;
@@ -51,6 +52,8 @@ mod template;
 mod wants;
 #[cfg(feature = "webhook")]
 mod webhook;
+#[cfg(feature = "webhook")]
+mod zulip;
 
 use std::time::Duration;
 

@@ -4,16 +4,21 @@
 //! What the stages share (one attempt after another, logs, deadlines) is in `stage_runner`, and what is known of each
 //! element in each stage in `results`, what need not be done again in `known`; this module knows what comes after what, and why something is not done.
 
+mod access;
 mod changes;
 mod command;
+mod holds;
 mod inputs;
 mod known;
 mod listing;
 pub(crate) mod log;
 mod mirrors;
 mod output;
+mod prepare;
+mod probing;
 mod recovery;
 mod results;
+mod selection;
 mod sources;
 mod stage_runner;
 mod tracking;
@@ -28,21 +33,23 @@ use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
 use crate::clock::Clock;
 use crate::config::{ProjectConfig, PushMode, VariantConfig};
-use crate::diagnosis::{Diagnosis, Kind};
+use crate::diagnosis::Diagnosis;
 use crate::environment::Environment;
 use crate::names::{BranchName, CommitId, ElementName, Refs, Stage};
-use crate::report::{Event, Outcome, RefChange, StageReport};
+use crate::report::{Event, Outcome, StageReport};
 use crate::runner::Runner;
 use crate::secret::{Redact as _, Redactor};
 use crate::state::ElementMemory;
 
 pub(crate) use changes::tracked_changes;
+pub use prepare::{Preparation, PreparedFiles};
+
+pub(crate) use holds::{ProjectHolds, expired};
 use known::{Candidates, ElementInputs};
 use listing::{LISTING_LOG, NotListed};
-use results::ElementResults;
+pub use probing::TrackProbing;
+pub(crate) use probing::TrackingMemory;
 use stage_runner::{StageRunner, refs_of};
-pub use tracking::TrackProbing;
-pub(crate) use tracking::TrackingMemory;
 
 /// Where a pipeline works. All paths are absolute.
 #[derive(Debug, Clone)]
@@ -81,6 +88,8 @@ pub struct Pipeline<'a> {
     pub clock: &'a dyn Clock,
     /// Where it works.
     pub directories: Directories,
+    /// What was prepared in the checkout; none where nothing was.
+    pub prepared: Option<&'a PreparedFiles>,
     /// Held while `bst` runs, where no two may run at once: with a quota, concurrent casds miscount the cache's size.
     pub one_at_a_time: Option<&'a Mutex<()>>,
     /// How long what was done may stand for doing it again.
@@ -169,8 +178,7 @@ impl Pipeline<'_> {
     fn tracked(&self, work: &mut StageRunner<'_, '_>, memory: &mut ElementMemory) -> Vec<StageReport> {
         // With an option set before, tracking may have changed something already.
         let before = work.ref_changes().unwrap_or_default();
-        let track = self.track(work, memory, &before);
-        let blocked = blocked_by(&track, &work.results);
+        let (track, blocked) = self.track(work, &before, memory);
         let changes = work.ref_changes();
         let mut stages = vec![track];
         if let Some(reason) = &blocked {
@@ -186,18 +194,6 @@ impl Pipeline<'_> {
             stages.extend(self.fetch_and_push(work, memory, &inputs, candidates.as_ref()));
         }
         stages
-    }
-
-    fn track(&self, work: &mut StageRunner<'_, '_>, memory: &mut ElementMemory, before: &[RefChange]) -> StageReport {
-        let mut report = self.track_what_moved(work, memory);
-        match work.ref_changes() {
-            Ok(mut changes) => {
-                changes.retain(|change| !before.contains(change));
-                report.changes = changes;
-            }
-            Err(error) => report.notes.push(format!("the changed refs cannot be told: {error}")),
-        }
-        self.finish(report, work)
     }
 
     /// Whether sources are to be pushed; else why not.
@@ -251,26 +247,6 @@ impl Pipeline<'_> {
 
 /// Why nothing is fetched where that is not wanted.
 const FETCH_FALSE: &str = "fetch = false";
-
-/// Why nothing after tracking can work; none where it can.
-fn blocked_by(track: &StageReport, results: &ElementResults) -> Option<String> {
-    // What stopped bst before its first task stops a fetch as well, whichever element it names.
-    let before_all = !results.has_loaded(Stage::Track);
-    let whole = track.failures.iter().find(|failure| {
-        (before_all || failure.element.is_none())
-            && !matches!(failure.kind, Kind::TimeOut | Kind::Killed | Kind::CasdDied)
-    });
-    match track.outcome {
-        Outcome::Interrupted => Some("the run was interrupted".to_owned()),
-        // What stopped all of tracking stops a fetch in the same way, and would be told twice.
-        Outcome::Failed => whole.map(|failure| format!("tracking failed: {}", first_line(&failure.message))),
-        Outcome::Skipped | Outcome::Ok | Outcome::Partial => None,
-    }
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
-}
 
 /// The elements of a listing that no fetch can be asked for: those without a ref that tracking did not give one.
 fn unresolved<'l>(

@@ -2,6 +2,7 @@
 
 mod host_probes;
 mod issues;
+mod left_out;
 mod probes;
 mod redact;
 mod rot;
@@ -19,6 +20,7 @@ use crate::diagnosis::{Diagnosis, Reachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
 
 pub use host_probes::{HostProbes, ProbeReport};
+pub use left_out::{HoldOrigin, HoldReport, LeftOutElement, LeftOutReason, count_left_out};
 pub use probes::TrackProbes;
 pub use rot::{RotFinding, RotKind, RotUrgency, RotUser};
 pub use tracked::{SeenRef, TrackedRef};
@@ -136,6 +138,9 @@ pub struct BranchReport {
     /// The refs that tracking found and that are not the tip's, with all option sets together.
     #[serde(default)]
     pub changes: Vec<TrackedRef>,
+    /// The holds on the branch's elements, those that expired included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldReport>,
 }
 
 impl BranchReport {
@@ -201,6 +206,9 @@ pub struct StageReport {
     /// The hosts of upstreams that answered.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub reached: BTreeSet<String>,
+    /// The elements that it left out on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOutElement>,
     /// Remarks that are no failures: a mirror rebuilt, elements left out because they have no ref.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -228,6 +236,7 @@ impl StageReport {
             failures: Vec::new(),
             findings: Vec::new(),
             reached: BTreeSet::new(),
+            left_out: Vec::new(),
             notes: Vec::new(),
             log: None,
         }

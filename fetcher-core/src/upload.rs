@@ -8,7 +8,6 @@ mod memory;
 #[cfg(feature = "webhook")]
 mod put;
 
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,11 +15,11 @@ use thiserror::Error;
 
 use crate::bst::child_environment;
 use crate::cancel::Cancel;
-use crate::config::{UploadConfig, UploadTarget};
+use crate::config::UploadConfig;
 use crate::diagnosis::{Actor, Diagnosis, Kind, Retry};
 use crate::environment::Environment;
 use crate::names::RunId;
-use crate::runner::{Exit, Invocation, Runner, RunnerError};
+use crate::runner::{Exit, Invocation, Runner, RunnerError, output};
 use crate::secret::{Redact, Redactor};
 use crate::state::{StateError, Store};
 
@@ -164,31 +163,25 @@ pub fn upload(upload: &Upload<'_>) -> Result<Uploaded, UploadError> {
 }
 
 fn send(upload: &Upload<'_>) -> Result<Uploaded, UploadError> {
-    match &upload.config.target {
-        UploadTarget::Command(command) => by_command(upload, command).map(|()| Uploaded::default()),
+    let config = upload.config;
+    match &config.url {
         #[cfg(feature = "webhook")]
-        UploadTarget::Put { url, headers, token_file, ca_file } => {
-            put::Server::new(upload, url, headers, token_file.as_deref(), ca_file.as_deref())?.put_all(upload)
-        }
+        Some(url) => put::Server::new(upload, url)?.put_all(upload),
         #[cfg(not(feature = "webhook"))]
-        UploadTarget::Put { .. } => Err(UploadError::Unsupported),
+        Some(_) => Err(UploadError::Unsupported),
+        None if config.command.is_empty() => Err(UploadError::Setup("there is neither `url` nor `command`".to_owned())),
+        None => by_command(upload, &config.command).map(|()| Uploaded::default()),
     }
 }
 
 fn by_command(upload: &Upload<'_>, command: &[String]) -> Result<(), UploadError> {
     let mut environment = child_environment(upload.environment, &["SSH_AUTH_SOCK".to_owned()]);
     environment.insert("BST_FETCHER_RUN".into(), upload.run.as_str().into());
-    let command = command.iter().map(OsString::from).collect();
-    let directory = upload.directory.to_owned();
-    let invocation = Invocation { command, directory, environment, timeout: upload.config.timeout };
-    let mut output = Vec::new();
-    let exit = upload.runner.run(&invocation, upload.cancel, &mut |bytes| {
-        output.extend_from_slice(bytes);
-        output.drain(..output.len().saturating_sub(KEPT));
-    })?;
-    if exit.is_success() {
+    let invocation = Invocation::new(command, upload.directory).environment(environment).timeout(upload.config.timeout);
+    let said = output(upload.runner, &invocation, upload.cancel, KEPT)?;
+    if said.exit.is_success() {
         return Ok(());
     }
-    let output = String::from_utf8_lossy(&output).trim().to_owned();
+    let (exit, output) = (said.exit, said.stdout.text().trim().to_owned());
     Err(UploadError::Command { exit, output })
 }

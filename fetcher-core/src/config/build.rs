@@ -8,14 +8,15 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::civil::Date;
+
 use serde_json::{Map, Value as Json};
 
-use crate::secret::Secret;
-
+use super::Config;
+use super::declare::FromConfigNode;
 use super::value::{Fields, Node, Value};
-use super::{Config, ProbeConfig, ProbeMode, SelfUpdateConfig, ServeConfig, ServeTls};
+use super::{ProbeConfig, ProbeMode};
 
-mod notify;
 mod project;
 
 pub(super) fn config(place: &Path, top: Fields) -> Option<Config> {
@@ -37,14 +38,11 @@ pub(super) fn config(place: &Path, top: Fields) -> Option<Config> {
         metrics_file: path(fetcher, "metrics-file"),
         refresh_after: time(fetcher, "refresh-after")?,
         probe: probe(top.get("probe")?.fields()?)?,
-        self_update: self_update(top.get("self-update")?.fields()?),
+        self_update: FromConfigNode::from_node(top.get("self-update"))?,
         projects: all(&top, "project", |fields| project::project(fields, place))?,
-        notify: all(&top, "notify", notify::notifier)?,
-        upload: match top.get("upload") {
-            Some(upload) => Some(notify::upload(upload.fields()?)?),
-            None => None,
-        },
-        serve: serve(top.get("serve")?.fields()?)?,
+        notify: FromConfigNode::from_node(top.get("notify"))?,
+        upload: FromConfigNode::from_node(top.get("upload"))?,
+        serve: FromConfigNode::from_node(top.get("serve"))?,
         effective: top,
         secret_variables: Vec::new(),
     })
@@ -69,36 +67,6 @@ fn probe_mode(word: &str) -> Option<ProbeMode> {
     }
 }
 
-fn self_update(fields: &Fields) -> SelfUpdateConfig {
-    SelfUpdateConfig {
-        enabled: flag(fields, "enabled"),
-        branch: text(fields, "branch"),
-        allowed_signers: path(fields, "allowed-signers"),
-        required_version: text(fields, "required-version"),
-        binary: texts(fields, "binary"),
-    }
-}
-
-fn serve(fields: &Fields) -> Option<ServeConfig> {
-    let tls = fields.get("tls").and_then(Node::fields);
-    Some(ServeConfig {
-        listen: text(fields, "listen")?,
-        cachedir: path(fields, "cachedir"),
-        tls: match tls {
-            Some(tls) => {
-                Some(ServeTls { cert: path(tls, "cert")?, key: path(tls, "key")?, client_ca: path(tls, "client-ca") })
-            }
-            None => None,
-        },
-        access_tokens: path(fields, "access-tokens"),
-        metrics_listen: text(fields, "metrics-listen"),
-        instance_names: texts(fields, "instance-names"),
-        max_connections: usize::try_from(number(fields, "max-connections")?).ok()?,
-        max_streams: u32::try_from(number(fields, "max-streams")?).ok()?,
-        max_requests_per_second: u32::try_from(number(fields, "max-requests-per-second")?).ok()?,
-    })
-}
-
 fn value<'f>(fields: &'f Fields, name: &str) -> Option<&'f Value> {
     fields.get(name).map(|node| &node.value)
 }
@@ -119,6 +87,10 @@ fn time(fields: &Fields, name: &str) -> Option<Duration> {
     if let Some(Value::Time(time, _)) = value(fields, name) { Some(*time) } else { None }
 }
 
+fn date(fields: &Fields, name: &str) -> Option<Date> {
+    if let Some(Value::Date(date)) = value(fields, name) { Some(*date) } else { None }
+}
+
 fn path(fields: &Fields, name: &str) -> Option<PathBuf> {
     if let Some(Value::Path(path) | Value::SecretFile(path)) = value(fields, name) { Some(path.clone()) } else { None }
 }
@@ -132,10 +104,6 @@ fn texts(fields: &Fields, name: &str) -> Vec<String> {
 fn text_map(fields: &Fields, name: &str) -> BTreeMap<String, String> {
     let table = fields.get(name).and_then(Node::fields);
     table.into_iter().flatten().filter_map(|(name, node)| Some((name.clone(), node.text()?.to_owned()))).collect()
-}
-
-fn secret_map(fields: &Fields, name: &str) -> BTreeMap<String, Secret> {
-    text_map(fields, name).into_iter().map(|(name, value)| (name, Secret::new(value))).collect()
 }
 
 /// Every table of a list of tables, built; empty where the list is not given.
@@ -157,6 +125,7 @@ fn json(node: &Node) -> Json {
         Value::Bad => Json::Null,
         Value::Bool(flag) => Json::from(*flag),
         Value::Number(number) => Json::from(*number),
+        Value::Date(date) => Json::from(date.to_string()),
         Value::Json(json) => json.clone(),
         Value::Secret(secret) => Json::from(secret.expose()),
         Value::Text(text) | Value::Time(_, text) | Value::Size(_, text) => Json::from(text.as_str()),

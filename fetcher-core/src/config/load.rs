@@ -11,9 +11,10 @@ use crate::names::digest;
 use crate::secret::{Redact as _, Redactor};
 
 use super::files::{Disk, Files, LARGEST};
-use super::keys::{Fallback, Kind, TOP, Table};
+use super::keys::{Fallback, Kind, Table};
 use super::problem::{ConfigError, Problem};
 use super::reader::{Reader, WHOLE};
+use super::tables::TOP;
 use super::value::{Fields, Node, Origin, Value};
 use super::{Config, build};
 
@@ -84,7 +85,7 @@ pub(super) fn parse(
         return Err(ConfigError { problems });
     }
     fill(&reader, &TOP, &mut top);
-    projects::give_buildstream(&mut top);
+    projects::give_general(&mut top);
     let mut config = build::config(place, top).ok_or_else(|| {
         ConfigError::of_file(file, "a value got lost while it was read", "report this as a fault of the program")
     })?;

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Choice, Fallback, Key, Kind, Least, Required, TOP, Table};
+use super::keys::{Choice, Fallback, Key, Kind, Least, Required, Table};
+use super::tables::TOP;
 
 /// The JSON Schema (draft 2020-12) of a configuration file, for editors that complete and check TOML by one.
 ///
@@ -86,7 +87,7 @@ fn property(key: &Key) -> Value {
     if let Kind::SecretFile | Kind::SecretUrl(_) = key.kind {
         schema["writeOnly"] = json!(true);
     }
-    let mut description = key.meaning.to_owned();
+    let mut description = key.meaning().to_owned();
     match key.fallback {
         Fallback::Value(text) => {
             if let Some(default) = from_toml(text) {
@@ -129,6 +130,9 @@ fn value(kind: &Kind) -> Value {
         }
         Kind::List(of, least) => json!({ "type": "array", "items": value(of), "minItems": least }),
         Kind::Map(of) => json!({ "type": "object", "additionalProperties": value(of) }),
+        // What editors know of TOML's dates.
+        Kind::Date => json!({ "type": "string", "format": "date" }),
+        Kind::CheckoutCommand => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Command => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
         Kind::Requirements => {
             let list = json!({ "type": "array", "items": value(&Kind::Text), "minItems": 1 });

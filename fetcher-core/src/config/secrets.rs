@@ -6,12 +6,11 @@ use serde_json::{Map, Value};
 
 use crate::environment::Environment;
 use crate::git::Access;
+use crate::runner::UpstreamCredentials;
 use crate::secret::{Secret, SecretSet, names_a_secret};
 
-use super::{
-    BuildStreamConfig, Config, NotifierConfig, NotifyTarget, ProjectConfig, SelfUpdateConfig, ServeConfig, ServeTls,
-    SourceCacheConfig, Tool, UploadConfig, UploadTarget, UrlSource,
-};
+use super::declare::FromConfigTable as _;
+use super::{BuildStreamConfig, Config, HoldConfig, ProjectConfig, SelectConfig, SourceCacheConfig, Tool};
 
 /// Where this library finds proxies, whose addresses may hold a password; git and HTTP get them in any case.
 const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
@@ -58,18 +57,17 @@ impl Config {
             // Where people are sent to is no secret, though pages may be uploaded to the same address.
             all.public(&without_credentials(url));
         }
-        let SelfUpdateConfig { enabled: _, branch: _, allowed_signers: _, required_version: _, binary } = self_update;
-        all.texts(binary);
+        self_update.add_secrets(&mut all.set);
         for project in projects {
             all.project(project);
         }
         for notifier in notify {
-            all.notifier(notifier);
+            notifier.add_secrets(&mut all.set);
         }
         if let Some(upload) = upload {
-            all.upload(upload);
+            upload.add_secrets(&mut all.set);
         }
-        all.serve(serve);
+        serve.add_secrets(&mut all.set);
         all.set
     }
 }
@@ -121,6 +119,9 @@ impl Gathered<'_> {
             options,
             variants,
             submodules: _,
+            prepare,
+            select,
+            holds,
             refs: _,
             track: _,
             fetch: _,
@@ -133,6 +134,9 @@ impl Gathered<'_> {
             source_caches,
             probe: _,
             buildstream,
+            // Paths and limits.
+            sandbox: _,
+            credentials,
         } = project;
         self.public(name.as_str());
         self.set.text(url);
@@ -141,9 +145,19 @@ impl Gathered<'_> {
             self.set.text(value);
         }
         variants.iter().flat_map(|variant| variant.options.values()).for_each(|value| self.set.text(value));
-        let Access { ssh_key, known_hosts: _, token_file, username: _ } = git;
+        self.texts(prepare);
+        let SelectConfig { urls, kinds: _, elements: _ } = select;
+        self.texts(urls);
+        for HoldConfig { element: _, reason, until: _ } in holds {
+            self.set.text(reason);
+        }
+        let Access { ssh_key, known_hosts: _, token_file, username: _, credentials_for: _ } = git;
         self.file(ssh_key.as_deref());
         self.file(token_file.as_deref());
+        let UpstreamCredentials { netrc, ssh_key, known_hosts: _, git_config } = credentials;
+        for file in [netrc, ssh_key, git_config] {
+            self.file(file.as_deref());
+        }
         for cache in source_caches {
             let SourceCacheConfig { url, push: _, kind: _, instance_name: _, auth, connection_config } = cache;
             self.set.text(url);
@@ -181,73 +195,6 @@ impl Gathered<'_> {
             Value::Array(items) => items.iter().for_each(|item| self.json(key, item)),
             Value::Object(table) => self.table(table),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-
-    fn notifier(&mut self, notifier: &NotifierConfig) {
-        let NotifierConfig { name: _, on: _, projects: _, branches: _, remind_after: _, timeout: _, target } = notifier;
-        match target {
-            NotifyTarget::Email { server, username: _, password_file, ca_file: _, from: _, to: _ }
-            | NotifyTarget::Irc {
-                server,
-                nick: _,
-                channels: _,
-                join: _,
-                sasl_username: _,
-                password_file,
-                ca_file: _,
-            } => {
-                self.set.text(server);
-                self.file(password_file.as_deref());
-            }
-            NotifyTarget::Webhook { url, format: _, headers, secret_file, template: _, ca_file: _ } => {
-                self.address(url);
-                for (name, value) in headers {
-                    self.set.header(name, value);
-                }
-                self.file(secret_file.as_deref());
-            }
-            NotifyTarget::Command { command } => self.texts(command),
-            NotifyTarget::Healthcheck { url, ca_file: _ } => self.address(url),
-        }
-    }
-
-    fn address(&mut self, url: &UrlSource) {
-        match url {
-            UrlSource::Url(url) => self.set.address(url),
-            UrlSource::File(path) => self.set.file(path),
-        }
-    }
-
-    fn upload(&mut self, upload: &UploadConfig) {
-        let UploadConfig { target, timeout: _ } = upload;
-        match target {
-            UploadTarget::Put { url, headers, token_file, ca_file: _ } => {
-                self.set.address(url);
-                for (name, value) in headers {
-                    self.set.header(name, value);
-                }
-                self.file(token_file.as_deref());
-            }
-            UploadTarget::Command(command) => self.texts(command),
-        }
-    }
-
-    fn serve(&mut self, serve: &ServeConfig) {
-        let ServeConfig {
-            listen: _,
-            cachedir: _,
-            tls,
-            access_tokens,
-            metrics_listen: _,
-            instance_names: _,
-            max_connections: _,
-            max_streams: _,
-            max_requests_per_second: _,
-        } = serve;
-        self.file(access_tokens.as_deref());
-        if let Some(ServeTls { cert: _, key, client_ca: _ }) = tls {
-            self.set.file(key);
         }
     }
 }

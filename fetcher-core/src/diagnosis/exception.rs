@@ -231,6 +231,8 @@ fn is_outside(kind: Kind) -> bool {
         | Kind::BstMissing
         | Kind::Environment
         | Kind::Sandbox
+        | Kind::Unconfined
+        | Kind::CredentialsHidden
         | Kind::BstVersion
         | Kind::HostToolMissing
         | Kind::PluginMissing
@@ -258,6 +260,8 @@ fn is_outside(kind: Kind) -> bool {
         | Kind::CasdDied
         | Kind::MirrorCorrupt => true,
         Kind::Usage
+        | Kind::PrepareFailed
+        | Kind::HoldExpired
         | Kind::PluginUndeclared
         | Kind::ProjectInvalid
         | Kind::JunctionNoRef

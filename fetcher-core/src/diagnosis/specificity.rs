@@ -43,6 +43,8 @@ impl Diagnosis {
             | Kind::BstMissing
             | Kind::Environment
             | Kind::Sandbox
+            | Kind::Unconfined
+            | Kind::CredentialsHidden
             | Kind::BstVersion
             | Kind::HostToolMissing
             | Kind::PluginMissing
@@ -54,6 +56,8 @@ impl Diagnosis {
             | Kind::ChecksumChanged
             | Kind::ProbeMiss
             | Kind::Rot
+            | Kind::HoldExpired
+            | Kind::PrepareFailed
             | Kind::NotFound
             | Kind::Unauthorised
             | Kind::RateLimited

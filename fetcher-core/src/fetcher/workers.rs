@@ -406,6 +406,7 @@ impl<'f> Workers<'f> {
             bst_version: None,
             stages,
             changes: Vec::new(),
+            holds: Vec::new(),
         }
     }
 }

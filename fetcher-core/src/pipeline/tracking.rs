@@ -1,139 +1,174 @@
-//! Which elements are tracked: those of which it is not known what tracking would write.
-//!
-//! Upstreams are asked first. Where they are as they were when an element was tracked last, and nothing else that its
-//! refs follow from has changed, the refs are known: what is not in the checkout is written there as bst would have.
+//! Tracking what is meant to be tracked.
 
-mod decision;
-mod memory;
-mod ref_files;
-mod ref_filter;
-mod review;
-mod source_probes;
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
 use super::Pipeline;
-use super::stage_runner::{Request, StageRun, StageRunner};
+use super::holds::ProjectHolds;
+use super::listing::{LISTING_LOG, NotListed};
+use super::log::Log;
+use super::results::ElementResults;
+use super::selection::{TrackSelection, select};
+use super::stage_runner::{MAX_RECOVERIES, StageRunner};
 use crate::bst::dialect::Action;
-use crate::config::ProbeConfig;
-use crate::names::{ElementName, Stage, digest};
-use crate::report::{Outcome, StageReport};
+use crate::bst::inventory::Inventory;
+use crate::bst::project_files::ProjectFiles;
+use crate::diagnosis::{Diagnosis, Kind};
+use crate::names::{ElementName, Refs, Stage};
+use crate::report::{Outcome, RefChange, StageReport, count_left_out};
 use crate::state::ElementMemory;
-use crate::upstream::{Prober, UpstreamAnswer, UpstreamQuestion};
-
-use decision::TrackPlan;
-pub(crate) use memory::TrackingMemory;
-
-/// What is needed to leave out the tracking of what did not move.
-#[derive(Clone, Copy)]
-pub struct TrackProbing<'a> {
-    pub(crate) prober: &'a Prober<'a>,
-    /// Asks upstreams once more, whoever asked them before.
-    pub(crate) ask_again: &'a (dyn Fn(&[UpstreamQuestion]) -> Vec<Arc<UpstreamAnswer>> + Sync),
-    /// What is known of the project, for all of its branches.
-    pub(crate) memory: &'a Mutex<TrackingMemory>,
-    pub(crate) config: &'a ProbeConfig,
-    /// Whether everything is tracked all the same, so that it is seen whether the probes are right.
-    pub(crate) forced: bool,
-}
-
-impl std::fmt::Debug for TrackProbing<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TrackProbing")
-            .field("config", self.config)
-            .field("forced", &self.forced)
-            .finish_non_exhaustive()
-    }
-}
-
-impl TrackProbing<'_> {
-    fn memory(&self) -> MutexGuard<'_, TrackingMemory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A digest of `[probe.kinds]`, with another one of which a probe that was wrong may be right.
-    fn declared_kinds(&self) -> String {
-        digest(format!("{:?}", self.config.kinds).as_bytes())
-    }
-}
 
 impl Pipeline<'_> {
-    /// Tracks what has to be, and writes what is known of the rest; gives the report, not yet told.
-    pub(super) fn track_what_moved(&self, work: &mut StageRunner<'_, '_>, memory: &mut ElementMemory) -> StageReport {
-        let began = Instant::now();
-        let plan = self.probing.as_ref().and_then(|probing| TrackPlan::new(work, probing, memory));
-        let (Some(probing), Some(mut plan)) = (&self.probing, plan) else { return track_everything(work) };
-        let mut report = match plan.request(work) {
-            Some(request) => track(work, request),
-            None => nothing_to_track(work),
+    /// Tracks what `select` means and no hold does; gives the report, and why nothing after it can work. `before` is what
+    /// tracking with other option sets changed.
+    pub(super) fn track(
+        &self,
+        work: &mut StageRunner<'_, '_>,
+        before: &[RefChange],
+        memory: &mut ElementMemory,
+    ) -> (StageReport, Option<String>) {
+        let holds = ProjectHolds::read(self.project, &self.directories.project, self.today());
+        let (mut report, loads) = match self.track_selection(work, &holds, memory) {
+            Ok(None) => (self.track_what_moved(work, None, memory), false),
+            Ok(Some(selection)) => (self.track_selected(work, selection, memory), true),
+            Err(failures) => (self.not_listed(work, failures), false),
         };
-        if report.outcome != Outcome::Interrupted {
-            plan.review(work, probing, &mut report);
-            self.write_known(work, probing, &mut plan, &mut report);
+        report.notes.extend(holds.notes);
+        match work.ref_changes() {
+            Ok(mut changes) => {
+                changes.retain(|change| !before.contains(change));
+                report.changes = changes;
+            }
+            Err(error) => report.notes.push(format!("the changed refs cannot be told: {error}")),
         }
-        plan.enter(&mut report, work.results.has_loaded(Stage::Track));
-        report.seconds = began.elapsed().as_secs_f64();
+        let blocked = blocked_by(&report, &work.results, loads);
+        (self.finish(report, work), blocked)
+    }
+
+    /// What to track; none where that is everything, so that bst need not be asked for the elements first.
+    fn track_selection(
+        &self,
+        work: &mut StageRunner<'_, '_>,
+        holds: &ProjectHolds,
+        memory: &mut ElementMemory,
+    ) -> Result<Option<TrackSelection>, Vec<Diagnosis>> {
+        let config = &self.project.select;
+        if config.is_everything() && holds.is_empty() {
+            return Ok(None);
+        }
+        let inventory = self.listed_for_tracking(work, holds, memory)?;
+        let files = ProjectFiles::new(&self.directories.project);
+        let names = inventory.elements.iter().map(|known| known.name.clone());
+        let candidates: Vec<_> = names.filter(|name| work.can_be_named(Action::Track, name)).collect();
+        select(candidates, &inventory, &files, config, holds).map(Some).map_err(|error| {
+            let message = format!("`select` is not valid: {error}");
+            vec![of_track(Kind::Configuration, message)]
+        })
+    }
+
+    /// The elements, which a junction without a ref keeps bst from listing: such are tracked first.
+    fn listed_for_tracking(
+        &self,
+        work: &mut StageRunner<'_, '_>,
+        holds: &ProjectHolds,
+        memory: &mut ElementMemory,
+    ) -> Result<Inventory, Vec<Diagnosis>> {
+        let mut shaping = Vec::new();
+        for _ in 0..=MAX_RECOVERIES {
+            let inputs = work.listing_inputs(&shaping);
+            match work.inventory(Refs::Committed, inputs, memory) {
+                Ok(inventory) => return Ok(inventory),
+                Err(NotListed::Failed(failures)) => return Err(failures),
+                Err(NotListed::NoRef(junction)) => {
+                    let held = holds.of(&junction).is_some();
+                    if held || !work.can_track_junction(&junction) {
+                        let why = if held { ", and a hold keeps it from being tracked" } else { "" };
+                        let message = format!("{junction} has no ref{why}");
+                        return Err(vec![Diagnosis {
+                            element: Some(junction),
+                            ..of_track(Kind::JunctionNoRef, message)
+                        }]);
+                    }
+                    self.track_first(work, &junction)?;
+                    let files = ProjectFiles::new(&self.directories.project);
+                    shaping.push(files.source_inputs(&junction).unwrap_or_default());
+                }
+            }
+        }
+        Err(vec![of_track(Kind::JunctionNoRef, format!("more than {MAX_RECOVERIES} junctions have no ref"))])
+    }
+
+    fn track_first(&self, work: &mut StageRunner<'_, '_>, junction: &ElementName) -> Result<(), Vec<Diagnosis>> {
+        let path = work.log_path(Stage::Track.as_str());
+        // The stage that follows opens the same log, and tells where that fails.
+        let mut log = Log::open(&path, self.redactor).unwrap_or_else(|_| Log::none());
+        work.track_junction(junction, &mut log, Instant::now() + self.project.timeout)
+    }
+
+    fn track_selected(
+        &self,
+        work: &mut StageRunner<'_, '_>,
+        selection: TrackSelection,
+        memory: &mut ElementMemory,
+    ) -> StageReport {
+        if selection.is_everything() {
+            return self.track_what_moved(work, None, memory);
+        }
+        let to_track = selection.to_track().clone();
+        let left_out = selection.into_left_out();
+        let mut report = if to_track.is_empty() {
+            let reason = format!("nothing to track: {}", count_left_out(&left_out).unwrap_or_default());
+            self.skipped(work.variant, Refs::Tracked, Stage::Track, &reason)
+        } else {
+            self.track_what_moved(work, Some(&to_track), memory)
+        };
+        report.left_out = left_out;
         report
     }
 
-    /// Writes the refs that are known into the checkout; tracks those of whose files that is not known, after all.
-    fn write_known(
-        &self,
-        work: &mut StageRunner<'_, '_>,
-        probing: &TrackProbing<'_>,
-        plan: &mut TrackPlan,
-        report: &mut StageReport,
-    ) {
-        let project = &self.directories.project;
-        let (unknown, error) = plan.write(project, &mut probing.memory(), self.clock.now());
-        if let Some(error) = error {
-            report.notes.push(format!("known refs cannot be written, so that they are tracked: {error}"));
-        }
-        if !unknown.is_empty() {
-            let names: BTreeSet<ElementName> = plan.track_after_all(&unknown);
-            let StageRun { reports, .. } = work.run(&[Stage::Track], Action::Track, Request::named(names));
-            for more in reports {
-                let seconds = report.bst_seconds;
-                *report = StageReport { notes: [report.notes.clone(), more.notes.clone()].concat(), ..more };
-                report.bst_seconds += seconds;
-            }
-            plan.review(work, probing, report);
-        }
-        work.left_out = plan.left_out();
+    /// The report of tracking that did not begin, for nobody knows what there is to track.
+    fn not_listed(&self, work: &StageRunner<'_, '_>, failures: Vec<Diagnosis>) -> StageReport {
+        let mut report = self.skipped(work.variant, Refs::Tracked, Stage::Track, "");
+        report.skipped = None;
+        report.attempts = 1;
+        report.outcome = if work.cancel.is_cancelled() { Outcome::Interrupted } else { Outcome::Failed };
+        report.log = work.kept_log(Stage::Track.as_str()).or_else(|| work.kept_log(LISTING_LOG));
+        let of_stage = |failure| Diagnosis { stage: Some(Stage::Track), ..failure };
+        report.failures = failures.into_iter().map(of_stage).collect();
+        report
+    }
+
+    /// The day, by UTC.
+    fn today(&self) -> Date {
+        self.clock.now().to_zoned_datetime(TimeZone::UTC).date()
     }
 }
 
-/// Tracks all that the configuration asks for.
-fn track_everything(work: &mut StageRunner<'_, '_>) -> StageReport {
-    let request = Request::everything(work.elements.clone());
-    track(work, request)
+/// A failure of tracking with its kind's remedy.
+fn of_track(kind: Kind, message: String) -> Diagnosis {
+    let remedy = kind.remedy();
+    let failure = Diagnosis::new(kind, message, remedy.retry, remedy.actor, remedy.hint);
+    Diagnosis { stage: Some(Stage::Track), ..failure }
 }
 
-fn track(work: &mut StageRunner<'_, '_>, request: Request) -> StageReport {
-    let StageRun { mut reports, .. } = work.run(&[Stage::Track], Action::Track, request);
-    // What was named was loaded, if anything is known of it.
-    work.results.note_loaded(Stage::Track);
-    reports.remove(0)
-}
-
-/// The report of a stage for which no bst is started.
-fn nothing_to_track(work: &mut StageRunner<'_, '_>) -> StageReport {
-    work.announce(Stage::Track, 1);
-    let variant = work.variant.map(|variant| variant.name.clone());
-    let mut report = StageReport::new(Stage::Track, variant, work.pipeline.clock.now());
-    if work.cancel.is_cancelled() {
-        report.outcome = Outcome::Interrupted;
+/// Why nothing after tracking can work; none where it can. `loads`: bst has listed the project's elements already.
+fn blocked_by(track: &StageReport, results: &ElementResults, loads: bool) -> Option<String> {
+    // What stopped bst before its first task stops a fetch as well, whichever element it names.
+    let before_all = !loads && !results.has_loaded(Stage::Track);
+    let whole = track.failures.iter().find(|failure| {
+        (before_all || failure.element.is_none())
+            && !matches!(failure.kind, Kind::TimeOut | Kind::Killed | Kind::CasdDied)
+    });
+    match track.outcome {
+        Outcome::Interrupted => Some("the run was interrupted".to_owned()),
+        // What stopped all of tracking stops a fetch in the same way, and would be told twice.
+        Outcome::Failed => whole.map(|failure| format!("tracking failed: {}", first_line(&failure.message))),
+        Outcome::Skipped | Outcome::Ok | Outcome::Partial => None,
     }
-    report
 }
 
-/// Counts of words, for the report.
-fn count<K: Ord + ToString>(words: impl Iterator<Item = K>) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    for word in words {
-        *counts.entry(word.to_string()).or_default() += 1;
-    }
-    counts
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }

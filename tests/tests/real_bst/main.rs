@@ -8,6 +8,8 @@ mod plugin_texts;
 mod probing;
 mod proof;
 mod rot;
+mod sandbox;
+mod selection;
 mod stops;
 mod upstreams;
 mod whole;

@@ -2,11 +2,15 @@
 
 use crate::git::Access;
 use crate::names::Refs;
-use std::path::Path;
+use crate::runner::{SandboxMode, SandboxOptions, UpstreamCredentials};
+use std::path::{Path, PathBuf};
 
 use super::super::value::{Fields, Node, Value};
-use super::super::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
-use super::{all, flag, json_map, number, path, probe_mode, text, text_map, texts, time, value};
+use super::super::{
+    BuildStreamConfig, Deps, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig, SourceCacheConfig, Tool,
+    VariantConfig,
+};
+use super::{all, date, flag, json_map, number, path, probe_mode, text, text_map, texts, time, value};
 
 pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
     Some(ProjectConfig {
@@ -28,6 +32,9 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
         options: text_map(fields, "options"),
         variants: all(fields, "variants", variant)?,
         submodules: flag(fields, "submodules")?,
+        prepare: texts(fields, "prepare"),
+        select: select(fields.get("select")?.fields()?),
+        holds: all(fields, "hold", hold)?,
         refs: texts(fields, "refs").iter().map(|word| refs(word)).collect::<Option<_>>()?,
         track: flag(fields, "track")?,
         fetch: flag(fields, "fetch")?,
@@ -49,7 +56,41 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
         git: git(fields.get("git")?.fields()?),
         source_caches: all(fields, "source-caches", source_cache)?,
         buildstream: buildstream(fields.get("buildstream")?.fields()?, place)?,
+        sandbox: sandbox(fields.get("sandbox")?.fields()?)?,
+        credentials: credentials(fields.get("credentials")?.fields()?),
     })
+}
+
+fn sandbox(fields: &Fields) -> Option<SandboxOptions> {
+    let size = |name| if let Some(Value::Size(bytes, _)) = value(fields, name) { *bytes } else { 0 };
+    Some(SandboxOptions {
+        mode: match text(fields, "mode").as_deref() {
+            None | Some("auto") => SandboxMode::Auto,
+            Some("required") => SandboxMode::Required,
+            Some("off") => SandboxMode::Off,
+            Some(_) => return None,
+        },
+        read: paths(fields, "read"),
+        write: paths(fields, "write"),
+        max_processes: number(fields, "max-processes").unwrap_or_default(),
+        max_file_size: size("max-file-size"),
+        max_memory: size("max-memory"),
+    })
+}
+
+fn paths(fields: &Fields, name: &str) -> Vec<PathBuf> {
+    let Some(Value::List(nodes)) = value(fields, name) else { return Vec::new() };
+    let path = |node: &Node| if let Value::Path(path) = &node.value { Some(path.clone()) } else { None };
+    nodes.iter().filter_map(path).collect()
+}
+
+fn credentials(fields: &Fields) -> UpstreamCredentials {
+    UpstreamCredentials {
+        netrc: path(fields, "netrc"),
+        ssh_key: path(fields, "ssh-key"),
+        known_hosts: path(fields, "known-hosts"),
+        git_config: path(fields, "git-config"),
+    }
 }
 
 fn refs(word: &str) -> Option<Refs> {
@@ -64,12 +105,23 @@ fn variant(fields: &Fields) -> Option<VariantConfig> {
     Some(VariantConfig { name: text(fields, "name")?.parse().ok()?, options: text_map(fields, "options") })
 }
 
+fn select(fields: &Fields) -> SelectConfig {
+    let [urls, kinds, elements] = ["urls", "kinds", "elements"].map(|name| texts(fields, name));
+    SelectConfig { urls, kinds, elements }
+}
+
+fn hold(fields: &Fields) -> Option<HoldConfig> {
+    let (element, reason) = (text(fields, "element")?, text(fields, "reason")?);
+    Some(HoldConfig { element, reason, until: date(fields, "until") })
+}
+
 fn git(fields: &Fields) -> Access {
     Access {
         ssh_key: path(fields, "ssh-key"),
         known_hosts: path(fields, "known-hosts"),
         token_file: path(fields, "token-file"),
         username: text(fields, "username"),
+        credentials_for: texts(fields, "credentials-for"),
     }
 }
 

@@ -64,6 +64,8 @@ pub(super) struct TrackPlan {
     pub(super) ref_files: RefFiles,
     pub(super) elements: BTreeMap<ElementName, PlannedElement>,
     pub(super) probes: TrackProbes,
+    /// Whether not all elements are meant.
+    is_selected: bool,
 }
 
 impl TrackPlan {
@@ -71,6 +73,7 @@ impl TrackPlan {
     pub(super) fn new(
         work: &mut StageRunner<'_, '_>,
         probing: &TrackProbing<'_>,
+        selected: Option<&BTreeSet<ElementName>>,
         memory: &mut ElementMemory,
     ) -> Option<Self> {
         let (project, bst) = (work.pipeline.project, work.pipeline.bst);
@@ -94,13 +97,20 @@ impl TrackPlan {
         let tracked: BTreeMap<_, _> = tracked.map(|known| (&known.name, known.sources.as_deref())).collect();
         let listed = inventory.elements.iter().map(|known| &known.name).zip(&inventory.elements);
         let listed = listed.filter(|(name, _)| project.cross_junctions || name.junctions().next().is_none());
+        let listed = listed.filter(|(name, _)| selected.is_none_or(|selected| selected.contains(*name)));
         let of = |(name, known): (&ElementName, &InventoryElement)| {
             let sources = (known.sources.as_deref(), tracked.get(name).copied().flatten());
             (name.clone(), element(&planner, &files, (&inputs.0, &inputs.1), name, sources))
         };
         let elements = listed.map(of).collect();
         drop(planner);
-        let mut plan = Self { files, ref_files: RefFiles::new(), elements, probes: TrackProbes::default() };
+        let mut plan = Self {
+            files,
+            ref_files: RefFiles::new(),
+            elements,
+            probes: TrackProbes::default(),
+            is_selected: selected.is_some(),
+        };
         plan.ask(probing, work);
         plan.decide(probing, work.pipeline.clock.now());
         Some(plan)
@@ -209,8 +219,8 @@ impl TrackPlan {
         let names = self.tracked();
         match (names.is_empty(), self.spares()) {
             (true, _) => None,
-            (false, false) => Some(Request::everything(work.elements.clone())),
-            (false, true) => Some(Request::named(names)),
+            (false, false) if !self.is_selected => Some(Request::everything(work.elements.clone())),
+            (false, _) => Some(Request::named(names)),
         }
     }
 

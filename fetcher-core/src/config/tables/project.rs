@@ -1,12 +1,13 @@
 //! The keys of `[[project]]`, `[defaults]` and `[buildstream]`.
 
-use super::{Fallback, Key, Kind, Least, NONE, Table, at_most_one, key};
+use super::super::keys::{Choice, Fallback, Key, Kind, Least, Table};
+use super::key;
 
 use Fallback::{Required as Must, Value, Words};
 
-pub(super) static PROJECT: Table = Table { keys: PROJECT_KEYS, layered: true, ..NONE };
+pub(super) static PROJECT: Table = Table { keys: PROJECT_KEYS, layered: true, ..Table::EMPTY };
 
-pub(super) static DEFAULTS: Table = Table { keys: PROJECT_KEYS, layered: true, ..NONE };
+pub(super) static DEFAULTS: Table = Table { keys: PROJECT_KEYS, layered: true, ..Table::EMPTY };
 
 const PROJECT_KEYS: &[Key] = &[
     key(
@@ -89,6 +90,31 @@ const PROJECT_KEYS: &[Key] = &[
         "Whether the repository's submodules are checked out, recursively.",
     ),
     key(
+        "prepare",
+        Kind::CheckoutCommand,
+        Value("[]"),
+        "[\"make\", \"-C\", \"files/boot-keys\", \"generate-keys\", \"IMPORT_MODE=snakeoil\"]",
+        "What a clean checkout needs before bst can load the project. It is run in the directory of `project.conf`, with \
+         bst's environment and within `timeout`, once for each tip and command; what it adds or changes in the checkout \
+         is kept, and put back without running it again. `run --force` runs it anew.",
+    ),
+    key(
+        "select",
+        Kind::Table(&SELECT),
+        Value("{}"),
+        "{ urls = [\"gnome:*\"], kinds = [\"git_repo\"] }",
+        "What is tracked, of the targets and their dependencies; all of it where nothing is said. What is left out is \
+         fetched and pushed with the ref that it has.",
+    ),
+    key(
+        "hold",
+        Kind::Tables(&HOLD),
+        Value("[]"),
+        "[{ element = \"components/qemu.bst\", reason = \"needs qemu.qmp\", until = 2027-01-31 }]",
+        "What is not tracked, and why. Lines of `.bstignore` beside `project.conf` are holds too: the name of an \
+         element, or of a file that elements include, and after `#` the reason.",
+    ),
+    key(
         "refs",
         Kind::List(&Kind::Word(&["committed", "tracked"]), 1),
         Value("[\"committed\", \"tracked\"]"),
@@ -169,6 +195,21 @@ const PROJECT_KEYS: &[Key] = &[
         "{ command = [\"/opt/bst-1.6/bin/bst\"] }",
         "The keys of `[buildstream]` for this project alone, as for an old branch that needs BuildStream 1.",
     ),
+    key(
+        "sandbox",
+        Kind::Table(&super::sandbox::SANDBOX),
+        Words("as `[sandbox]`"),
+        "{ mode = \"off\" }",
+        "The keys of `[sandbox]` for this project alone.",
+    ),
+    key(
+        "credentials",
+        Kind::Table(&super::sandbox::CREDENTIALS),
+        Value("{}"),
+        "{ netrc = \"upstreams.netrc\" }",
+        "What the project's upstreams ask for: files that are shown to this project's `bst` alone, since the sandbox hides \
+         those in the home of the user.",
+    ),
 ];
 
 pub(super) static BUILDSTREAM: Table = Table {
@@ -206,8 +247,8 @@ pub(super) static BUILDSTREAM: Table = Table {
             "Merged into the generated `buildstream.conf`.",
         ),
     ],
-    choices: &[at_most_one(&["command", "requirements"])],
-    ..NONE
+    choices: &[Choice::at_most_one(&["command", "requirements"])],
+    ..Table::EMPTY
 };
 
 static VARIANT: Table = Table {
@@ -221,7 +262,50 @@ static VARIANT: Table = Table {
             "Its options, over the project's.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
+};
+
+static SELECT: Table = Table {
+    keys: &[
+        key(
+            "urls",
+            Kind::List(&Kind::Glob, 0),
+            Value("[]"),
+            "[\"gnome:*\"]",
+            "Elements with a source from such an address, as it is written or with its alias resolved. A source has to fit \
+             `kinds` too where both are given.",
+        ),
+        key(
+            "kinds",
+            Kind::List(&Kind::Glob, 0),
+            Value("[]"),
+            "[\"git_repo\"]",
+            "Elements with a source of such a kind.",
+        ),
+        key(
+            "elements",
+            Kind::List(&Kind::Glob, 0),
+            Value("[]"),
+            "[\"core/*\"]",
+            "Elements of such a name. `*` is any text, slashes included.",
+        ),
+    ],
+    ..Table::EMPTY
+};
+
+static HOLD: Table = Table {
+    keys: &[
+        key("element", Kind::Glob, Must, "\"components/qemu.bst\"", "Which elements: a name, or a glob."),
+        key("reason", Kind::Text, Must, "\"needs qemu.qmp\"", "Why, for those who wonder."),
+        key(
+            "until",
+            Kind::Date,
+            Words("until it is removed"),
+            "2027-01-31",
+            "The last day on which it holds, by UTC. After it the elements are tracked again, which is told once.",
+        ),
+    ],
+    ..Table::EMPTY
 };
 
 static GIT: Table = Table {
@@ -247,9 +331,17 @@ static GIT: Table = Table {
             "\"gitlab.token\"",
             "A file with the password or token for https.",
         ),
+        key(
+            "credentials-for",
+            Kind::List(&Kind::Text, 0),
+            Words("the project's own url alone"),
+            "[\"https://gitlab.example.org/group/\"]",
+            "How the addresses of submodules begin that the token and the key are for too. Whoever can push a branch can name \
+             any repository as a submodule, and read what these credentials give.",
+        ),
         key("username", Kind::Text, Words("`oauth2` where there is a token"), "\"me\"", "The user name for https."),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static SOURCE_CACHE: Table = Table {
@@ -291,7 +383,7 @@ static SOURCE_CACHE: Table = Table {
             "How the connection behaves.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static AUTH: Table = Table {
@@ -331,7 +423,7 @@ static AUTH: Table = Table {
         ("client-key", "client-cert"),
         ("access-token-reload-interval", "access-token"),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static CONNECTION: Table = Table {
@@ -365,5 +457,5 @@ static CONNECTION: Table = Table {
             "Seconds that a request may take.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
