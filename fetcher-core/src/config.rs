@@ -39,8 +39,8 @@ pub use place::{Home, choose_file};
 pub use probe::{ProbeConfig, ProbeMode};
 pub use problem::{ConfigError, Problem};
 pub use project::{
-    BuildStreamConfig, Deps, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig, SourceCacheConfig, Tool,
-    VariantConfig,
+    AllowFailure, BuildStreamConfig, Deps, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig,
+    SourceCacheConfig, Tool, VariantConfig,
 };
 pub use schema::schema;
 pub use self_update::SelfUpdateConfig;

@@ -5,8 +5,10 @@
 //! element in each stage in `results`, what need not be done again in `known`; this module knows what comes after what, and why something is not done.
 
 mod access;
+mod allowed;
 mod changes;
 mod command;
+mod coverage;
 mod holds;
 mod inputs;
 mod known;
@@ -41,6 +43,7 @@ use crate::runner::Runner;
 use crate::secret::{Redact as _, Redactor};
 use crate::state::ElementMemory;
 
+pub(crate) use allowed::allow_all;
 pub(crate) use changes::tracked_changes;
 pub use prepare::{Preparation, PreparedFiles};
 
@@ -207,7 +210,10 @@ impl Pipeline<'_> {
         }
     }
 
-    fn finish(&self, report: StageReport, work: &mut StageRunner<'_, '_>) -> StageReport {
+    fn finish(&self, mut report: StageReport, work: &mut StageRunner<'_, '_>) -> StageReport {
+        let (stage, results) = (report.stage, &work.results);
+        let is_own = |element: &ElementName| results.is_failed(stage, element);
+        allowed::allow_elements(self.project, &mut report, is_own, &results.unfetched(stage));
         (work.events)(Event::StageFinished {
             project: self.project.name.clone(),
             branch: self.branch.clone(),
@@ -226,6 +232,7 @@ impl Pipeline<'_> {
         first.skipped = None;
         first.outcome = Outcome::Failed;
         first.failures.push(Diagnosis { stage: Some(first.stage), ..failure });
+        allow_all(&self.project.allow_failure, first);
         reports
     }
 

@@ -52,7 +52,8 @@ impl FakeBst {
 
     /// Lines of the configuration that name it as the `bst` of everything.
     pub fn config(&self) -> String {
-        format!("[buildstream]\ncommand = {}\n", self.command())
+        let scenario = self.directory.display();
+        format!("[sandbox]\nwrite = ['{scenario}']\n[buildstream]\ncommand = {}\n", self.command())
     }
 
     /// The value of `command` in the configuration.

@@ -130,6 +130,7 @@ impl Gathered<'_> {
             retries: _,
             retry_delay: _,
             on_error: _,
+            allow_failure: _,
             git,
             source_caches,
             probe: _,

@@ -107,6 +107,11 @@ impl Choice {
         Self { request, looked_at, done, tried }
     }
 
+    /// Everything that was looked at, with its inputs.
+    pub(super) fn looked_at(&self) -> &BTreeMap<ElementName, Option<String>> {
+        &self.looked_at
+    }
+
     /// Why nothing is left to do.
     pub(super) fn reason(&self) -> String {
         if !self.tried.is_empty() {
@@ -178,6 +183,19 @@ impl StageRunner<'_, '_> {
                 memory.of_mut(refs).done.insert(element, DoneElement { inputs, at });
             }
         }
+    }
+
+    /// The elements, and the junctions that showed since they were looked at, with their inputs.
+    pub(super) fn with_inputs(
+        &self,
+        elements: &BTreeMap<ElementName, Option<String>>,
+        inputs: &ElementInputs,
+    ) -> BTreeMap<ElementName, Option<String>> {
+        let mut all = elements.clone();
+        for junction in &self.junctions {
+            all.entry(junction.clone()).or_insert_with(|| inputs.of(junction));
+        }
+        all
     }
 
     /// A digest of options, caches and tools: what all elements' sources depend on beside the checkout.

@@ -19,7 +19,7 @@ use crate::cancel::Cancel;
 use crate::config::{Deps, OnError, VariantConfig};
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
 use crate::names::{ElementName, Refs, Stage};
-use crate::report::{Event, Outcome, RefChange, StageReport};
+use crate::report::{Activity, Event, Outcome, RefChange, StageReport};
 use crate::runner::Exit;
 use crate::whole::write_whole;
 
@@ -258,6 +258,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             let Some((next, wait)) = self.next_retry(stages, action, &attempt, tries, &whole, until) else { break };
             asked = next;
             log.write(format!("[trying again in {} s]\n", wait.as_secs_f32()).as_bytes());
+            self.tell(Activity::WaitingToRetry);
             if self.cancel.wait(wait) {
                 break;
             }
@@ -313,6 +314,12 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     pub(super) fn kept_log(&self, name: &str) -> Option<PathBuf> {
         let path = self.log_path(name);
         path.is_file().then(|| path.strip_prefix(&self.pipeline.directories.run).unwrap_or(&path).to_owned())
+    }
+
+    /// Says what goes on where no element moves.
+    pub(super) fn tell(&mut self, activity: Activity) {
+        let (project, branch) = (self.pipeline.project.name.clone(), self.pipeline.branch.clone());
+        (self.events)(Event::Activity { project: Some(project), branch: Some(branch), activity });
     }
 
     pub(super) fn announce(&mut self, stage: Stage, attempt: u32) {

@@ -157,7 +157,7 @@ fn of_track(kind: Kind, message: String) -> Diagnosis {
 fn blocked_by(track: &StageReport, results: &ElementResults, loads: bool) -> Option<String> {
     // What stopped bst before its first task stops a fetch as well, whichever element it names.
     let before_all = !loads && !results.has_loaded(Stage::Track);
-    let whole = track.failures.iter().find(|failure| {
+    let whole = track.all_failures().find(|failure| {
         (before_all || failure.element.is_none())
             && !matches!(failure.kind, Kind::TimeOut | Kind::Killed | Kind::CasdDied)
     });

@@ -2,8 +2,8 @@
 //! forgotten.
 
 use super::{
-    BranchReport, Event, HoldReport, IssueGroup, LeftOutElement, RefChange, RunReport, StageReport, TrackProbes,
-    TrackedRef, UpstreamCount,
+    BranchReport, CacheCoverage, Event, HoldReport, IssueGroup, LeftOutElement, RefChange, RunReport, StageReport,
+    TrackProbes, TrackedRef, UpstreamCount,
 };
 use crate::diagnosis::redacted_element;
 use crate::secret::{Redact, Redactor};
@@ -45,11 +45,21 @@ impl Redact for RunReport {
 
 impl Redact for BranchReport {
     fn redacted(self, redactor: &Redactor) -> Self {
-        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds } = self;
+        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds, coverage } =
+            self;
         let (bst_version, stages) = (bst_version.redacted(redactor), stages.redacted(redactor));
         let changes = changes.into_iter().filter_map(|found| found.redacted(redactor)).collect();
         let holds = holds.redacted(redactor);
-        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds }
+        let coverage = coverage.into_iter().map(|known| known.redacted(redactor)).collect();
+        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds, coverage }
+    }
+}
+
+impl Redact for CacheCoverage {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { commit, variant, refs, sources, cached, without_ref, missing, at } = self;
+        let missing = missing.iter().filter_map(|name| redacted_element(name, redactor)).collect();
+        Self { commit, variant, refs, sources, cached, without_ref, missing, at }
     }
 }
 
@@ -60,6 +70,7 @@ impl Redact for StageReport {
             variant,
             refs,
             outcome,
+            allowed,
             skipped,
             attempts,
             started,
@@ -80,6 +91,7 @@ impl Redact for StageReport {
             variant,
             refs,
             outcome,
+            allowed,
             skipped: skipped.redacted(redactor),
             attempts,
             started,
@@ -168,6 +180,7 @@ impl Redact for IssueGroup {
             hint,
             message,
             is_finding,
+            is_allowed,
             is_of_this_host,
             occurrences,
             element_count,
@@ -186,6 +199,7 @@ impl Redact for IssueGroup {
             hint: hint.redacted(redactor),
             message: message.redacted(redactor),
             is_finding,
+            is_allowed,
             is_of_this_host,
             occurrences,
             element_count,
@@ -215,6 +229,7 @@ impl Redact for Event {
             Event::BranchFinished(report) => Event::BranchFinished(report.redacted(redactor)),
             Event::RunFinished(report) => Event::RunFinished(report.redacted(redactor)),
             Event::RunStarted { .. }
+            | Event::Activity { .. }
             | Event::Branches { .. }
             | Event::BranchStarted { .. }
             | Event::StageStarted { .. } => self,

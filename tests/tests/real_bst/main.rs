@@ -4,6 +4,7 @@ mod check_host;
 mod committed;
 mod failures;
 mod junctions;
+mod moving_branches;
 mod plugin_texts;
 mod probing;
 mod proof;

@@ -17,12 +17,19 @@ use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getppid, kill_process_group, pidfd_open,
     set_child_subreaper, set_parent_process_death_signal, setrlimit, waitid,
 };
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use serde::{Deserialize, Serialize};
 
 use super::landlock::{self, FileRules};
 
 /// The first argument of a program that is to be the helper.
 const WORD: &str = "--become-sandbox-helper";
+/// Not one.
+const NO_CAPABILITIES: CapabilitySets = CapabilitySets {
+    effective: CapabilitySet::empty(),
+    permitted: CapabilitySet::empty(),
+    inheritable: CapabilitySet::empty(),
+};
 /// The exit status where the child was not started, as a shell's.
 const NOT_STARTED: i32 = 126;
 
@@ -89,6 +96,9 @@ fn enter(task: &HelperTask, command: &[OsString]) -> io::Error {
         if task.files.is_some() {
             // Whoever ends the helper ends the child.
             set_parent_process_death_signal(Some(Signal::KILL))?;
+            // Root's would let it read other processes' environments (CAP_PERFMON, capabilities(7)). They do not come back,
+            // for no program that it becomes gets new privileges.
+            set_capabilities(None, NO_CAPABILITIES)?;
         }
         landlock::confine(task.files.as_ref())
     };
