@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show what projects consist of: their elements, and where the sources come from
     Inventory(InventoryArgs),
+    /// Show upstreams that will break builds: gone, moved, with certificates that end, with tags that were moved
+    Rot(RotArgs),
     /// Print the logs of the last run
     Logs(LogsArgs),
     /// Let others fetch from the local cache
@@ -91,6 +93,16 @@ pub(crate) struct InventoryArgs {
     /// PROJECT or PROJECT/BRANCH [default: all]
     #[arg(value_name = "PROJECT[/BRANCH]")]
     pub(crate) subject: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotArgs {
+    /// Of this project alone
+    #[arg(value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -189,6 +189,9 @@ pub(crate) fn told(stage: &StageReport) -> String {
     }
     let elements = stage.elements;
     let mut text = stage.outcome.to_string();
+    if stage.allowed {
+        text.push_str(" (allowed)");
+    }
     // BuildStream 1 counts no element in all, but those of a queue.
     if elements.total + elements.processed + elements.skipped + elements.failed > 0 {
         let _ = write!(
@@ -204,8 +207,8 @@ pub(crate) fn told(stage: &StageReport) -> String {
         let changed = stage.changes.len();
         let _ = write!(text, ", {changed} ref{} changed", if changed == 1 { "" } else { "s" });
     }
-    if !stage.findings.is_empty() {
-        let found = stage.findings.len();
+    let found = stage.findings.len() - stage.allowed_failures().count();
+    if found > 0 {
         let _ = write!(text, ", {found} finding{}", if found == 1 { "" } else { "s" });
     }
     if stage.attempts > 1 {
@@ -218,7 +221,8 @@ pub(crate) fn told(stage: &StageReport) -> String {
 fn told_failure(text: &mut String, prefix: &str, failure: &Diagnosis) {
     let element = failure.element.as_ref().map_or_else(String::new, |element| format!(" {element}:"));
     let mut lines = failure.message.lines();
-    let _ = writeln!(text, "{prefix}{element} {} [{}]", lines.next().unwrap_or_default(), failure.kind);
+    let allowed = if failure.allowed { ", allowed to fail" } else { "" };
+    let _ = writeln!(text, "{prefix}{element} {} [{}{allowed}]", lines.next().unwrap_or_default(), failure.kind);
     lines.take(12).for_each(|line| {
         let _ = writeln!(text, "    {line}");
     });

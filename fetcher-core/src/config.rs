@@ -15,6 +15,7 @@ mod keys;
 mod load;
 mod notify;
 mod place;
+mod probe;
 mod problem;
 mod project;
 mod reader;
@@ -35,10 +36,11 @@ pub use notify::{
     NotifyTarget, StatusForge, UploadConfig, WebhookConfig, WebhookFormat, ZulipConfig,
 };
 pub use place::{Home, choose_file};
+pub use probe::{ProbeConfig, ProbeMode};
 pub use problem::{ConfigError, Problem};
 pub use project::{
-    BuildStreamConfig, Deps, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig, SourceCacheConfig, Tool,
-    VariantConfig,
+    AllowFailure, BuildStreamConfig, Deps, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig,
+    SourceCacheConfig, Tool, VariantConfig,
 };
 pub use schema::schema;
 pub use self_update::SelfUpdateConfig;
@@ -87,6 +89,8 @@ pub struct Config {
     pub metrics_file: Option<PathBuf>,
     /// `fetcher.refresh-after`: how long "nothing changed" may skip fetch and push.
     pub refresh_after: Duration,
+    /// `[probe]`.
+    pub probe: ProbeConfig,
     /// `[self-update]`.
     pub self_update: SelfUpdateConfig,
     /// `[[project]]`, `[defaults]` merged in; no two have the same name.

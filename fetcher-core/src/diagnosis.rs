@@ -69,13 +69,17 @@ pub struct Diagnosis {
     /// Where to look.
     #[serde(rename = "where", default)]
     pub place: Place,
+    /// Whether it may fail, by `allow-failure` of the project: then it is a finding, and nothing counts it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allowed: bool,
 }
 
 impl Diagnosis {
     /// A failure of no element and no stage, whose place is not known.
     pub fn new(kind: Kind, message: impl Into<String>, retry: Retry, actor: Actor, hint: impl Into<String>) -> Self {
         let (message, hint) = (message.into(), hint.into());
-        Self { kind, element: None, stage: None, message, retry, actor, hint, place: Place::default() }
+        let place = Place::default();
+        Self { kind, element: None, stage: None, message, retry, actor, hint, place, allowed: false }
     }
 }
 

@@ -58,7 +58,7 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Unusable> {
 }
 
 /// The proxy that the caller's environment names, as curl(1) understands it.
-fn proxy(url: &str, environment: &Environment) -> Result<Option<Proxy>, Unusable> {
+pub(crate) fn proxy(url: &str, environment: &Environment) -> Result<Option<Proxy>, Unusable> {
     let get = |name: &str| environment.get(name).and_then(|value| value.to_str());
     let either = |lower: &str, upper: &str| get(lower).or_else(|| get(upper));
     let host = host_of(url);

@@ -5,8 +5,10 @@
 //! element in each stage in `results`, what need not be done again in `known`; this module knows what comes after what, and why something is not done.
 
 mod access;
+mod allowed;
 mod changes;
 mod command;
+mod coverage;
 mod holds;
 mod inputs;
 mod known;
@@ -15,6 +17,7 @@ pub(crate) mod log;
 mod mirrors;
 mod output;
 mod prepare;
+mod probing;
 mod recovery;
 mod results;
 mod selection;
@@ -40,12 +43,15 @@ use crate::runner::Runner;
 use crate::secret::{Redact as _, Redactor};
 use crate::state::ElementMemory;
 
+pub(crate) use allowed::allow_all;
 pub(crate) use changes::tracked_changes;
 pub use prepare::{Preparation, PreparedFiles};
 
 pub(crate) use holds::{ProjectHolds, expired};
 use known::{Candidates, ElementInputs};
 use listing::{LISTING_LOG, NotListed};
+pub use probing::TrackProbing;
+pub(crate) use probing::TrackingMemory;
 use stage_runner::{StageRunner, refs_of};
 
 /// Where a pipeline works. All paths are absolute.
@@ -91,6 +97,8 @@ pub struct Pipeline<'a> {
     pub one_at_a_time: Option<&'a Mutex<()>>,
     /// How long what was done may stand for doing it again.
     pub refresh_after: Duration,
+    /// How upstreams are asked what moved; without it everything is tracked.
+    pub probing: Option<TrackProbing<'a>>,
 }
 
 impl Pipeline<'_> {
@@ -202,7 +210,10 @@ impl Pipeline<'_> {
         }
     }
 
-    fn finish(&self, report: StageReport, work: &mut StageRunner<'_, '_>) -> StageReport {
+    fn finish(&self, mut report: StageReport, work: &mut StageRunner<'_, '_>) -> StageReport {
+        let (stage, results) = (report.stage, &work.results);
+        let is_own = |element: &ElementName| results.is_failed(stage, element);
+        allowed::allow_elements(self.project, &mut report, is_own, &results.unfetched(stage));
         (work.events)(Event::StageFinished {
             project: self.project.name.clone(),
             branch: self.branch.clone(),
@@ -221,6 +232,7 @@ impl Pipeline<'_> {
         first.skipped = None;
         first.outcome = Outcome::Failed;
         first.failures.push(Diagnosis { stage: Some(first.stage), ..failure });
+        allow_all(&self.project.allow_failure, first);
         reports
     }
 

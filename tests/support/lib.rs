@@ -32,4 +32,5 @@ pub mod smtp;
 pub mod sshd;
 pub mod tls;
 pub mod track_log;
+pub mod web_files;
 pub mod wheel;

@@ -152,6 +152,19 @@ impl<'a> Environments<'a> {
     /// # Errors
     /// When it cannot be made. Environments that were there before are then what they were.
     pub fn ensure(&self, recipe: Recipe<'_>, said: &mut dyn FnMut(&[u8])) -> Result<Installed, EnvironmentError> {
+        self.ensure_telling(recipe, &mut || {}, said)
+    }
+
+    /// The same; `making` is called where it has to be made first, which takes a while.
+    ///
+    /// # Errors
+    /// As for [`ensure`](Self::ensure).
+    pub fn ensure_telling(
+        &self,
+        recipe: Recipe<'_>,
+        making: &mut dyn FnMut(),
+        said: &mut dyn FnMut(&[u8]),
+    ) -> Result<Installed, EnvironmentError> {
         let requirements = Requirements::read(recipe)?;
         let key = self.key(recipe, &requirements, said)?;
         let link = self.directory.join(BY_KEY).join(&key);
@@ -163,6 +176,7 @@ impl<'a> Environments<'a> {
         if let Some(found) = self.open(&link) {
             return Ok(found);
         }
+        making();
         let made = self.make(&key, recipe, &requirements, said)?;
         self.point(&link, &made)?;
         Ok(made)

@@ -163,6 +163,8 @@ pub(crate) enum Kind {
     Free,
     /// A table.
     Table(&'static Table),
+    /// `true`, `false`, or a table.
+    BoolOrTable(&'static Table),
     /// A list of tables.
     Tables(&'static Table),
 }
@@ -230,6 +232,7 @@ impl Kind {
             Kind::Date => "a date, without quotes".to_owned(),
             Kind::Requirements => "a list of requirements, or the name of a file with them".to_owned(),
             Kind::Free | Kind::Table(_) => "a table".to_owned(),
+            Kind::BoolOrTable(_) => "true, false or a table".to_owned(),
             Kind::Tables(_) => "a list of tables".to_owned(),
         }
     }
@@ -248,6 +251,7 @@ impl Kind {
             | Kind::Date
             | Kind::Free
             | Kind::Table(_)
+            | Kind::BoolOrTable(_)
             | Kind::Tables(_) => false,
             Kind::Text
             | Kind::Time(_)

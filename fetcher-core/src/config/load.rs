@@ -112,7 +112,9 @@ fn fill(reader: &Reader<'_>, table: &'static Table, fields: &mut Fields) {
         }
         let Some(node) = fields.get_mut(key.name) else { continue };
         match (&key.kind, &mut node.value) {
-            (Kind::Table(inner), Value::Table(fields)) if !inner.layered => fill(reader, inner, fields),
+            (Kind::Table(inner) | Kind::BoolOrTable(inner), Value::Table(fields)) if !inner.layered => {
+                fill(reader, inner, fields);
+            }
             (Kind::Tables(inner), Value::List(nodes)) => {
                 for node in nodes {
                     if let Value::Table(fields) = &mut node.value {

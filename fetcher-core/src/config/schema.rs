@@ -141,6 +141,9 @@ fn value(kind: &Kind) -> Value {
         Kind::Free => json!({ "type": "object" }),
         Kind::Table(inner) if inner.layered => Value::Object(table(inner, &[], Missing::Allowed)),
         Kind::Table(inner) => Value::Object(table(inner, &[], Missing::Refused)),
+        Kind::BoolOrTable(inner) => {
+            json!({ "anyOf": [{ "type": "boolean" }, table(inner, &[], Missing::Refused)] })
+        }
         // `url` may come from `[defaults]`.
         Kind::Tables(inner) if inner.layered => {
             json!({ "type": "array", "items": table(inner, &[], Missing::Allowed), "minItems": 1 })

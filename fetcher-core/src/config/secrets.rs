@@ -36,6 +36,7 @@ impl Config {
             base_url,
             metrics_file: _,
             refresh_after: _,
+            probe: _,
             self_update,
             projects,
             notify,
@@ -129,8 +130,10 @@ impl Gathered<'_> {
             retries: _,
             retry_delay: _,
             on_error: _,
+            allow_failure: _,
             git,
             source_caches,
+            probe: _,
             buildstream,
             // Paths and limits.
             sandbox: _,

@@ -54,7 +54,7 @@ fn section(text: &mut String, path: &str, table: &Table, node: &Node, brackets: 
     for (key, node) in keys {
         let path = format!("{path}.{}", key.name);
         match &key.kind {
-            Kind::Table(table) => section(text, &path, table, node, Brackets::One),
+            Kind::Table(table) | Kind::BoolOrTable(table) => section(text, &path, table, node, Brackets::One),
             Kind::Tables(table) => {
                 node.list().iter().for_each(|node| section(text, &path, table, node, Brackets::Two));
             }
@@ -67,6 +67,7 @@ fn section(text: &mut String, path: &str, table: &Table, node: &Node, brackets: 
 fn is_section(key: &Key, node: &Node) -> bool {
     match key.kind {
         Kind::Table(_) => true,
+        Kind::BoolOrTable(_) => node.fields().is_some(),
         Kind::Tables(_) => !node.list().is_empty(),
         Kind::Map(_) | Kind::Free => node.fields().is_some_and(|fields| !fields.is_empty()),
         _ => false,

@@ -35,6 +35,13 @@ pub(crate) static TOP: Table = Table {
             "Where `bst` comes from and how it is configured, for every project that does not say otherwise.",
         ),
         key(
+            "probe",
+            Kind::Table(&PROBE),
+            Value("{}"),
+            "{ mode = \"off\" }",
+            "Asking upstreams what moved, so that the rest need not be tracked.",
+        ),
+        key(
             "sandbox",
             Kind::Table(&sandbox::SANDBOX),
             Value("{}"),
@@ -161,6 +168,37 @@ static FETCHER: Table = Table {
             "\"12h\"",
             "How long \"nothing changed\" may skip fetch and push. A cache that expires what nobody asks for \
              needs less.",
+        ),
+    ],
+    ..Table::EMPTY
+};
+
+static PROBE: Table = Table {
+    keys: &[
+        key(
+            "mode",
+            Kind::Word(&["auto", "off"]),
+            Value("\"auto\""),
+            "\"off\"",
+            "Whether upstreams are asked. `\"auto\"`: wherever what they say may be believed, and everything else is \
+             tracked. `\"off\"`: everything is tracked.",
+        ),
+        key("concurrency", Kind::Number(1, 256), Value("32"), "8", "How many requests are under way at once."),
+        key("per-host", Kind::Number(1, 64), Value("6"), "2", "How many of these to one host."),
+        key(
+            "full-track-after",
+            Kind::Time(Least::Second),
+            Value("\"7d\""),
+            "\"1d\"",
+            "Within this time everything that was left out is really tracked once, a share in each run, so that an upstream \
+             whose answers mislead is found.",
+        ),
+        key(
+            "kinds",
+            Kind::Map(&Kind::Text),
+            Value("{}"),
+            "{ my_git = \"git_repo\" }",
+            "Source plugins of a project's own, each with the known kind that it tracks like.",
         ),
     ],
     ..Table::EMPTY

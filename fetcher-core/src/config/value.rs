@@ -102,5 +102,5 @@ pub(super) fn merge(under: &Fields, over: &Fields, table: Option<&Table>) -> Fie
 
 fn table_of(table: &Table, name: &str) -> Option<&'static Table> {
     let key = table.keys.iter().find(|key| key.name == name)?;
-    if let Kind::Table(inner) = key.kind { Some(inner) } else { None }
+    if let Kind::Table(inner) | Kind::BoolOrTable(inner) = key.kind { Some(inner) } else { None }
 }

@@ -240,6 +240,8 @@ fn is_outside(kind: Kind) -> bool {
         | Kind::RefMissing
         | Kind::Checksum
         | Kind::ChecksumChanged
+        | Kind::ProbeMiss
+        | Kind::Rot
         | Kind::NotFound
         | Kind::Unauthorised
         | Kind::RateLimited

@@ -274,7 +274,7 @@ fn diagnosis(verdict: Verdict, text: &str, more: Option<&str>, detail: &str) -> 
         message.push_str(&short(line.trim_end()));
     }
     let Verdict { kind, retry, actor, hint } = verdict;
-    Diagnosis { kind, element: None, stage: None, message, retry, actor, hint: hint.into_owned(), place }
+    Diagnosis { place, ..Diagnosis::new(kind, message, retry, actor, hint) }
 }
 
 /// A failure that this library words itself.

@@ -54,6 +54,8 @@ impl Diagnosis {
             | Kind::RefMissing
             | Kind::Checksum
             | Kind::ChecksumChanged
+            | Kind::ProbeMiss
+            | Kind::Rot
             | Kind::HoldExpired
             | Kind::PrepareFailed
             | Kind::NotFound

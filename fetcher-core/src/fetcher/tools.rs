@@ -58,11 +58,20 @@ impl<'f> Tools<'f> {
     /// The `bst` of a project, with what went wrong where it is not the one that is configured but the last that
     /// served. Who asks for one that is being made waits for it.
     pub(super) fn bst(&self, project: &ProjectConfig) -> Result<(Bst, Option<Diagnosis>), Diagnosis> {
+        self.bst_telling(project, &mut || {})
+    }
+
+    /// The same; `installing` is called where it has to be installed first.
+    pub(super) fn bst_telling(
+        &self,
+        project: &ProjectConfig,
+        installing: &mut dyn FnMut(),
+    ) -> Result<(Bst, Option<Diagnosis>), Diagnosis> {
         let directory = environments_directory(&self.fetcher.config);
         // It runs where the project's own code will.
         let runner = WithSandbox::new(self.runner, &project.sandbox);
         let environments = self.environments(&directory, &project.buildstream, &runner);
-        match self.configured(project, &environments, &runner) {
+        match self.configured(project, &environments, &runner, installing) {
             Ok(Found { bst, installed }) => {
                 if let Some(installed) = installed {
                     // Without it a later failure has nothing to fall back on, which is no failure now.
@@ -101,6 +110,7 @@ impl<'f> Tools<'f> {
         project: &ProjectConfig,
         environments: &Environments<'_>,
         runner: &dyn Runner,
+        installing: &mut dyn FnMut(),
     ) -> Result<Found, Diagnosis> {
         let (wanted, sandbox) = (&project.buildstream, &project.sandbox);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,7 +119,7 @@ impl<'f> Tools<'f> {
         if let Some((_, _, found)) = found.iter().find(|(known, confined, _)| same(known) && confined == sandbox) {
             return found.clone();
         }
-        let bst = self.find(wanted, environments, runner);
+        let bst = self.find(wanted, environments, runner, installing);
         found.push((wanted.clone(), sandbox.clone(), bst.clone()));
         bst
     }
@@ -119,6 +129,7 @@ impl<'f> Tools<'f> {
         wanted: &BuildStreamConfig,
         environments: &Environments<'_>,
         runner: &dyn Runner,
+        installing: &mut dyn FnMut(),
     ) -> Result<Found, Diagnosis> {
         let environment = child_environment(&self.fetcher.environment, &wanted.pass_environment);
         let (requirements, python, directory) = match &wanted.tool {
@@ -141,7 +152,8 @@ impl<'f> Tools<'f> {
         };
         // Without a log it is made all the same; what matters of pip's words is in the failure.
         let mut log = Log::open(&self.log, &self.fetcher.redactor).unwrap_or_else(|_| Log::none());
-        let installed = environments.ensure(Recipe { requirements, directory, python }, &mut |bytes| log.write(bytes));
+        let recipe = Recipe { requirements, directory, python };
+        let installed = environments.ensure_telling(recipe, installing, &mut |bytes| log.write(bytes));
         installed.map(Found::installed).map_err(|error| explain::environment(&error))
     }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::memory::{BranchMemory, Memory, StageCount};
 use crate::diagnosis::{Actor, Kind};
 use crate::names::{BranchName, Refs};
-use crate::report::Outcome;
+use crate::report::{CacheCoverage, Outcome};
 use crate::state::BranchState;
 
 const OUTCOMES: [Outcome; 5] = [Outcome::Skipped, Outcome::Ok, Outcome::Partial, Outcome::Failed, Outcome::Interrupted];
@@ -26,6 +26,7 @@ pub(super) fn render(memory: &Memory, states: &[BranchState]) -> String {
     text.last_run(memory);
     text.times(states);
     text.last_run_of_branches(&branches);
+    text.coverage(states);
     text.counters(&branches);
     text.out
 }
@@ -106,6 +107,10 @@ impl Text {
                 self.failures(Some(state), &memory.last_findings);
             }
         }
+        self.gauge("branch_allowed_failures", "Failures of the branch's last run that its project allows.");
+        for (branch, past) in last() {
+            self.sample(branch, &[], past.allowed);
+        }
         self.gauge("branch_info", "The version of BuildStream that works on the branch, always 1.");
         for (state, memory) in branches {
             if let Some(version) = &memory.bst_version {
@@ -119,6 +124,27 @@ impl Text {
                 let refs = known.refs.map_or("", Refs::as_str);
                 let labels = [("stage", known.stage.as_str()), ("variant", variant), ("refs", refs)];
                 self.sample(Some(state), &labels, known.seconds);
+            }
+        }
+    }
+
+    fn coverage(&mut self, states: &[BranchState]) {
+        type Value = fn(&CacheCoverage) -> String;
+        let gauges: [(_, _, Value); 2] = [
+            (
+                "source_coverage_ratio",
+                "The share of the sources of the branch's tip that is known to be in the cache.",
+                |known| known.ratio().to_string(),
+            ),
+            ("sources", "Sources of the branch's tip that could be in the cache.", |known| known.sources.to_string()),
+        ];
+        for (name, help, value) in gauges {
+            self.gauge(name, help);
+            for (state, known) in states.iter().flat_map(|state| state.coverage.iter().map(move |known| (state, known)))
+            {
+                let variant = known.variant.as_ref().map_or("", |variant| variant.as_str());
+                let labels = [("variant", variant), ("refs", known.refs.as_str())];
+                self.sample(Some(state), &labels, value(known));
             }
         }
     }

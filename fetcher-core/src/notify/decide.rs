@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::memory::{Key, Known, Memory, Step, Trouble};
+use super::memory::{Key, Known, Memory, ROT_OF, Step, Trouble};
 use super::message::{Happening, Message, Topic};
 use super::render::cause;
 use super::wants::Wants;
@@ -33,6 +33,11 @@ impl Finding {
     /// Something well.
     pub(super) fn well(key: impl Into<Key>, topic: Topic) -> Self {
         Self { key: key.into(), topic, signature: BTreeSet::new(), changes: Vec::new(), event: false }
+    }
+
+    /// Whether it is about upstreams, and what is to come.
+    fn is_rot(&self) -> bool {
+        self.key.starts_with(ROT_OF)
     }
 
     /// Failures of no project.
@@ -157,7 +162,10 @@ fn judge(wants: &Wants, before: &Known, finding: &Finding, at: Timestamp) -> (Op
             (!finding.event).then_some(event)
         }
     };
-    let told = event.filter(|event| wants.event(*event));
+    let is_wanted = |event: &Happening| {
+        if finding.is_rot() { wants.rot() && *event != Happening::Success } else { wants.event(*event) }
+    };
+    let told = event.filter(is_wanted);
     if bad {
         let known = before.trouble.as_ref();
         let since = known.map(|known| known.since).into_iter().chain(topic.since).min().unwrap_or(at);

@@ -53,6 +53,7 @@ impl NotifyError {
             actor: Actor::Host,
             hint: self.hint.clone(),
             place: Place::default(),
+            allowed: false,
         };
         failure.redacted(redactor)
     }

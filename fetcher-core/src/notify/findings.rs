@@ -8,7 +8,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use super::decide::{Finding, signature};
-use super::memory::{FOUND_IN, Key, Memory};
+use super::memory::{FOUND_IN, Key, Memory, ROT_OF};
 use super::message::Topic;
 use super::render::cause;
 use crate::diagnosis::{Diagnosis, Kind};
@@ -86,7 +86,32 @@ pub(super) fn of_run(run: &FinishedRun<'_>, further: &[Diagnosis]) -> Vec<Findin
         }
         findings.extend(found_in(run, branch));
     }
+    findings.extend(rot(run));
     findings
+}
+
+/// Trouble to come with the upstreams of each project.
+fn rot(run: &FinishedRun<'_>) -> Vec<Finding> {
+    let mut projects: BTreeMap<&ProjectName, Vec<Diagnosis>> = BTreeMap::new();
+    for found in &run.of.rot {
+        let users: BTreeMap<_, _> = found.users.iter().map(|user| ((&user.project, &user.element), user)).collect();
+        for user in users.into_values() {
+            projects.entry(&user.project).or_default().push(found.diagnosis(user));
+        }
+    }
+    let finding = |(project, diagnoses): (&ProjectName, Vec<Diagnosis>)| {
+        let url = run.links.run(&run.of.run);
+        let mut topic = Topic { project: Some(project.clone()), url, ..Topic::host() };
+        topic.failed(diagnoses.iter());
+        // Whatever is the matter with it: an element of another upstream is news.
+        let one = |found: &Diagnosis| {
+            let element = found.element.as_ref().map_or("-", |element| element.as_str());
+            format!("{} - {element} {}", found.kind, found.place.url.as_deref().unwrap_or_default())
+        };
+        let signature = diagnoses.iter().map(one).collect();
+        Finding { signature, ..Finding::well(format!("{ROT_OF}{project}"), topic) }
+    };
+    projects.into_iter().map(finding).collect()
 }
 
 /// What failed nothing in a branch and is to be looked at: told as a failure is, and its end is not.
@@ -135,6 +160,12 @@ pub(super) fn over(memory: &Memory, findings: &[Finding], report: &RunReport) ->
             // The branch was worked on, and nothing of the sort was found.
             let worked = report.branches.iter().any(|b| self::key(&b.project, b.branch.as_ref()) == branch);
             return worked.then(|| Finding { event: true, ..Finding::well(key, Topic::host()) });
+        }
+        if let Some(name) = key.strip_prefix(ROT_OF) {
+            // The run asked, and heard of no trouble.
+            let project =
+                listed.get(name).map(|project| Some((*project).clone())).filter(|_| report.probes.is_some())?;
+            return Some(Finding::well(key, Topic { project, ..Topic::host() }));
         }
         if key.starts_with("host:") {
             let event = key == format!("host:{}", Kind::Killed);

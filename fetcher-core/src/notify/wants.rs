@@ -55,8 +55,14 @@ impl Wants {
             (NotifyOn::Failure, event) => event.is_failure(),
             (NotifyOn::Recovery, event) => event == Happening::Recovery,
             (NotifyOn::Success, event) => matches!(event, Happening::Recovery | Happening::Success),
+            (NotifyOn::Rot, _) => false,
             (NotifyOn::Change, event) => matches!(event, Happening::Failure | Happening::Recovery | Happening::Change),
         })
+    }
+
+    /// Whether it wants to hear of trouble to come with upstreams.
+    pub(super) fn rot(&self) -> bool {
+        self.on.iter().any(|on| matches!(on, NotifyOn::Rot | NotifyOn::Always))
     }
 
     /// Whether every run is told, also where all is as it was.

@@ -358,5 +358,6 @@ fn unreadable(error: &StateError, path: PathBuf) -> Diagnosis {
         actor: Actor::Host,
         hint: format!("Look at {}; remove the run's directory if it is damaged.", path.display()),
         place: Place { file: Some(path), ..Place::default() },
+        allowed: false,
     }
 }

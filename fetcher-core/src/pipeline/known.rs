@@ -107,6 +107,11 @@ impl Choice {
         Self { request, looked_at, done, tried }
     }
 
+    /// Everything that was looked at, with its inputs.
+    pub(super) fn looked_at(&self) -> &BTreeMap<ElementName, Option<String>> {
+        &self.looked_at
+    }
+
     /// Why nothing is left to do.
     pub(super) fn reason(&self) -> String {
         if !self.tried.is_empty() {
@@ -180,6 +185,19 @@ impl StageRunner<'_, '_> {
         }
     }
 
+    /// The elements, and the junctions that showed since they were looked at, with their inputs.
+    pub(super) fn with_inputs(
+        &self,
+        elements: &BTreeMap<ElementName, Option<String>>,
+        inputs: &ElementInputs,
+    ) -> BTreeMap<ElementName, Option<String>> {
+        let mut all = elements.clone();
+        for junction in &self.junctions {
+            all.entry(junction.clone()).or_insert_with(|| inputs.of(junction));
+        }
+        all
+    }
+
     /// A digest of options, caches and tools: what all elements' sources depend on beside the checkout.
     pub(super) fn common_inputs(&self) -> String {
         let (project, bst) = (self.pipeline.project, self.pipeline.bst);
@@ -188,6 +206,17 @@ impl StageRunner<'_, '_> {
             format!("{} {:?} {:?}", bst.version, bst.command, self.plugins),
             self.conf(nowhere, nowhere, nowhere),
             format!("{:?} {:?} {}", self.options, project.push, project.fetch),
+        ];
+        digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes())
+    }
+
+    /// A digest of options and tools: what tracking depends on beside the checkout and the upstreams.
+    pub(super) fn tracking_inputs(&self) -> String {
+        let (project, bst) = (self.pipeline.project, self.pipeline.bst);
+        let parts = [
+            format!("{} {:?} {:?}", bst.version, bst.command, self.plugins),
+            format!("{:?}", project.buildstream.config),
+            format!("{:?}", self.options),
         ];
         digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes())
     }

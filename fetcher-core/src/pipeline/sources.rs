@@ -92,7 +92,9 @@ impl Pipeline<'_> {
             choice.count_in(candidates, report);
         }
         note_left_out(work.refs, &mut reports, &candidates.missing);
-        work.remember(work.refs, stages[stages.len() - 1], Some(&choice), inputs, memory);
+        let last = stages[stages.len() - 1];
+        work.remember(work.refs, last, Some(&choice), inputs, memory);
+        work.count_coverage(last, &work.with_inputs(choice.looked_at(), inputs), &candidates.missing, memory);
         reports
     }
 
@@ -108,7 +110,11 @@ impl Pipeline<'_> {
         let (elements, missing) = work.resolved_elements();
         let mut reports = self.sources(work, stages, action, &Request::everything(elements), None);
         note_left_out(work.refs, &mut reports, &missing);
-        work.remember(work.refs, stages[stages.len() - 1], None, inputs, memory);
+        let last = stages[stages.len() - 1];
+        work.remember(work.refs, last, None, inputs, memory);
+        let asked = work.results.elements(last).chain(work.listed.keys()).filter(|element| !missing.contains(*element));
+        let asked = asked.map(|element| (element.clone(), inputs.of(element))).collect();
+        work.count_coverage(last, &work.with_inputs(&asked, inputs), &missing, memory);
         reports
     }
 

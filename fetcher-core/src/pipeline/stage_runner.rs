@@ -19,7 +19,7 @@ use crate::cancel::Cancel;
 use crate::config::{Deps, OnError, VariantConfig};
 use crate::diagnosis::{Actor, Diagnosis, Kind, Place, Retry};
 use crate::names::{ElementName, Refs, Stage};
-use crate::report::{Event, Outcome, RefChange, StageReport};
+use crate::report::{Activity, Event, Outcome, RefChange, StageReport};
 use crate::runner::Exit;
 use crate::whole::write_whole;
 
@@ -52,6 +52,8 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) plugins: Vec<String>,
     /// Whether `source push` was run again because of its bug with junctions.
     pub(super) push_retried: bool,
+    /// The elements that need not be tracked, whose tracked refs are in the checkout.
+    pub(super) left_out: BTreeSet<ElementName>,
 }
 
 /// What one or more attempts at one or two stages came to.
@@ -140,6 +142,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             junctions: BTreeSet::new(),
             plugins: plugin_distributions(&pipeline.bst.command, pipeline.environment),
             push_retried: false,
+            left_out: BTreeSet::new(),
         };
         runner.prepare().map_err(|(path, error)| cannot("write", &path, &error))?;
         Ok(runner)
@@ -186,7 +189,9 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     /// The elements that bst listed and that have a ref by now, and those that have none.
     pub(super) fn listed_elements(&self) -> (BTreeSet<ElementName>, BTreeSet<ElementName>) {
         let tracked = |element: &ElementName| {
-            self.tracked_junctions.contains(element) || self.results.is_done(Stage::Track, element)
+            self.tracked_junctions.contains(element)
+                || self.results.is_done(Stage::Track, element)
+                || self.left_out.contains(element)
         };
         let missing = unresolved(self.listed.iter(), tracked);
         (self.listed.keys().filter(|element| !missing.contains(*element)).cloned().collect(), missing)
@@ -253,6 +258,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             let Some((next, wait)) = self.next_retry(stages, action, &attempt, tries, &whole, until) else { break };
             asked = next;
             log.write(format!("[trying again in {} s]\n", wait.as_secs_f32()).as_bytes());
+            self.tell(Activity::WaitingToRetry);
             if self.cancel.wait(wait) {
                 break;
             }
@@ -310,7 +316,13 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         path.is_file().then(|| path.strip_prefix(&self.pipeline.directories.run).unwrap_or(&path).to_owned())
     }
 
-    fn announce(&mut self, stage: Stage, attempt: u32) {
+    /// Says what goes on where no element moves.
+    pub(super) fn tell(&mut self, activity: Activity) {
+        let (project, branch) = (self.pipeline.project.name.clone(), self.pipeline.branch.clone());
+        (self.events)(Event::Activity { project: Some(project), branch: Some(branch), activity });
+    }
+
+    pub(super) fn announce(&mut self, stage: Stage, attempt: u32) {
         (self.events)(Event::StageStarted {
             project: self.pipeline.project.name.clone(),
             branch: self.pipeline.branch.clone(),

@@ -341,7 +341,7 @@ impl UpdateError {
 /// A failure of self-update, about no place.
 pub(super) fn diagnosis(kind: Kind, message: String, retry: Retry, hint: impl Into<String>) -> Diagnosis {
     let hint = hint.into();
-    Diagnosis { kind, element: None, stage: None, message, retry, actor: Actor::Host, hint, place: Place::default() }
+    Diagnosis::new(kind, message, retry, Actor::Host, hint)
 }
 
 fn of_git(failure: Failure) -> (Kind, Retry, String) {

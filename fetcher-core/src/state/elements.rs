@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bst::inventory::Inventory;
 use crate::json_file::Stored;
-use crate::names::{ElementName, Refs};
+use crate::names::{CommitId, ElementName, Refs, VariantName};
+use crate::report::CacheCoverage;
 
 /// What is known of a branch's elements with one option set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -87,6 +88,16 @@ impl ElementMemory {
         Some((inventory, committed.at))
     }
 
+    /// What of the sources of a tip is known to be in the cache, as far as it was counted for that tip.
+    pub(crate) fn coverage<'m>(
+        &'m self,
+        commit: &'m CommitId,
+        variant: Option<&'m VariantName>,
+    ) -> impl Iterator<Item = &'m CacheCoverage> {
+        let known = [&self.committed, &self.tracked].into_iter().filter_map(|refs| refs.coverage.as_ref());
+        known.filter(move |known| known.commit == *commit && known.variant.as_ref() == variant)
+    }
+
     /// When the sources of an element with these inputs were last fetched and pushed, whichever refs that was for.
     pub fn done(&self, element: &ElementName, inputs: &str) -> Option<Timestamp> {
         let known = [&self.committed, &self.tracked].into_iter().filter_map(|refs| refs.done.get(element));
@@ -99,6 +110,7 @@ impl RefsMemory {
     /// was anything.
     fn forget_future(&mut self, now: Timestamp) -> bool {
         let before = (self.done.len(), self.inventory.is_some());
+        self.coverage = self.coverage.take().filter(|known| known.at <= now);
         self.done.retain(|_, done| done.at <= now);
         self.inventory = self.inventory.take().filter(|known| known.at <= now);
         before != (self.done.len(), self.inventory.is_some())
@@ -115,6 +127,9 @@ pub struct RefsMemory {
     /// What was fetched, and pushed where that is wanted, by element.
     #[serde(default)]
     pub done: BTreeMap<ElementName, DoneElement>,
+    /// What of the sources of a tip was known to be in the cache when that was last counted.
+    #[serde(default)]
+    pub coverage: Option<CacheCoverage>,
 }
 
 /// A listing, and what it is a listing of.

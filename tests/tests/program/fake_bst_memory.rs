@@ -215,9 +215,9 @@ fn status_and_logs_tell_of_the_last_run() {
     $ bst-fetcher status
     exit status 0
     ---- stdout
-    PROJECT  BRANCH  STATE                    LAST SUCCESS  LAST RUN  COMMIT
-    project  main    partial for [span] (1 runs)  never         [span] ago    [short commit]
-    project  other   partial for [span] (1 runs)  never         [span] ago    [short commit]
+    PROJECT  BRANCH  STATE                    LAST SUCCESS  LAST RUN  COMMIT        CACHED
+    project  main    partial for [span] (1 runs)  never         [span] ago    [short commit]  committed 50%, tracked 50%
+    project  other   partial for [span] (1 runs)  never         [span] ago    [short commit]  committed 50%, tracked 50%
     ");
     });
     let ended = fetcher.run(&["logs", "project/main", "track"]).expect(0);

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::super::value::{Fields, Node, Value};
 use super::super::{
-    BuildStreamConfig, Deps, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig, SourceCacheConfig, Tool,
-    VariantConfig,
+    AllowFailure, BuildStreamConfig, Deps, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig,
+    SourceCacheConfig, Tool, VariantConfig,
 };
-use super::{all, date, flag, json_map, number, path, text, text_map, texts, time, value};
+use super::{all, date, flag, json_map, number, path, probe_mode, text, text_map, texts, time, value};
 
 pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
     Some(ProjectConfig {
@@ -52,6 +52,8 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
             "terminate" => OnError::Terminate,
             _ => return None,
         },
+        allow_failure: allow_failure(fields.get("allow-failure")?)?,
+        probe: text(fields, "probe").and_then(|word| probe_mode(&word)),
         git: git(fields.get("git")?.fields()?),
         source_caches: all(fields, "source-caches", source_cache)?,
         buildstream: buildstream(fields.get("buildstream")?.fields()?, place)?,
@@ -112,6 +114,18 @@ fn select(fields: &Fields) -> SelectConfig {
 fn hold(fields: &Fields) -> Option<HoldConfig> {
     let (element, reason) = (text(fields, "element")?, text(fields, "reason")?);
     Some(HoldConfig { element, reason, until: date(fields, "until") })
+}
+
+fn allow_failure(node: &Node) -> Option<AllowFailure> {
+    match &node.value {
+        Value::Bool(project) => Some(AllowFailure { project: *project, ..AllowFailure::default() }),
+        Value::Table(fields) => Some(AllowFailure {
+            project: false,
+            variants: texts(fields, "variants").iter().map(|name| name.parse().ok()).collect::<Option<_>>()?,
+            elements: texts(fields, "elements"),
+        }),
+        _ => None,
+    }
 }
 
 fn git(fields: &Fields) -> Access {

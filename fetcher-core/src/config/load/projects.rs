@@ -78,5 +78,5 @@ pub(super) fn give_general(top: &mut Fields) {
 
 fn table_of(table: &'static Table, name: &str) -> Option<&'static Table> {
     let key = table.keys.iter().find(|key| key.name == name)?;
-    if let Kind::Table(inner) | Kind::Tables(inner) = key.kind { Some(inner) } else { None }
+    if let Kind::Table(inner) | Kind::BoolOrTable(inner) | Kind::Tables(inner) = key.kind { Some(inner) } else { None }
 }

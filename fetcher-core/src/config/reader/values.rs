@@ -21,7 +21,7 @@ impl Reader<'_> {
         spot: Spot<'_>,
     ) -> Option<Value> {
         match (kind, written.get_ref()) {
-            (Kind::Bool | Kind::BoolOr(_), DeValue::Boolean(value)) => Some(Value::Bool(*value)),
+            (Kind::Bool | Kind::BoolOr(_) | Kind::BoolOrTable(_), DeValue::Boolean(value)) => Some(Value::Bool(*value)),
             (Kind::Number(least, most), DeValue::Integer(number)) => self.number(number, *least, *most, spot),
             (Kind::Size, DeValue::Integer(number)) => {
                 let Value::Number(bytes) = self.number(number, 0, u64::MAX, spot)? else { return None };
@@ -35,7 +35,9 @@ impl Reader<'_> {
             (Kind::Requirements, DeValue::Array(items)) => self.items(&Kind::Text, 1, items, spot),
             (Kind::Map(of), DeValue::Table(table)) => Some(self.map(of, table, spot)),
             (Kind::Free, DeValue::Table(_)) => self.free(written.get_ref(), spot),
-            (Kind::Table(inner), DeValue::Table(table)) => Some(Value::Table(self.inner_table(inner, table, spot))),
+            (Kind::Table(inner) | Kind::BoolOrTable(inner), DeValue::Table(table)) => {
+                Some(Value::Table(self.inner_table(inner, table, spot)))
+            }
             (Kind::Tables(inner), DeValue::Array(items)) => Some(self.tables(inner, items, spot)),
             (kind, DeValue::String(written)) if kind.is_text() => {
                 let text = self.expand(written, spot)?;

@@ -161,11 +161,27 @@ const PROJECT_KEYS: &[Key] = &[
         "What bst does when an element fails, in bst's words.",
     ),
     key(
+        "allow-failure",
+        Kind::BoolOrTable(&ALLOW_FAILURE),
+        Value("false"),
+        "{ elements = [\"experimental/*\"] }",
+        "What may fail: `true` for all of the project, or a table. Such failures are told and shown as allowed, and \
+         count neither in the branch's result nor in the exit status. What is the matter with this host or with a \
+         source cache counts all the same.",
+    ),
+    key(
         "config",
         Kind::Free,
         Value("{}"),
         "{ scheduler = { fetchers = 4 } }",
         "Merged into this project's `buildstream.conf`, over `[buildstream] config`.",
+    ),
+    key(
+        "probe",
+        Kind::Word(&["auto", "off"]),
+        Words("`probe.mode`"),
+        "\"off\"",
+        "Whether upstreams are asked what moved, so that the rest need not be tracked.",
     ),
     key(
         "git",
@@ -296,6 +312,27 @@ static HOLD: Table = Table {
             Words("until it is removed"),
             "2027-01-31",
             "The last day on which it holds, by UTC. After it the elements are tracked again, which is told once.",
+        ),
+    ],
+    ..Table::EMPTY
+};
+
+static ALLOW_FAILURE: Table = Table {
+    keys: &[
+        key(
+            "variants",
+            Kind::List(&Kind::Name, 0),
+            Value("[]"),
+            "[\"arm\"]",
+            "Option sets, by the names of `variants`, of which everything may fail.",
+        ),
+        key(
+            "elements",
+            Kind::List(&Kind::Glob, 0),
+            Value("[]"),
+            "[\"experimental/*\"]",
+            "Elements that may fail: names or globs, in which `*` matches `/` too. Those of a subproject are named with \
+             their junction, as in `sub.bst:*`. A junction that keeps everything from being loaded counts all the same.",
         ),
     ],
     ..Table::EMPTY

@@ -46,6 +46,7 @@ fn may_be_secret(kind: &Kind) -> bool {
         | Kind::Element
         | Kind::Version
         | Kind::Table(_)
+        | Kind::BoolOrTable(_)
         | Kind::Tables(_) => false,
     }
 }
@@ -57,7 +58,7 @@ fn secret_keys(table: &Table, path: &str, found: &mut Vec<String>) {
         match &key.kind {
             // It has the keys of `project`.
             Kind::Table(_) if key.name == "defaults" => {}
-            Kind::Table(inner) | Kind::Tables(inner) => secret_keys(inner, &here, found),
+            Kind::Table(inner) | Kind::BoolOrTable(inner) | Kind::Tables(inner) => secret_keys(inner, &here, found),
             kind if may_be_secret(kind) => found.push(here),
             _ => {}
         }

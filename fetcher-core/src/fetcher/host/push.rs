@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{HostCheck, Look, place};
 use crate::bst::{Bst, probe};
-use crate::config::{Deps, ProjectConfig, PushMode, SourceCacheConfig};
+use crate::config::{AllowFailure, Deps, ProjectConfig, PushMode, SourceCacheConfig};
 use crate::names::{BranchName, CommitId, Refs, Stage};
 use crate::pipeline::{Directories, Pipeline};
 use crate::report::{Outcome, StageReport};
@@ -66,6 +66,7 @@ impl Look<'_> {
             push: PushMode::Always,
             timeout: TIMEOUT,
             retries: 0,
+            allow_failure: AllowFailure::default(),
             source_caches: vec![SourceCacheConfig { push: true, ..cache.clone() }],
             ..project.clone()
         };
@@ -91,6 +92,7 @@ impl Look<'_> {
             prepared: None,
             one_at_a_time: None,
             refresh_after: Duration::ZERO,
+            probing: None,
         };
         let mut memory = ElementMemory::default();
         let stages = pipeline.run(Refs::Committed, None, &mut memory, &self.fetcher.cancel, &mut |_| {});
