@@ -152,7 +152,7 @@ impl<'f> Workers<'f> {
             clock: &self.fetcher.clock,
             directory: &checkout.directory,
             tree: &checkout.tree,
-            temporary: &self.temporary.join(slot.to_string()),
+            temporary: &self.temporary.join(format!("{slot}.{}", self.number_of(project))),
             run: &run,
             logs: &run.join(project.name.as_str()).join(name.slug()),
             again: self.selection.force,

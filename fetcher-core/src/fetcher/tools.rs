@@ -23,10 +23,13 @@ pub(super) struct Tools<'f> {
     fetcher: &'f Fetcher,
     runner: &'f dyn Runner,
     log: PathBuf,
-    found: Mutex<Vec<(BuildStreamConfig, SandboxOptions, Result<Found, Diagnosis>)>>,
+    found: Mutex<Vec<KnownTool>>,
     /// What served before and serves again, held to the end of the run so that nobody removes it.
     last_good: Mutex<Vec<Installed>>,
 }
+
+/// What was looked for, how it is confined, and what was found.
+type KnownTool = (BuildStreamConfig, SandboxOptions, Result<Found, Diagnosis>);
 
 /// A `bst`, held if it is one of ours.
 #[derive(Clone)]

@@ -116,7 +116,7 @@ impl<'w> StageRunner<'w, '_> {
             .writes(access::write(directories))
             .sandbox(project.sandbox.clone())
             .timeout(timeout);
-        invocation.access.home = Some(access::home(directories));
+        invocation.access.home = Some(access::home(&directories.temporary));
         (turn, invocation)
     }
 }
