@@ -57,13 +57,13 @@ impl WebFiles {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let server = Self { url, answers: Arc::default(), requests: Arc::default(), connections: Arc::default() };
-        let served = server.clone();
+        let shared = server.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                *served.connections.lock().expect("the count") += 1;
-                let served = served.clone();
+                *shared.connections.lock().expect("the count") += 1;
+                let of_connection = shared.clone();
                 // A client that goes away ends its connection.
-                thread::spawn(move || drop(served.serve(&stream)));
+                thread::spawn(move || drop(of_connection.serve(&stream)));
             }
         });
         server
@@ -135,7 +135,7 @@ impl WebFiles {
             WebAnswer::Endless => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
                 loop {
-                    stream.write_all(&[b'x'; 1 << 16])?;
+                    stream.write_all(&[b'x'; 1 << 12])?;
                 }
             }
             WebAnswer::EndlessHeaders => {

@@ -228,10 +228,14 @@ mod tests {
         let oldest = known.values().map(|known| known.fetched_by_client.unwrap()).min().unwrap();
         assert!(now.duration_since(oldest).as_hours() <= 8 * 24, "{oldest} at {now}");
         // Nothing is due before its time.
-        known.values_mut().for_each(|known| known.fetched_by_client = Some(now));
+        for known in known.values_mut() {
+            known.fetched_by_client = Some(now);
+        }
         assert!(share(&names, &known, now, week).is_empty());
         // What nobody knows a key of cannot be seen to be pulled.
-        known.values_mut().for_each(|known| (known.fetched_by_client, known.key) = (None, None));
+        for known in known.values_mut() {
+            (known.fetched_by_client, known.key) = (None, None);
+        }
         assert!(share(&names, &known, now, week).is_empty());
     }
 
