@@ -184,14 +184,14 @@ allow-failure = { variants = ["sour"] }"#;
     let ended = fetcher.run(&["run"]).expect(0);
     let report = fetcher.report();
     let changes = report["branches"][0]["changes"].as_array().expect("changes");
-    let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let text_of = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let mut lines: Vec<_> = changes
         .iter()
         .map(|change| {
             format!(
                 "{} {} {} {}",
-                word(&change["element"]),
-                word(&change["condition"]),
+                text_of(&change["element"]),
+                text_of(&change["condition"]),
                 change["source"],
                 change["failed-with"]
             )

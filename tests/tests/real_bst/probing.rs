@@ -102,7 +102,7 @@ impl Probed {
         self.repo.git(&["clone", "--quiet", ".", &clone.display().to_string()]);
         let client = Client::new(&self.scratch, name, &clone, "");
         let elements: Vec<_> =
-            self.upstreams.iter().map(|up| format!("{}.bst", up.path.file_name().unwrap().display())).collect();
+            self.upstreams.iter().map(|up| format!("{}.bst", up.path.file_name().expect("a name").display())).collect();
         let elements: Vec<&str> = elements.iter().map(String::as_str).collect();
         client.must(&[&["source", "track"], &elements[..]].concat());
         files(&self.scratch.path(name).join("project"))

@@ -27,7 +27,8 @@ fn guarded(scratch: &Scratch, cache: &Daemon, server: &Tls, client: &Tls) -> Dae
     fs::create_dir_all(scratch.path("nginx")).expect("a directory");
     let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let directory = scratch.path("nginx").display().to_string();
-    let places: String = places.iter().map(|name| format!("{name}_temp_path {directory}/{name};\n")).collect();
+    let places: Vec<_> = places.iter().map(|name| format!("{name}_temp_path {directory}/{name};\n")).collect();
+    let places = places.concat();
     let mut daemon = on_free_port("https", |port| {
         let conf = format!(
             "daemon off;\nuser root;\npid {directory}/pid;\nerror_log {directory}/error.log;\nevents {{}}\nhttp {{\n\
