@@ -1,5 +1,4 @@
 //! Asking upstreams on real servers: git's over every transport, files and pages over HTTP, a registry.
-#![expect(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
 use std::fs;
 use std::process::Command;

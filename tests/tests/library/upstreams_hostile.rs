@@ -1,5 +1,4 @@
 //! Upstreams that mean harm, or are broken: every answer is bounded, and none is believed.
-#![expect(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
 use std::thread;
 use std::time::{Duration, Instant};
