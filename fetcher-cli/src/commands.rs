@@ -8,10 +8,12 @@ mod init;
 mod inventory;
 mod logs;
 mod notify;
+mod rot;
 mod run;
 mod schedule;
 mod serve;
 mod status;
+mod verify;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -101,6 +103,8 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
         Command::Serve(args) => serve::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
         Command::Inventory(args) => inventory::run(&context, &args),
+        Command::Rot(args) => rot::run(&context, &args),
+        Command::Verify(args) => verify::run(&context, &args),
         Command::Logs(args) => logs::run(&context, &args),
         Command::Diagnose(args) => diagnose::run(&context, &args, io::stdin().lock()),
         Command::Config { what } => config::run(&context, &what),

@@ -19,6 +19,7 @@ pub mod messages;
 pub mod plugins;
 pub mod probe;
 pub(crate) mod project_files;
+pub(crate) mod ref_slots;
 pub mod refs;
 pub mod version;
 pub(crate) mod yaml;

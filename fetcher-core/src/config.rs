@@ -14,6 +14,7 @@ mod keys;
 mod last_good;
 mod load;
 mod notify;
+mod probe;
 mod problem;
 mod project;
 mod reader;
@@ -34,10 +35,11 @@ pub use notify::{
     CommandConfig, CommitStatusConfig, EmailConfig, HealthcheckConfig, IrcConfig, NotifierConfig, NotifyOn,
     NotifyTarget, StatusForge, UploadConfig, WebhookConfig, WebhookFormat, ZulipConfig,
 };
+pub use probe::{ProbeConfig, ProbeMode};
 pub use problem::{ConfigError, ConfigProblem};
 pub use project::{
-    BuildStreamConfig, BuildStreamTool, DependencyScope, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig,
-    SourceCacheConfig, VariantConfig,
+    AllowFailure, BuildStreamConfig, BuildStreamTool, DependencyScope, HoldConfig, OnError, ProjectConfig, PushMode,
+    SelectConfig, SourceCacheConfig, VariantConfig,
 };
 pub use schema::schema;
 pub use self_update::SelfUpdateConfig;
@@ -87,6 +89,10 @@ pub struct Config {
     pub metrics_file: Option<PathBuf>,
     /// `fetcher.refresh-after`: how long "nothing changed" may skip fetch and push.
     pub refresh_after: Duration,
+    /// `[probe]`.
+    pub probe: ProbeConfig,
+    /// `fetcher.clean-client-every`: within which time a client with empty caches fetches everything once.
+    pub clean_client_every: Option<Duration>,
     /// `[self-update]`.
     pub self_update: SelfUpdateConfig,
     /// `[[project]]`, `[defaults]` merged in; no two have the same name.

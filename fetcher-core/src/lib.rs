@@ -19,7 +19,7 @@ pub mod fetcher;
 mod file_state;
 pub mod free_space;
 pub mod git;
-#[cfg(feature = "webhook")]
+#[cfg(any(feature = "probe", feature = "webhook"))]
 mod http;
 mod json_file;
 pub mod links;
@@ -41,6 +41,7 @@ pub mod self_update;
 pub mod serve;
 pub mod state;
 pub mod upload;
+pub mod upstream;
 
 pub use cancel::Cancel;
 pub use clock::{Clock, SystemClock};

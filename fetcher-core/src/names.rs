@@ -105,6 +105,12 @@ name! {
 }
 
 name! {
+    /// The key of an element's sources, as bst's messages name it where keys are told whole: 64 digits of lower-case
+    /// hexadecimal.
+    SourceKey, "source key", check_source_key
+}
+
+name! {
     /// A run's name, unique on its host; its order is the order of time.
     RunId, "run id", check_plain
 }
@@ -170,11 +176,14 @@ pub enum Stage {
     Fetch,
     /// `bst source push`: handing the sources to a remote source cache.
     Push,
+    /// Asking the source caches whether all that was pushed is there.
+    Verify,
 }
 
 impl Stage {
     /// All stages in their order.
-    pub const ALL: [Stage; 5] = [Stage::Checkout, Stage::Prepare, Stage::Track, Stage::Fetch, Stage::Push];
+    pub const ALL: [Stage; 6] =
+        [Stage::Checkout, Stage::Prepare, Stage::Track, Stage::Fetch, Stage::Push, Stage::Verify];
 
     /// The stage's name as reports and files have it.
     pub fn as_str(self) -> &'static str {
@@ -184,6 +193,7 @@ impl Stage {
             Stage::Track => "track",
             Stage::Fetch => "fetch",
             Stage::Push => "push",
+            Stage::Verify => "verify",
         }
     }
 }
@@ -272,6 +282,11 @@ fn check_commit(name: &str) -> Result<(), &'static str> {
     } else {
         Err("it has to be 40 or 64 lower-case hexadecimal digits")
     }
+}
+
+fn check_source_key(name: &str) -> Result<(), &'static str> {
+    let hex = name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if hex && name.len() == 64 { Ok(()) } else { Err("it has to be 64 lower-case hexadecimal digits") }
 }
 
 #[cfg(test)]

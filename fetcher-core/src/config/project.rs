@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use globset::GlobBuilder;
 use jiff::civil::Date;
 use serde_json::{Map, Value};
 
+use super::ProbeMode;
 use crate::git::GitAccess;
-use crate::names::{ProjectName, Refs, VariantName};
+use crate::names::{ElementName, ProjectName, Refs, VariantName};
 use crate::runner::{SandboxOptions, UpstreamCredentials};
 
 /// `[buildstream]`, or `[project.buildstream]` where a project has its own.
@@ -85,6 +87,8 @@ pub struct ProjectConfig {
     pub fetch: bool,
     /// `push`.
     pub push: PushMode,
+    /// `verify`: whether the caches are asked for what was fetched and pushed.
+    pub verify: bool,
     /// `timeout` of a stage.
     pub timeout: Duration,
     /// `retries`: how many more times a stage is tried.
@@ -93,6 +97,10 @@ pub struct ProjectConfig {
     pub retry_delay: Duration,
     /// `on-error`.
     pub on_error: OnError,
+    /// `allow-failure`: what may fail without being counted.
+    pub allow_failure: AllowFailure,
+    /// `probe`: whether upstreams are asked what moved; none for what `[probe]` says.
+    pub probe: Option<ProbeMode>,
     /// `git`.
     pub git: GitAccess,
     /// `source-caches`.
@@ -178,6 +186,34 @@ pub enum PushMode {
     Always,
     /// `false`.
     Never,
+}
+
+/// `allow-failure`: what of a project may fail; it is told then, and not counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AllowFailure {
+    /// `true`: all of the project.
+    pub project: bool,
+    /// `variants`: the option sets of which everything may fail.
+    pub variants: BTreeSet<VariantName>,
+    /// `elements`: names and globs.
+    pub elements: Vec<String>,
+}
+
+impl AllowFailure {
+    /// Whether everything of an option set may fail; of all that is not done for one, where there is none.
+    pub fn includes_variant(&self, variant: Option<&VariantName>) -> bool {
+        self.project || variant.is_some_and(|variant| self.variants.contains(variant))
+    }
+
+    /// Whether an element may fail by its name.
+    pub fn includes_element(&self, element: &ElementName) -> bool {
+        self.elements.iter().any(|pattern| {
+            let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
+            // What is no glob is a name.
+            glob.map_or(pattern == element.as_str(), |glob| glob.compile_matcher().is_match(element.as_str()))
+        })
+    }
 }
 
 /// `on-error`: what bst does when an element fails. The words are bst's.

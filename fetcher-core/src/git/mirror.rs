@@ -56,6 +56,16 @@ impl<'a> Mirror<'a> {
         Self { git, remote, store: MirrorStore::new(directory.to_owned()), wanted: Mutex::default() }
     }
 
+    /// Takes over what an earlier release mirrored in another directory, where this mirror is not there yet: nothing of it
+    /// is fetched again. Says whether it did.
+    ///
+    /// # Errors
+    /// When the directory cannot be renamed.
+    pub fn take_over(&self, directory: &Path) -> Result<bool, GitError> {
+        let _lock = self.store.lock(true, self.git.cancel)?;
+        self.store.take_over(&MirrorStore::new(directory.to_owned()))
+    }
+
     /// Asks the remote repository for its branches and its HEAD, with one connection.
     ///
     /// # Errors

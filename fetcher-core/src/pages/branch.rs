@@ -7,7 +7,7 @@ use super::layout;
 use super::plot::{self, DURATION, FETCHED};
 use super::site_view::{BranchView, SiteView};
 use crate::links::PageAddress;
-use crate::report::{HoldReport, Outcome};
+use crate::report::{CacheCoverage, HoldReport, Outcome};
 use crate::state::BranchRun;
 
 /// Holds that are shown, and elements that are named of each.
@@ -69,6 +69,7 @@ fn facts(branch: &BranchView) -> Markup {
     html! {
         dl {
             @if let Some(commit) = &state.commit { dt { "Commit" } dd { code { (commit) } } }
+            @for known in &state.coverage { (coverage(known)) }
             dt { "Last success" } dd { @match state.last_success { Some(at) => (time(at)), None => "never" } }
             @if let Some(at) = state.last_failure { dt { "Last failure" } dd { (time(at)) } }
             @if state.consecutive_failures > 0 {
@@ -113,6 +114,24 @@ fn held(holds: &[HoldReport]) -> Markup {
     }
 }
 
+/// What of the tip's sources is known to be in the cache.
+fn coverage(known: &CacheCoverage) -> Markup {
+    let missing = known.sources.saturating_sub(known.cached);
+    html! {
+        dt { "In the cache, " (known.refs) @if let Some(variant) = &known.variant { " [" (variant) "]" } }
+        dd {
+            (known.percent()) " of " (format::counted(known.sources, "source", "sources"))
+            @if known.without_ref > 0 {
+                ", " (format::counted(known.without_ref, "element", "elements")) " without a committed ref"
+            }
+            @if missing > 0 {
+                ", not: " @for (at, name) in known.missing.iter().enumerate() { @if at > 0 { ", " } code { (name) } }
+                @if known.missing.len() as u64 >= CacheCoverage::NAMED as u64 { " and others" }
+            }
+        }
+    }
+}
+
 fn elements(hold: &HoldReport) -> String {
     let mut names: Vec<_> = hold.elements.iter().take(NAMED).map(|name| name.as_str().to_owned()).collect();
     if hold.elements.len() > NAMED {
@@ -138,7 +157,9 @@ fn runs(branch: &BranchView, view: &SiteView) -> Markup {
                                 None => (time(past.at)),
                             }
                         }
-                        td data-label="Outcome" { div { (format::badge(past.outcome)) } }
+                        td data-label="Outcome" { div {
+                            (format::badge(past.outcome)) @if past.allowed > 0 { small { (format::allowed(past.allowed)) } }
+                        } }
                         td.n data-label="Took" { (format::span(past.seconds)) }
                         td.n data-label="Elements fetched" { (format::count(past.fetched)) }
                     }

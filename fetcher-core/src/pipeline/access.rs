@@ -34,13 +34,13 @@ pub(super) fn read(project: &ProjectConfig, directories: &PipelineDirectories) -
 }
 
 /// Its home.
-pub(super) fn home(directories: &PipelineDirectories) -> PathBuf {
-    directories.temporary.join("home")
+pub(super) fn home(temporary: &Path) -> PathBuf {
+    temporary.join("home")
 }
 
 /// Makes its home: empty but for links to the project's credentials.
-pub(super) fn make_home(project: &ProjectConfig, directories: &PipelineDirectories) -> io::Result<()> {
-    let home = home(directories);
+pub(super) fn make_home(project: &ProjectConfig, temporary: &Path) -> io::Result<()> {
+    let home = home(temporary);
     // An earlier child of this project may have left anything there.
     match fs::remove_dir_all(&home) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -76,7 +76,7 @@ pub(super) fn name_hidden(failure: Diagnosis, project: &ProjectConfig, environme
         format!("where its credentials are there, show the file to this project: `[project.credentials]` with {lines}");
     let (place, element, stage) = (failure.place.clone(), failure.element.clone(), failure.stage);
     let found = Diagnosis::new(FailureKind::CredentialsHidden, message, Retry::No, Actor::Host, hint);
-    Diagnosis { place, element, stage, ..found }
+    Diagnosis { element, stage, place, ..found }
 }
 
 /// The top of the working tree that a project's directory is in, which has the repository in it.
@@ -92,11 +92,9 @@ fn collect_all(table: &Map<String, Value>, files: &mut Vec<PathBuf>) {
 /// the configuration of the sandbox has keys.
 fn collect(value: &Value, files: &mut Vec<PathBuf>) {
     match value {
-        Value::String(text) => {
-            files.extend(Some(PathBuf::from(text)).filter(|path| path.is_absolute() && path.is_file()))
-        }
+        Value::String(text) if text.starts_with('/') && Path::new(text).is_file() => files.push(text.into()),
         Value::Array(values) => values.iter().for_each(|value| collect(value, files)),
         Value::Object(table) => collect_all(table, files),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

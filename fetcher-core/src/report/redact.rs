@@ -1,11 +1,14 @@
 //! Reports and events on their way out. Every field is taken apart by name, so that one which is added later cannot be
 //! forgotten.
 
+use std::collections::BTreeSet;
+
 use super::{
-    BranchReport, Event, HoldReport, IssueGroup, LeftOutElement, RefChange, RunReport, StageReport, TrackedRef,
-    UpstreamCount,
+    BranchReport, CacheCoverage, Event, HoldReport, IssueGroup, LeftOutElement, ProofReport, RefChange, RunReport,
+    StageReport, TrackProbes, TrackedRef, UpstreamCount,
 };
 use crate::diagnosis::redacted_element;
+use crate::names::ElementName;
 use crate::secret::{Redact, Redactor};
 
 impl Redact for RunReport {
@@ -21,6 +24,8 @@ impl Redact for RunReport {
             configuration,
             failures,
             network,
+            probes,
+            rot,
             branches,
         } = self;
         Self {
@@ -34,6 +39,8 @@ impl Redact for RunReport {
             configuration: configuration.redacted(redactor),
             failures: failures.redacted(redactor),
             network: network.redacted(redactor),
+            probes: probes.redacted(redactor),
+            rot: rot.redacted(redactor),
             branches: branches.redacted(redactor),
         }
     }
@@ -41,11 +48,21 @@ impl Redact for RunReport {
 
 impl Redact for BranchReport {
     fn redacted(self, redactor: &Redactor) -> Self {
-        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds } = self;
+        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds, coverage } =
+            self;
         let (bst_version, stages) = (bst_version.redacted(redactor), stages.redacted(redactor));
         let changes = changes.into_iter().filter_map(|found| found.redacted(redactor)).collect();
         let holds = holds.redacted(redactor);
-        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds }
+        let coverage = coverage.into_iter().map(|known| known.redacted(redactor)).collect();
+        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds, coverage }
+    }
+}
+
+impl Redact for CacheCoverage {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { commit, variant, refs, sources, cached, without_ref, missing, at } = self;
+        let missing = missing.iter().filter_map(|name| redacted_element(name, redactor)).collect();
+        Self { commit, variant, refs, sources, cached, without_ref, missing, at }
     }
 }
 
@@ -56,6 +73,7 @@ impl Redact for StageReport {
             variant,
             refs,
             outcome,
+            allowed,
             skipped,
             attempts,
             started,
@@ -63,11 +81,13 @@ impl Redact for StageReport {
             bst_seconds,
             elements,
             changes,
+            probes,
             failures,
             findings,
             reached,
             left_out,
             notes,
+            proof,
             log,
         } = self;
         Self {
@@ -75,6 +95,7 @@ impl Redact for StageReport {
             variant,
             refs,
             outcome,
+            allowed,
             skipped: skipped.redacted(redactor),
             attempts,
             started,
@@ -82,12 +103,38 @@ impl Redact for StageReport {
             bst_seconds,
             elements,
             changes: changes.into_iter().filter_map(|moved| redacted_change(moved, redactor)).collect(),
+            probes: probes.map(|probes| redacted_probes(probes, redactor)),
             failures: failures.redacted(redactor),
             findings: findings.redacted(redactor),
             reached: reached.into_iter().map(|host| host.redacted(redactor)).collect(),
             left_out: left_out.into_iter().filter_map(|left_out| redacted_left_out(left_out, redactor)).collect(),
             notes: notes.redacted(redactor),
+            proof: proof.redacted(redactor),
             log,
+        }
+    }
+}
+
+fn redacted_probes(probes: TrackProbes, redactor: &Redactor) -> TrackProbes {
+    // The reasons are this library's own words.
+    let missed = probes.missed.iter().filter_map(|element| redacted_element(element, redactor)).collect();
+    TrackProbes { missed, ..probes }
+}
+
+impl Redact for ProofReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { caches, proved, remembered, missing, repaired, fetched_by_client, blobs, requests } = self;
+        let elements =
+            |names: BTreeSet<ElementName>| names.iter().filter_map(|name| redacted_element(name, redactor)).collect();
+        Self {
+            caches: caches.redacted(redactor),
+            proved: elements(proved),
+            remembered,
+            missing: elements(missing),
+            repaired,
+            fetched_by_client: elements(fetched_by_client),
+            blobs,
+            requests,
         }
     }
 }
@@ -156,6 +203,7 @@ impl Redact for IssueGroup {
             hint,
             message,
             is_finding,
+            is_allowed,
             is_of_this_host,
             occurrences,
             element_count,
@@ -174,6 +222,7 @@ impl Redact for IssueGroup {
             hint: hint.redacted(redactor),
             message: message.redacted(redactor),
             is_finding,
+            is_allowed,
             is_of_this_host,
             occurrences,
             element_count,
@@ -203,6 +252,7 @@ impl Redact for Event {
             Event::BranchFinished(report) => Event::BranchFinished(report.redacted(redactor)),
             Event::RunFinished(report) => Event::RunFinished(report.redacted(redactor)),
             Event::RunStarted { .. }
+            | Event::Activity { .. }
             | Event::Branches { .. }
             | Event::BranchStarted { .. }
             | Event::StageStarted { .. } => self,

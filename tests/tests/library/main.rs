@@ -14,3 +14,5 @@ mod managed_environment;
 mod metrics;
 mod pages;
 mod pages_browser;
+mod upstreams;
+mod upstreams_hostile;
