@@ -14,3 +14,4 @@ mod managed_environment;
 mod metrics;
 mod pages;
 mod pages_browser;
+mod type_names;
