@@ -8,18 +8,24 @@ use std::ffi::OsString;
 use crate::environment::Environment;
 
 mod compare;
+#[cfg(feature = "fetcher")]
 pub mod conf;
+#[cfg(feature = "fetcher")]
 pub mod dialect;
+#[cfg(feature = "fetcher")]
 pub mod environment;
 pub mod inventory;
 pub mod messages;
 pub mod plugins;
+#[cfg(feature = "fetcher")]
 pub mod probe;
+#[cfg(feature = "fetcher")]
 pub(crate) mod project_files;
 pub mod refs;
 pub mod version;
 pub(crate) mod yaml;
 
+#[cfg(feature = "fetcher")]
 use dialect::Dialect;
 use version::BstVersion;
 
@@ -32,6 +38,7 @@ pub struct Bst {
     pub version: BstVersion,
 }
 
+#[cfg(feature = "fetcher")]
 impl Bst {
     /// The command line that it understands.
     pub fn dialect(&self) -> Dialect {

@@ -10,12 +10,14 @@ use thiserror::Error;
 
 use crate::cancel::Cancel;
 
+mod forward;
 mod local;
 pub mod processes;
 mod space_guard;
 
 pub use local::LocalRunner;
 pub use space_guard::SpaceGuard;
+#[cfg(feature = "fetcher")]
 pub(crate) use space_guard::run_until;
 
 /// One child process to run.

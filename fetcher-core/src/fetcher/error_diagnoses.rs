@@ -18,6 +18,31 @@ use crate::project::CheckoutError;
 use crate::runner::Exit;
 use crate::state::LockError;
 
+impl GitError {
+    /// The failure as data: who must act, and what to do.
+    ///
+    /// ```
+    /// use fetcher_core::diagnosis::FailureKind;
+    /// use fetcher_core::git::{GitAccess, RemoteRepository};
+    ///
+    /// let error = RemoteRepository::new("ftp://example.org/x.git", &GitAccess::default()).unwrap_err();
+    /// assert_eq!(error.diagnosis(fetcher_core::Stage::Checkout).kind, FailureKind::Configuration);
+    /// ```
+    pub fn diagnosis(&self, stage: Stage) -> Diagnosis {
+        git(self, stage)
+    }
+}
+
+impl CheckoutError {
+    /// The failure as data: who must act, and what to do.
+    pub fn diagnosis(&self) -> Diagnosis {
+        match self {
+            CheckoutError::Git(error) => error.diagnosis(Stage::Checkout),
+            other => no_project(other),
+        }
+    }
+}
+
 /// A failure of git's.
 pub(super) fn git(error: &GitError, stage: Stage) -> Diagnosis {
     let (kind, retry, actor, hint) = of_failure(error.failure());
