@@ -8,6 +8,7 @@ use crate::environment::Environment;
 use crate::secret::Secret;
 
 mod build;
+mod declare;
 mod files;
 mod keys;
 mod last_good;
@@ -18,22 +19,28 @@ mod project;
 mod reader;
 mod schema;
 mod secrets;
+mod self_update;
 mod serve;
 mod show;
 mod sources;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod value;
 
 pub(crate) use files::LARGEST;
 pub use files::{DiskFiles, FileLookup, FileStatus};
-pub use notify::{NotifierConfig, NotifyOn, NotifyTarget, UploadConfig, UploadTarget, UrlSource, WebhookFormat};
+pub use notify::{
+    CommandConfig, CommitStatusConfig, EmailConfig, HealthcheckConfig, IrcConfig, NotifierConfig, NotifyOn,
+    NotifyTarget, StatusForge, UploadConfig, WebhookConfig, WebhookFormat, ZulipConfig,
+};
 pub use problem::{ConfigError, ConfigProblem};
 pub use project::{
     BuildStreamConfig, BuildStreamTool, DependencyScope, OnError, ProjectConfig, PushMode, SourceCacheConfig,
     VariantConfig,
 };
 pub use schema::schema;
+pub use self_update::SelfUpdateConfig;
 pub use serve::{ServeConfig, ServeTls};
 pub use sources::{UserConfigDirectory, choose_file};
 
@@ -94,22 +101,6 @@ pub struct Config {
     effective: value::ConfigTable,
     /// The secrets that environment variables put into it.
     secret_variables: Vec<Secret>,
-}
-
-/// `[self-update]`: how the configuration follows its own git repository.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SelfUpdateConfig {
-    /// Whether to follow; none where the default applies: where the file lives in a git work tree with an upstream.
-    pub enabled: Option<bool>,
-    /// The branch to follow; none for the checked-out branch's upstream.
-    pub branch: Option<String>,
-    /// A file of the signers of whom only commits are taken.
-    pub allowed_signers: Option<PathBuf>,
-    /// The version of this program that the configuration needs: three numbers, and what semantic versions may have
-    /// behind them.
-    pub required_version: Option<String>,
-    /// The command that brings it; empty where the program is never updated by itself.
-    pub binary: Vec<String>,
 }
 
 /// A commented configuration to begin with, which works as it is.

@@ -24,6 +24,8 @@
 pub(crate) mod sample;
 
 mod command;
+#[cfg(feature = "webhook")]
+mod commit_status;
 mod configured;
 mod deliver;
 mod dispatcher;
@@ -52,6 +54,8 @@ mod subscription;
 mod template;
 #[cfg(feature = "webhook")]
 mod webhook;
+#[cfg(feature = "webhook")]
+mod zulip;
 
 use std::time::Duration;
 

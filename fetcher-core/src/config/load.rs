@@ -11,9 +11,10 @@ use crate::names::digest;
 use crate::secret::{Redact as _, Redactor};
 
 use super::files::{DiskFiles, FileLookup, LARGEST};
-use super::keys::{KeyDefault, TOP, TableDeclaration, ValueKind};
+use super::keys::{KeyDefault, TableDeclaration, ValueKind};
 use super::problem::{ConfigError, ConfigProblem};
 use super::reader::{ConfigReader, WHOLE};
+use super::tables::TOP;
 use super::value::{ConfigNode, ConfigTable, ConfigValue, ValueOrigin};
 use super::{Config, build};
 

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::{
-    ExclusiveKeys, KeyDeclaration, KeyDefault, KeyRequirement, MinimumDuration, TOP, TableDeclaration, ValueKind,
+    ExclusiveKeys, KeyDeclaration, KeyDefault, KeyRequirement, MinimumDuration, TableDeclaration, ValueKind,
 };
+use super::tables::TOP;
 
 /// The JSON Schema (draft 2020-12) of a configuration file, for editors that complete and check TOML by one.
 ///
@@ -88,7 +89,7 @@ fn property(key: &KeyDeclaration) -> Value {
     if let ValueKind::SecretFile | ValueKind::SecretUrl(_) = key.kind {
         schema["writeOnly"] = json!(true);
     }
-    let mut description = key.meaning.to_owned();
+    let mut description = key.meaning().to_owned();
     match key.fallback {
         KeyDefault::Value(text) => {
             if let Some(default) = from_toml(text) {

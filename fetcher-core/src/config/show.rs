@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Config;
-use super::keys::{KeyDeclaration, TOP, TableDeclaration, ValueKind};
+use super::keys::{KeyDeclaration, TableDeclaration, ValueKind};
+use super::tables::TOP;
 use super::value::{ConfigNode, ConfigTable, ConfigValue, ValueOrigin};
 use crate::environment::Environment;
 use crate::secret::{Redactor, names_a_secret};

@@ -9,11 +9,12 @@ use super::host::NotifierHost;
 use super::message::Notification;
 use super::subscription::Subscription;
 use super::{Notifier, render, script};
+use crate::config::CommandConfig;
 
 pub(super) struct CommandNotifier {
     pub(super) name: String,
     pub(super) subscription: Subscription,
-    pub(super) command: Vec<OsString>,
+    pub(super) config: CommandConfig,
     pub(super) host: NotifierHost,
 }
 
@@ -49,6 +50,7 @@ impl Notifier for CommandNotifier {
         let variables = variables.into_iter().map(|(variable, fact)| (variable, text(fact))).collect();
         let mut input = facts.to_string();
         input.push('\n');
-        script::run(&self.host, &self.command, input.as_bytes(), variables, self.subscription.timeout)
+        let command: Vec<_> = self.config.command.iter().map(OsString::from).collect();
+        script::run(&self.host, &command, input.as_bytes(), variables, self.subscription.timeout)
     }
 }

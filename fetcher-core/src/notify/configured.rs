@@ -1,6 +1,5 @@
 //! The notifiers that a configuration names.
 
-use std::ffi::OsString;
 use std::sync::Arc;
 
 use super::Notifier;
@@ -11,72 +10,34 @@ use crate::config::{NotifierConfig, NotifyTarget};
 
 /// The notifier that a configuration means. What is wrong with it shows when it is to tell.
 pub(crate) fn configured(config: &NotifierConfig, host: &NotifierHost) -> Arc<dyn Notifier> {
-    let (name, subscription) = (config.name.clone(), Subscription::from(config));
-    match &config.target {
-        NotifyTarget::Command { command } => {
-            let command = command.iter().map(OsString::from).collect();
-            Arc::new(CommandNotifier { name, subscription, command, host: host.clone() })
-        }
+    let (name, subscription, host) = (config.name.clone(), Subscription::from(config), host.clone());
+    match config.target.clone() {
+        NotifyTarget::Command(config) => Arc::new(CommandNotifier { name, subscription, config, host }),
         #[cfg(feature = "email")]
-        NotifyTarget::Email { server, username, password_file, ca_file, from, to } => {
-            let login = username.clone().zip(password_file.clone());
-            let (server, ca_file, from, to) = (server.clone(), ca_file.clone(), from.clone(), to.clone());
-            Arc::new(super::email::EmailNotifier {
-                name,
-                subscription,
-                server,
-                login,
-                ca_file,
-                from,
-                to,
-                host: host.clone(),
-            })
-        }
+        NotifyTarget::Email(config) => Arc::new(super::email::EmailNotifier { name, subscription, config, host }),
         #[cfg(not(feature = "email"))]
-        NotifyTarget::Email { .. } => Arc::new(UnavailableNotifier { name, subscription, feature: "email" }),
+        NotifyTarget::Email(_) => Arc::new(UnavailableNotifier { name, subscription, feature: "email" }),
         #[cfg(feature = "irc")]
-        NotifyTarget::Irc { server, nick, channels, join, sasl_username, password_file, ca_file } => {
-            Arc::new(super::irc::IrcNotifier {
-                name,
-                subscription,
-                server: server.clone(),
-                nick: nick.clone(),
-                targets: channels.clone(),
-                join: *join,
-                account: sasl_username.clone(),
-                password_file: password_file.clone(),
-                ca_file: ca_file.clone(),
-            })
-        }
+        NotifyTarget::Irc(config) => Arc::new(super::irc::IrcNotifier { name, subscription, config }),
         #[cfg(not(feature = "irc"))]
-        NotifyTarget::Irc { .. } => Arc::new(UnavailableNotifier { name, subscription, feature: "irc" }),
+        NotifyTarget::Irc(_) => Arc::new(UnavailableNotifier { name, subscription, feature: "irc" }),
         #[cfg(feature = "webhook")]
-        NotifyTarget::Webhook { url, format, headers, secret_file, template, ca_file } => {
-            Arc::new(super::webhook::WebhookNotifier {
-                name,
-                subscription,
-                url: url.clone(),
-                format: *format,
-                headers: headers.clone(),
-                secret_file: secret_file.clone(),
-                template: template.clone(),
-                ca_file: ca_file.clone(),
-                environment: host.environment.clone(),
-            })
+        NotifyTarget::Webhook(config) => Arc::new(super::webhook::WebhookNotifier { name, subscription, config, host }),
+        #[cfg(feature = "webhook")]
+        NotifyTarget::Healthcheck(config) => {
+            Arc::new(super::healthcheck::HealthcheckNotifier { name, subscription, config, host })
         }
         #[cfg(feature = "webhook")]
-        NotifyTarget::Healthcheck { url, ca_file } => Arc::new(super::healthcheck::HealthcheckNotifier {
-            name,
-            // It gets the heartbeats of every run; messages are for others.
-            subscription: Subscription { on: Vec::new(), ..subscription },
-            url: url.clone(),
-            ca_file: ca_file.clone(),
-            environment: host.environment.clone(),
-        }),
+        NotifyTarget::Zulip(config) => Arc::new(super::zulip::ZulipNotifier { name, subscription, config, host }),
+        #[cfg(feature = "webhook")]
+        NotifyTarget::CommitStatus(config) => {
+            Arc::new(super::commit_status::CommitStatusNotifier { name, subscription, config, host })
+        }
         #[cfg(not(feature = "webhook"))]
-        NotifyTarget::Webhook { .. } | NotifyTarget::Healthcheck { .. } => {
-            Arc::new(UnavailableNotifier { name, subscription, feature: "webhook" })
-        }
+        NotifyTarget::Webhook(_)
+        | NotifyTarget::Healthcheck(_)
+        | NotifyTarget::Zulip(_)
+        | NotifyTarget::CommitStatus(_) => Arc::new(UnavailableNotifier { name, subscription, feature: "webhook" }),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Putting `[defaults]` and `[buildstream]` under each project.
 
-use super::super::keys::{TOP, TableDeclaration, ValueKind};
+use super::super::keys::{TableDeclaration, ValueKind};
 use super::super::reader::{ConfigReader, WHOLE, text};
+use super::super::tables::TOP;
 use super::super::value::{ConfigNode, ConfigTable, ConfigValue, ValueOrigin, merge};
 
 /// Puts `[defaults]` under every project, and sees what is missing then.

@@ -1,6 +1,7 @@
 //! What somebody may have meant.
 
-use super::super::keys::{KeyDeclaration, TOP, TableDeclaration, ValueKind, quoted};
+use super::super::keys::{KeyDeclaration, TableDeclaration, ValueKind, quoted};
+use super::super::tables::TOP;
 use super::ValueRejection;
 
 /// Why a key is refused that its table does not have.

@@ -1,8 +1,10 @@
 //! The keys themselves.
 
-use super::{ExclusiveKeys, KeyDeclaration, KeyDefault, KeyRequirement, MinimumDuration, TableDeclaration, ValueKind};
+use super::keys::{KeyDeclaration, KeyDefault, MinimumDuration, TableDeclaration, ValueKind};
+use super::notify::{NOTIFY, UPLOAD};
+use super::self_update::SELF_UPDATE;
+use super::serve::SERVE;
 
-mod notify;
 mod project;
 
 use KeyDefault::{Required as Must, Value, Words};
@@ -48,14 +50,14 @@ pub(crate) static TOP: TableDeclaration = TableDeclaration {
         ),
         key(
             "notify",
-            ValueKind::Tables(&notify::NOTIFY),
+            ValueKind::Tables(&NOTIFY),
             Value("[]"),
             "[{ kind = \"healthcheck\", url = \"https://hc.example.org/ping/uuid\" }]",
             "Somebody or something to tell: one table each.",
         ),
         key(
             "upload",
-            ValueKind::Table(&notify::UPLOAD),
+            ValueKind::Table(&UPLOAD),
             Words("logs stay on this host"),
             "{ url = \"https://logs.example.org/fetcher/\" }",
             "Where status pages and logs are sent to, for hosts that serve nothing themselves.",
@@ -68,7 +70,7 @@ pub(crate) static TOP: TableDeclaration = TableDeclaration {
             "The server of the local cache (`bst-fetcher serve`).",
         ),
     ],
-    ..NONE
+    ..TableDeclaration::EMPTY
 };
 
 static FETCHER: TableDeclaration = TableDeclaration {
@@ -153,139 +155,8 @@ static FETCHER: TableDeclaration = TableDeclaration {
              needs less.",
         ),
     ],
-    ..NONE
+    ..TableDeclaration::EMPTY
 };
-
-static SELF_UPDATE: TableDeclaration = TableDeclaration {
-    keys: &[
-        key(
-            "enabled",
-            ValueKind::Bool,
-            Words("true where the file lives in a git work tree whose branch has an upstream"),
-            "false",
-            "Whether the configuration's git repository is followed before every run.",
-        ),
-        key(
-            "branch",
-            ValueKind::Branch,
-            Words("the checked-out branch's upstream"),
-            "\"main\"",
-            "The branch to follow.",
-        ),
-        key(
-            "allowed-signers",
-            ValueKind::File,
-            Words("any commit is taken"),
-            "\"allowed_signers\"",
-            "Only commits signed by one of these keys are taken: a file as in git's \
-             `gpg.ssh.allowedSignersFile`, or OpenPGP public keys.",
-        ),
-        key(
-            "required-version",
-            ValueKind::Version,
-            Words("any version will do"),
-            "\"0.2.0\"",
-            "The version of this program that the configuration needs. An older one runs `binary`, or says so \
-             loudly.",
-        ),
-        key(
-            "binary",
-            ValueKind::Command,
-            Words("the program is never updated by itself"),
-            "[\"cargo\", \"install\", \"bst-fetcher\"]",
-            "The command that brings a newer version of this program, run when `required-version` is newer.",
-        ),
-    ],
-    needs: &[("binary", "required-version")],
-    ..NONE
-};
-
-static SERVE: TableDeclaration = TableDeclaration {
-    keys: &[
-        key(
-            "listen",
-            ValueKind::Listen,
-            Value("\"127.0.0.1:11001\""),
-            "\"127.0.0.1:11002\"",
-            "The address and port to listen on.",
-        ),
-        key(
-            "cachedir",
-            ValueKind::Path,
-            Words("the fetcher's own"),
-            "\"/home/me/.cache/buildstream\"",
-            "The `cachedir` of BuildStream that is served.",
-        ),
-        key(
-            "tls",
-            ValueKind::Table(&TLS),
-            Words("no encryption"),
-            "{ cert = \"server.crt\", key = \"server.key\" }",
-            "Files for TLS.",
-        ),
-        key(
-            "access-tokens",
-            ValueKind::SecretFile,
-            Words("nobody needs a token"),
-            "\"tokens\"",
-            "A file of bearer tokens, one a line, read again when it changes.",
-        ),
-        key(
-            "metrics-listen",
-            ValueKind::Listen,
-            Words("no metrics over HTTP"),
-            "\"127.0.0.1:9464\"",
-            "The address and port on which the server's metrics are offered to Prometheus.",
-        ),
-        key(
-            "instance-names",
-            ValueKind::List(&ValueKind::Text, 0),
-            Value("[]"),
-            "[\"main\"]",
-            "The instance names that are answered beside the empty one; none for any.",
-        ),
-        key(
-            "max-connections",
-            ValueKind::Number(1, 100_000),
-            Value("256"),
-            "1000",
-            "How many connections are open at once; further ones are closed at once.",
-        ),
-        key(
-            "max-streams",
-            ValueKind::Number(1, 10_000),
-            Value("128"),
-            "32",
-            "How many requests of one connection are answered at once.",
-        ),
-        key(
-            "max-requests-per-second",
-            ValueKind::Number(0, 1_000_000),
-            Value("10000"),
-            "500",
-            "How many requests a second of one client's address are answered; 0 for as many as come. What comes faster \
-             is made to wait, and refused after two seconds.",
-        ),
-    ],
-    ..NONE
-};
-
-static TLS: TableDeclaration = TableDeclaration {
-    keys: &[
-        key("cert", ValueKind::File, Must, "\"server.crt\"", "The server's certificate chain, PEM."),
-        key("key", ValueKind::SecretFile, Must, "\"server.key\"", "The private key to it, PEM."),
-        key(
-            "client-ca",
-            ValueKind::File,
-            Words("clients need no certificate"),
-            "\"clients.crt\"",
-            "Who signs the clients' certificates, which are then required, PEM.",
-        ),
-    ],
-    ..NONE
-};
-
-const NONE: TableDeclaration = TableDeclaration { keys: &[], kinds: &[], choices: &[], needs: &[], layered: false };
 
 const fn key(
     name: &'static str,
@@ -294,9 +165,5 @@ const fn key(
     example: &'static str,
     meaning: &'static str,
 ) -> KeyDeclaration {
-    KeyDeclaration { name, kind, fallback, example, meaning }
-}
-
-const fn at_most_one(keys: &'static [&'static str]) -> ExclusiveKeys {
-    ExclusiveKeys { keys, required: KeyRequirement::Never }
+    KeyDeclaration::new(name, kind, fallback, example).documented(meaning)
 }

@@ -1,12 +1,15 @@
 //! The keys of `[[project]]`, `[defaults]` and `[buildstream]`.
 
-use super::{KeyDeclaration, KeyDefault, MinimumDuration, NONE, TableDeclaration, ValueKind, at_most_one, key};
+use super::super::keys::{ExclusiveKeys, KeyDeclaration, KeyDefault, MinimumDuration, TableDeclaration, ValueKind};
+use super::key;
 
 use KeyDefault::{Required as Must, Value, Words};
 
-pub(super) static PROJECT: TableDeclaration = TableDeclaration { keys: PROJECT_KEYS, layered: true, ..NONE };
+pub(super) static PROJECT: TableDeclaration =
+    TableDeclaration { keys: PROJECT_KEYS, layered: true, ..TableDeclaration::EMPTY };
 
-pub(super) static DEFAULTS: TableDeclaration = TableDeclaration { keys: PROJECT_KEYS, layered: true, ..NONE };
+pub(super) static DEFAULTS: TableDeclaration =
+    TableDeclaration { keys: PROJECT_KEYS, layered: true, ..TableDeclaration::EMPTY };
 
 const PROJECT_KEYS: &[KeyDeclaration] = &[
     key(
@@ -217,8 +220,8 @@ pub(super) static BUILDSTREAM: TableDeclaration = TableDeclaration {
             "Merged into the generated `buildstream.conf`.",
         ),
     ],
-    choices: &[at_most_one(&["command", "requirements"])],
-    ..NONE
+    choices: &[ExclusiveKeys::at_most_one(&["command", "requirements"])],
+    ..TableDeclaration::EMPTY
 };
 
 static VARIANT: TableDeclaration = TableDeclaration {
@@ -232,7 +235,7 @@ static VARIANT: TableDeclaration = TableDeclaration {
             "Its options, over the project's.",
         ),
     ],
-    ..NONE
+    ..TableDeclaration::EMPTY
 };
 
 static GIT: TableDeclaration = TableDeclaration {
@@ -266,7 +269,7 @@ static GIT: TableDeclaration = TableDeclaration {
             "The user name for https.",
         ),
     ],
-    ..NONE
+    ..TableDeclaration::EMPTY
 };
 
 static SOURCE_CACHE: TableDeclaration = TableDeclaration {
@@ -308,7 +311,7 @@ static SOURCE_CACHE: TableDeclaration = TableDeclaration {
             "How the connection behaves.",
         ),
     ],
-    ..NONE
+    ..TableDeclaration::EMPTY
 };
 
 static AUTH: TableDeclaration = TableDeclaration {
@@ -348,7 +351,7 @@ static AUTH: TableDeclaration = TableDeclaration {
         ("client-key", "client-cert"),
         ("access-token-reload-interval", "access-token"),
     ],
-    ..NONE
+    ..TableDeclaration::EMPTY
 };
 
 static CONNECTION: TableDeclaration = TableDeclaration {
@@ -382,5 +385,5 @@ static CONNECTION: TableDeclaration = TableDeclaration {
             "Seconds that a request may take.",
         ),
     ],
-    ..NONE
+    ..TableDeclaration::EMPTY
 };
