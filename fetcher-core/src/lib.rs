@@ -87,6 +87,7 @@
 //! handler, and reads the process's environment only where the caller hands it in as an [`Environment`]. Runs are
 //! blocking: from asynchronous code they are started in a thread of their own, and stopped with a [`Cancel`].
 
+#![warn(missing_debug_implementations)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(feature = "fetcher"),

@@ -38,7 +38,7 @@ impl CheckoutError {
     pub fn diagnosis(&self) -> Diagnosis {
         match self {
             CheckoutError::Git(error) => error.diagnosis(Stage::Checkout),
-            other => no_project(other),
+            CheckoutError::NoProject { .. } => no_project(self),
         }
     }
 }
