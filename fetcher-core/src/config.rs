@@ -36,8 +36,8 @@ pub use notify::{
 };
 pub use problem::{ConfigError, ConfigProblem};
 pub use project::{
-    BuildStreamConfig, BuildStreamTool, DependencyScope, OnError, ProjectConfig, PushMode, SourceCacheConfig,
-    VariantConfig,
+    BuildStreamConfig, BuildStreamTool, DependencyScope, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig,
+    SourceCacheConfig, VariantConfig,
 };
 pub use schema::schema;
 pub use self_update::SelfUpdateConfig;

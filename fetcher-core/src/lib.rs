@@ -94,7 +94,6 @@
     expect(dead_code, reason = "what only a fetcher needs of the modules that all have")
 )]
 
-#[cfg(feature = "fetcher")]
 mod atomic_file;
 pub mod bst;
 pub mod cancel;

@@ -44,7 +44,6 @@ mod http;
 #[cfg(feature = "irc")]
 mod irc;
 mod message;
-mod message_files;
 mod notifier_state;
 mod policy;
 pub mod render;

@@ -60,6 +60,8 @@ pub struct Branch<'p> {
 pub struct BranchCheckout {
     /// The directory with `project.conf` in it.
     pub directory: PathBuf,
+    /// The top of the working tree.
+    pub tree: PathBuf,
     /// What is worth saying.
     pub notes: Vec<GitNote>,
 }
@@ -234,7 +236,7 @@ impl<'p> Branch<'p> {
         let real = directory.canonicalize().ok().zip(checked.path.canonicalize().ok());
         let inside = real.filter(|(directory, tree)| directory.starts_with(tree));
         match inside.filter(|(directory, _)| directory.join("project.conf").is_file()) {
-            Some((directory, _)) => Ok(BranchCheckout { directory, notes: checked.notes }),
+            Some((directory, tree)) => Ok(BranchCheckout { directory, tree, notes: checked.notes }),
             None => Err(CheckoutError::NoProject {
                 directory: config.directory.clone(),
                 others: projects_below(&checked.path),

@@ -1,6 +1,7 @@
 //! What happens and what happened, as data: events while a run goes on, reports when it is over.
 
 mod issues;
+mod left_out;
 mod redact;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ pub use crate::bst::refs::RefChange;
 use crate::diagnosis::{Diagnosis, HostReachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
 
+pub use left_out::{HoldOrigin, HoldReport, LeftOutElement, LeftOutReason, count_left_out};
 pub use tracked::{SeenRef, TrackedRef};
 
 pub use issues::{AffectedBranch, IssueGroup, UpstreamCount, group_issues, group_stage_issues};
@@ -124,6 +126,9 @@ pub struct BranchReport {
     /// The refs that tracking found and that are not the tip's, with all option sets together.
     #[serde(default)]
     pub changes: Vec<TrackedRef>,
+    /// The holds on the branch's elements, those that expired included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldReport>,
 }
 
 impl BranchReport {
@@ -186,6 +191,9 @@ pub struct StageReport {
     /// The hosts of upstreams that answered.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub reached: BTreeSet<String>,
+    /// The elements that it left out on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOutElement>,
     /// Remarks that are no failures: a mirror rebuilt, elements left out because they have no ref.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -212,6 +220,7 @@ impl StageReport {
             failures: Vec::new(),
             findings: Vec::new(),
             reached: BTreeSet::new(),
+            left_out: Vec::new(),
             notes: Vec::new(),
             log: None,
         }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
-use crate::report::{BranchReport, Outcome, SeenRef};
+use crate::report::{BranchReport, HoldReport, Outcome, SeenRef};
 
 pub use elements::{DoneElement, ElementMemory, RefsMemory, RememberedInventory};
 pub use lock::{DirectoryLock, LockError};
@@ -47,6 +47,9 @@ pub struct BranchState {
     /// where nothing was tracked yet.
     #[serde(default)]
     pub tracked: Option<Vec<SeenRef>>,
+    /// The holds on its elements, as the last run found them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldReport>,
     /// The last runs, oldest first, at most [`BranchState::HISTORY`].
     #[serde(default)]
     pub history: Vec<BranchRun>,
@@ -71,6 +74,7 @@ impl BranchState {
             failing_since: None,
             consecutive_failures: 0,
             tracked: None,
+            holds: Vec::new(),
             history: Vec::new(),
         }
     }
@@ -96,7 +100,12 @@ impl BranchState {
         if tracks().next().is_some() {
             let complete = tracks().all(|stage| stage.outcome.is_good());
             let same_tip = self.commit == report.commit;
-            self.tracked = Some(SeenRef::after(self.tracked.take(), &report.changes, same_tip, complete));
+            let left_out =
+                tracks().flat_map(|stage| &stage.left_out).map(|left_out| left_out.element.clone()).collect();
+            self.tracked = Some(SeenRef::after(self.tracked.take(), &report.changes, same_tip, complete, &left_out));
+        }
+        if report.stages.iter().any(|stage| stage.stage == Stage::Track) {
+            self.holds.clone_from(&report.holds);
         }
         if report.commit.is_some() {
             self.commit.clone_from(&report.commit);

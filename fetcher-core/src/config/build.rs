@@ -8,6 +8,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::civil::Date;
+
 use serde_json::{Map, Value as Json};
 
 use super::Config;
@@ -64,6 +66,10 @@ fn time(fields: &ConfigTable, name: &str) -> Option<Duration> {
     if let Some(ConfigValue::Time(time, _)) = value(fields, name) { Some(*time) } else { None }
 }
 
+fn date(fields: &ConfigTable, name: &str) -> Option<Date> {
+    if let Some(ConfigValue::Date(date)) = value(fields, name) { Some(*date) } else { None }
+}
+
 fn path(fields: &ConfigTable, name: &str) -> Option<PathBuf> {
     if let Some(ConfigValue::Path(path) | ConfigValue::SecretFile(path)) = value(fields, name) {
         Some(path.clone())
@@ -102,6 +108,7 @@ fn json(node: &ConfigNode) -> Json {
         ConfigValue::Bad => Json::Null,
         ConfigValue::Bool(flag) => Json::from(*flag),
         ConfigValue::Number(number) => Json::from(*number),
+        ConfigValue::Date(date) => Json::from(date.to_string()),
         ConfigValue::Json(json) => json.clone(),
         ConfigValue::Secret(secret) => Json::from(secret.expose()),
         ConfigValue::Text(text) | ConfigValue::Time(_, text) | ConfigValue::Size(_, text) => Json::from(text.as_str()),

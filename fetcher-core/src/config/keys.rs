@@ -154,6 +154,10 @@ pub(crate) enum ValueKind {
     Map(&'static ValueKind),
     /// A program and its arguments.
     Command,
+    /// The same for a program that may be a file of the checkout; it may be empty.
+    CheckoutCommand,
+    /// A date of TOML's.
+    Date,
     /// A list of requirements, or the name of a requirements file.
     Requirements,
     /// Any table, handed on as it is.
@@ -223,7 +227,8 @@ impl ValueKind {
             ValueKind::Version => "a version".to_owned(),
             ValueKind::List(of, _) => format!("a list, each {}", of.words()),
             ValueKind::Map(of) => format!("a table, each value {}", of.words()),
-            ValueKind::Command => "a list: a program and its arguments".to_owned(),
+            ValueKind::Command | ValueKind::CheckoutCommand => "a list: a program and its arguments".to_owned(),
+            ValueKind::Date => "a date, without quotes".to_owned(),
             ValueKind::Requirements => "a list of requirements, or the name of a file with them".to_owned(),
             ValueKind::Free | ValueKind::Table(_) => "a table".to_owned(),
             ValueKind::Tables(_) => "a list of tables".to_owned(),
@@ -240,6 +245,8 @@ impl ValueKind {
             | ValueKind::List(..)
             | ValueKind::Map(_)
             | ValueKind::Command
+            | ValueKind::CheckoutCommand
+            | ValueKind::Date
             | ValueKind::Free
             | ValueKind::Table(_)
             | ValueKind::Tables(_) => false,

@@ -132,6 +132,9 @@ fn value(kind: &ValueKind) -> Value {
         }
         ValueKind::List(of, least) => json!({ "type": "array", "items": value(of), "minItems": least }),
         ValueKind::Map(of) => json!({ "type": "object", "additionalProperties": value(of) }),
+        // What editors know of TOML's dates.
+        ValueKind::Date => json!({ "type": "string", "format": "date" }),
+        ValueKind::CheckoutCommand => json!({ "type": "array", "items": { "type": "string" } }),
         ValueKind::Command => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
         ValueKind::Requirements => {
             let list = json!({ "type": "array", "items": value(&ValueKind::Text), "minItems": 1 });

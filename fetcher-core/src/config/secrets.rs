@@ -6,10 +6,11 @@ use serde_json::{Map, Value};
 
 use crate::environment::Environment;
 use crate::git::GitAccess;
+use crate::runner::UpstreamCredentials;
 use crate::secret::{Secret, SecretSet, names_a_secret};
 
 use super::declare::FromConfigTable as _;
-use super::{BuildStreamConfig, BuildStreamTool, Config, ProjectConfig, SourceCacheConfig};
+use super::{BuildStreamConfig, BuildStreamTool, Config, HoldConfig, ProjectConfig, SelectConfig, SourceCacheConfig};
 
 /// Where this library finds proxies, whose addresses may hold a password; git and HTTP get them in any case.
 const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
@@ -117,6 +118,9 @@ impl GatheredSecrets<'_> {
             options,
             variants,
             submodules: _,
+            prepare,
+            select,
+            holds,
             refs: _,
             track: _,
             fetch: _,
@@ -128,6 +132,9 @@ impl GatheredSecrets<'_> {
             git,
             source_caches,
             buildstream,
+            // Paths and limits.
+            sandbox: _,
+            credentials,
         } = project;
         self.public(name.as_str());
         self.set.text(url);
@@ -136,9 +143,19 @@ impl GatheredSecrets<'_> {
             self.set.text(value);
         }
         variants.iter().flat_map(|variant| variant.options.values()).for_each(|value| self.set.text(value));
-        let GitAccess { ssh_key, known_hosts: _, token_file, username: _ } = git;
+        self.texts(prepare);
+        let SelectConfig { urls, kinds: _, elements: _ } = select;
+        self.texts(urls);
+        for HoldConfig { element: _, reason, until: _ } in holds {
+            self.set.text(reason);
+        }
+        let GitAccess { ssh_key, known_hosts: _, token_file, username: _, credentials_for: _ } = git;
         self.file(ssh_key.as_deref());
         self.file(token_file.as_deref());
+        let UpstreamCredentials { netrc, ssh_key, known_hosts: _, git_config } = credentials;
+        for file in [netrc, ssh_key, git_config] {
+            self.file(file.as_deref());
+        }
         for cache in source_caches {
             let SourceCacheConfig { url, push: _, kind: _, instance_name: _, auth, connection_config } = cache;
             self.set.text(url);

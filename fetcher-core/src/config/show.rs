@@ -101,6 +101,7 @@ fn written(node: &ConfigNode) -> String {
         ConfigValue::Bad | ConfigValue::Secret(_) => "\"***\"".to_owned(),
         ConfigValue::Bool(flag) => flag.to_string(),
         ConfigValue::Number(number) => number.to_string(),
+        ConfigValue::Date(date) => date.to_string(),
         ConfigValue::Json(json) => json.to_string(),
         ConfigValue::Text(text) => quoted(&Redactor::default().redact(text)),
         ConfigValue::Time(_, text) | ConfigValue::Size(_, text) => quoted(text),

@@ -6,6 +6,7 @@ use super::self_update::SELF_UPDATE;
 use super::serve::SERVE;
 
 mod project;
+mod sandbox;
 
 use KeyDefault::{Required as Must, Value, Words};
 
@@ -32,6 +33,13 @@ pub(crate) static TOP: TableDeclaration = TableDeclaration {
             Value("{}"),
             "{ command = [\"bst\", \"--debug\"] }",
             "Where `bst` comes from and how it is configured, for every project that does not say otherwise.",
+        ),
+        key(
+            "sandbox",
+            ValueKind::Table(&sandbox::SANDBOX),
+            Value("{}"),
+            "{ mode = \"required\" }",
+            "What a project's code sees and may do: that of its plugins, which `bst` runs on this machine.",
         ),
         key(
             "defaults",

@@ -237,6 +237,8 @@ fn is_outside(kind: FailureKind) -> bool {
         | FailureKind::BstMissing
         | FailureKind::Environment
         | FailureKind::Sandbox
+        | FailureKind::Unconfined
+        | FailureKind::CredentialsHidden
         | FailureKind::BstVersion
         | FailureKind::HostToolMissing
         | FailureKind::PluginMissing
@@ -262,6 +264,8 @@ fn is_outside(kind: FailureKind) -> bool {
         | FailureKind::CasdDied
         | FailureKind::MirrorCorrupt => true,
         FailureKind::Usage
+        | FailureKind::PrepareFailed
+        | FailureKind::HoldExpired
         | FailureKind::PluginUndeclared
         | FailureKind::ProjectInvalid
         | FailureKind::JunctionNoRef

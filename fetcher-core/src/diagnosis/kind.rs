@@ -65,6 +65,14 @@ kinds! {
     /// The Python environment of BuildStream could not be made, or is broken: its packages or its Python do not fit together.
     Environment => No, Host,
         "see the words of pip or Python; correct `requirements`, or install what the package is built with";
+    /// What runs a project's code was to be confined, and this machine has nothing that does it.
+    Unconfined => No, Host,
+        "install bubblewrap (Debian and Fedora: bubblewrap), and see `bst-fetcher check --host` for what keeps it from \
+         working; `mode` in `[sandbox]` says whether projects may run without";
+    /// An upstream refused who had no credentials, while this host has some that the sandbox hides.
+    CredentialsHidden => No, Host,
+        "name the file in `[project.credentials]` (`netrc`, `ssh-key`, `known-hosts`, `git-config`), which shows it to this \
+         project alone";
     /// BuildStream's sandbox tools are missing or do not work.
     Sandbox => No, Host,
         "install bubblewrap (Debian and Fedora: bubblewrap); a host that only fetches may instead make the \
@@ -87,6 +95,10 @@ kinds! {
     /// The project's own files are wrong: YAML, a missing element or file, a circular dependency, a bad option.
     ProjectInvalid => No, Project,
         "correct the project's files at the place that is named";
+    /// The command that the configuration has run before bst (`prepare`) failed.
+    PrepareFailed => No, Host,
+        "read the end of the command's log: install what it needs, or correct `prepare`; the project's maintainers may \
+         have changed what is to be run";
     /// A junction has no ref.
     JunctionNoRef => No, Project,
         "track the junction by its name and commit its ref: nothing behind it can be loaded without";
@@ -107,6 +119,9 @@ kinds! {
     /// Tracking found other content under an address that had not changed. Nothing failed: it is a finding.
     ChecksumChanged => No, Upstream,
         "upstream now serves other content under the same address: see whether that is honest before the new ref is taken";
+    /// A hold's last day is over, and its elements are tracked again. Nothing failed: it is a finding.
+    HoldExpired => No, Host,
+        "remove the hold from the configuration, or give it a later `until`";
     /// The upstream says that there is no such thing (404, 410).
     NotFound => Once, Project,
         "the address is gone: give the element upstream's new one, or a mirror; if it is private, credentials are missing";

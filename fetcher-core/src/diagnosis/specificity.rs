@@ -43,6 +43,8 @@ impl Diagnosis {
             | FailureKind::BstMissing
             | FailureKind::Environment
             | FailureKind::Sandbox
+            | FailureKind::Unconfined
+            | FailureKind::CredentialsHidden
             | FailureKind::BstVersion
             | FailureKind::HostToolMissing
             | FailureKind::PluginMissing
@@ -52,6 +54,8 @@ impl Diagnosis {
             | FailureKind::RefMissing
             | FailureKind::Checksum
             | FailureKind::ChecksumChanged
+            | FailureKind::HoldExpired
+            | FailureKind::PrepareFailed
             | FailureKind::NotFound
             | FailureKind::Unauthorised
             | FailureKind::RateLimited

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +13,7 @@ use crate::bst::{Bst, child_environment, probe};
 use crate::config::{BuildStreamConfig, BuildStreamTool, Config, ProjectConfig};
 use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::pipeline::log::StageLog;
-use crate::runner::Runner;
+use crate::runner::{Runner, SandboxOptions, WithSandbox};
 
 /// How long a program may take that is asked one question, where it is not bst.
 pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -25,7 +23,7 @@ pub(super) struct RunTools<'f> {
     fetcher: &'f Fetcher,
     runner: &'f dyn Runner,
     log: PathBuf,
-    found: Mutex<Vec<(BuildStreamConfig, Result<ResolvedTool, Diagnosis>)>>,
+    found: Mutex<Vec<(BuildStreamConfig, SandboxOptions, Result<ResolvedTool, Diagnosis>)>>,
     /// What served before and serves again, held to the end of the run so that nobody removes it.
     last_good: Mutex<Vec<InstalledBst>>,
 }
@@ -58,8 +56,10 @@ impl<'f> RunTools<'f> {
     /// served. Who asks for one that is being made waits for it.
     pub(super) fn bst(&self, project: &ProjectConfig) -> Result<(Bst, Option<Diagnosis>), Diagnosis> {
         let directory = environments_directory(&self.fetcher.config);
-        let environments = self.environments(&directory, &project.buildstream);
-        match self.configured(&project.buildstream, &environments) {
+        // It runs where the project's own code will.
+        let runner = WithSandbox::new(self.runner, &project.sandbox);
+        let environments = self.environments(&directory, &project.buildstream, &runner);
+        match self.configured(project, &environments, &runner) {
             Ok(ResolvedTool { bst, installed }) => {
                 if let Some(installed) = installed {
                     // Without it a later failure has nothing to fall back on, which is no failure now.
@@ -84,33 +84,46 @@ impl<'f> RunTools<'f> {
         }
     }
 
-    fn environments<'e>(&'e self, directory: &'e Path, wanted: &BuildStreamConfig) -> BstEnvironments<'e> {
+    fn environments<'e>(
+        &'e self,
+        directory: &'e Path,
+        wanted: &BuildStreamConfig,
+        runner: &'e dyn Runner,
+    ) -> BstEnvironments<'e> {
         let fetcher = self.fetcher;
-        BstEnvironments::new(directory, self.runner, &fetcher.environment, &wanted.pass_environment, &fetcher.cancel)
+        BstEnvironments::new(directory, runner, &fetcher.environment, &wanted.pass_environment, &fetcher.cancel)
     }
 
     fn configured(
         &self,
-        wanted: &BuildStreamConfig,
+        project: &ProjectConfig,
         environments: &BstEnvironments<'_>,
+        runner: &dyn Runner,
     ) -> Result<ResolvedTool, Diagnosis> {
+        let (wanted, sandbox) = (&project.buildstream, &project.sandbox);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let same =
             |known: &BuildStreamConfig| known.tool == wanted.tool && known.pass_environment == wanted.pass_environment;
-        if let Some((_, found)) = found.iter().find(|(known, _)| same(known)) {
+        if let Some((_, _, found)) = found.iter().find(|(known, confined, _)| same(known) && confined == sandbox) {
             return found.clone();
         }
-        let bst = self.find(wanted, environments);
-        found.push((wanted.clone(), bst.clone()));
+        let bst = self.find(wanted, environments, runner);
+        found.push((wanted.clone(), sandbox.clone(), bst.clone()));
         bst
     }
 
-    fn find(&self, wanted: &BuildStreamConfig, environments: &BstEnvironments<'_>) -> Result<ResolvedTool, Diagnosis> {
+    fn find(
+        &self,
+        wanted: &BuildStreamConfig,
+        environments: &BstEnvironments<'_>,
+        runner: &dyn Runner,
+    ) -> Result<ResolvedTool, Diagnosis> {
         let environment = child_environment(&self.fetcher.environment, &wanted.pass_environment);
         let (requirements, python, directory) = match &wanted.tool {
             BuildStreamTool::Command(command) => {
                 let command: Vec<OsString> = command.iter().map(OsString::from).collect();
-                let version = self.probe(&command, &environment).map_err(|error| error_diagnoses::no_bst(&error))?;
+                let version =
+                    self.probe(&command, &environment, runner).map_err(|error| error_diagnoses::no_bst(&error))?;
                 return Ok(ResolvedTool { bst: Bst { command, version }, installed: None });
             }
             BuildStreamTool::Requirements { requirements, python, directory } => {
@@ -118,9 +131,9 @@ impl<'f> RunTools<'f> {
             }
             BuildStreamTool::Default { python } => {
                 let command = vec![OsString::from("bst")];
-                if let Ok(version) = self.probe(&command, &environment) {
+                if let Ok(version) = self.probe(&command, &environment, runner) {
                     let bst = Bst { command, version };
-                    if self.can_start(&bst, environment) {
+                    if self.can_start(&bst, environment, runner) {
                         return Ok(ResolvedTool { bst, installed: None });
                     }
                 }
@@ -138,33 +151,26 @@ impl<'f> RunTools<'f> {
         &self,
         command: &[OsString],
         environment: &BTreeMap<OsString, OsString>,
+        runner: &dyn Runner,
     ) -> Result<BstVersion, ProbeError> {
         let directory = &self.fetcher.config.cache_dir;
-        BstVersion::probe(command, directory, environment.clone(), self.runner, &self.fetcher.cancel)
+        BstVersion::probe(command, directory, environment.clone(), runner, &self.fetcher.cancel)
     }
 
     /// Whether a `bst` that is there can do more than tell its version. Where there is bubblewrap that is taken for
     /// granted, for trying it takes a second.
-    fn can_start(&self, bst: &Bst, environment: BTreeMap<OsString, OsString>) -> bool {
+    fn can_start(&self, bst: &Bst, environment: BTreeMap<OsString, OsString>, runner: &dyn Runner) -> bool {
         let path = environment.get(OsStr::new("PATH"));
         if path.is_some_and(|path| std::env::split_paths(path).any(|directory| directory.join("bwrap").is_file())) {
             return true;
         }
         // What cannot be tried is not relied on: then an environment is made, and what is wrong with that is told.
         let Ok(place) = self.fetcher.temporary() else { return false };
-        probe::starts(bst, place.path(), environment, self.runner, &self.fetcher.cancel).unwrap_or(false)
+        probe::starts(bst, place.path(), environment, runner, &self.fetcher.cancel).unwrap_or(false)
     }
 }
 
 /// Where managed environments are.
 pub(super) fn environments_directory(config: &Config) -> PathBuf {
     config.cache_dir.join("environments")
-}
-
-/// The Python in the first line of a script; none where it cannot be read, for it may be no script.
-pub(super) fn interpreter(script: &Path) -> Option<String> {
-    let mut line = String::new();
-    BufReader::new(File::open(script).ok()?.take(256)).read_line(&mut line).ok()?;
-    let program = line.strip_prefix("#!")?.split_ascii_whitespace().next()?;
-    program.contains("python").then(|| program.to_owned())
 }

@@ -416,6 +416,7 @@ impl<'f> WorkerPool<'f> {
             bst_version: None,
             stages,
             changes: Vec::new(),
+            holds: Vec::new(),
         }
     }
 }

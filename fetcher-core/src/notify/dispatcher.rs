@@ -9,7 +9,6 @@ use super::deliver::{self, Delivery, DeliveryStatus};
 use super::error::{DeliveryErrorKind, NotifyError};
 use super::findings::{self, FinishedRun};
 use super::message::{NotificationEvent, NotificationTopic};
-use super::message_files;
 use super::notifier_state::{NotifierState, QueuedMessage, TopicKey};
 use super::policy::{MessageContext, TopicFinding, decide};
 use super::{Heartbeat, Notifier, RunPhase};
@@ -66,7 +65,6 @@ impl<'f> Dispatcher<'f> {
                 if let Err(error) = processes::clear_leftovers(directory.as_os_str()) {
                     problems.push(StateError::io("end what ran on in", directory)(error));
                 }
-                problems.extend(message_files::clear(directory).err().map(StateError::io("clear", directory)));
                 opened = Some((directory, lock));
                 break;
             }

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{DeliveryErrorKind, NotifyError};
 use super::host::NotifierHost;
-use super::message_files;
 use crate::bst::child_environment;
-use crate::runner::{Exit, Invocation, LocalRunner, Runner as _};
+use crate::runner::{Exit, Invocation, LocalRunner, output};
 use crate::sanitize::strip_control;
 
 /// How much of what it writes is kept: its end.
@@ -24,37 +22,20 @@ pub(super) fn run(
     timeout: Duration,
 ) -> Result<(), NotifyError> {
     let program = command.first().cloned().unwrap_or_default();
-    let elsewhere = host.environment.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    let file = message_files::write(&host.memory, &elsewhere, input).map_err(|(directory, error)| {
-        let hint = "make space there, or name another directory with TMPDIR";
-        NotifyError::new(
-            DeliveryErrorKind::Setup,
-            format!("cannot write a file in {}: {error}", directory.display()),
-            hint,
-        )
-    })?;
     let mut environment: BTreeMap<OsString, OsString> = child_environment(&host.environment, &[]);
     // An argument or variable ends at a NUL (execve(2)).
     environment.extend(variables.into_iter().map(|(name, value)| (name.into(), value.replace('\0', "").into())));
-    environment.insert("BST_FETCHER_STDIN".into(), file.path().into());
-    let words = ["sh", "-c", r#"exec "$@" <"$BST_FETCHER_STDIN""#, "sh"];
-    let command = words.iter().map(OsString::from).chain(command.iter().cloned()).collect();
-    let invocation = Invocation { command, directory: host.directory.clone(), environment, timeout };
-    let mut said = Vec::new();
-    let exit = LocalRunner::new(&host.owner).run(&invocation, &host.cancel, &mut |piece| {
-        said.extend_from_slice(piece);
-        if said.len() > 2 * TAIL_BYTES {
-            said.drain(..said.len() - TAIL_BYTES);
-        }
-    });
-    let exit = exit.map_err(|error| {
-        NotifyError::new(DeliveryErrorKind::Setup, error.to_string(), "see that the host can run programs")
+    let invocation = Invocation::new(command, &host.directory).environment(environment).timeout(timeout).stdin(input);
+    let runner = LocalRunner::new(&host.owner);
+    let said = output(&runner, &invocation, &host.cancel, TAIL_BYTES).map_err(|error| {
+        let hint = "see that the program is there, executable and in PATH";
+        NotifyError::new(DeliveryErrorKind::Setup, error.to_string(), hint)
     })?;
-    ended(&program, exit, &said, timeout)
+    ended(&program, said.exit, said.stdout.bytes(), timeout)
 }
 
 fn ended(program: &OsStr, exit: Exit, said: &[u8], timeout: Duration) -> Result<(), NotifyError> {
-    let said = strip_control(&String::from_utf8_lossy(&said[said.len().saturating_sub(TAIL_BYTES)..]));
+    let said = strip_control(&String::from_utf8_lossy(said));
     let said = said.trim();
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     let failed = |fault, how: String, hint: &str| {

@@ -2,13 +2,17 @@
 
 use maud::{Markup, html};
 
-use super::format::{self, time};
+use super::format::{self, counted, time};
 use super::layout;
 use super::plot::{self, DURATION, FETCHED};
 use super::site_view::{BranchView, SiteView};
 use crate::links::PageAddress;
-use crate::report::Outcome;
+use crate::report::{HoldReport, Outcome};
 use crate::state::BranchRun;
+
+/// Holds that are shown, and elements that are named of each.
+const HOLDS: usize = 200;
+const NAMED: usize = 20;
 
 /// The page.
 pub(super) fn page(branch: &BranchView, view: &SiteView) -> String {
@@ -36,6 +40,7 @@ pub(super) fn page(branch: &BranchView, view: &SiteView) -> String {
             h2 { "What was found" }
             (layout::problems(branch.findings(), &branch.issues(view)))
         }
+        (held(&state.holds))
         @if !history.is_empty() {
             h2 { "Past runs" }
             div.pair {
@@ -74,6 +79,46 @@ fn facts(branch: &BranchView) -> Markup {
             }
         }
     }
+}
+
+/// What is not tracked because somebody said so.
+fn held(holds: &[HoldReport]) -> Markup {
+    html! {
+        @if !holds.is_empty() {
+            h2 #held { "Held" }
+            table aria-labelledby="held" {
+                thead { tr {
+                    th scope="col" { "Not tracked" } th scope="col" { "Reason" } th scope="col" { "Until" }
+                    th scope="col" { "Elements" }
+                } }
+                tbody {
+                    @for hold in holds.iter().take(HOLDS) {
+                        tr {
+                            th scope="row" { (hold.element) }
+                            td data-label="Reason" { (hold.reason.as_deref().unwrap_or("none is given")) }
+                            td data-label="Until" {
+                                @match hold.until {
+                                    Some(until) if hold.expired => { "expired on " (until) }
+                                    Some(until) => { (until) }
+                                    None => { "it is removed" }
+                                }
+                            }
+                            td data-label="Elements" { (elements(hold)) }
+                        }
+                    }
+                }
+            }
+            @if holds.len() > HOLDS { p { "And " (counted((holds.len() - HOLDS) as u64, "more", "more")) "." } }
+        }
+    }
+}
+
+fn elements(hold: &HoldReport) -> String {
+    let mut names: Vec<_> = hold.elements.iter().take(NAMED).map(|name| name.as_str().to_owned()).collect();
+    if hold.elements.len() > NAMED {
+        names.push(format!("and {} more", hold.elements.len() - NAMED));
+    }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn runs(branch: &BranchView, view: &SiteView) -> Markup {

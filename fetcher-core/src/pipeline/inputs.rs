@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Repository, Status, StatusOptions};
 
+use super::prepare::{PreparedFiles, PreparedText};
 use crate::bst::project_files::ProjectFiles;
 use crate::bst::refs::{self, LARGEST};
 use crate::names::ElementName;
 use crate::report::RefChange;
 
-/// A file of the checkout that is not what the commit has.
+/// A file of the checkout that is not what the commit has, or what was prepared.
 #[derive(Debug)]
 pub(super) struct ChangedFile {
     /// Its path, relative to the directory of the project.
     pub(super) path: PathBuf,
-    /// What the commit has; none where it has no such file.
+    /// What the commit has, or what was prepared in its place; none where there was no such file.
     pub(super) old: Option<String>,
     /// What is there now; none where it is gone.
     pub(super) new: Option<String>,
@@ -32,24 +33,49 @@ const MAX_CHANGED_BYTES: usize = 512 << 20;
 /// The most repositories inside each other.
 const MAX_DEPTH: usize = 10;
 
+/// Opens the repository of a checkout. Where no sandbox keeps them from it, a project's plugins may have written its
+/// settings, which are not to lead to another directory.
+fn open(project: &Path) -> Result<Repository, git2::Error> {
+    let repository = Repository::open_ext(project, git2::RepositoryOpenFlags::empty(), [] as [&Path; 0])?;
+    let of = |path: Option<&Path>| path.and_then(|path| path.canonicalize().ok());
+    let same = of(repository.workdir()) == of(repository.path().parent());
+    if same { Ok(repository) } else { Err(git2::Error::from_str("the checkout's repository names another directory")) }
+}
+
 /// The tree of the commit that is checked out.
 pub(super) fn tree(project: &Path) -> Option<String> {
-    let repository = Repository::open_ext(project, git2::RepositoryOpenFlags::empty(), [] as [&Path; 0]).ok()?;
+    let repository = open(project).ok()?;
     Some(repository.head().ok()?.peel_to_tree().ok()?.id().to_string())
 }
 
 /// The files in which a project's refs may be, and which differ from the commit: changed ones of any name, and new
 /// elements and ref files.
-pub(super) fn changed(project: &Path) -> Result<Vec<ChangedFile>, git2::Error> {
-    let repository = Repository::open_ext(project, git2::RepositoryOpenFlags::empty(), [] as [&Path; 0])?;
+pub(super) fn changed(project: &Path, prepared: Option<&PreparedFiles>) -> Result<Vec<ChangedFile>, git2::Error> {
+    let repository = open(project)?;
     let top = repository.workdir().unwrap_or(project);
     if !has_at_most(top, MAX_ENTRIES) {
         return Err(git2::Error::from_str(&format!("the checkout has more than {MAX_ENTRIES} files")));
     }
     let mut files = Vec::new();
     collect(&repository, project, &mut files, 0)?;
+    if let Some(prepared) = prepared {
+        compare_with_prepared(project, &mut files, prepared);
+    }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+/// Compares with what was prepared, where that differs from the commit.
+fn compare_with_prepared(project: &Path, files: &mut Vec<ChangedFile>, prepared: &PreparedFiles) {
+    let project = project.canonicalize().unwrap_or_else(|_| project.to_owned());
+    for file in &mut *files {
+        match prepared.text(&project.join(&file.path)) {
+            PreparedText::AsCommitted => {}
+            PreparedText::None => file.old = None,
+            PreparedText::Text(text) => file.old = Some(text),
+        }
+    }
+    files.retain(|file| file.old != file.new);
 }
 
 /// Whether there are not more files and directories in a directory, at any depth. No link is followed.

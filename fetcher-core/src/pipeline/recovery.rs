@@ -69,14 +69,15 @@ impl StageRunner<'_, '_> {
         false
     }
 
-    fn can_track_junction(&self, junction: &ElementName) -> bool {
+    /// Whether a junction can be tracked by name, and was not yet.
+    pub(super) fn can_track_junction(&self, junction: &ElementName) -> bool {
         self.pipeline.project.track
             && !self.tracked_junctions.contains(junction)
             && self.can_be_named(BstAction::Track, junction)
     }
 
     /// Tracks a junction without which nothing can be loaded.
-    fn track_junction(
+    pub(super) fn track_junction(
         &mut self,
         junction: &ElementName,
         log: &mut StageLog,

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::access;
 use super::inputs;
 use super::log::StageLog;
 use super::output::StageAttempt;
@@ -13,6 +14,7 @@ use super::{Pipeline, unresolved};
 use crate::atomic_file::write_atomic;
 use crate::bst::conf::UserConfiguration;
 use crate::bst::dialect::{BstAction, ElementSelection};
+use crate::bst::distributions::plugin_distributions;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
 use crate::config::{DependencyScope, OnError, VariantConfig};
@@ -25,7 +27,7 @@ use crate::runner::Exit;
 pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
 /// How often a stage may be mended on the way (a junction tracked by name, elements without a ref left out), which
 /// does not count as a retry.
-const MAX_RECOVERIES: u32 = 8;
+pub(super) const MAX_RECOVERIES: u32 = 8;
 
 /// A pipeline at work with one option set.
 pub(super) struct StageRunner<'w, 'p> {
@@ -46,6 +48,8 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) tracked_junctions: BTreeSet<ElementName>,
     /// The junctions that lead to listed elements, and those that bst told of.
     pub(super) junctions: BTreeSet<ElementName>,
+    /// The installed distributions that bring plugins.
+    pub(super) plugins: Vec<String>,
     /// Whether `source push` was run again because of its bug with junctions.
     pub(super) push_retried: bool,
 }
@@ -137,6 +141,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             results: ElementResults::default(),
             tracked_junctions: BTreeSet::new(),
             junctions: BTreeSet::new(),
+            plugins: plugin_distributions(&pipeline.bst.command, pipeline.environment),
             push_retried: false,
         };
         runner.prepare().map_err(|(path, error)| cannot("write", &path, &error))?;
@@ -151,6 +156,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             for directory in [&directories.cachedir, &directories.sourcedir, &directories.temporary] {
                 fs::create_dir_all(directory)?;
             }
+            access::make_home(self.pipeline.project, directories)?;
             // Children write into this directory too: a link that one of them left is replaced, and not followed.
             let conf = self.conf(&directories.cachedir, &directories.sourcedir, &self.task_logs());
             write_atomic(&path, conf.as_bytes())
@@ -176,7 +182,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     /// The refs that tracking changed.
     pub(super) fn ref_changes(&self) -> Result<Vec<RefChange>, String> {
         let project = &self.pipeline.directories.project;
-        let files = inputs::changed(project).map_err(|error| error.to_string())?;
+        let files = inputs::changed(project, self.pipeline.prepared).map_err(|error| error.to_string())?;
         inputs::ref_changes(project, &files).map_err(|error| error.to_string())
     }
 
@@ -379,7 +385,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 /// The refs that a stage's report names.
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
-        Stage::Checkout | Stage::Track | Stage::Other => None,
+        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Other => None,
         Stage::Fetch | Stage::Push => Some(refs),
     }
 }

@@ -298,6 +298,8 @@ fn cause(failure: &Diagnosis, network: &HostReachability) -> IssueCause {
             | FailureKind::BstMissing
             | FailureKind::DiskFull
             | FailureKind::Sandbox
+            | FailureKind::Unconfined
+            | FailureKind::CredentialsHidden
             | FailureKind::NoRef
             | FailureKind::JunctionNotFetched
             | FailureKind::CasdDied

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Exit, Invocation, Runner, RunnerError};
+use super::{Exit, Invocation, OutputStream, Runner, RunnerError};
 use crate::cancel::Cancel;
 
 macro_rules! forward {
@@ -13,7 +13,7 @@ macro_rules! forward {
                 &self,
                 invocation: &Invocation,
                 cancel: &Cancel,
-                output: &mut dyn FnMut(&[u8]),
+                output: &mut dyn FnMut(OutputStream, &[u8]),
             ) -> Result<Exit, RunnerError> {
                 (**self).run(invocation, cancel, output)
             }

@@ -6,6 +6,8 @@ mod failures;
 mod junctions;
 mod plugin_texts;
 mod proof;
+mod sandbox;
+mod selection;
 mod stops;
 mod upstreams;
 mod whole;

@@ -2,14 +2,15 @@
 
 use crate::git::GitAccess;
 use crate::names::Refs;
-use std::path::Path;
+use crate::runner::{SandboxMode, SandboxOptions, UpstreamCredentials};
+use std::path::{Path, PathBuf};
 
 use super::super::value::{ConfigNode, ConfigTable, ConfigValue};
 use super::super::{
-    BuildStreamConfig, BuildStreamTool, DependencyScope, OnError, ProjectConfig, PushMode, SourceCacheConfig,
-    VariantConfig,
+    BuildStreamConfig, BuildStreamTool, DependencyScope, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig,
+    SourceCacheConfig, VariantConfig,
 };
-use super::{all, flag, json_map, number, path, text, text_map, texts, time, value};
+use super::{all, date, flag, json_map, number, path, text, text_map, texts, time, value};
 
 pub(super) fn project(fields: &ConfigTable, place: &Path) -> Option<ProjectConfig> {
     Some(ProjectConfig {
@@ -31,6 +32,9 @@ pub(super) fn project(fields: &ConfigTable, place: &Path) -> Option<ProjectConfi
         options: text_map(fields, "options"),
         variants: all(fields, "variants", variant)?,
         submodules: flag(fields, "submodules")?,
+        prepare: texts(fields, "prepare"),
+        select: select(fields.get("select")?.fields()?),
+        holds: all(fields, "hold", hold)?,
         refs: texts(fields, "refs").iter().map(|word| refs(word)).collect::<Option<_>>()?,
         track: flag(fields, "track")?,
         fetch: flag(fields, "fetch")?,
@@ -51,7 +55,41 @@ pub(super) fn project(fields: &ConfigTable, place: &Path) -> Option<ProjectConfi
         git: git(fields.get("git")?.fields()?),
         source_caches: all(fields, "source-caches", source_cache)?,
         buildstream: buildstream(fields.get("buildstream")?.fields()?, place)?,
+        sandbox: sandbox(fields.get("sandbox")?.fields()?)?,
+        credentials: credentials(fields.get("credentials")?.fields()?),
     })
+}
+
+fn sandbox(fields: &ConfigTable) -> Option<SandboxOptions> {
+    let size = |name| if let Some(ConfigValue::Size(bytes, _)) = value(fields, name) { *bytes } else { 0 };
+    Some(SandboxOptions {
+        mode: match text(fields, "mode").as_deref() {
+            None | Some("auto") => SandboxMode::Auto,
+            Some("required") => SandboxMode::Required,
+            Some("off") => SandboxMode::Off,
+            Some(_) => return None,
+        },
+        read: paths(fields, "read"),
+        write: paths(fields, "write"),
+        max_processes: number(fields, "max-processes").unwrap_or_default(),
+        max_file_size: size("max-file-size"),
+        max_memory: size("max-memory"),
+    })
+}
+
+fn paths(fields: &ConfigTable, name: &str) -> Vec<PathBuf> {
+    let Some(ConfigValue::List(nodes)) = value(fields, name) else { return Vec::new() };
+    let path = |node: &ConfigNode| if let ConfigValue::Path(path) = &node.value { Some(path.clone()) } else { None };
+    nodes.iter().filter_map(path).collect()
+}
+
+fn credentials(fields: &ConfigTable) -> UpstreamCredentials {
+    UpstreamCredentials {
+        netrc: path(fields, "netrc"),
+        ssh_key: path(fields, "ssh-key"),
+        known_hosts: path(fields, "known-hosts"),
+        git_config: path(fields, "git-config"),
+    }
 }
 
 fn refs(word: &str) -> Option<Refs> {
@@ -66,12 +104,23 @@ fn variant(fields: &ConfigTable) -> Option<VariantConfig> {
     Some(VariantConfig { name: text(fields, "name")?.parse().ok()?, options: text_map(fields, "options") })
 }
 
+fn select(fields: &ConfigTable) -> SelectConfig {
+    let [urls, kinds, elements] = ["urls", "kinds", "elements"].map(|name| texts(fields, name));
+    SelectConfig { urls, kinds, elements }
+}
+
+fn hold(fields: &ConfigTable) -> Option<HoldConfig> {
+    let (element, reason) = (text(fields, "element")?, text(fields, "reason")?);
+    Some(HoldConfig { element, reason, until: date(fields, "until") })
+}
+
 fn git(fields: &ConfigTable) -> GitAccess {
     GitAccess {
         ssh_key: path(fields, "ssh-key"),
         known_hosts: path(fields, "known-hosts"),
         token_file: path(fields, "token-file"),
         username: text(fields, "username"),
+        credentials_for: texts(fields, "credentials-for"),
     }
 }
 

@@ -7,7 +7,7 @@ use toml::de::DeArray;
 
 use crate::secret::{Secret, names_a_secret};
 
-use super::super::value::ConfigValue;
+use super::super::value::{ConfigNode, ConfigValue};
 use super::{ConfigReader, KeySpan, ValueRejection, text};
 
 impl ConfigReader<'_> {
@@ -102,16 +102,7 @@ impl ConfigReader<'_> {
 
     /// A program and its arguments; a program with a slash in its name is a file, which has to be there.
     pub(super) fn command(&mut self, items: &DeArray<'_>, spot: KeySpan<'_>) -> Option<ConfigValue> {
-        let mut arguments = Vec::new();
-        for item in items {
-            let at = item.span().start;
-            arguments.push(self.node(at, |reader| {
-                let written = item.get_ref().as_str();
-                let wrong = ("an argument has to be a string".to_owned(), "put it in quotes".to_owned());
-                let written = reader.accept(KeySpan { at, ..spot }, written.ok_or(wrong))?;
-                reader.expand(written, KeySpan { at, ..spot }).map(ConfigValue::Text)
-            }));
-        }
+        let mut arguments = self.arguments(items, spot);
         let Some(program) = arguments.first_mut() else {
             let advice = format!("for example: {} = {}", spot.key.name, spot.key.example);
             self.problem(spot.at, spot.place, ("it names no program".to_owned(), advice));
@@ -132,6 +123,33 @@ impl ConfigReader<'_> {
             );
         }
         Some(ConfigValue::List(arguments))
+    }
+
+    /// A program and its arguments, where the program may be a file of what is checked out; none at all is fine.
+    pub(super) fn checkout_command(&mut self, items: &DeArray<'_>, spot: KeySpan<'_>) -> ConfigValue {
+        let arguments = self.arguments(items, spot);
+        if let Some(program) = arguments.first().filter(|program| program.text().is_some_and(str::is_empty)) {
+            let refusal = ("the program's name is empty".to_owned(), "name a program".to_owned());
+            self.problem(program.at, spot.place, refusal);
+        }
+        ConfigValue::List(arguments)
+    }
+
+    fn arguments(&mut self, items: &DeArray<'_>, spot: KeySpan<'_>) -> Vec<ConfigNode> {
+        let argument = |reader: &mut Self, written: Option<&str>, here: KeySpan<'_>| {
+            let wrong = ("an argument has to be a string".to_owned(), "put it in quotes".to_owned());
+            let written = reader.accept(here, written.ok_or(wrong))?;
+            let text = reader.expand(written, here)?;
+            let refusal = ("it holds a zero byte".to_owned(), "remove it".to_owned());
+            let whole = if text.contains('\0') { Err(refusal) } else { Ok(ConfigValue::Text(text)) };
+            reader.accept(here, whole)
+        };
+        let mut arguments = Vec::new();
+        for item in items {
+            let here = KeySpan { at: item.span().start, ..spot };
+            arguments.push(self.node(here.at, |reader| argument(reader, item.get_ref().as_str(), here)));
+        }
+        arguments
     }
 }
 

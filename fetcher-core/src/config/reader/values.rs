@@ -30,6 +30,8 @@ impl ConfigReader<'_> {
             (ValueKind::OptionValue, value) => self.option(value, spot),
             (ValueKind::List(of, least), DeValue::Array(items)) => self.items(of, *least, items, spot),
             (ValueKind::Command, DeValue::Array(items)) => self.command(items, spot),
+            (ValueKind::CheckoutCommand, DeValue::Array(items)) => Some(self.checkout_command(items, spot)),
+            (ValueKind::Date, DeValue::Datetime(date)) => self.accept(spot, text::date(date)),
             (ValueKind::Requirements, DeValue::Array(items)) => self.items(&ValueKind::Text, 1, items, spot),
             (ValueKind::Map(of), DeValue::Table(table)) => Some(self.map(of, table, spot)),
             (ValueKind::Free, DeValue::Table(_)) => self.free(written.get_ref(), spot),
@@ -236,13 +238,13 @@ fn wrong_type(kind: &ValueKind, value: &DeValue<'_>, spot: KeySpan<'_>) -> super
     let name = spot.key.name;
     let mut advice = format!("for example: {name} = {}", spot.key.example);
     match (kind, value) {
-        (ValueKind::List(..) | ValueKind::Command, DeValue::String(_)) => {
+        (ValueKind::List(..) | ValueKind::Command | ValueKind::CheckoutCommand, DeValue::String(_)) => {
             "put it in brackets, as in [\"…\"]".clone_into(&mut advice);
         }
         (ValueKind::Time(_), DeValue::Integer(number)) => {
             advice = format!("write it with its unit, as in \"{}s\", \"{0}m\" or \"{0}h\"", number.as_str());
         }
-        (ValueKind::Bool | ValueKind::Number(..), DeValue::String(_)) => {
+        (ValueKind::Bool | ValueKind::Number(..) | ValueKind::Date, DeValue::String(_)) => {
             "write it without quotes".clone_into(&mut advice);
         }
         (ValueKind::Tables(_), DeValue::Table(_)) => advice = format!("begin it with [[{name}]], in two brackets"),

@@ -98,6 +98,31 @@ const PROJECT_KEYS: &[KeyDeclaration] = &[
         "Whether the repository's submodules are checked out, recursively.",
     ),
     key(
+        "prepare",
+        ValueKind::CheckoutCommand,
+        Value("[]"),
+        "[\"make\", \"-C\", \"files/boot-keys\", \"generate-keys\", \"IMPORT_MODE=snakeoil\"]",
+        "What a clean checkout needs before bst can load the project. It is run in the directory of `project.conf`, with \
+         bst's environment and within `timeout`, once for each tip and command; what it adds or changes in the checkout \
+         is kept, and put back without running it again. `run --force` runs it anew.",
+    ),
+    key(
+        "select",
+        ValueKind::Table(&SELECT),
+        Value("{}"),
+        "{ urls = [\"gnome:*\"], kinds = [\"git_repo\"] }",
+        "What is tracked, of the targets and their dependencies; all of it where nothing is said. What is left out is \
+         fetched and pushed with the ref that it has.",
+    ),
+    key(
+        "hold",
+        ValueKind::Tables(&HOLD),
+        Value("[]"),
+        "[{ element = \"components/qemu.bst\", reason = \"needs qemu.qmp\", until = 2027-01-31 }]",
+        "What is not tracked, and why. Lines of `.bstignore` beside `project.conf` are holds too: the name of an \
+         element, or of a file that elements include, and after `#` the reason.",
+    ),
+    key(
         "refs",
         ValueKind::List(&ValueKind::Word(&["committed", "tracked"]), 1),
         Value("[\"committed\", \"tracked\"]"),
@@ -177,6 +202,21 @@ const PROJECT_KEYS: &[KeyDeclaration] = &[
         "{ command = [\"/opt/bst-1.6/bin/bst\"] }",
         "The keys of `[buildstream]` for this project alone, as for an old branch that needs BuildStream 1.",
     ),
+    key(
+        "sandbox",
+        ValueKind::Table(&super::sandbox::SANDBOX),
+        Words("as `[sandbox]`"),
+        "{ mode = \"off\" }",
+        "The keys of `[sandbox]` for this project alone.",
+    ),
+    key(
+        "credentials",
+        ValueKind::Table(&super::sandbox::CREDENTIALS),
+        Value("{}"),
+        "{ netrc = \"upstreams.netrc\" }",
+        "What the project's upstreams ask for: files that are shown to this project's `bst` alone, since the sandbox hides \
+         those in the home of the user.",
+    ),
 ];
 
 pub(super) static BUILDSTREAM: TableDeclaration = TableDeclaration {
@@ -238,6 +278,49 @@ static VARIANT: TableDeclaration = TableDeclaration {
     ..TableDeclaration::EMPTY
 };
 
+static SELECT: TableDeclaration = TableDeclaration {
+    keys: &[
+        key(
+            "urls",
+            ValueKind::List(&ValueKind::Glob, 0),
+            Value("[]"),
+            "[\"gnome:*\"]",
+            "Elements with a source from such an address, as it is written or with its alias resolved. A source has to fit \
+             `kinds` too where both are given.",
+        ),
+        key(
+            "kinds",
+            ValueKind::List(&ValueKind::Glob, 0),
+            Value("[]"),
+            "[\"git_repo\"]",
+            "Elements with a source of such a kind.",
+        ),
+        key(
+            "elements",
+            ValueKind::List(&ValueKind::Glob, 0),
+            Value("[]"),
+            "[\"core/*\"]",
+            "Elements of such a name. `*` is any text, slashes included.",
+        ),
+    ],
+    ..TableDeclaration::EMPTY
+};
+
+static HOLD: TableDeclaration = TableDeclaration {
+    keys: &[
+        key("element", ValueKind::Glob, Must, "\"components/qemu.bst\"", "Which elements: a name, or a glob."),
+        key("reason", ValueKind::Text, Must, "\"needs qemu.qmp\"", "Why, for those who wonder."),
+        key(
+            "until",
+            ValueKind::Date,
+            Words("until it is removed"),
+            "2027-01-31",
+            "The last day on which it holds, by UTC. After it the elements are tracked again, which is told once.",
+        ),
+    ],
+    ..TableDeclaration::EMPTY
+};
+
 static GIT: TableDeclaration = TableDeclaration {
     keys: &[
         key(
@@ -260,6 +343,14 @@ static GIT: TableDeclaration = TableDeclaration {
             Words("no password"),
             "\"gitlab.token\"",
             "A file with the password or token for https.",
+        ),
+        key(
+            "credentials-for",
+            ValueKind::List(&ValueKind::Text, 0),
+            Words("the project's own url alone"),
+            "[\"https://gitlab.example.org/group/\"]",
+            "How the addresses of submodules begin that the token and the key are for too. Whoever can push a branch can name \
+             any repository as a submodule, and read what these credentials give.",
         ),
         key(
             "username",
