@@ -93,7 +93,7 @@ fn collect_all(table: &Map<String, Value>, files: &mut Vec<PathBuf>) {
 fn collect(value: &Value, files: &mut Vec<PathBuf>) {
     match value {
         Value::String(text) => {
-            files.extend(Some(PathBuf::from(text)).filter(|path| path.is_absolute() && path.is_file()))
+            files.extend(Some(PathBuf::from(text)).filter(|path| path.is_absolute() && path.is_file()));
         }
         Value::Array(values) => values.iter().for_each(|value| collect(value, files)),
         Value::Object(table) => collect_all(table, files),
