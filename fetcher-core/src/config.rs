@@ -125,6 +125,43 @@ pub fn starter() -> &'static str {
 }
 
 impl Config {
+    /// What a file means that says nothing: the defaults of every key, and no project. `environment` says where state and cache are,
+    /// by `XDG_STATE_HOME`, `XDG_CACHE_HOME` and `HOME`; the configuration's own path is empty.
+    ///
+    /// ```
+    /// use fetcher_core::{Config, Environment, config::ProjectConfig};
+    ///
+    /// let environment = Environment::from_iter([("HOME", "/home/me")]);
+    /// let mut project = ProjectConfig::new("https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git")?;
+    /// project.branches = vec!["master".into(), "release/*".into()];
+    /// let mut config = Config::new(&environment)?.project(project);
+    /// config.jobs = 4.try_into()?;
+    /// assert_eq!(config.projects[0].name.as_str(), "freedesktop-sdk");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the environment does not say where state and cache are.
+    pub fn new(environment: &Environment) -> Result<Self, ConfigError> {
+        // A file has to have a project. What is said of this one does not stay.
+        let text = "[[project]]\nurl = 'https://project.invalid/none.git'\n";
+        let mut config = Self::parse(text, Path::new(""), &DiskFiles, environment)?;
+        config.projects.clear();
+        config.effective.remove("project");
+        config.digest.clear();
+        Ok(config)
+    }
+
+    /// Adds a project, or replaces the one of the same name.
+    #[must_use]
+    pub fn project(mut self, project: ProjectConfig) -> Self {
+        match self.projects.iter_mut().find(|known| known.name == project.name) {
+            Some(known) => *known = project,
+            None => self.projects.push(project),
+        }
+        self
+    }
+
     /// Reads a configuration file. Relative paths in it are relative to where the file really is, symbolic links to it
     /// followed. Files with secrets are not read, but it is seen that they could be.
     ///

@@ -44,6 +44,7 @@ pub use network::{HostReachability, ProxyFailure, upstream_host};
 pub(crate) use redact::redacted_element;
 pub use render::render_text;
 pub use specificity::Specificity;
+#[cfg(feature = "fetcher")]
 pub(crate) use tools::requirement_of_module;
 
 /// One failure, explained.

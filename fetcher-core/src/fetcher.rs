@@ -141,6 +141,12 @@ pub struct Fetcher {
     sandbox_helper: Option<PathBuf>,
 }
 
+impl std::fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetcher").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
 impl Fetcher {
     /// A fetcher for a configuration. Children get a little of `environment`, by an allow-list.
     pub fn new(config: Config, environment: Environment) -> Self {
@@ -183,8 +189,8 @@ impl Fetcher {
 
     /// Tells `notifier` too, beside those that the configuration names.
     #[must_use]
-    pub fn notifier(mut self, notifier: Box<dyn Notifier>) -> Self {
-        self.notifiers.push(Arc::from(notifier));
+    pub fn notifier(mut self, notifier: impl Notifier + 'static) -> Self {
+        self.notifiers.push(Arc::new(notifier));
         self
     }
 

@@ -79,6 +79,7 @@ pub struct PipelineDirectories {
 }
 
 /// The stages of one branch of one project.
+#[derive(Debug)]
 pub struct Pipeline<'a> {
     /// The project.
     pub project: &'a ProjectConfig,

@@ -33,6 +33,7 @@ use crate::names::{BranchName, CommitId};
 use crate::own_directory::OwnDirectory;
 
 /// A project: its repository elsewhere, and the mirror of it here.
+#[derive(Debug)]
 pub struct Project<'a> {
     config: &'a ProjectConfig,
     cache_dir: &'a Path,
@@ -40,6 +41,7 @@ pub struct Project<'a> {
 }
 
 /// What a fetch of a project's branches gave.
+#[derive(Debug)]
 pub struct BranchListing<'p> {
     /// The branches that the mirror has now, each at its tip.
     pub branches: Vec<Branch<'p>>,
@@ -50,7 +52,7 @@ pub struct BranchListing<'p> {
 }
 
 /// One branch of a project at one commit, which the project's mirror has.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Branch<'p> {
     project: &'p Project<'p>,
     tip: BranchTip,

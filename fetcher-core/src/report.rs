@@ -415,4 +415,14 @@ mod tests {
         assert_eq!((report.stage, report.outcome), (Stage::Fetch, Outcome::Ok));
         assert!(!serde_json::to_string(&report).unwrap().contains("bytes"));
     }
+
+    #[test]
+    fn kinds_and_stages_of_a_newer_release_are_read() {
+        let text = r#"{"stage": "teleport", "outcome": "failed", "attempts": 1, "started": "2024-01-01T00:00:00Z",
+            "seconds": 1.5, "failures": [{"kind": "quantum-noise", "message": "m", "place": {}, "retry": "no",
+            "actor": "host", "hint": "h"}]}"#;
+        let report: StageReport = serde_json::from_str(text).unwrap();
+        assert_eq!(report.stage, Stage::Other);
+        assert_eq!(report.failures[0].kind, crate::diagnosis::FailureKind::Unknown);
+    }
 }

@@ -115,6 +115,7 @@ pub struct InstalledBst {
 }
 
 /// The environments below one directory.
+#[derive(Debug)]
 pub struct BstEnvironments<'a> {
     directory: &'a Path,
     runner: &'a dyn Runner,

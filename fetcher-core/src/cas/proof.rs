@@ -95,6 +95,12 @@ pub struct CacheProver {
     reads_contents: bool,
 }
 
+impl std::fmt::Debug for CacheProver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CacheProver").finish_non_exhaustive()
+    }
+}
+
 impl CacheProver {
     /// A prover that takes what belongs to sources from BuildStream's cache in `cachedir`, as far as that has it.
     pub fn new(cachedir: &Path) -> Self {

@@ -1,7 +1,7 @@
 //! What is configured for BuildStream and for one project.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use globset::GlobBuilder;
@@ -9,9 +9,12 @@ use jiff::civil::Date;
 use serde_json::{Map, Value};
 
 use super::ProbeMode;
+use crate::environment::Environment;
 use crate::git::GitAccess;
 use crate::names::{ElementName, ProjectName, Refs, VariantName};
 use crate::runner::{SandboxOptions, UpstreamCredentials};
+
+use super::{Config, ConfigError, DiskFiles};
 
 /// `[buildstream]`, or `[project.buildstream]` where a project has its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +117,21 @@ pub struct ProjectConfig {
 }
 
 impl ProjectConfig {
+    /// A project of which nothing is said but its `url`: all else is as the table of keys has it. Its name is the last
+    /// part of the url; a path has to be absolute.
+    ///
+    /// # Errors
+    /// When it is no address of a repository, or no name follows from it.
+    pub fn new(url: &str) -> Result<Self, ConfigError> {
+        let text = format!("[[project]]\nurl = {}\n", toml::Value::String(url.to_owned()));
+        // What the directories are that follow from it does not matter: projects have none of their own.
+        let environment = Environment::from_iter([("HOME", "/")]);
+        let config = Config::parse(&text, Path::new(""), &DiskFiles, &environment)?;
+        let none =
+            || ConfigError::of_file(Path::new(""), "a value got lost while it was read", "report this as a fault");
+        config.projects.into_iter().next().ok_or_else(none)
+    }
+
     /// Whether the stages for these refs are wanted: `track = false` leaves the committed ones alone.
     pub fn wants(&self, refs: Refs) -> bool {
         match refs {

@@ -20,12 +20,14 @@ pub struct Remedy {
 
 /// Declares [`FailureKind`]: a kind without a meaning and a remedy does not compile. The manual's table is written from it.
 macro_rules! kinds {
-    ($($(#[doc = $meaning:literal])+ $variant:ident => $retry:ident, $actor:ident, $hint:literal;)*) => {
-        /// The sorts of failure. Their kebab-case names are stable: reports, metrics and templates use them.
+    ($($(#[doc = $meaning:literal])+ $(#[serde($read:ident)])? $variant:ident => $retry:ident, $actor:ident, $hint:literal;)*) => {
+        /// The sorts of failure. Their kebab-case names are stable: reports, metrics and templates use them. A name
+        /// that is none of them, in the report of a newer release, is read as [`FailureKind::Unknown`].
+        #[non_exhaustive]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum FailureKind {
-            $($(#[doc = $meaning])+ $variant,)*
+            $($(#[doc = $meaning])+ $(#[serde($read)])? $variant,)*
         }
 
         impl FailureKind {
@@ -223,6 +225,7 @@ kinds! {
     Bug => No, Plugin,
         "report the traceback to the authors of the plugin, or of BuildStream where no plugin is in it";
     /// Nothing that is known; the message shows the lines that matter.
+    #[serde(other)]
     Unknown => Once, Host,
         "read the lines that are shown, and the log around them";
 }

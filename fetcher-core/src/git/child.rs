@@ -17,7 +17,7 @@ use crate::runner::{Exit, Invocation, OutputStream, OutputTail, Runner, run_unti
 use crate::secret::Redactor;
 
 /// How git children are run: by whom, in which environment, for how long at most, and until when.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Git<'a> {
     /// Who runs them.
     pub runner: &'a dyn Runner,

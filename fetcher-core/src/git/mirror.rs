@@ -19,6 +19,7 @@ use crate::names::CommitId;
 /// It belongs to a directory, not to an address: where the address changes, the objects stay of use. Threads and
 /// processes may use one at once: who changes it holds a kernel lock on a file beside it alone, who reads it holds that
 /// lock with others.
+#[derive(Debug)]
 pub struct Mirror<'a> {
     git: Git<'a>,
     remote: RemoteRepository,

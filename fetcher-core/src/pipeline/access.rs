@@ -92,9 +92,11 @@ fn collect_all(table: &Map<String, Value>, files: &mut Vec<PathBuf>) {
 /// the configuration of the sandbox has keys.
 fn collect(value: &Value, files: &mut Vec<PathBuf>) {
     match value {
-        Value::String(text) if text.starts_with('/') && Path::new(text).is_file() => files.push(text.into()),
+        Value::String(text) => {
+            files.extend(Some(PathBuf::from(text)).filter(|path| path.is_absolute() && path.is_file()));
+        }
         Value::Array(values) => values.iter().for_each(|value| collect(value, files)),
         Value::Object(table) => collect_all(table, files),
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

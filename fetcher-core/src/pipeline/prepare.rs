@@ -38,6 +38,7 @@ const TAIL_LINES: usize = 10;
 const LOG: &str = "prepare.log";
 
 /// Preparing one clean checkout.
+#[derive(Debug)]
 pub struct Preparation<'a> {
     /// The project, whose `prepare` is run.
     pub project: &'a ProjectConfig,

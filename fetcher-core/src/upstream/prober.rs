@@ -1,6 +1,7 @@
 //! Who asks: each upstream once, many at a time, few at a time of one host.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -63,6 +64,12 @@ struct Exchange {
     url: String,
     questions: Vec<UpstreamQuestion>,
     tries: u32,
+}
+
+impl fmt::Debug for Prober<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prober").field("concurrency", &self.concurrency).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Prober<'a> {

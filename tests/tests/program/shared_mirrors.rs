@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use fetcher_tests::fake::{FakeBst, upstream};
 use fetcher_tests::fetcher::Fetcher;
@@ -50,7 +51,7 @@ impl World {
     fn mirrors(&self) -> Vec<String> {
         let all = fs::read_dir(self.scratch.path("cache/mirrors")).expect("the mirrors");
         let names = all.map(|entry| entry.expect("a mirror").file_name().to_string_lossy().into_owned());
-        names.filter(|name| !name.ends_with(".lock")).collect()
+        names.filter(|name| Path::new(name).extension().is_none_or(|end| end != "lock")).collect()
     }
 }
 

@@ -59,7 +59,7 @@ fn secret_keys(table: &TableDeclaration, path: &str, found: &mut Vec<String>) {
             // It has the keys of `project`.
             ValueKind::Table(_) if key.name == "defaults" => {}
             ValueKind::Table(inner) | ValueKind::BoolOrTable(inner) | ValueKind::Tables(inner) => {
-                secret_keys(inner, &here, found)
+                secret_keys(inner, &here, found);
             }
             kind if may_be_secret(kind) => found.push(here),
             _ => {}
