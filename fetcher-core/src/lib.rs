@@ -145,6 +145,7 @@ pub mod serve;
 pub mod state;
 #[cfg(feature = "fetcher")]
 pub mod upload;
+#[cfg(feature = "fetcher")]
 pub mod upstream;
 
 pub use cancel::Cancel;
