@@ -30,7 +30,7 @@ use crate::cancel::Cancel;
 use crate::environment::Environment;
 use crate::names::{ProjectName, digest};
 use crate::own_directory::OwnDirectory;
-use crate::runner::{Exit, OutputTail, Runner, RunnerError};
+use crate::runner::{Exit, OutputStream, OutputTail, Runner, RunnerError, SandboxMode, SandboxOptions};
 
 mod pip;
 mod spec;
@@ -171,7 +171,16 @@ impl<'a> BstEnvironments<'a> {
         said: &mut dyn FnMut(&[u8]),
     ) -> Result<InstalledBst, EnvironmentError> {
         let requirements = RequirementFiles::read(recipe)?;
-        let key = self.key(recipe, &requirements, said)?;
+        let python;
+        let mut recipe = recipe;
+        let key = match self.key(recipe, &requirements, said) {
+            Err(failure @ EnvironmentError::Failed { .. }) => {
+                python = self.python_behind(recipe).ok_or(failure)?;
+                recipe.python = &python;
+                self.key(recipe, &requirements, said)?
+            }
+            asked => asked?,
+        };
         let link = self.directory.join(BY_KEY).join(&key);
         if let Some(found) = self.open(&link) {
             return Ok(found);
@@ -199,6 +208,25 @@ impl<'a> BstEnvironments<'a> {
     /// The `bst` that served the project last, for when [`ensure`](Self::ensure) fails with requirements that are new.
     pub fn last_good(&self, project: &ProjectName) -> Option<InstalledBst> {
         self.open(&self.directory.join(BY_PROJECT).join(project.as_str()))
+    }
+
+    /// The interpreter to which a script in its place leads, as pyenv and asdf have them, which needs files that nobody can
+    /// know. It is asked outside of the sandbox, for it is this host's own program and runs nothing of a project's.
+    fn python_behind(&self, recipe: EnvironmentSpec<'_>) -> Option<String> {
+        let command = [recipe.python, "-I", "-c", "import sys; print(sys.executable)"].map(OsString::from);
+        let unconfined = SandboxOptions { mode: SandboxMode::Off, ..SandboxOptions::default() };
+        let invocation = super::invocation(&command, [], recipe.directory, self.children.clone());
+        let invocation = invocation.sandbox(unconfined).apart().timeout(TIMEOUT);
+        let mut told = Vec::new();
+        let exit = self.runner.run(&invocation, self.cancel, &mut |stream, bytes| {
+            if stream == OutputStream::Stdout {
+                told.extend_from_slice(bytes);
+            }
+        });
+        let told = String::from_utf8(told).ok()?;
+        let python = told.trim_end();
+        let is_another = Path::new(python).is_absolute() && python != recipe.python;
+        (matches!(exit, Ok(Exit::Status(0))) && is_another).then(|| python.to_owned())
     }
 
     /// What an environment is known by: the requirements with the files that they name, and the interpreter.

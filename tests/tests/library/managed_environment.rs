@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use fetcher_core::bst::environment::{
     BstEnvironments, DEFAULT_REQUIREMENTS, EnvironmentError, EnvironmentSpec, InstalledBst, PipFailure, prune,
 };
-use fetcher_core::runner::processes;
-use fetcher_core::{Cancel, Environment, Exit, LocalRunner, ProjectName};
+use fetcher_core::runner::{OutputStream, RunnerError, SandboxMode, SandboxOptions, WithSandbox, processes};
+use fetcher_core::{Cancel, Environment, Exit, Invocation, LocalRunner, ProjectName, Runner};
 use fetcher_tests::wheel::wheel;
 
 /// A Python that makes environments in no time: they all use one pip.
@@ -107,6 +107,49 @@ fn one_is_made_once_and_again_when_it_is_broken() {
     let third = host.ensure(&requirement("2.8.1")).unwrap();
     assert!(third.bst != first.bst && first.bst.exists(), "whoever uses the old one keeps it");
     assert_eq!(third.version.to_string(), "2.8.1");
+}
+
+/// A sandbox in which a script in Python's place does not find what it needs.
+#[derive(Debug)]
+struct HidesFrom<'a> {
+    script: &'a str,
+    runner: LocalRunner,
+}
+
+impl Runner for HidesFrom<'_> {
+    fn run(
+        &self,
+        invocation: &Invocation,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(OutputStream, &[u8]),
+    ) -> Result<Exit, RunnerError> {
+        if invocation.command[0] == self.script && invocation.sandbox.mode != SandboxMode::Off {
+            return Ok(Exit::Status(127));
+        }
+        self.runner.run(invocation, cancel, output)
+    }
+}
+
+#[test]
+fn a_script_in_pythons_place_that_does_not_run_in_a_sandbox_leads_to_python() {
+    let host = Host::new();
+    let script = host.place.path().join("shim").display().to_string();
+    let text = format!(
+        "#!/bin/sh\nPYTHON={}\nif [ \"$1\" = -I ]; then echo $PYTHON; else exec $PYTHON \"$@\"; fi\n",
+        host.python()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut environment = Environment::of_this_process();
+    environment.set("PIP_NO_INDEX", "1");
+    let (directory, runner) = (host.directory(), HidesFrom { script: &script, runner: LocalRunner::default() });
+    let confined = SandboxOptions::default();
+    let runner = WithSandbox::new(&runner, &confined);
+    let environments = BstEnvironments::new(&directory, &runner, &environment, &[], &host.cancel);
+    let requirements = &requirement("2.8.1");
+    let recipe = EnvironmentSpec { requirements, directory: host.place.path(), python: &script };
+    let made = environments.ensure(recipe, &mut |_| {}).unwrap();
+    assert_eq!(made.version.to_string(), "2.8.1");
 }
 
 #[test]
