@@ -78,7 +78,7 @@ fn a_runner_that_panics_fails_its_branch_alone() {
         let report = run(&fetcher, &mut |_| {});
         only_bad_failed(&scratch, &report, "the runner has a bug");
         // The branch's other stages are told of as well.
-        assert_eq!(branch(&report, "bad").stages.len(), 6, "{report:#?}");
+        assert_eq!(branch(&report, "bad").stages.len(), 8, "{report:#?}");
     }
 }
 
