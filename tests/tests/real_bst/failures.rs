@@ -129,7 +129,10 @@ fn a_file_name_that_is_not_utf8_is_named() {
     repo.write("data/file", "x");
     fs::write(repo.path.join("data").join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "x").expect("a file");
     repo.commit("A name in Latin-1");
-    let text = format!("[buildstream]\ncommand = ['{}']\n\n[[project]]\nurl = \"project\"\n", bst::bst().display());
+    let text = format!(
+        "[buildstream]\ncommand = ['{}']\n\n[[project]]\nurl = \"project\"\nretries = 0\n",
+        bst::bst().display()
+    );
     let fetcher = Fetcher::new(&scratch).config(text);
     let ended = fetcher.run(&["run"]).expect(4);
     assert!(ended.stderr().contains(r"data/caf\xe9"), "{ended}");
