@@ -27,7 +27,10 @@ struct Host {
 impl Host {
     fn new() -> Self {
         let scratch = Scratch::new();
-        let mark = format!("{}.{}", 200_000 + std::process::id(), scratch.root().to_string_lossy().len());
+        // A time to sleep that no other test has.
+        let name = scratch.root().to_string_lossy().into_owned();
+        let unique = name.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(257).wrapping_add(u64::from(byte)));
+        let mark = format!("{}.{:09}", 200_000 + std::process::id(), unique % 1_000_000_000);
         let secret = scratch.write("secrets/token", "t0psecret");
         for file in ["home/.bashrc", "home/.gitconfig", "pages/index.html", "state/note", "cache/mirrors/other/config"]
         {
