@@ -13,7 +13,7 @@
 //! A process that is killed leaves a directory to which nothing points. Who uses an environment holds a kernel lock on
 //! a file in it, and what is held is not removed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
@@ -29,14 +29,15 @@ use super::version::{BstVersion, ProbeError};
 use crate::cancel::Cancel;
 use crate::environment::Environment;
 use crate::names::{ProjectName, digest};
-use crate::own_directory::OwnDirectory;
 use crate::runner::{Exit, OutputStream, OutputTail, Runner, RunnerError, SandboxMode, SandboxOptions};
 
 mod pip;
+mod prune;
 mod spec;
 
 pub use crate::requirements::DEFAULT_REQUIREMENTS;
 pub use pip::PipFailure;
+pub use prune::prune;
 pub use spec::EnvironmentSpec;
 use spec::RequirementFiles;
 
@@ -380,81 +381,10 @@ impl<'a> BstEnvironments<'a> {
     }
 }
 
-/// Removes from `directory` what killed processes left and every environment but those that served one of `projects`
-/// last, those that served anybody within `unused_for`, and those in use; gives what was removed. Nothing happens while
-/// somebody makes an environment.
-///
-/// # Errors
-/// When the directory cannot be locked or read, or something cannot be removed.
-pub fn prune(directory: &Path, projects: &BTreeSet<ProjectName>, unused_for: Duration) -> io::Result<Vec<PathBuf>> {
-    // Whatever else runs as this user may have put a link anywhere here: none is followed.
-    let Some(own) = OwnDirectory::open_own(directory)? else { return Ok(Vec::new()) };
-    let lock = lock_file(directory)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Vec::new()),
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    let known = |name: &OsStr| projects.iter().any(|project| project.as_str() == name);
-    let mut wanted = BTreeSet::new();
-    for environment in own.names()? {
-        if served_within(&directory.join(&environment), unused_for)? {
-            wanted.insert(environment);
-        }
-    }
-    if let Some(links) = own.below(BY_PROJECT)? {
-        for name in links.names()? {
-            // What is no link is none of ours.
-            let target = fs::read_link(links.path().join(&name)).ok();
-            let target = target.and_then(|target| target.file_name().map(OsStr::to_owned));
-            match target.filter(|_| known(&name)) {
-                Some(target) => drop(wanted.insert(target)),
-                None => drop(links.remove(&name)?),
-            }
-        }
-    }
-    if let Some(links) = own.below(BY_KEY)? {
-        for name in links.names()? {
-            let target = fs::read_link(links.path().join(&name));
-            if !target.is_ok_and(|target| target.file_name().is_some_and(|name| wanted.contains(name))) {
-                links.remove(&name)?;
-            }
-        }
-    }
-    let ours = [BY_KEY, BY_PROJECT, LOCK].map(OsStr::new);
-    let mut removed = Vec::new();
-    for name in own.names()? {
-        let path = directory.join(&name);
-        if !ours.contains(&&*name) && !wanted.contains(&name) && !is_held(&path) && own.remove(&name)? {
-            removed.push(path);
-        }
-    }
-    Ok(removed)
-}
-
 /// Opens the file that is locked to change anything; a link in its place is not followed.
 fn lock_file(directory: &Path) -> io::Result<File> {
     let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
     File::options().create(true).truncate(false).write(true).custom_flags(no_link).open(directory.join(LOCK))
-}
-
-/// Whether an environment served somebody within a time. One that claims to have done so after now, for a clock was
-/// ahead, did so now.
-fn served_within(environment: &Path, time: Duration) -> io::Result<bool> {
-    let file = environment.join(IN_USE);
-    let served = match fs::metadata(&file).and_then(|found| found.modified()) {
-        Ok(served) => served,
-        // One that a killed process began may lack the file; and beside environments there are links and the lock.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(false);
-        }
-        Err(error) => return Err(error),
-    };
-    let now = SystemTime::now();
-    match now.duration_since(served) {
-        Ok(age) => Ok(age < time),
-        Err(_) => File::options().write(true).open(file)?.set_modified(now).map(|()| !time.is_zero()),
-    }
 }
 
 /// Holds an environment as one of its users.
@@ -464,12 +394,6 @@ fn hold(environment: &Path) -> io::Result<File> {
     // When it served last.
     file.set_modified(SystemTime::now())?;
     Ok(file)
-}
-
-/// Whether somebody uses an environment. One that a killed process began may lack the file.
-fn is_held(environment: &Path) -> bool {
-    let file = File::options().read(true).write(true).open(environment.join(IN_USE));
-    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Whether a variable says how to reach package indexes: pip's own, but not those that send packages elsewhere.

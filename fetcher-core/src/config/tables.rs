@@ -7,6 +7,7 @@ use super::serve::SERVE;
 
 mod project;
 mod sandbox;
+mod source_caches;
 
 use KeyDefault::{Required as Must, Value, Words};
 
