@@ -122,7 +122,7 @@ pub struct BstEnvironments<'a> {
     runner: &'a dyn Runner,
     cancel: &'a Cancel,
     children: BTreeMap<OsString, OsString>,
-    /// The user's own settings of pip, and passwords for package indexes.
+    /// The user's own settings of pip, passwords for package indexes, and where packages are on this machine.
     settings: Vec<PathBuf>,
 }
 
@@ -144,7 +144,10 @@ impl<'a> BstEnvironments<'a> {
         children.insert("PIP_USER".into(), "0".into());
         let home = children.get(OsStr::new("HOME")).map(PathBuf::from);
         let own = |home: PathBuf| [".config/pip", ".pip/pip.conf", ".netrc"].map(|name| home.join(name));
-        let settings = home.into_iter().flat_map(own).chain(["/etc/pip.conf".into()]).collect();
+        // Files that a variable names are shown to whoever gets the variable; these are directories, or urls.
+        let links = children.get(OsStr::new("PIP_FIND_LINKS")).and_then(|links| links.to_str()).unwrap_or_default();
+        let links = links.split_whitespace().map(PathBuf::from).filter(|path| path.is_absolute());
+        let settings = home.into_iter().flat_map(own).chain(["/etc/pip.conf".into()]).chain(links).collect();
         Self { directory, runner, cancel, children, settings }
     }
 
@@ -317,6 +320,8 @@ impl<'a> BstEnvironments<'a> {
     ) -> Result<(), EnvironmentError> {
         let mut environment = self.children.clone();
         if let Some(temporary) = into.map(|path| path.join("tmp")).filter(|path| path.is_dir()) {
+            // Where nothing else may be written pip keeps no cache elsewhere, and fails to build what has to be built.
+            environment.insert("XDG_CACHE_HOME".into(), temporary.join("cache").into());
             environment.insert("TMPDIR".into(), temporary.into());
         }
         // What is installed is the configuration's choice, as `bst` itself is: it sees what pip needs, and what is named.
