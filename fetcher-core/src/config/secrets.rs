@@ -109,6 +109,7 @@ impl GatheredSecrets<'_> {
     fn project(&mut self, project: &ProjectConfig) {
         let ProjectConfig {
             name,
+            trust,
             url,
             branches: _,
             exclude_branches: _,
@@ -142,6 +143,7 @@ impl GatheredSecrets<'_> {
             credentials,
         } = project;
         self.public(name.as_str());
+        trust.iter().for_each(|trust| self.public(trust.as_str()));
         self.set.text(url);
         // They are in bst's arguments, where everybody on this host sees them: only credentials can be meant as secret.
         for value in options.values() {

@@ -2,7 +2,6 @@
 //! turn.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
@@ -10,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::branch_work::BranchWork;
 use super::callbacks::blame;
 use super::error_diagnoses;
-use super::workers::{ProjectSlot, WorkerPool};
+use super::workers::{CacheTurns, ProjectSlot, WorkerPool};
 use crate::bst::project_files::ProjectFiles;
 use crate::config::{DependencyScope, ProjectConfig, VariantConfig};
 use crate::diagnosis::Diagnosis;
@@ -32,7 +31,7 @@ impl<'f> WorkerPool<'f> {
         slot: usize,
         place: &'p ProjectSlot<'p>,
         branch: &Branch<'p>,
-        one_at_a_time: Option<&Mutex<()>>,
+        turns: &CacheTurns,
         events: &mut dyn FnMut(Event),
     ) -> Result<Box<BranchWork<'p>>, BranchReport>
     where
@@ -115,7 +114,7 @@ impl<'f> WorkerPool<'f> {
             slot,
         });
         if place.config.wants(Refs::Committed) {
-            self.pipelines(slot, &mut work, Refs::Committed, one_at_a_time, events);
+            self.pipelines(slot, &mut work, Refs::Committed, turns, events);
         }
         work.spent = began.elapsed();
         if place.config.wants(Refs::Tracked) { Ok(work) } else { Err(self.finished(place, &mut work)) }
@@ -169,11 +168,11 @@ impl<'f> WorkerPool<'f> {
         slot: usize,
         place: &'p ProjectSlot<'p>,
         work: &mut BranchWork<'p>,
-        one_at_a_time: Option<&Mutex<()>>,
+        turns: &CacheTurns,
         events: &mut dyn FnMut(Event),
     ) -> BranchReport {
         let began = Instant::now();
-        self.pipelines(slot, work, Refs::Tracked, one_at_a_time, events);
+        self.pipelines(slot, work, Refs::Tracked, turns, events);
         self.find_changes(work);
         self.find_holds(work);
         work.spent += began.elapsed();
@@ -297,7 +296,7 @@ impl<'f> WorkerPool<'f> {
         slot: usize,
         work: &mut BranchWork<'_>,
         refs: Refs,
-        one_at_a_time: Option<&Mutex<()>>,
+        turns: &CacheTurns,
         events: &mut dyn FnMut(Event),
     ) {
         let config = &self.fetcher.config;
@@ -305,10 +304,12 @@ impl<'f> WorkerPool<'f> {
         let configured = work.branch.project().config();
         let (narrowed, branch) = (narrowed(configured, &self.selection.elements), work.branch.name().clone());
         let project = narrowed.as_ref().unwrap_or(configured);
+        let caches = self.layout.of(&project.trust());
+        let one_at_a_time = turns.get(&caches.cachedir);
         let directories = PipelineDirectories {
             project: work.project.clone(),
-            cachedir: config.cache_dir.join("cachedir"),
-            sourcedir: config.cache_dir.join("sources").join(slot.to_string()),
+            cachedir: caches.cachedir,
+            sourcedir: caches.sources.join(slot.to_string()),
             // Of each project its own, for what one left there another would find.
             temporary: self.temporary.join(format!("{slot}.{}", self.number_of(project))),
             logs: run.join(project.name.as_str()).join(branch.slug()),

@@ -12,7 +12,7 @@ use crate::pipeline::audit::AuditRequest;
 use crate::pipeline::{Pipeline, PipelineDirectories};
 use crate::runner::{LocalRunner, Runner};
 use crate::secret::Redact as _;
-use crate::state::{ElementMemory, StateError, StateStore};
+use crate::state::{CacheLayout, ElementMemory, StateError, StateStore};
 
 pub use crate::pipeline::audit::BranchAudit;
 
@@ -67,6 +67,7 @@ struct CleanClient<'a> {
     runner: &'a dyn Runner,
     temporary: &'a Path,
     tools: &'a RunTools<'a>,
+    layout: &'a CacheLayout,
 }
 
 impl Fetcher {
@@ -82,7 +83,9 @@ impl Fetcher {
         let runner = self.runner.as_deref().unwrap_or(&local);
         let temporary = self.temporary()?;
         let tools = RunTools::new(self, runner, temporary.path());
-        let client = CleanClient { runner, temporary: temporary.path(), tools: &tools };
+        let (layout, unread) = CacheLayout::look(&self.config.cache_dir);
+        report.problems.extend(unread);
+        let client = CleanClient { runner, temporary: temporary.path(), tools: &tools, layout: &layout };
         // The checkouts have to stay as they are.
         let _locks = request.clean_client.then(|| self.lock("bst-fetcher verify", Duration::ZERO)).transpose()?;
         for state in store.branches() {
@@ -124,10 +127,11 @@ impl Fetcher {
             Ok(memory) => memory.unwrap_or_default(),
             Err(error) => return report.problems.push(error),
         };
+        let caches = client.layout.of(&project.trust());
         for refs in [Refs::Committed, Refs::Tracked].into_iter().filter(|refs| project.wants(*refs)) {
             let (elements, reads_contents) = (&request.elements[..], request.contents);
             let asked = AuditRequest { project, branch, variant: name, refs, elements, reads_contents };
-            let Some(mut audit) = asked.ask(&self.config.cache_dir.join("cachedir"), &memory, &self.cancel) else {
+            let Some(mut audit) = asked.ask(&caches.cachedir, &memory, &self.cancel) else {
                 report.is_interrupted = true;
                 return;
             };
@@ -179,7 +183,7 @@ impl Fetcher {
             directories: PipelineDirectories {
                 project: directory,
                 cachedir: client.temporary.join("cachedir"),
-                sourcedir: config.cache_dir.join("sources/verify"),
+                sourcedir: client.layout.of(&project.trust()).sources.join("verify"),
                 temporary: client.temporary.join("bst"),
                 run: client.temporary.to_owned(),
                 logs: client.temporary.join("logs"),
