@@ -469,10 +469,12 @@ fn made(path: &Path) -> Result<PathBuf, FetcherError> {
 
 fn outcome(report: &RunReport, interrupted: bool) -> Outcome {
     let outcomes = || report.branches.iter().map(|branch| branch.outcome);
-    let blamed = report
-        .failures
-        .iter()
-        .any(|failure| !matches!(failure.kind, FailureKind::Killed | FailureKind::SpaceMade | FailureKind::Unconfined | FailureKind::CachesShared));
+    let blamed = report.failures.iter().any(|failure| {
+        !matches!(
+            failure.kind,
+            FailureKind::Killed | FailureKind::SpaceMade | FailureKind::Unconfined | FailureKind::CachesShared
+        )
+    });
     if interrupted || outcomes().any(|outcome| outcome == Outcome::Interrupted) {
         Outcome::Interrupted
     } else if outcomes().all(Outcome::is_good) {

@@ -11,6 +11,7 @@ mod changes;
 mod clean_client;
 mod command;
 mod coverage;
+mod gateway;
 mod holds;
 mod inputs;
 mod listing;
@@ -52,6 +53,7 @@ use crate::state::ElementMemory;
 
 pub(crate) use allowed::allow_all;
 pub(crate) use changes::tracked_changes;
+pub(crate) use gateway::{asks_for_secrets, needs_secrets};
 pub use prepare::{Preparation, PreparedFiles};
 
 pub(crate) use holds::{ProjectHolds, expired};

@@ -110,4 +110,12 @@ pub trait Runner: Send + Sync {
         cancel: &Cancel,
         output: &mut dyn FnMut(OutputStream, &[u8]),
     ) -> Result<Exit, RunnerError>;
+
+    /// Whether a child of this invocation would see of this machine's files no more than its
+    /// [access](Invocation::access) names. Then what it is not to read is left out of that, and a socket is given it
+    /// instead where one will do.
+    fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        let _ = (invocation, cancel);
+        false
+    }
 }

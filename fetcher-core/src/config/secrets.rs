@@ -143,7 +143,9 @@ impl GatheredSecrets<'_> {
             credentials,
         } = project;
         self.public(name.as_str());
-        trust.iter().for_each(|trust| self.public(trust.as_str()));
+        if let Some(trust) = trust {
+            self.public(trust.as_str());
+        }
         self.set.text(url);
         // They are in bst's arguments, where everybody on this host sees them: only credentials can be meant as secret.
         for value in options.values() {

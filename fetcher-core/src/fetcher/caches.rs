@@ -41,7 +41,8 @@ impl Fetcher {
         events: &mut GuardedSink<'_>,
     ) -> (CacheLayout, Vec<Diagnosis>) {
         let (mut layout, unread) = CacheLayout::load(&self.config.cache_dir);
-        let is_known = layout.first().is_some() || matches!(unread, Some(StateError::Newer { .. } | StateError::Io { .. }));
+        let is_known =
+            layout.first().is_some() || matches!(unread, Some(StateError::Newer { .. } | StateError::Io { .. }));
         let mut told: Vec<_> = unread.iter().map(StateError::diagnosis).collect();
         if is_known {
             return (layout, told);
@@ -103,7 +104,8 @@ impl Fetcher {
             None => Ok(()),
             Some(shortage) => {
                 let (free, wanted) = (shortage.free >> 20, bytes >> 20);
-                let text = format!("a copy for each takes {wanted} MiB, and {free} MiB are free beside `min-free-space`");
+                let text =
+                    format!("a copy for each takes {wanted} MiB, and {free} MiB are free beside `min-free-space`");
                 Err(io::Error::new(io::ErrorKind::StorageFull, text))
             }
         }

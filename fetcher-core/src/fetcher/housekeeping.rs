@@ -104,12 +104,7 @@ impl Fetcher {
 
     /// The cache that a trust had which nobody names any more, where it is not in a directory of its own; and of each trust
     /// the sources of workers that are no more.
-    fn old_caches(
-        &self,
-        usage: &mut UsageRegister,
-        there: &mut BTreeSet<String>,
-        removed: &mut HousekeepingResult,
-    ) {
+    fn old_caches(&self, usage: &mut UsageRegister, there: &mut BTreeSet<String>, removed: &mut HousekeepingResult) {
         let homes = match self.homes_of_caches() {
             Ok(homes) => homes,
             Err(error) => return removed.unread(&self.config.cache_dir, &error),

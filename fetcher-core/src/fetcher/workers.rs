@@ -231,9 +231,7 @@ impl<'f> WorkerPool<'f> {
             WorkerTask::Tracked(place, _, work) if cancelled => {
                 (Vec::new(), vec![BranchReport { outcome: Outcome::Interrupted, ..self.finished(place, work) }])
             }
-            WorkerTask::Tracked(place, _, work) => {
-                (Vec::new(), vec![self.tracked(slot, place, work, turns, events)])
-            }
+            WorkerTask::Tracked(place, _, work) => (Vec::new(), vec![self.tracked(slot, place, work, turns, events)]),
         }
     }
 

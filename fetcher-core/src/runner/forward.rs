@@ -17,6 +17,10 @@ macro_rules! forward {
             ) -> Result<Exit, RunnerError> {
                 (**self).run(invocation, cancel, output)
             }
+
+            fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+                (**self).hides_files(invocation, cancel)
+            }
         }
     )*};
 }

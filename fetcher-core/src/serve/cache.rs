@@ -65,13 +65,13 @@ pub(super) struct AssetLookup {
 
 impl ServedCache {
     pub(super) fn new(directories: &[ServedDirectory], events: ServeEventSink) -> Self {
-        let shelf = |directory: &ServedDirectory| CacheShelf {
+        let place = |directory: &ServedDirectory| CacheShelf {
             instances: directory.instances.clone(),
             index: AssetIndex::new(&directory.cachedir),
             objects: ObjectStore::new(&directory.cachedir, Arc::clone(&events)),
         };
         Self {
-            shelves: directories.iter().map(shelf).collect(),
+            shelves: directories.iter().map(place).collect(),
             trees: TreeCache::new(),
             messages: BoundedCache::new(MESSAGES),
             events,
@@ -80,19 +80,19 @@ impl ServedCache {
 
     /// Looks an asset up, with all that belongs to it, as the instance of this name has it.
     pub(super) fn find(&self, instance: &str, asset: &AssetName) -> Result<AssetLookup, ReadError> {
-        let is_named = |shelf: &&CacheShelf| shelf.instances.iter().any(|name| name == instance);
+        let is_named = |place: &&CacheShelf| place.instances.iter().any(|name| name == instance);
         let named: Vec<_> = self.shelves.iter().filter(is_named).collect();
         let asked = if named.is_empty() { self.shelves.iter().collect() } else { named };
-        let entry = |shelf| Some((shelf, self.entry(shelf, asset)?));
+        let entry = |place| Some((place, self.entry(place, asset)?));
         let entries: Vec<(&CacheShelf, IndexEntry)> = asked.into_iter().filter_map(entry).collect();
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].1 != pair[1].1) {
-            let paths = pair.iter().map(|(shelf, _)| shelf.index.path(asset)).collect();
+            let paths = pair.iter().map(|(place, _)| place.index.path(asset)).collect();
             (self.events)(ServeEvent::Disputed { paths });
             return Err(ReadError::Missing);
         }
         let mut trouble = ReadError::Missing;
-        for (shelf, entry) in entries {
-            match self.whole_entry(shelf, &entry) {
+        for (place, entry) in entries {
+            match self.whole_entry(place, &entry) {
                 Ok(()) => return Ok(AssetLookup { message: self.keep(&entry.message), root: entry.root }),
                 Err(ReadError::Missing) => {}
                 Err(busy @ ReadError::Busy(_)) => trouble = busy,
@@ -101,10 +101,10 @@ impl ServedCache {
         Err(trouble)
     }
 
-    fn whole_entry(&self, shelf: &CacheShelf, entry: &IndexEntry) -> Result<(), ReadError> {
+    fn whole_entry(&self, place: &CacheShelf, entry: &IndexEntry) -> Result<(), ReadError> {
         let until = Instant::now() + READING;
-        entry.blobs.iter().try_for_each(|blob| shelf.objects.check(*blob, until))?;
-        entry.root.map_or(Ok(()), |root| self.trees.check(&shelf.objects, root, until))
+        entry.blobs.iter().try_for_each(|blob| place.objects.check(*blob, until))?;
+        entry.root.map_or(Ok(()), |root| self.trees.check(&place.objects, root, until))
     }
 
     /// Opens an object.
@@ -119,7 +119,7 @@ impl ServedCache {
     pub(super) fn open_now(&self, object: ObjectDigest) -> Option<ObjectContent> {
         match self.message(object) {
             Some(message) => Some(ObjectContent::Memory(message.to_vec())),
-            None => self.shelves.iter().find_map(|shelf| shelf.objects.open_now(object)),
+            None => self.shelves.iter().find_map(|place| place.objects.open_now(object)),
         }
     }
 
@@ -144,8 +144,8 @@ impl ServedCache {
     /// What the first of the caches gives that has it.
     fn any<T>(&self, ask: impl Fn(&ObjectStore) -> Result<T, ReadError>) -> Result<T, ReadError> {
         let mut trouble = ReadError::Missing;
-        for shelf in &self.shelves {
-            match ask(&shelf.objects) {
+        for place in &self.shelves {
+            match ask(&place.objects) {
                 Ok(found) => return Ok(found),
                 Err(ReadError::Missing) => {}
                 Err(busy @ ReadError::Busy(_)) => trouble = busy,
@@ -157,7 +157,7 @@ impl ServedCache {
     /// Reads the index once, so that a client that got a digest before a restart can ask for it after it.
     pub(super) fn read_index(&self) {
         let mut left = MESSAGES / 2;
-        for (place, depth) in self.shelves.iter().flat_map(|shelf| shelf.index.places()) {
+        for (place, depth) in self.shelves.iter().flat_map(|place| place.index.places()) {
             self.read_below(place, depth, &mut left);
         }
     }
@@ -180,9 +180,9 @@ impl ServedCache {
         }
     }
 
-    fn entry(&self, shelf: &CacheShelf, asset: &AssetName) -> Option<IndexEntry> {
-        shelf.index.find(asset).unwrap_or_else(|error| {
-            let path = shelf.index.path(asset);
+    fn entry(&self, place: &CacheShelf, asset: &AssetName) -> Option<IndexEntry> {
+        place.index.find(asset).unwrap_or_else(|error| {
+            let path = place.index.path(asset);
             (self.events)(ServeEvent::Unreadable { path, message: error.to_string() });
             None
         })

@@ -181,7 +181,8 @@ impl UsageRegister {
                 if *configuration == self.configuration || !Path::new(configuration).exists() {
                     continue;
                 }
-                let needed: Vec<_> = known.named.keys().filter(|key| known.keeps(key, self.now) == Some(true)).collect();
+                let needed: Vec<_> =
+                    known.named.keys().filter(|key| known.keeps(key, self.now) == Some(true)).collect();
                 let named: Vec<_> = needed.iter().filter_map(|key| key.strip_prefix("trust:")?.parse().ok()).collect();
                 if named.is_empty() {
                     trusts.extend(needed.iter().filter_map(|key| key.parse::<TrustName>().ok()));

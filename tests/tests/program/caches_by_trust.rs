@@ -154,13 +154,17 @@ fn projects_of_one_trust_share_and_another_configuration_gets_its_copy() {
 fn where_there_is_no_room_for_a_copy_all_go_on_with_what_is_there() {
     let world = World::new();
     let cache = world.scratch.path("cache").display().to_string();
-    let fetcher = world.both("").small_disk("cache", "60m").limited(&format!(
-        "mkdir -p '{cache}/cachedir/cas'; head -c 30000000 /dev/zero >'{cache}/cachedir/cas/large'"
-    ));
+    let fetcher = world
+        .both("")
+        .small_disk("cache", "60m")
+        .limited(&format!("mkdir -p '{cache}/cachedir/cas'; head -c 30000000 /dev/zero >'{cache}/cachedir/cas/large'"));
     let ended = fetcher.run(&["run"]).expect(0);
     let failures = fetcher.report()["failures"].clone();
     assert_eq!(failures[0]["kind"], "caches-shared", "{ended}");
-    assert!(failures[0]["message"].as_str().is_some_and(|text| text.starts_with("project, second share")), "{failures}");
+    assert!(
+        failures[0]["message"].as_str().is_some_and(|text| text.starts_with("project, second share")),
+        "{failures}"
+    );
     assert_eq!([world.given("project"), world.given("second")], [first(), first()]);
 }
 
@@ -168,7 +172,10 @@ fn where_there_is_no_room_for_a_copy_all_go_on_with_what_is_there() {
 fn what_no_configuration_has_named_for_its_time_goes_with_its_trust() {
     let world = World::new();
     let only = |name: &str| world.fetcher("config.toml", "1ms", &project(name, ""));
-    world.fetcher("config.toml", "1ms", &[project("project", ""), project("second", "")].concat()).run(&["run"]).expect(0);
+    world
+        .fetcher("config.toml", "1ms", &[project("project", ""), project("second", "")].concat())
+        .run(&["run"])
+        .expect(0);
     assert!(world.there("cachedir") && world.there("trust/second/cachedir"));
     only("project").run(&["run"]).expect(0);
     assert!(world.there("cachedir") && !world.there("trust/second"));

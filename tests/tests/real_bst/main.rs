@@ -3,6 +3,7 @@
 mod check_host;
 mod committed;
 mod failures;
+mod gateway;
 mod junctions;
 mod moving_branches;
 mod plugin_texts;
@@ -12,6 +13,7 @@ mod rot;
 mod sandbox;
 mod selection;
 mod stops;
+mod trust;
 mod upstreams;
 mod verify;
 mod verify_caches;

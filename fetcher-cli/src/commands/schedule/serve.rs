@@ -58,6 +58,10 @@ impl ServeUnits<'_> {
             let _ = writeln!(text, "User={user}\nCapabilityBoundingSet=");
         }
         if self.system {
+            let mut touched = String::new();
+            for path in self.touched {
+                let _ = writeln!(touched, "ReadWritePaths=-{}", writable_path(path));
+            }
             // It writes nothing but the times of what it gives away, which keep it from expiring.
             let _ = write!(
                 text,
@@ -65,7 +69,7 @@ impl ServeUnits<'_> {
                  PrivateDevices=true\nProtectClock=true\nProtectControlGroups=true\nProtectHostname=true\n\
                  ProtectKernelLogs=true\nProtectKernelModules=true\nProtectKernelTunables=true\nRestrictNamespaces=true\n\
                  RestrictSUIDSGID=true\nUMask=0077\n",
-                self.touched.iter().map(|path| format!("ReadWritePaths=-{}\n", writable_path(path))).collect::<String>()
+                touched
             );
         }
         text
