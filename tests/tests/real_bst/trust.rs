@@ -1,6 +1,7 @@
 //! What one project's plugin does to every cache that it can reach, with the real BuildStream, and whether another project
 //! believes it.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use fetcher_tests::cachedir::{hash, object_below};
@@ -71,9 +72,9 @@ fn poisoned(scratch: &Scratch, trust: &str) -> Vec<u8> {
     let mut patterns = String::new();
     for home in ["", "/trust/*"] {
         for below in ["cas/objects/*/*", "elementsources/*", "source_protos/*/*"] {
-            patterns.push_str(&format!("  - \"{cache}{home}/cachedir/{below}\"\n"));
+            writeln!(patterns, "  - \"{cache}{home}/cachedir/{below}\"").expect("text");
         }
-        patterns.push_str(&format!("  - \"{cache}{home}/sources/*/*/*/*\"\n"));
+        writeln!(patterns, "  - \"{cache}{home}/sources/*/*/*/*\"").expect("text");
     }
     repo.write("elements/bad.bst", &format!("kind: import\nsources:\n- kind: poison\n  caches:\n{patterns}"));
     repo.commit("A plugin");

@@ -65,11 +65,10 @@ impl ServeUnits<'_> {
             // It writes nothing but the times of what it gives away, which keep it from expiring.
             let _ = write!(
                 text,
-                "ProtectSystem=strict\n{}ProtectHome=read-only\nPrivateTmp=true\n\
+                "ProtectSystem=strict\n{touched}ProtectHome=read-only\nPrivateTmp=true\n\
                  PrivateDevices=true\nProtectClock=true\nProtectControlGroups=true\nProtectHostname=true\n\
                  ProtectKernelLogs=true\nProtectKernelModules=true\nProtectKernelTunables=true\nRestrictNamespaces=true\n\
-                 RestrictSUIDSGID=true\nUMask=0077\n",
-                touched
+                 RestrictSUIDSGID=true\nUMask=0077\n"
             );
         }
         text
