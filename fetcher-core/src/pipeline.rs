@@ -74,6 +74,9 @@ pub struct PipelineDirectories {
     pub sourcedir: PathBuf,
     /// For what is needed only while the pipeline runs; bst puts a socket there, so the path should be short.
     pub temporary: PathBuf,
+    /// The objects that the checkout's repository borrows ([`Project::objects`](crate::Project::objects)), for plugins
+    /// that ask git for the commit; without them git finds none in a sandbox.
+    pub objects: Option<PathBuf>,
     /// The run's directory, which logs are named relative to.
     pub run: PathBuf,
     /// Where logs go, below `run`.

@@ -151,6 +151,7 @@ impl<'f> WorkerPool<'f> {
             clock: &self.fetcher.clock,
             directory: &checkout.directory,
             tree: &checkout.tree,
+            objects: Some(&branch.project().objects()),
             temporary: &self.temporary.join(format!("{slot}.{}", self.number_of(project))),
             run: &run,
             logs: &run.join(project.name.as_str()).join(name.slug()),
@@ -313,6 +314,7 @@ impl<'f> WorkerPool<'f> {
             // Of each project its own, for what one left there another would find.
             temporary: self.temporary.join(format!("{slot}.{}", self.number_of(project))),
             logs: run.join(project.name.as_str()).join(branch.slug()),
+            objects: Some(work.branch.project().objects()),
             run,
         };
         let (tracking, unread) = self.upstreams.memory(&project.name, self.fetcher.clock.now());

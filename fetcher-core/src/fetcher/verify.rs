@@ -10,6 +10,7 @@ use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::names::{BranchName, CommitId, ElementName, Refs};
 use crate::pipeline::audit::AuditRequest;
 use crate::pipeline::{Pipeline, PipelineDirectories};
+use crate::project::Project;
 use crate::runner::{LocalRunner, Runner};
 use crate::secret::Redact as _;
 use crate::state::{CacheLayout, ElementMemory, StateError, StateStore};
@@ -170,6 +171,7 @@ impl Fetcher {
         let commit = commit.filter(|_| directory.join("project.conf").is_file());
         let commit = commit.ok_or_else(|| failure("there is no checkout; a run makes one".to_owned()))?;
         let (bst, _) = client.tools.bst(project)?;
+        let mirror = Project::mirror_name(project).ok();
         let pipeline = Pipeline {
             project,
             branch,
@@ -185,6 +187,7 @@ impl Fetcher {
                 cachedir: client.temporary.join("cachedir"),
                 sourcedir: client.layout.of(&project.trust()).sources.join("verify"),
                 temporary: client.temporary.join("bst"),
+                objects: mirror.map(|name| config.cache_dir.join("mirrors").join(name).join("objects")),
                 run: client.temporary.to_owned(),
                 logs: client.temporary.join("logs"),
             },

@@ -154,7 +154,7 @@ fn a_push_works_and_no_plugin_sees_the_token_or_the_key() {
     let report = fetcher.report();
     let proved = &stage(&report, "verify", "committed")["proof"]["proved"];
     let is_proved = |element: &&str| proved.as_array().is_some_and(|all| all.contains(&json!(element)));
-    assert!(ELEMENTS.iter().all(|element| is_proved(element)) && is_proved(&"spy.bst"), "{report:#}");
+    assert!(ELEMENTS.iter().all(&is_proved) && is_proved(&"spy.bst"), "{report:#}");
     let logs = world.logs();
     assert!(!logs.contains("SPY read"), "{logs}");
     // A command that does not push cannot be made to.

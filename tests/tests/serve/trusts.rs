@@ -16,6 +16,11 @@ use tonic::transport::{Channel, Endpoint};
 const PROJECTS: &str = "[[project]]\nname = \"a\"\nurl = \"https://example.org/a.git\"\n\
                         [[project]]\nname = \"b\"\nurl = \"https://example.org/b.git\"\n";
 
+/// A key of sources.
+fn key(digit: char) -> String {
+    digit.to_string().repeat(64)
+}
+
 async fn root(channel: &Channel, instance: &str, uri: &str) -> Result<Digest, Code> {
     let request = FetchDirectoryRequest {
         instance_name: instance.to_owned(),
@@ -32,12 +37,12 @@ async fn clients_get_what_any_has_and_of_what_is_disputed_what_they_name() {
     let fetcher = Fetcher::new(&scratch).config(PROJECTS);
     let (a, b) = (Cachedir::new(scratch.path("cache/cachedir")), Cachedir::new(scratch.path("cache/trust/b/cachedir")));
     scratch.write("cache/cachedir.json", r#"{"version": 1, "trust": "a"}"#);
-    let (of_a, root_of_a) = a.element("of-a", &[b"a file of a"]);
-    let (of_b, root_of_b) = b.element("of-b", &[b"a file of b"]);
-    let (same, root_of_both) = a.element("same", &[b"same"]);
-    b.element("same", &[b"same"]);
-    let (disputed, one) = a.element("disputed", &[b"one"]);
-    let (_, other) = b.element("disputed", &[b"other"]);
+    let (of_a, root_of_a) = a.element(&key('a'), &[b"a file of a"]);
+    let (of_b, root_of_b) = b.element(&key('b'), &[b"a file of b"]);
+    let (same, root_of_both) = a.element(&key('c'), &[b"same"]);
+    b.element(&key('c'), &[b"same"]);
+    let (disputed, one) = a.element(&key('d'), &[b"one"]);
+    let (_, other) = b.element(&key('d'), &[b"other"]);
     // Whoever is asked for what only b's cache has whole, gives it.
     let torn = a.put(b"torn");
     std::fs::write(a.object(&torn), "tear").expect("an object");
