@@ -73,6 +73,7 @@ pub fn push_servers(source_caches: &[SourceCacheConfig], config: &Map<String, Va
 }
 
 /// The servers that a whole configuration names, each with whether it is one for sources.
+#[cfg(feature = "cas")]
 pub(crate) fn servers_of(conf: &mut Map<String, Value>) -> Vec<(bool, &mut Map<String, Value>)> {
     let mut servers = Vec::new();
     for (key, value) in conf.iter_mut() {

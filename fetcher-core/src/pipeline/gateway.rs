@@ -1,14 +1,15 @@
 //! What a confined bst is given in place of caches that know it by a secret: sockets of this program's own, so that a
 //! project's code reads neither tokens nor keys.
 
-use std::path::{Path, PathBuf};
-
 use super::stage_runner::StageRunner;
 use crate::bst::dialect::BstAction;
 use crate::bst::version::BstVersion;
 use crate::config::SourceCacheConfig;
 use crate::diagnosis::Diagnosis;
 use crate::runner::Invocation;
+
+#[cfg(feature = "cas")]
+use std::path::{Path, PathBuf};
 
 #[cfg(feature = "cas")]
 use crate::atomic_file::write_atomic;
@@ -27,6 +28,7 @@ const SECRETS: [&str; 2] = ["access-token", "client-key"];
 const LONGEST_LINE: usize = 64 << 10;
 
 /// Sockets that are open while a bst runs.
+#[cfg_attr(not(feature = "cas"), expect(dead_code, reason = "there are none without the feature"))]
 pub(super) struct StageGateway {
     /// The sockets as bst names them, and the caches behind them.
     names: Vec<(String, String)>,
@@ -98,6 +100,7 @@ impl StageRunner<'_, '_> {
 }
 
 /// The address of a socket as bst has it.
+#[cfg(feature = "cas")]
 fn name_of(socket: &Path) -> String {
     format!("unix:{}", socket.display())
 }

@@ -236,7 +236,7 @@ fn git_finds_the_commit_in_the_sandbox_and_nothing_else_of_the_mirror() {
     let prepared = Prepared::new(script);
     prepared.world.fake.now(
         "before() {
-            [ $command = fetch ] || return 0
+            [ $command != version ] || return 0
             git log -1 --format=%s >$scenario/subject 2>&1
             ls ${PWD%/checkouts/*}/mirrors/* >$scenario/mirror 2>&1
         }",
