@@ -343,6 +343,9 @@ impl<'f> WorkerPool<'f> {
             let name = variant.map(|variant| &variant.name);
             let memory = work.memories.entry(name.cloned()).or_default();
             let whole = narrowed.is_some().then(|| memory.clone());
+            if whole.is_some() {
+                memory.forget_failures();
+            }
             let mut stages = pipeline.run(refs, variant, memory, &self.fetcher.cancel, events);
             if let Some(whole) = whole {
                 memory.return_to(whole);
