@@ -11,6 +11,7 @@ mod housekeeping;
 mod leftovers;
 mod listing;
 mod notifications;
+mod own_cache;
 mod publishing;
 mod reasons;
 mod shared;
