@@ -192,6 +192,9 @@ pub(crate) struct RunArgs {
     /// Fetch and push even where nothing changed
     #[arg(long)]
     pub(crate) force: bool,
+    /// Publish nothing of what is tracked
+    #[arg(long)]
+    pub(crate) no_publish: bool,
     /// Use the configuration as it is here, without asking its git repository
     #[arg(long)]
     pub(crate) no_self_update: bool,

@@ -16,6 +16,7 @@ mod notify;
 mod place;
 mod problem;
 mod project;
+mod publish;
 mod reader;
 mod schema;
 mod secrets;
@@ -24,6 +25,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 mod value;
+mod weekly;
 
 pub(crate) use files::LARGEST;
 pub use files::{Disk, Files, Seen};
@@ -31,8 +33,13 @@ pub use notify::{NotifierConfig, NotifyOn, NotifyTarget, UploadConfig, UploadTar
 pub use place::{Home, choose_file};
 pub use problem::{ConfigError, Problem};
 pub use project::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
+pub use publish::{
+    CommitFormat, ElementGroup, ForgeKind, GitHubApp, HumanCommitPolicy, PublishConfig, PublishMode, PublishSelection,
+    RequestScope,
+};
 pub use schema::schema;
 pub use serve::{ServeConfig, ServeTls};
+pub use weekly::WeeklySchedule;
 
 /// A whole configuration.
 ///

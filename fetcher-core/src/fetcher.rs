@@ -8,6 +8,8 @@ mod hints;
 pub mod host;
 mod housekeeping;
 mod leftovers;
+mod publish_failures;
+mod publishing;
 mod reasons;
 mod shared;
 mod show;
@@ -33,6 +35,7 @@ use crate::diagnosis::{Diagnosis, Kind, Reachability};
 use crate::environment::Environment;
 use crate::names::{ElementName, RunId};
 use crate::notify::Notifier;
+use crate::publish::Forge;
 use crate::report::{BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
@@ -55,6 +58,8 @@ pub struct Selection {
     pub elements: Vec<ElementName>,
     /// Fetch and push even where nothing changed.
     pub force: bool,
+    /// Publish nothing.
+    pub no_publish: bool,
     /// Only find out which branches there are.
     pub dry_run: bool,
     /// How long to wait for another run on the same state directory to end.
@@ -134,6 +139,7 @@ pub struct Fetcher {
     cancel: Cancel,
     redactor: Redactor,
     notifiers: Vec<Arc<dyn Notifier>>,
+    forge: Option<Arc<dyn Forge>>,
     configuration: Option<String>,
     failures: Vec<Diagnosis>,
 }
@@ -151,6 +157,7 @@ impl Fetcher {
             cancel: Cancel::new(),
             redactor,
             notifiers: Vec::new(),
+            forge: None,
             configuration: None,
             failures: Vec::new(),
         }
@@ -167,6 +174,13 @@ impl Fetcher {
     #[must_use]
     pub fn notifier(mut self, notifier: Box<dyn Notifier>) -> Self {
         self.notifiers.push(Arc::from(notifier));
+        self
+    }
+
+    /// Lets requests to merge go to this forge, instead of the one that a project's configuration means.
+    #[must_use]
+    pub fn forge(mut self, forge: impl Forge + 'static) -> Self {
+        self.forge = Some(Arc::new(forge));
         self
     }
 

@@ -168,11 +168,13 @@ pub enum Stage {
     Fetch,
     /// `bst source push`: handing the sources to a remote source cache.
     Push,
+    /// Handing the refs that tracking found to those who merge them.
+    Publish,
 }
 
 impl Stage {
     /// All stages in their order.
-    pub const ALL: [Stage; 4] = [Stage::Checkout, Stage::Track, Stage::Fetch, Stage::Push];
+    pub const ALL: [Stage; 5] = [Stage::Checkout, Stage::Track, Stage::Fetch, Stage::Push, Stage::Publish];
 
     /// The stage's name as reports and files have it.
     pub fn as_str(self) -> &'static str {
@@ -181,6 +183,7 @@ impl Stage {
             Stage::Track => "track",
             Stage::Fetch => "fetch",
             Stage::Push => "push",
+            Stage::Publish => "publish",
         }
     }
 }

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::config::ProjectConfig;
-use crate::git::{Git, GitError, Mirror, Note, Remote, Selection, Tip, TreeReader, select};
+use crate::git::{Git, GitError, Mirror, Note, Remote, ScratchRepository, Selection, Tip, TreeReader, select};
 use crate::names::{BranchName, CommitId};
 use crate::own_directory::OwnDirectory;
 
@@ -159,6 +159,26 @@ impl<'a> Project<'a> {
             gone: fetched.gone.into_iter().map(|tip| tip.branch).collect(),
             notes: fetched.notes.iter().map(ToString::to_string).chain(rebuilt).collect(),
         })
+    }
+
+    /// A repository for commits that are to be pushed to `remote`, in a directory that is empty or not there. It has the
+    /// objects of the project's mirror.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn scratch<'p>(&'p self, remote: Remote, directory: &Path) -> Result<ScratchRepository<'p>, GitError>
+    where
+        'a: 'p,
+    {
+        ScratchRepository::new(&self.mirror, remote, directory)
+    }
+
+    /// The messages of a commit and of those before it, at most so many.
+    ///
+    /// # Errors
+    /// When the commit cannot be had.
+    pub fn messages(&self, commit: &CommitId, most: usize) -> Result<Vec<String>, GitError> {
+        self.mirror.messages(commit, most)
     }
 
     /// Looks into a commit without checking it out.

@@ -9,12 +9,14 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod publication;
 mod tracked;
 
 pub use crate::bst::refs::RefChange;
 use crate::diagnosis::{Diagnosis, Reachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
 
+pub use publication::{HeldRef, HoldCause, PublicationReport, RequestReport, RequestStatus};
 pub use tracked::{SeenRef, TrackedRef};
 
 pub use issues::{AffectedBranch, IssueGroup, UpstreamCount, group_issues, group_stage_issues};
@@ -124,6 +126,9 @@ pub struct BranchReport {
     /// The refs that tracking found and that are not the tip's, with all option sets together.
     #[serde(default)]
     pub changes: Vec<TrackedRef>,
+    /// What became of them; none where nothing is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<PublicationReport>,
 }
 
 impl BranchReport {

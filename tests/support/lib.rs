@@ -22,6 +22,7 @@ pub mod irc;
 pub mod notified;
 pub mod plain_runner;
 pub mod project;
+pub mod published;
 pub mod sample;
 pub mod sasl;
 pub mod scratch;

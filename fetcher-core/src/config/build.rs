@@ -17,6 +17,7 @@ use super::{Config, SelfUpdateConfig, ServeConfig, ServeTls};
 
 mod notify;
 mod project;
+mod publish;
 
 pub(super) fn config(place: &Path, top: Fields) -> Option<Config> {
     let fetcher = top.get("fetcher")?.fields()?;

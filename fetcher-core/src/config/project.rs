@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::publish::{ElementGroup, PublishConfig};
 use crate::git::Access;
 use crate::names::{ProjectName, Refs, VariantName};
 
@@ -91,6 +92,10 @@ pub struct ProjectConfig {
     pub source_caches: Vec<SourceCacheConfig>,
     /// `buildstream` of the project, else of the program; the project's `config` is merged in.
     pub buildstream: BuildStreamConfig,
+    /// `publish`.
+    pub publish: PublishConfig,
+    /// `group`.
+    pub groups: Vec<ElementGroup>,
 }
 
 impl ProjectConfig {

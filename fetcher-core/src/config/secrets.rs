@@ -9,8 +9,8 @@ use crate::git::Access;
 use crate::secret::{Secret, SecretSet, names_a_secret};
 
 use super::{
-    BuildStreamConfig, Config, NotifierConfig, NotifyTarget, ProjectConfig, SelfUpdateConfig, ServeConfig, ServeTls,
-    SourceCacheConfig, Tool, UploadConfig, UploadTarget, UrlSource,
+    BuildStreamConfig, Config, GitHubApp, NotifierConfig, NotifyTarget, ProjectConfig, PublishConfig, SelfUpdateConfig,
+    ServeConfig, ServeTls, SourceCacheConfig, Tool, UploadConfig, UploadTarget, UrlSource,
 };
 
 /// Where this library finds proxies, whose addresses may hold a password; git and HTTP get them in any case.
@@ -131,6 +131,8 @@ impl Gathered<'_> {
             git,
             source_caches,
             buildstream,
+            publish,
+            groups: _,
         } = project;
         self.public(name.as_str());
         self.set.text(url);
@@ -142,6 +144,7 @@ impl Gathered<'_> {
         let Access { ssh_key, known_hosts: _, token_file, username: _ } = git;
         self.file(ssh_key.as_deref());
         self.file(token_file.as_deref());
+        self.publish(publish);
         for cache in source_caches {
             let SourceCacheConfig { url, push: _, kind: _, instance_name: _, auth, connection_config } = cache;
             self.set.text(url);
@@ -157,6 +160,46 @@ impl Gathered<'_> {
             self.variable(name);
         }
         self.table(config);
+    }
+
+    fn publish(&mut self, publish: &PublishConfig) {
+        let PublishConfig {
+            mode: _,
+            per: _,
+            forge: _,
+            api_url,
+            ca_file: _,
+            push_url,
+            token_file,
+            app,
+            base: _,
+            branch: _,
+            title: _,
+            commit_subject: _,
+            author: _,
+            signing_key,
+            format: _,
+            assignees: _,
+            labels: _,
+            draft: _,
+            auto_merge: _,
+            max_open: _,
+            min_age: _,
+            schedule: _,
+            squash: _,
+            select: _,
+            on_human_commits: _,
+            publish_renamed: _,
+            publish_moved: _,
+        } = publish;
+        for url in [api_url, push_url].into_iter().flatten() {
+            self.set.text(url);
+        }
+        self.file(token_file.as_deref());
+        self.file(signing_key.as_deref());
+        if let Some(GitHubApp { id: _, installation: _, private_key }) = app {
+            self.file(Some(private_key));
+        }
     }
 
     fn table(&mut self, table: &Map<String, Value>) {

@@ -266,6 +266,17 @@ fn is_outside(kind: Kind) -> bool {
         | Kind::Killed
         | Kind::Git
         | Kind::LockHeld
+        | Kind::PublishDenied
+        | Kind::PublishRefused
+        | Kind::BranchProtected
+        | Kind::BranchExists
+        | Kind::StaleLease
+        | Kind::PushTooLarge
+        | Kind::RequestRefused
+        | Kind::MovedTag
+        | Kind::RefNotWritten
+        | Kind::HumanCommits
+        | Kind::RequestClosed
         | Kind::SpaceMade
         | Kind::SelfUpdate
         | Kind::Upload

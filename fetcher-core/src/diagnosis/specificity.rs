@@ -66,6 +66,17 @@ impl Diagnosis {
             | Kind::CacheDenied
             | Kind::CacheFull
             | Kind::MirrorCorrupt
+            | Kind::PublishDenied
+            | Kind::PublishRefused
+            | Kind::BranchProtected
+            | Kind::BranchExists
+            | Kind::StaleLease
+            | Kind::PushTooLarge
+            | Kind::RequestRefused
+            | Kind::MovedTag
+            | Kind::RefNotWritten
+            | Kind::HumanCommits
+            | Kind::RequestClosed
             | Kind::LockHeld
             | Kind::SpaceMade
             | Kind::State

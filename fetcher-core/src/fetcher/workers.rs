@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::branch_work::BranchWork;
 use super::callbacks::blame;
+use super::publishing::is_published;
 use super::tools::Tools;
 use super::{Fetcher, Selection, explain};
 use crate::bst::conf::has_quota;
@@ -321,12 +322,14 @@ impl<'f> Workers<'f> {
             .filter_map(|missing| Some((missing.name.parse().ok()?, explain::missing_branch(missing, &config.url))))
             .collect();
         notes.extend(chosen.notes.iter().map(ToString::to_string));
+        chosen.tips.retain(|tip| !self.is_published_by_name(config, &tip.branch));
         if self.selection.dry_run || chosen.tips.is_empty() {
             let names = chosen.tips.into_iter().map(|tip| tip.branch).collect();
             return Ok(Listed { names, branches: Vec::new(), missing, others: chosen.others });
         }
         // The mirror keeps what it is asked for alone, so that a run over some branches would cost the next a fetch.
-        let fetched = project.fetch(&chosen.tips)?;
+        let mut fetched = project.fetch(&chosen.tips)?;
+        fetched.branches.retain(|branch| !is_published(project, branch));
         notes.extend(fetched.notes);
         let vanished = fetched.gone.into_iter().map(|branch| {
             let failure = explain::vanished(&branch, &config.url);
@@ -404,6 +407,7 @@ impl<'f> Workers<'f> {
             bst_version: None,
             stages,
             changes: Vec::new(),
+            publication: None,
         }
     }
 }

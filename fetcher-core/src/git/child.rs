@@ -106,6 +106,42 @@ impl Git<'_> {
         self.ask(directory, remote, &args).map(drop)
     }
 
+    /// Runs `git push` in a bare repository of ours. What the other side is to read as push options goes by the
+    /// environment: arguments can be seen by everybody on this machine.
+    pub(super) fn push(
+        &self,
+        repository: &Path,
+        remote: &Remote,
+        args: &[&str],
+        options: &[String],
+    ) -> Result<PushSaid, GitError> {
+        let failed = |error| GitError::io("write in", repository, error);
+        let stdout = NamedTempFile::new_in(repository).map_err(failed)?;
+        let task = Task {
+            action: "push to",
+            subject: remote.url().as_str(),
+            environment: remote.pushing_environment(self.environment, options),
+            directory: repository,
+            repository,
+            stdout: stdout.path(),
+            args,
+        };
+        let ended = self.run_told(task, &Redactor::new(remote.secret()));
+        let statuses = text_of(&stdout, remote)?;
+        match ended {
+            Ok(said) => Ok(PushSaid { statuses, said, failure: None }),
+            Err(GitError::Failed { failure, output, .. }) => {
+                Ok(PushSaid { statuses, said: output, failure: Some(failure) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The environment of a program that signs.
+    pub(crate) fn signing_environment(&self) -> BTreeMap<OsString, OsString> {
+        local_environment(self.environment)
+    }
+
     /// Runs `git fetch` in a bare repository.
     pub(super) fn fetch(&self, repository: &Path, remote: &Remote, args: &[&str]) -> Result<(), GitError> {
         let task = Task {
@@ -228,6 +264,11 @@ impl Git<'_> {
     }
 
     fn run(&self, task: Task<'_>, redactor: &Redactor) -> Result<(), GitError> {
+        self.run_told(task, redactor).map(drop)
+    }
+
+    /// Runs it, and gives the end of what it and the other side said beside its output proper.
+    fn run_told(&self, task: Task<'_>, redactor: &Redactor) -> Result<String, GitError> {
         let Task { action, subject, mut environment, directory, repository, stdout, args } = task;
         // A clone makes its own.
         if !repository.as_os_str().is_empty() {
@@ -253,7 +294,7 @@ impl Git<'_> {
             None => {}
         }
         match exit? {
-            Exit::Status(0) => Ok(()),
+            Exit::Status(0) => Ok(mask(&redactor.redact(&String::from_utf8_lossy(&output)))),
             Exit::TimedOut => Err(GitError::TimedOut { action, url, after: self.timeout }),
             Exit::Cancelled => Err(GitError::Cancelled),
             Exit::NoSpace { free, wanted } => {
@@ -277,6 +318,16 @@ impl Git<'_> {
         }
         fs::metadata(stdout).is_ok_and(|found| found.len() > MAX_OUTPUT).then_some(Stop::TooMuch)
     }
+}
+
+/// What a push came to.
+pub(super) struct PushSaid {
+    /// A line for each reference, as `--porcelain` has them.
+    pub(super) statuses: String,
+    /// What git and the other side said.
+    pub(super) said: String,
+    /// What sort of failure it was, where git says that it was one.
+    pub(super) failure: Option<Failure>,
 }
 
 /// What a child wrote to its standard output.

@@ -14,13 +14,13 @@ use crate::report::RefChange;
 
 /// A file of the checkout that is not what the commit has.
 #[derive(Debug)]
-pub(super) struct Changed {
+pub(crate) struct Changed {
     /// Its path, relative to the directory of the project.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What the commit has; none where it has no such file.
-    pub(super) old: Option<String>,
+    pub(crate) old: Option<String>,
     /// What is there now; none where it is gone.
-    pub(super) new: Option<String>,
+    pub(crate) new: Option<String>,
 }
 
 /// The most files and directories of a checkout that is looked through: those of a commit (`git` has a limit of its own),
@@ -40,7 +40,7 @@ pub(super) fn tree(project: &Path) -> Option<String> {
 
 /// The files in which a project's refs may be, and which differ from the commit: changed ones of any name, and new
 /// elements and ref files.
-pub(super) fn changed(project: &Path) -> Result<Vec<Changed>, git2::Error> {
+pub(crate) fn changed(project: &Path) -> Result<Vec<Changed>, git2::Error> {
     let repository = Repository::open_ext(project, git2::RepositoryOpenFlags::empty(), [] as [&Path; 0])?;
     let top = repository.workdir().unwrap_or(project);
     if !has_at_most(top, MAX_ENTRIES) {

@@ -19,6 +19,7 @@ mod notify_email;
 mod notify_irc;
 mod notify_run;
 mod notify_webhook;
+mod publish;
 mod schedule;
 mod self_update;
 mod self_update_hostile;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::super::value::{Fields, Node, Value};
 use super::super::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
-use super::{all, flag, json_map, number, path, text, text_map, texts, time, value};
+use super::{all, flag, json_map, number, path, publish, text, text_map, texts, time, value};
 
 pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
     Some(ProjectConfig {
@@ -48,6 +48,8 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
         git: git(fields.get("git")?.fields()?),
         source_caches: all(fields, "source-caches", source_cache)?,
         buildstream: buildstream(fields.get("buildstream")?.fields()?, place)?,
+        publish: publish::publish(fields.get("publish")?.fields()?)?,
+        groups: all(fields, "group", publish::group)?,
     })
 }
 

@@ -4,6 +4,7 @@ use super::{Choice, Fallback, Key, Kind, Least, Required, Table};
 
 mod notify;
 mod project;
+mod publish;
 
 use Fallback::{Required as Must, Value, Words};
 

@@ -162,6 +162,20 @@ const PROJECT_KEYS: &[Key] = &[
         "{ command = [\"/opt/bst-1.6/bin/bst\"] }",
         "The keys of `[buildstream]` for this project alone, as for an old branch that needs BuildStream 1.",
     ),
+    key(
+        "publish",
+        Kind::Table(&super::publish::PUBLISH),
+        Value("{}"),
+        "{ mode = \"branch\" }",
+        "What becomes of tracked refs once their sources are cached.",
+    ),
+    key(
+        "group",
+        Kind::Tables(&super::publish::GROUP),
+        Value("[]"),
+        "[{ name = \"core\", elements = [\"sdk.bst\"] }]",
+        "Elements that are published all at once, in one commit, or not at all.",
+    ),
 ];
 
 pub(super) static BUILDSTREAM: Table = Table {
