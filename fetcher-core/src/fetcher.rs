@@ -11,6 +11,7 @@ mod leftovers;
 mod publish_failures;
 mod publishing;
 mod reasons;
+mod republish;
 mod shared;
 mod show;
 mod space;

@@ -189,6 +189,14 @@ impl<'a> Project<'a> {
         self.mirror.read_tree(commit, read)
     }
 
+    /// A branch at a commit that it had, without asking anybody.
+    pub(crate) fn branch_at<'p>(&'p self, name: &BranchName, commit: &CommitId) -> Branch<'p>
+    where
+        'a: 'p,
+    {
+        Branch { project: self, tip: Tip { branch: name.clone(), commit: commit.clone() } }
+    }
+
     /// Removes the working trees of all branches but these.
     ///
     /// # Errors
@@ -232,6 +240,13 @@ impl<'p> Branch<'p> {
     /// The commit at its tip.
     pub fn commit(&self) -> &CommitId {
         &self.tip.commit
+    }
+
+    /// Where the project's directory is in the branch's working tree, whether that is there or not.
+    pub(crate) fn directory(&self) -> PathBuf {
+        let Project { config, cache_dir, .. } = self.project;
+        let checkouts = cache_dir.join("checkouts").join(config.name.as_str());
+        checkouts.join(self.name().slug()).join("tree").join(&config.directory)
     }
 
     /// Makes the branch's working tree exactly the commit, submodules included where the project wants them. Whatever

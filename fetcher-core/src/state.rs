@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
-use crate::report::{BranchReport, Outcome, SeenRef};
+use crate::report::{BranchReport, Outcome, PublicationReport, SeenRef};
 
 pub use elements::{DoneElement, ElementMemory, RefsMemory, RememberedInventory};
 pub use lock::{Lock, LockError};
@@ -47,6 +47,9 @@ pub struct BranchState {
     /// where nothing was tracked yet.
     #[serde(default)]
     pub tracked: Option<Vec<SeenRef>>,
+    /// The requests to merge refs that it found, as the last run that published left them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<PublicationReport>,
     /// The last runs, oldest first, at most [`BranchState::HISTORY`].
     #[serde(default)]
     pub history: Vec<Past>,
@@ -71,6 +74,7 @@ impl BranchState {
             failing_since: None,
             consecutive_failures: 0,
             tracked: None,
+            publication: None,
             history: Vec::new(),
         }
     }
@@ -97,6 +101,9 @@ impl BranchState {
             let complete = tracks().all(|stage| stage.outcome.is_good());
             let same_tip = self.commit == report.commit;
             self.tracked = Some(SeenRef::after(self.tracked.take(), &report.changes, same_tip, complete));
+        }
+        if report.publication.is_some() {
+            self.publication.clone_from(&report.publication);
         }
         if report.commit.is_some() {
             self.commit.clone_from(&report.commit);

@@ -23,6 +23,7 @@ pub mod notified;
 pub mod plain_runner;
 pub mod project;
 pub mod published;
+pub mod rest_forge;
 pub mod sample;
 pub mod sasl;
 pub mod scratch;

@@ -5,6 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
+use crate::fake::{FakeBst, upstream};
+use crate::fetcher::Fetcher;
 use crate::git_fixture::{Repo, hermetic};
 use crate::http_git::{HttpGit, Manner};
 use crate::scratch::Scratch;
@@ -128,4 +132,70 @@ impl PublishedRepo {
         clone.git(&["merge", "--quiet", "--no-ff", "-m", "Merge", &format!("origin/{branch}")]);
         clone.git(&["push", "--quiet", "origin", into]);
     }
+}
+
+/// A project that is published, with a fake bst that tracks it.
+pub struct Publishing<'s> {
+    scratch: &'s Scratch,
+    /// The bst.
+    pub fake: FakeBst,
+    /// Where it is published.
+    pub repo: PublishedRepo,
+}
+
+impl<'s> Publishing<'s> {
+    /// One whose bst does what the scenario says.
+    pub fn new(scratch: &'s Scratch, scenario: &str) -> Self {
+        let repo = upstream(scratch, &[]);
+        Self { scratch, fake: FakeBst::new(scratch, scenario), repo: PublishedRepo::of(scratch, &repo) }
+    }
+
+    /// Lets its repository behave like GitLab.
+    #[must_use]
+    pub fn gitlab(self) -> Self {
+        Self { repo: self.repo.gitlab(), ..self }
+    }
+
+    /// The program with this in `[project.publish]`, and more for the project.
+    pub fn fetcher(&self, publish: &str, project: &str) -> Fetcher<'s> {
+        Fetcher::new(self.scratch).config(format!(
+            "{}\n[[project]]\nname = \"example\"\nurl = \"{}\"\nretries = 0\n{project}\n[project.publish]\n\
+             author = \"Fetcher <fetcher@example.org>\"\n{publish}\n",
+            self.fake.config(),
+            self.repo.url()
+        ))
+    }
+
+    /// The file of an element on a branch.
+    pub fn element(&self, branch: &str, name: &str) -> String {
+        self.repo.file(branch, &format!("elements/{name}.bst"))
+    }
+}
+
+/// The requests of the last run's report.
+pub fn requests(fetcher: &Fetcher<'_>) -> Vec<(String, String)> {
+    let report = fetcher.report();
+    let requests = report["branches"][0]["publication"]["requests"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    requests.iter().map(|request| (text(&request["unit"]), text(&request["status"]))).collect()
+}
+
+/// How the requests of the last run are.
+pub fn statuses(fetcher: &Fetcher<'_>) -> Vec<String> {
+    requests(fetcher).into_iter().map(|(_, status)| status).collect()
+}
+
+/// The publishing stage of the last run's report.
+///
+/// # Panics
+/// When there was none.
+pub fn publish_stage(fetcher: &Fetcher<'_>) -> Value {
+    let report = fetcher.report();
+    let stages = report["branches"][0]["stages"].as_array().expect("stages").clone();
+    stages.into_iter().find(|stage| stage["stage"] == "publish").unwrap_or_else(|| panic!("{report:#}"))
+}
+
+/// The kinds of failures or findings.
+pub fn kinds(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(|found| found["kind"].as_str()).collect()
 }

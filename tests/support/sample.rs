@@ -212,6 +212,7 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
     let failing = history.iter().rev().take_while(|past| !past.outcome.is_good());
     BranchState {
         tracked: None,
+        publication: None,
         version: BranchState::VERSION,
         project,
         branch: name,
@@ -289,6 +290,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
         outcome,
         bst_version: Some("2.8.1".to_owned()),
         changes: if outcome == Outcome::Failed { Vec::new() } else { tracked(run) },
+        publication: None,
         stages,
     }
 }

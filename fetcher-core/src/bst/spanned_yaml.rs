@@ -136,9 +136,16 @@ impl OpenNode {
             }
         };
         let start = if flow { self.start } else { first.unwrap_or(self.start).min(self.start) };
-        let end = if flow { end.end } else { last.unwrap_or(self.start) };
+        // The end of a block is told where the next thing begins.
+        let end = if flow { closing(text, end) } else { last.unwrap_or(self.start) };
         SpannedNode { value, range: start..end.max(start), column: self.column }
     }
+}
+
+/// Where a collection in brackets or braces ends: behind the one that closes it.
+fn closing(text: &str, end: Range<usize>) -> usize {
+    let from = end.start;
+    if text[from..].starts_with([']', '}']) { from + 1 } else { text[..end.end].trim_end().len() }
 }
 
 /// A scalar's place without white space behind it, which block scalars have.

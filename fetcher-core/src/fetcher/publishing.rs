@@ -90,6 +90,7 @@ impl Workers<'_> {
             memory: self.store.publish_path(&project.name, work.branch.name()),
             cached_in: &cached_in,
             dry_run: false,
+            at_once: false,
         };
         let untracked = untracked(&work.stages);
         publisher.publish(&TrackedCheckout {
@@ -198,17 +199,15 @@ fn variant_readiness(project: &ProjectConfig, stages: &[&StageReport], memory: &
     }
     let failures: Vec<_> = tracked().flat_map(|stage| &stage.failures).collect();
     let failed = |element: &ElementName| failures.iter().find(|failure| failure.element.as_ref() == Some(element));
-    let mut readiness = VariantReadiness::default();
+    let Some(settled) = &memory.settled else { return unknown("the run did not come so far") };
     let inventories = [&memory.committed, &memory.tracked].into_iter().flat_map(|refs| &refs.inventory);
     let listed = inventories.flat_map(|known| known.inventory.elements.iter().map(|element| &element.name));
-    let asked = memory.asked.keys().chain(memory.tracked.done.keys());
     let failing = failures.iter().filter_map(|failure| failure.element.as_ref());
-    for element in listed.chain(asked).chain(failing).collect::<BTreeSet<_>>() {
-        let done = memory.tracked.done.get(element);
-        let current = done.is_some_and(|done| memory.asked.get(element).is_none_or(|inputs| *inputs == done.inputs));
-        match failed(element) {
-            None if current => drop(readiness.ready.insert(element.clone())),
-            failure => {
+    let mut readiness = VariantReadiness::default();
+    for element in listed.chain(settled.keys()).chain(failing).collect::<BTreeSet<_>>() {
+        match (settled.get(element), failed(element)) {
+            (Some(true), None) => drop(readiness.ready.insert(element.clone())),
+            (_, failure) => {
                 let reason = failure.and_then(|failure| failure.message.lines().next()).unwrap_or_default();
                 readiness.missing.insert(element.clone(), reason.to_owned());
             }

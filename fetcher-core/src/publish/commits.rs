@@ -60,13 +60,15 @@ pub(super) struct MadeCommits {
 
 impl CommitMaker<'_> {
     /// Makes a commit for each component on top of the one before, the first on `parent`; or one for all of them, where
-    /// they are squashed. What cannot be written is left out, and told.
+    /// they are squashed. What cannot be written is left out, and told. `before` is what earlier commits of ours below
+    /// `parent` have written.
     pub(super) fn make(
         &self,
         parent: &CommitId,
         components: &[&Component],
         branch: Option<&BranchName>,
         squash: bool,
+        before: &BTreeSet<String>,
     ) -> Result<MadeCommits, PublishError> {
         let mut tip = Oid::from_str(parent.as_str())?;
         let mut made = MadeCommits {
@@ -79,7 +81,7 @@ impl CommitMaker<'_> {
         let mut squashed = Vec::new();
         let mut tree = self.repository.find_commit(tip)?.tree_id();
         for (number, component) in components.iter().enumerate() {
-            let (changed, paths) = match self.tree_with(tree, component)? {
+            let (changed, paths) = match self.tree_with(tree, component, before)? {
                 Ok(changed) => changed,
                 Err(reason) => {
                     made.refused.insert(number, reason);
@@ -142,6 +144,7 @@ impl CommitMaker<'_> {
         &self,
         tree: Oid,
         component: &Component,
+        before: &BTreeSet<String>,
     ) -> Result<Result<(Oid, BTreeSet<PathBuf>), String>, PublishError> {
         let tree = self.repository.find_tree(tree)?;
         let mut by_file: BTreeMap<&Path, Vec<&RefUpdate>> = BTreeMap::new();
@@ -169,7 +172,7 @@ impl CommitMaker<'_> {
                 },
                 None => None,
             };
-            let written = match self.written(path, base.as_deref(), &updates) {
+            let written = match self.written(path, base.as_deref(), &updates, before) {
                 Ok(written) => written,
                 Err(error) => return Ok(Err(format!("{}: {error}", path.display()))),
             };
@@ -182,7 +185,13 @@ impl CommitMaker<'_> {
     }
 
     /// A file with some updates in it.
-    fn written(&self, path: &Path, base: Option<&str>, updates: &[&RefUpdate]) -> Result<String, RefWriteError> {
+    fn written(
+        &self,
+        path: &Path,
+        base: Option<&str>,
+        updates: &[&RefUpdate],
+        before: &BTreeSet<String>,
+    ) -> Result<String, RefWriteError> {
         let file = self.files.get(path).ok_or(RefWriteError::Unreadable)?;
         let new = file.new.as_deref().ok_or(RefWriteError::Unreadable)?;
         let (mut places, mut blocks): (BTreeSet<String>, BTreeSet<StoredKey>) = Default::default();
@@ -193,11 +202,11 @@ impl CommitMaker<'_> {
             }
         }
         if !blocks.is_empty() {
-            expected_stored(base, updates)?;
+            expected_stored(base, updates, before)?;
             return with_blocks(base, new, &blocks);
         }
         let base = base.ok_or(RefWriteError::Moved)?;
-        let places = left_to_do(base, updates, places)?;
+        let places = left_to_do(base, updates, places, before)?;
         if places.is_empty() {
             return Ok(base.to_owned());
         }
@@ -231,6 +240,7 @@ fn left_to_do(
     base: &str,
     updates: &[&RefUpdate],
     mut places: BTreeSet<String>,
+    before: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, RefWriteError> {
     let there = placed_refs(base);
     for update in updates {
@@ -238,7 +248,7 @@ fn left_to_do(
         let now = there.get(place).ok_or(RefWriteError::Moved)?;
         if *now == update.change.new {
             places.remove(place);
-        } else if *now != update.change.old {
+        } else if *now != update.change.old && !before.contains(&update.content_with(now.as_deref())) {
             return Err(RefWriteError::Moved);
         }
     }
@@ -246,12 +256,13 @@ fn left_to_do(
 }
 
 /// Sees that the base has the stored refs that were tracked from, or the new ones already.
-fn expected_stored(base: Option<&str>, updates: &[&RefUpdate]) -> Result<(), RefWriteError> {
+fn expected_stored(base: Option<&str>, updates: &[&RefUpdate], before: &BTreeSet<String>) -> Result<(), RefWriteError> {
     let there = stored_refs(base);
     for update in updates {
         let RefSpot::Stored(key, source) = &update.spot else { continue };
         let now = there.get(key).and_then(|refs| refs.get(*source)).cloned().flatten();
-        if now != update.change.old && now != update.change.new {
+        let is_ours = before.contains(&update.content_with(now.as_deref()));
+        if now != update.change.old && now != update.change.new && !is_ours {
             return Err(RefWriteError::Moved);
         }
     }

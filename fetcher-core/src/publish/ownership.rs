@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use git2::{DiffOptions, Oid, Repository, Tree};
 
 use super::PublishError;
-use super::trailers::is_ours;
+use super::trailers::{commit_contents, is_ours};
 use crate::names::CommitId;
 
 /// As many commits of a branch are looked at.
@@ -29,6 +29,26 @@ pub(super) fn foreign_commit(
         }
     }
     Ok(None)
+}
+
+/// What the commits of `base..head` that this program made have written, a line for each ref.
+pub(super) fn own_contents(
+    repository: &Repository,
+    base: &CommitId,
+    head: &CommitId,
+    author: &str,
+) -> Result<BTreeSet<String>, PublishError> {
+    let mut walk = repository.revwalk()?;
+    walk.push(Oid::from_str(head.as_str())?)?;
+    walk.hide(Oid::from_str(base.as_str())?)?;
+    let mut contents = BTreeSet::new();
+    for id in walk.take(MAX_COMMITS) {
+        let commit = repository.find_commit(id?)?;
+        if is_ours(repository, &commit, author) {
+            contents.extend(commit_contents(repository, &commit).unwrap_or_default());
+        }
+    }
+    Ok(contents)
 }
 
 /// Whether a branch that is there has the same as one that was made anew: in all paths that either touches.
@@ -72,4 +92,35 @@ pub(super) fn is_contained(repository: &Repository, base: &CommitId, head: &Comm
 
 fn entry(tree: &Tree<'_>, path: &Path) -> Option<(Oid, i32)> {
     tree.get_path(path).ok().map(|entry| (entry.id(), entry.filemode()))
+}
+
+#[cfg(test)]
+mod tests {
+    use git2::{Signature, Time};
+
+    use super::*;
+    use crate::publish::commits::commit_id;
+
+    #[test]
+    fn what_cannot_be_merged_is_told_from_what_the_base_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(directory.path()).unwrap();
+        let commit = |parent: Option<Oid>, text: &str| {
+            let mut tree = repository.treebuilder(None).unwrap();
+            tree.insert("a.bst", repository.blob(text.as_bytes()).unwrap(), 0o100_644).unwrap();
+            let tree = repository.find_tree(tree.write().unwrap()).unwrap();
+            let me = Signature::new("x", "x@y", &Time::new(0, 0)).unwrap();
+            let parents: Vec<_> = parent.into_iter().map(|id| repository.find_commit(id).unwrap()).collect();
+            repository.commit(None, &me, &me, text, &tree, &parents.iter().collect::<Vec<_>>()).unwrap()
+        };
+        let text = |reference: char| format!("kind: import\nsources:\n- kind: git\n  ref: {reference}\n");
+        let base = commit(None, &text('a'));
+        let (ours, theirs) = (commit(Some(base), &text('1')), commit(Some(base), &text('3')));
+        let [base, ours, theirs] = [base, ours, theirs].map(|id| commit_id(id).unwrap());
+        assert!(conflicts(&repository, &theirs, &ours).unwrap());
+        assert!(!conflicts(&repository, &base, &ours).unwrap());
+        assert!(
+            is_contained(&repository, &ours, &base).unwrap() && !is_contained(&repository, &theirs, &ours).unwrap()
+        );
+    }
 }

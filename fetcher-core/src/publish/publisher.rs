@@ -48,6 +48,8 @@ pub struct Publisher<'a> {
     pub cached_in: &'a str,
     /// Push nothing, and say what would be.
     pub dry_run: bool,
+    /// Publish whatever `schedule` says.
+    pub at_once: bool,
 }
 
 /// A branch's checkout after tracking, and what is known of it.
@@ -80,22 +82,31 @@ impl<'a> Publisher<'a> {
     /// Publishes what of a branch's tracked refs may be published.
     pub fn publish(&self, checkout: &TrackedCheckout<'_>) -> Publication {
         let base = self.project.publish.base.clone().unwrap_or_else(|| checkout.branch.name().clone());
+        let file = JsonFile::<PublishMemory>::at(&self.memory);
+        let (known, unread) = if self.dry_run { (file.read().ok().flatten(), None) } else { file.load() };
+        let mut memory = known.unwrap_or_else(PublishMemory::new);
+        memory.commit = Some(checkout.branch.commit().clone());
+        memory.readiness = checkout.readiness.clone();
+        let mut publication = self.attempt(checkout, &base, &mut memory);
+        if publication.failures.iter().any(|(_, error)| error.is_stale()) {
+            // Somebody was faster: what they did is looked at, once.
+            publication = self.attempt(checkout, &base, &mut memory);
+        }
+        publication.failures.extend(unread.map(|error| (None, error.into())));
+        self.save(&memory, &mut publication);
+        publication
+    }
+
+    fn attempt(&self, checkout: &TrackedCheckout<'_>, base: &BranchName, memory: &mut PublishMemory) -> Publication {
         let mut publication = Publication {
-            report: PublicationReport { dry_run: self.dry_run, ..PublicationReport::new(base) },
+            report: PublicationReport { dry_run: self.dry_run, ..PublicationReport::new(base.clone()) },
             failures: Vec::new(),
             notes: Vec::new(),
             skipped: None,
         };
-        let file = JsonFile::<PublishMemory>::at(&self.memory);
-        let (known, unread) = if self.dry_run { (file.read().ok().flatten(), None) } else { file.load() };
-        publication.failures.extend(unread.map(|error| (None, error.into())));
-        let mut memory = known.unwrap_or_else(PublishMemory::new);
-        memory.commit = Some(checkout.branch.commit().clone());
-        memory.readiness = checkout.readiness.clone();
-        if let Err(error) = self.work(checkout, &mut memory, &mut publication) {
+        if let Err(error) = self.work(checkout, memory, &mut publication) {
             publication.failures.push((None, error));
         }
-        self.save(&memory, &mut publication);
         publication
     }
 
@@ -119,6 +130,7 @@ impl<'a> Publisher<'a> {
         if let (Some(due), Some(last)) = (due, memory.published)
             && due <= last
             && !self.dry_run
+            && !self.at_once
         {
             publication.skipped = Some(format!(
                 "schedule = \"{}\": not yet",
@@ -140,7 +152,9 @@ impl<'a> Publisher<'a> {
         publication.report.held.append(&mut selected.held);
         let plan = planned(selected.components, config, &publication.report.base)?;
         self.deliver(checkout, &files, plan, memory, publication)?;
-        memory.published = Some(self.now);
+        if publication.failures.is_empty() {
+            memory.published = Some(self.now);
+        }
         Ok(())
     }
 

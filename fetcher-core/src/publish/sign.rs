@@ -8,6 +8,8 @@ use super::PublishError;
 use crate::git::Git;
 use crate::runner::{Exit, Invocation};
 
+/// As many bytes of what a program says are kept.
+const MAX_SAID: usize = 64 << 10;
 const OPENPGP: &str = "-----BEGIN PGP PRIVATE KEY BLOCK-----";
 
 /// Signs what it is given with a key.
@@ -34,10 +36,15 @@ impl<'s> CommitSigner<'s> {
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).map_err(io)?;
         let is_openpgp = fs::read(key).map(|text| String::from_utf8_lossy(&text).contains(OPENPGP)).map_err(io)?;
         let kind = if is_openpgp { SigningKey::OpenPgp } else { SigningKey::Ssh(key.to_owned()) };
-        let signer = Self { git, directory, key: kind, date };
+        let mut signer = Self { git, directory, key: kind, date };
         if is_openpgp {
             let key = key.to_str().ok_or_else(|| failed("the key's path is not UTF-8".to_owned()))?;
             signer.run(&["gpg", "--batch", "--quiet", "--import", "--", key])?;
+            let keys = signer.run(&["gpg", "--batch", "--quiet", "--list-secret-keys", "--with-colons"])?;
+            let made = keys.lines().filter(|line| line.starts_with("sec:") || line.starts_with("ssb:"));
+            let made = made.filter_map(|line| line.split(':').nth(5)?.parse::<i64>().ok()).max();
+            // A signature that is older than its key is none.
+            signer.date = made.map_or(date, |made| made.max(date));
         }
         Ok(signer)
     }
@@ -60,7 +67,7 @@ impl<'s> CommitSigner<'s> {
             }
             SigningKey::OpenPgp => {
                 let date = format!("{}!", self.date);
-                let fixed = ["--faked-system-time", &date, "--ignore-time-conflict", "--ignore-valid-from"];
+                let fixed = ["--faked-system-time", &date, "--ignore-time-conflict"];
                 let gpg = ["gpg", "--batch", "--quiet", "--yes", "--pinentry-mode", "loopback", "--passphrase", ""];
                 let sign = ["--armor", "--detach-sign", "--output", "content.sig", "content"];
                 self.run(&[&gpg[..], &fixed, &sign].concat())?;
@@ -70,7 +77,7 @@ impl<'s> CommitSigner<'s> {
     }
 
     /// Runs a program in the directory. An agent of gpg's ends with it: it is a child of ours.
-    fn run(&self, command: &[&str]) -> Result<(), PublishError> {
+    fn run(&self, command: &[&str]) -> Result<String, PublishError> {
         let mut environment = self.git.signing_environment();
         environment.insert("GNUPGHOME".into(), self.directory.clone().into());
         let invocation = Invocation {
@@ -80,11 +87,14 @@ impl<'s> CommitSigner<'s> {
             timeout: self.git.timeout.min(std::time::Duration::from_secs(60)),
         };
         let mut said = Vec::new();
-        let mut keep = |piece: &[u8]| said.extend_from_slice(&piece[..piece.len().min(4096)]);
+        let mut keep = |piece: &[u8]| {
+            let room = MAX_SAID.saturating_sub(said.len());
+            said.extend_from_slice(&piece[..piece.len().min(room)]);
+        };
         let ended = self.git.runner.run(&invocation, self.git.cancel, &mut keep);
         let program = command.first().copied().unwrap_or_default();
         match ended {
-            Ok(Exit::Status(0)) => Ok(()),
+            Ok(Exit::Status(0)) => Ok(String::from_utf8_lossy(&said).into_owned()),
             Ok(Exit::Cancelled) => Err(crate::git::GitError::Cancelled.into()),
             Ok(_) => {
                 let said = crate::plain::plain(&String::from_utf8_lossy(&said));

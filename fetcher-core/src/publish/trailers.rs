@@ -54,8 +54,18 @@ pub(super) fn is_ours(repository: &Repository, commit: &Commit<'_>, author: &str
     }
 }
 
+/// What a commit changes, a line for each ref; none where that is more than refs.
+pub(super) fn commit_contents(repository: &Repository, commit: &Commit<'_>) -> Option<Vec<String>> {
+    let (old, new) = (commit.parent(0).ok()?.tree().ok()?, commit.tree().ok()?);
+    tree_contents(repository, &old, &new)
+}
+
 /// The digest of what lies between two trees; none where that is more than refs.
 fn recomputed(repository: &Repository, old: &Tree<'_>, new: &Tree<'_>) -> Option<String> {
+    Some(content_digest(tree_contents(repository, old, new)?.into_iter()))
+}
+
+fn tree_contents(repository: &Repository, old: &Tree<'_>, new: &Tree<'_>) -> Option<Vec<String>> {
     let mut options = DiffOptions::new();
     let diff = repository.diff_tree_to_tree(Some(old), Some(new), Some(&mut options)).ok()?;
     let mut contents = Vec::new();
@@ -73,7 +83,7 @@ fn recomputed(repository: &Repository, old: &Tree<'_>, new: &Tree<'_>) -> Option
         };
         contents.extend(contents_of(path, old_text.as_deref(), &text(repository, delta.new_file().id())?)?);
     }
-    (!contents.is_empty()).then(|| content_digest(contents.into_iter()))
+    (!contents.is_empty()).then_some(contents)
 }
 
 fn text(repository: &Repository, id: Oid) -> Option<String> {

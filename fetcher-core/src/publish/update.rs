@@ -80,7 +80,12 @@ impl RefUpdate {
 
     /// One line that says all that the update is but for the ref before it: what the same content is known by.
     pub(super) fn content(&self) -> String {
-        let new = self.change.new.as_deref().unwrap_or_default();
+        self.content_with(self.change.new.as_deref())
+    }
+
+    /// The same line with another ref.
+    pub(super) fn content_with(&self, reference: Option<&str>) -> String {
+        let new = reference.unwrap_or_default();
         let spot = match &self.spot {
             RefSpot::Source(place) => place.clone(),
             RefSpot::Stored((project, element), source) => format!("{project}\0{element}\0{source}"),

@@ -20,6 +20,7 @@ mod notify_irc;
 mod notify_run;
 mod notify_webhook;
 mod publish;
+mod publish_forges;
 mod schedule;
 mod self_update;
 mod self_update_hostile;

@@ -2,12 +2,10 @@
 
 use std::fs;
 
-use fetcher_tests::fake::{FakeBst, upstream};
 use fetcher_tests::fetcher::Fetcher;
 use fetcher_tests::git_fixture::Repo;
-use fetcher_tests::published::PublishedRepo;
+use fetcher_tests::published::{Publishing, kinds, publish_stage as stage, requests, statuses};
 use fetcher_tests::scratch::Scratch;
-use serde_json::Value;
 
 const A: &str = "1111111111111111111111111111111111111111";
 const BRANCH: &str = "bst-fetcher/main";
@@ -20,60 +18,6 @@ fn moved(reference: &str) -> String {
 /// Tracking finds these refs for `a.bst` and `b.bst`.
 fn both(a: &str, b: &str) -> String {
     format!("track_ref() {{ case $1 in a.bst) ref={a} ;; b.bst) ref={b} ;; esac; }}\n")
-}
-
-struct Publishing<'s> {
-    scratch: &'s Scratch,
-    fake: FakeBst,
-    repo: PublishedRepo,
-}
-
-impl<'s> Publishing<'s> {
-    fn new(scratch: &'s Scratch, scenario: &str) -> Self {
-        let repo = upstream(scratch, &[]);
-        Self { scratch, fake: FakeBst::new(scratch, scenario), repo: PublishedRepo::of(scratch, &repo) }
-    }
-
-    fn gitlab(self) -> Self {
-        Self { repo: self.repo.gitlab(), ..self }
-    }
-
-    /// The program with this in `[project.publish]`, and more for the project.
-    fn fetcher(&self, publish: &str, project: &str) -> Fetcher<'s> {
-        Fetcher::new(self.scratch).config(format!(
-            "{}\n[[project]]\nname = \"example\"\nurl = \"{}\"\nretries = 0\n{project}\n[project.publish]\n\
-             author = \"Fetcher <fetcher@example.org>\"\n{publish}\n",
-            self.fake.config(),
-            self.repo.url()
-        ))
-    }
-
-    fn element(&self, branch: &str, name: &str) -> String {
-        self.repo.file(branch, &format!("elements/{name}.bst"))
-    }
-}
-
-/// The requests of the last run's report.
-fn requests(fetcher: &Fetcher<'_>) -> Vec<(String, String)> {
-    let report = fetcher.report();
-    let requests = report["branches"][0]["publication"]["requests"].as_array().cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    requests.iter().map(|request| (text(&request["unit"]), text(&request["status"]))).collect()
-}
-
-fn statuses(fetcher: &Fetcher<'_>) -> Vec<String> {
-    requests(fetcher).into_iter().map(|(_, status)| status).collect()
-}
-
-/// The publishing stage of the last run's report.
-fn stage(fetcher: &Fetcher<'_>) -> Value {
-    let report = fetcher.report();
-    let stages = report["branches"][0]["stages"].as_array().expect("stages").clone();
-    stages.into_iter().find(|stage| stage["stage"] == "publish").unwrap_or_else(|| panic!("{report:#}"))
-}
-
-fn kinds(list: &Value) -> Vec<&str> {
-    list.as_array().into_iter().flatten().filter_map(|found| found["kind"].as_str()).collect()
 }
 
 #[test]
@@ -134,7 +78,8 @@ fn the_same_refs_make_the_same_commits_on_every_host() {
 fn gitlab_makes_a_request_of_push_options_and_its_warnings_are_failures() {
     let scratch = Scratch::new();
     let publishing = Publishing::new(&scratch, &moved(A)).gitlab();
-    let publish = "mode = \"merge-request\"\nforge = \"gitlab\"\nlabels = [\"update\"]\nassignees = [\"alice\"]\ndraft = true";
+    let publish =
+        "mode = \"merge-request\"\nforge = \"gitlab\"\nlabels = [\"update\"]\nassignees = [\"alice\"]\ndraft = true";
     let fetcher = publishing.fetcher(publish, "");
     fs::write(publishing.repo.path().join("warning"), "Target branch is not there").unwrap();
     fetcher.run(&["run"]).expect(1);

@@ -6,6 +6,7 @@ mod failures;
 mod junctions;
 mod plugin_texts;
 mod proof;
+mod publish;
 mod stops;
 mod upstreams;
 mod whole;

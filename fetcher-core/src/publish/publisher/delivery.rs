@@ -1,6 +1,6 @@
 //! One request: what is there, whose that is, and what is pushed and asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Publisher;
 use crate::config::{HumanCommitPolicy, PublishMode};
@@ -10,7 +10,7 @@ use crate::publish::branches::numbered;
 use crate::publish::commits::{CommitMaker, MadeCommits};
 use crate::publish::forge::is_merge_bot;
 use crate::publish::memory::RequestMemory;
-use crate::publish::ownership::{conflicts, foreign_commit, is_contained, same_paths};
+use crate::publish::ownership::{conflicts, foreign_commit, is_contained, own_contents, same_paths};
 use crate::publish::request::{BodyFacts, PlannedRequest, lasting, marked_digest};
 use crate::publish::{ForgeError, ForgeErrorKind, ForgeRequest, PublishError, RequestDraft, RequestState};
 use crate::report::{RequestReport, RequestStatus};
@@ -210,7 +210,12 @@ impl<'s, 'a> Delivery<'s, 'a> {
         branch: Option<&BranchName>,
     ) -> Result<MadeCommits, PublishError> {
         let components: Vec<_> = request.components.iter().collect();
-        self.now.maker.make(parent, &components, branch, self.now.publisher.project.publish.squash)
+        let Situation { maker, tip, publisher, .. } = self.now;
+        let before = match parent == tip {
+            true => BTreeSet::new(),
+            false => own_contents(maker.repository, tip, parent, &maker.author.1)?,
+        };
+        maker.make(parent, &components, branch, publisher.project.publish.squash, &before)
     }
 
     /// The newest request of a branch; none where there is none, or nobody can be asked.
