@@ -128,7 +128,7 @@ pub struct BranchReport {
     pub changes: Vec<TrackedRef>,
     /// What became of them; none where nothing is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub publication: Option<PublicationReport>,
+    pub publication: Option<Box<PublicationReport>>,
 }
 
 impl BranchReport {

@@ -103,7 +103,7 @@ impl BranchState {
             self.tracked = Some(SeenRef::after(self.tracked.take(), &report.changes, same_tip, complete));
         }
         if report.publication.is_some() {
-            self.publication.clone_from(&report.publication);
+            self.publication = report.publication.as_deref().cloned();
         }
         if report.commit.is_some() {
             self.commit.clone_from(&report.commit);

@@ -54,6 +54,8 @@ pub struct RestState {
     pub first: VecDeque<(String, String)>,
     /// Whether making a request is done, and the answer lost.
     pub loses_answers: bool,
+    /// Which process is killed once something was asked with this method, instead of an answer.
+    pub kills: Option<(String, u32)>,
     /// The tokens that an App was given, for the installation's number.
     pub web_tokens: Vec<String>,
 }
@@ -121,6 +123,12 @@ fn serve(mut stream: TcpStream, vendor: Vendor, token: &str, state: &Mutex<RestS
         (status.to_owned(), answer.to_string())
     };
     if state.loses_answers && method == "POST" {
+        return Ok(());
+    }
+    if let Some((_, pid)) = state.kills.take_if(|(killing, _)| *killing == method) {
+        let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
+        // It may have ended.
+        drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL));
         return Ok(());
     }
     drop(state);

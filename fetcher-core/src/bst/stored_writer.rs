@@ -69,13 +69,11 @@ fn with_block(text: &str, new: &str, project: &str, block: &StoredBlock<'_>) -> 
     if own.value.is_flow(text) || own.value.is_scalar() {
         return Err(RefWriteError::Form);
     }
-    match own.value.pair(&block.pair.name) {
-        Some(old) => put(line_start(text, old.key.start)..old.value.range.end, lines(own.value.column)?),
-        None => {
-            let end = line_end(text, own.value.range.end);
-            put(end..end, format!("\n{}", lines(own.value.column)?))
-        }
+    if let Some(old) = own.value.pair(&block.pair.name) {
+        return put(line_start(text, old.key.start)..old.value.range.end, lines(own.value.column)?);
     }
+    let end = line_end(text, own.value.range.end);
+    put(end..end, format!("\n{}", lines(own.value.column)?))
 }
 
 fn verify(base: Option<&str>, written: &str, new: &str, elements: &BTreeSet<StoredKey>) -> Result<(), RefWriteError> {

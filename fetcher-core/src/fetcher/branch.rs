@@ -108,7 +108,7 @@ impl<'f> Workers<'f> {
         self.find_changes(work);
         let publication = self.publish(work, slot, events);
         work.spent += began.elapsed();
-        BranchReport { publication, ..self.finished(place, work) }
+        BranchReport { publication: publication.map(Box::new), ..self.finished(place, work) }
     }
 
     /// Finds what tracking changed, and what of that is new.

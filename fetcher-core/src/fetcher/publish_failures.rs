@@ -34,7 +34,7 @@ pub(super) fn publish_failure(unit: Option<&str>, error: &PublishError) -> Diagn
             of_kind(Kind::Git, error.to_string())
         }
     };
-    let element = failure.element.or_else(|| unit.filter(|unit| unit.ends_with(".bst"))?.parse().ok());
+    let element = failure.element.or_else(|| unit.filter(|unit| unit.rsplit('.').next() == Some("bst"))?.parse().ok());
     Diagnosis { stage: Some(Stage::Publish), element, ..failure }
 }
 
@@ -124,7 +124,7 @@ pub(super) mod finding {
             | RequestStatus::Waiting
             | RequestStatus::Failed => return None,
         };
-        let place = request.url.as_deref().or_else(|| request.branch.as_ref().map(|branch| branch.as_str()));
+        let place = request.url.as_deref().or_else(|| request.branch.as_ref().map(crate::BranchName::as_str));
         let reason = request.reason.as_deref().unwrap_or_default();
         let message = format!("{}: {reason}", place.unwrap_or(&request.unit));
         Some(Diagnosis { stage: Some(Stage::Publish), ..of_kind(kind, message) })

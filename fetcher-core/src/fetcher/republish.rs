@@ -82,7 +82,7 @@ impl Republished<'_> {
             bst_version: None,
             stages: vec![stage],
             changes: Vec::new(),
-            publication,
+            publication: publication.map(Box::new),
         }
     }
 

@@ -60,8 +60,8 @@ pub enum PushFailure {
 }
 
 /// What hosts and git say. Those of git are its source's at 2.47 (`builtin/push.c`, `transport.c`, `send-pack.c`,
-/// `refs/files-backend.c`); GitLab's `gitlab-shell` and `lib/gitlab/git_access.rb`; GitHub's documentation of `GH…`
-/// codes; Gitea's `routers/private/hook_pre_receive.go`; Gerrit's `ReceiveCommits.java`. The first that occurs decides.
+/// `refs/files-backend.c`); `gitlab-shell` of GitLab's and `lib/gitlab/git_access.rb`; GitHub's documentation of `GH…`
+/// codes; `hook_pre_receive.go` of Gitea's; `ReceiveCommits.java` of Gerrit's. The first that occurs decides.
 const WORDS: &[(&str, PushRefusal)] = &[
     ("stale info", PushRefusal::Stale),
     ("(fetch first)", PushRefusal::Stale),

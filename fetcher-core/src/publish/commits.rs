@@ -24,6 +24,9 @@ pub(super) struct TrackedFile {
     pub(super) new: Option<String>,
 }
 
+/// Gives the signature of what it is given.
+pub(super) type SignFunction<'f> = dyn Fn(&str) -> Result<String, PublishError> + 'f;
+
 /// What commits are made with.
 pub(super) struct CommitMaker<'m> {
     pub(super) repository: &'m Repository,
@@ -40,7 +43,7 @@ pub(super) struct CommitMaker<'m> {
     /// Whether each commit is to have a `Change-Id`.
     pub(super) change_ids: bool,
     /// Signs what it is given; none where commits are not signed.
-    pub(super) sign: Option<&'m dyn Fn(&str) -> Result<String, PublishError>>,
+    pub(super) sign: Option<&'m SignFunction<'m>>,
 }
 
 /// Commits on top of each other.

@@ -167,7 +167,7 @@ pub struct PushAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{forge}: {message}")]
 pub struct ForgeError {
-    /// The forge, as in "GitLab at https://gitlab.example.org".
+    /// The forge, as in `GitLab at https://gitlab.example.org`.
     pub forge: String,
     /// What sort of failure it is.
     pub kind: ForgeErrorKind,

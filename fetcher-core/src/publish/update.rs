@@ -197,7 +197,7 @@ pub(super) mod tests {
             change: RefChange { kind: Some(kind.to_owned()), ..change },
             resolved_url: None,
             file,
-            spot: RefSpot::Source("\0\0000000".to_owned()),
+            spot: RefSpot::Source(format!("\u{0}\u{0}{:06}", 0)),
             elements: vec![name],
             since: None,
             compare: None,

@@ -45,7 +45,7 @@ impl Redact for BranchReport {
             self;
         let (bst_version, stages) = (bst_version.redacted(redactor), stages.redacted(redactor));
         let changes = changes.into_iter().filter_map(|found| found.redacted(redactor)).collect();
-        let publication = publication.map(|publication| publication.redacted(redactor));
+        let publication = publication.map(|publication| Box::new(publication.redacted(redactor)));
         Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, publication }
     }
 }

@@ -21,6 +21,7 @@ mod notify_run;
 mod notify_webhook;
 mod publish;
 mod publish_forges;
+mod publish_kill;
 mod schedule;
 mod self_update;
 mod self_update_hostile;

@@ -16,10 +16,10 @@ impl Forge for Gerrit {
         let topic = encoded(&draft.branch);
         let mut reference = format!("refs/for/{}%topic={topic}", draft.base);
         for label in &draft.labels {
-            reference.push_str(&format!(",t={}", encoded(label)));
+            reference.extend([",t=", &encoded(label)]);
         }
         for name in &draft.assignees {
-            reference.push_str(&format!(",r={}", encoded(name)));
+            reference.extend([",r=", &encoded(name)]);
         }
         if draft.draft {
             reference.push_str(",wip");

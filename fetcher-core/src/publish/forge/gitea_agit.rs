@@ -1,4 +1,4 @@
-//! Gitea and Forgejo by AGit: a push to `refs/for/BASE` makes a request, and takes no right to write.
+//! Gitea and Forgejo by `AGit`: a push to `refs/for/BASE` makes a request, and takes no right to write.
 
 use super::{Forge, ForgeError, ForgeRequest, PushAnswer, PushRoute, RequestDraft, first_url};
 use crate::names::BranchName;
