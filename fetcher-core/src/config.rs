@@ -8,6 +8,7 @@ use crate::environment::Environment;
 use crate::secret::Secret;
 
 mod build;
+mod declare;
 mod files;
 mod kept;
 mod keys;
@@ -20,8 +21,10 @@ mod publish;
 mod reader;
 mod schema;
 mod secrets;
+mod self_update;
 mod serve;
 mod show;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -29,7 +32,10 @@ mod weekly;
 
 pub(crate) use files::LARGEST;
 pub use files::{Disk, Files, Seen};
-pub use notify::{NotifierConfig, NotifyOn, NotifyTarget, UploadConfig, UploadTarget, UrlSource, WebhookFormat};
+pub use notify::{
+    CommandConfig, CommitStatusConfig, EmailConfig, HealthcheckConfig, IrcConfig, NotifierConfig, NotifyOn,
+    NotifyTarget, StatusForge, UploadConfig, WebhookConfig, WebhookFormat, ZulipConfig,
+};
 pub use place::{Home, choose_file};
 pub use problem::{ConfigError, Problem};
 pub use project::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
@@ -38,6 +44,7 @@ pub use publish::{
     RequestScope,
 };
 pub use schema::schema;
+pub use self_update::SelfUpdateConfig;
 pub use serve::{ServeConfig, ServeTls};
 pub use weekly::WeeklySchedule;
 
@@ -98,22 +105,6 @@ pub struct Config {
     effective: value::Fields,
     /// The secrets that environment variables put into it.
     secret_variables: Vec<Secret>,
-}
-
-/// `[self-update]`: how the configuration follows its own git repository.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SelfUpdateConfig {
-    /// Whether to follow; none where the default applies: where the file lives in a git work tree with an upstream.
-    pub enabled: Option<bool>,
-    /// The branch to follow; none for the checked-out branch's upstream.
-    pub branch: Option<String>,
-    /// A file of the signers of whom only commits are taken.
-    pub allowed_signers: Option<PathBuf>,
-    /// The version of this program that the configuration needs: three numbers, and what semantic versions may have
-    /// behind them.
-    pub required_version: Option<String>,
-    /// The command that brings it; empty where the program is never updated by itself.
-    pub binary: Vec<String>,
 }
 
 /// A commented configuration to begin with, which works as it is.

@@ -91,6 +91,16 @@ pub(crate) fn host_of(url: &str) -> String {
     if scheme.is_empty() { "another address".to_owned() } else { format!("{scheme}://{host}") }
 }
 
+/// Host (with its port) and path of an address of git's: `scheme://user@host/path`, or `user@host:path`.
+#[cfg(feature = "webhook")]
+pub(crate) fn address_parts(url: &str) -> Option<(&str, &str)> {
+    let (authority, path) = match url.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?,
+        None => url.split_once(':').filter(|(host, _)| !host.contains('/'))?,
+    };
+    Some((authority.rsplit('@').next().unwrap_or_default(), path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

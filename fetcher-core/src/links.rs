@@ -129,6 +129,12 @@ pub(crate) fn encoded(path: &str) -> String {
     })
 }
 
+/// A text as one value of a form or one segment of a path: as [`encoded`], slashes too (RFC 3986, 2.1).
+#[cfg(feature = "webhook")]
+pub(crate) fn form_encoded(text: &str) -> String {
+    encoded(text).replace('/', "%2F")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

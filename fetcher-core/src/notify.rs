@@ -24,6 +24,8 @@
 pub(crate) mod sample;
 
 mod command;
+#[cfg(feature = "webhook")]
+mod commit_status;
 mod configured;
 mod decide;
 mod deliver;
@@ -51,6 +53,8 @@ mod template;
 mod wants;
 #[cfg(feature = "webhook")]
 mod webhook;
+#[cfg(feature = "webhook")]
+mod zulip;
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::bst::child_environment;
 use crate::cancel::Cancel;
-use crate::config::{UploadConfig, UploadTarget};
+use crate::config::UploadConfig;
 use crate::diagnosis::{Actor, Diagnosis, Kind, Retry};
 use crate::environment::Environment;
 use crate::names::RunId;
@@ -164,14 +164,14 @@ pub fn upload(upload: &Upload<'_>) -> Result<Uploaded, UploadError> {
 }
 
 fn send(upload: &Upload<'_>) -> Result<Uploaded, UploadError> {
-    match &upload.config.target {
-        UploadTarget::Command(command) => by_command(upload, command).map(|()| Uploaded::default()),
+    let config = upload.config;
+    match &config.url {
         #[cfg(feature = "webhook")]
-        UploadTarget::Put { url, headers, token_file, ca_file } => {
-            put::Server::new(upload, url, headers, token_file.as_deref(), ca_file.as_deref())?.put_all(upload)
-        }
+        Some(url) => put::Server::new(upload, url)?.put_all(upload),
         #[cfg(not(feature = "webhook"))]
-        UploadTarget::Put { .. } => Err(UploadError::Unsupported),
+        Some(_) => Err(UploadError::Unsupported),
+        None if config.command.is_empty() => Err(UploadError::Setup("there is neither `url` nor `command`".to_owned())),
+        None => by_command(upload, &config.command).map(|()| Uploaded::default()),
     }
 }
 

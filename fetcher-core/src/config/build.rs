@@ -10,12 +10,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
-use crate::secret::Secret;
-
+use super::Config;
+use super::declare::FromConfigNode;
 use super::value::{Fields, Node, Value};
-use super::{Config, SelfUpdateConfig, ServeConfig, ServeTls};
 
-mod notify;
 mod project;
 mod publish;
 
@@ -37,46 +35,13 @@ pub(super) fn config(place: &Path, top: Fields) -> Option<Config> {
         base_url: text(fetcher, "base-url").map(|url| with_slash(&url)),
         metrics_file: path(fetcher, "metrics-file"),
         refresh_after: time(fetcher, "refresh-after")?,
-        self_update: self_update(top.get("self-update")?.fields()?),
+        self_update: FromConfigNode::from_node(top.get("self-update"))?,
         projects: all(&top, "project", |fields| project::project(fields, place))?,
-        notify: all(&top, "notify", notify::notifier)?,
-        upload: match top.get("upload") {
-            Some(upload) => Some(notify::upload(upload.fields()?)?),
-            None => None,
-        },
-        serve: serve(top.get("serve")?.fields()?)?,
+        notify: FromConfigNode::from_node(top.get("notify"))?,
+        upload: FromConfigNode::from_node(top.get("upload"))?,
+        serve: FromConfigNode::from_node(top.get("serve"))?,
         effective: top,
         secret_variables: Vec::new(),
-    })
-}
-
-fn self_update(fields: &Fields) -> SelfUpdateConfig {
-    SelfUpdateConfig {
-        enabled: flag(fields, "enabled"),
-        branch: text(fields, "branch"),
-        allowed_signers: path(fields, "allowed-signers"),
-        required_version: text(fields, "required-version"),
-        binary: texts(fields, "binary"),
-    }
-}
-
-fn serve(fields: &Fields) -> Option<ServeConfig> {
-    let tls = fields.get("tls").and_then(Node::fields);
-    Some(ServeConfig {
-        listen: text(fields, "listen")?,
-        cachedir: path(fields, "cachedir"),
-        tls: match tls {
-            Some(tls) => {
-                Some(ServeTls { cert: path(tls, "cert")?, key: path(tls, "key")?, client_ca: path(tls, "client-ca") })
-            }
-            None => None,
-        },
-        access_tokens: path(fields, "access-tokens"),
-        metrics_listen: text(fields, "metrics-listen"),
-        instance_names: texts(fields, "instance-names"),
-        max_connections: usize::try_from(number(fields, "max-connections")?).ok()?,
-        max_streams: u32::try_from(number(fields, "max-streams")?).ok()?,
-        max_requests_per_second: u32::try_from(number(fields, "max-requests-per-second")?).ok()?,
     })
 }
 
@@ -113,10 +78,6 @@ fn texts(fields: &Fields, name: &str) -> Vec<String> {
 fn text_map(fields: &Fields, name: &str) -> BTreeMap<String, String> {
     let table = fields.get(name).and_then(Node::fields);
     table.into_iter().flatten().filter_map(|(name, node)| Some((name.clone(), node.text()?.to_owned()))).collect()
-}
-
-fn secret_map(fields: &Fields, name: &str) -> BTreeMap<String, Secret> {
-    text_map(fields, name).into_iter().map(|(name, value)| (name, Secret::new(value))).collect()
 }
 
 /// Every table of a list of tables, built; empty where the list is not given.

@@ -1,8 +1,4 @@
-//! The one table of keys: what the reader accepts and suggests, what the manual and the JSON Schema say.
-
-mod tables;
-
-pub(crate) use tables::TOP;
+//! What a key and a table of keys are: what the reader accepts and suggests, what the manual and the JSON Schema say.
 
 /// A table of the configuration, as in `[fetcher]`.
 #[derive(Debug)]
@@ -19,6 +15,11 @@ pub(crate) struct Table {
     pub(crate) layered: bool,
 }
 
+impl Table {
+    /// A table without any keys, to begin with.
+    pub(crate) const EMPTY: Table = Table { keys: &[], kinds: &[], choices: &[], needs: &[], layered: false };
+}
+
 /// Keys that exclude each other.
 #[derive(Debug)]
 pub(crate) struct Choice {
@@ -26,6 +27,13 @@ pub(crate) struct Choice {
     pub(crate) keys: &'static [&'static str],
     /// Whether one of them has to be there, for all of a table or, where the table has kinds, for a kind.
     pub(crate) required: Required,
+}
+
+impl Choice {
+    /// Of these keys at most one is given.
+    pub(crate) const fn at_most_one(keys: &'static [&'static str]) -> Self {
+        Self { keys, required: Required::Never }
+    }
 }
 
 /// Whether one key of a [`Choice`] has to be given.
@@ -50,8 +58,25 @@ pub(crate) struct Key {
     pub(crate) fallback: Fallback,
     /// A value that is not the default, in TOML.
     pub(crate) example: &'static str,
+    /// What it is for, in a sentence or two: the documentation of the field that holds it, as rustc has it.
+    documentation: &'static str,
+}
+
+impl Key {
+    /// A key of a table that is declared by `config_table!`, which adds what it is for.
+    pub(crate) const fn new(name: &'static str, kind: Kind, fallback: Fallback, example: &'static str) -> Self {
+        Self { name, kind, fallback, example, documentation: "" }
+    }
+
+    /// The same key, with what it is for.
+    pub(crate) const fn documented(self, documentation: &'static str) -> Self {
+        Self { documentation, ..self }
+    }
+
     /// What it is for, in a sentence or two.
-    pub(crate) meaning: &'static str,
+    pub(crate) fn meaning(&self) -> &'static str {
+        self.documentation.trim_start()
+    }
 }
 
 /// What holds where a key is not given.

@@ -11,9 +11,10 @@ use crate::names::digest;
 use crate::secret::{Redact as _, Redactor};
 
 use super::files::{Disk, Files, LARGEST};
-use super::keys::{Fallback, Kind, TOP, Table};
+use super::keys::{Fallback, Kind, Table};
 use super::problem::{ConfigError, Problem};
 use super::reader::{Reader, WHOLE};
+use super::tables::TOP;
 use super::value::{Fields, Node, Origin, Value};
 use super::{Config, build};
 

@@ -4,154 +4,274 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::declare::{FromConfigTable, config_kinds, config_table, config_words};
+use super::keys::Fallback::{Required as Must, Value, Words};
+use super::keys::{Choice, Key, Kind, Least, Required, Table};
 use crate::secret::Secret;
 
-/// One `[[notify]]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NotifierConfig {
-    /// `name`, else its kind, numbered from the second of a kind on (`email`, `email-2`).
-    pub name: String,
-    /// `on`.
-    pub on: Vec<NotifyOn>,
-    /// `projects`: names and globs; empty for all.
-    pub projects: Vec<String>,
-    /// `branches`: names and globs; empty for all.
-    pub branches: Vec<String>,
-    /// `remind-after`: how long a failure lasts before it is told again.
-    pub remind_after: Duration,
-    /// `timeout` of one delivery.
-    pub timeout: Duration,
-    /// `kind`, with what it needs.
-    pub target: NotifyTarget,
+pub(super) static NOTIFY: Table = Table {
+    keys: NotifierConfig::KEYS,
+    kinds: NotifyTarget::KINDS,
+    choices: &[Choice { keys: &["url", "url-file"], required: Required::ForKinds(&["webhook", "healthcheck"]) }],
+    needs: &[("username", "password-file"), ("sasl-username", "password-file")],
+    layered: false,
+};
+
+pub(super) static UPLOAD: Table = Table {
+    keys: UploadConfig::KEYS,
+    choices: &[Choice { keys: &["url", "command"], required: Required::Always }],
+    needs: &[("headers", "url"), ("token-file", "url"), ("ca-file", "url")],
+    ..Table::EMPTY
+};
+
+/// What HTTP addresses begin with.
+const HTTP: &[&str] = &["https", "http"];
+
+config_table! {
+    /// One `[[notify]]`.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct NotifierConfig {
+        kind {
+            /// What it is, and so which of the further keys it has.
+            Key::new("kind", Kind::Word(NotifyTarget::WORDS), Must, "\"healthcheck\"");
+        }
+        /// What it is called in messages and in `bst-fetcher notify test NAME`.
+        name: String = Key::new("name", Kind::Name, Words("its kind, from the second of a kind on with a number (`email-2`)"), "\"team\"");
+        /// What is told: a new, different or lasting failure; success after failure; every success; every
+        /// change of outcome or refs; every run. A healthcheck is pinged with every run, and a commit gets its status, whatever
+        /// is here.
+        on: Vec<NotifyOn> = Key::new("on", Kind::List(&Kind::Word(NotifyOn::WORDS), 1), Value("[\"failure\", \"recovery\"]"), "[\"change\"]");
+        /// Of which projects: names or globs.
+        projects: Vec<String> = Key::new("projects", Kind::List(&Kind::Glob, 0), Words("all"), "[\"freedesktop-*\"]");
+        /// Of which branches: names or globs.
+        branches: Vec<String> = Key::new("branches", Kind::List(&Kind::Branches, 0), Words("all"), "[\"master\"]");
+        /// A failure that lasts is told again after this long; in between it is quiet.
+        remind_after: Duration = Key::new("remind-after", Kind::Time(Least::Second), Value("\"24h\""), "\"7d\"");
+        /// How long one delivery may take.
+        timeout: Duration = Key::new("timeout", Kind::Time(Least::Second), Value("\"30s\""), "\"10s\"");
+    }
+    with {
+        /// What its kind needs.
+        target: NotifyTarget;
+    }
 }
 
-/// What a notifier wants to hear of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotifyOn {
-    /// A new failure, another failure, and a failure that lasts longer than `remind-after`.
-    Failure,
-    /// Success after failure.
-    Recovery,
-    /// Every success.
-    Success,
-    /// Every change between success and failure, and of refs.
-    Change,
-    /// Every run.
-    Always,
+config_words! {
+    /// What a notifier wants to hear of.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum NotifyOn {
+        /// A new failure, another failure, and a failure that lasts longer than `remind-after`.
+        Failure = "failure",
+        /// Success after failure.
+        Recovery = "recovery",
+        /// Every success.
+        Success = "success",
+        /// Every change between success and failure, and of refs.
+        Change = "change",
+        /// Every run.
+        Always = "always",
+    }
 }
 
-/// Where a notifier sends to.
-#[derive(Debug, Clone, PartialEq)]
-pub enum NotifyTarget {
-    /// `email`.
-    Email {
-        /// `server`: `smtp://`, `smtps://`, `smtp+starttls://` with host and port, or `sendmail` (`sendmail:PATH`).
-        server: String,
-        /// `username`.
-        username: Option<String>,
-        /// `password-file`.
-        password_file: Option<PathBuf>,
-        /// `ca-file`: further certificate authorities to trust, PEM.
-        ca_file: Option<PathBuf>,
-        /// `from`.
-        from: String,
-        /// `to`.
-        to: Vec<String>,
-    },
-    /// `irc`.
-    Irc {
-        /// `server`: `irc://` or `ircs://` with host and port.
-        server: String,
-        /// `nick`.
-        nick: String,
-        /// `channels`; a name without `#` is a person.
-        channels: Vec<String>,
-        /// `join`: whether to join the channels first.
-        join: bool,
-        /// `sasl-username`.
-        sasl_username: Option<String>,
-        /// `password-file`: for SASL where there is a name, else for the server.
-        password_file: Option<PathBuf>,
-        /// `ca-file`.
-        ca_file: Option<PathBuf>,
-    },
-    /// `webhook`.
-    Webhook {
-        /// `url`, or what `url-file` holds when a message is sent.
-        url: UrlSource,
-        /// `format`: `json`, `matrix`, `slack`, `discord` or `ntfy`.
-        format: WebhookFormat,
-        /// `headers`, by name; a value may come from `${NAME}`.
-        headers: BTreeMap<String, Secret>,
-        /// `secret-file`: the key of the HMAC-SHA256 signature.
-        secret_file: Option<PathBuf>,
-        /// `template`: a file whose text is the body.
-        template: Option<PathBuf>,
-        /// `ca-file`.
-        ca_file: Option<PathBuf>,
-    },
-    /// `command`.
-    Command {
-        /// `command`: the program and its arguments; a relative path with a slash is made absolute.
-        command: Vec<String>,
-    },
-    /// `healthcheck`.
-    Healthcheck {
-        /// `url`, or what `url-file` holds.
-        url: UrlSource,
-        /// `ca-file`.
-        ca_file: Option<PathBuf>,
-    },
+config_kinds! {
+    /// Where a notifier sends to: `kind`, with what it needs.
+    #[derive(Debug, Clone, PartialEq)]
+    pub enum NotifyTarget {
+        /// Mail, by SMTP or the host's sendmail.
+        Email(EmailConfig) = "email",
+        /// Lines on IRC.
+        Irc(IrcConfig) = "irc",
+        /// A request of HTTP.
+        Webhook(WebhookConfig) = "webhook",
+        /// A program.
+        Command(CommandConfig) = "command",
+        /// A dead man's switch.
+        Healthcheck(HealthcheckConfig) = "healthcheck",
+        /// Messages to a channel of Zulip.
+        Zulip(ZulipConfig) = "zulip",
+        /// The outcome at the tip's commit, on the project's forge.
+        CommitStatus(CommitStatusConfig) = "commit-status",
+    }
 }
 
-/// An address that may be a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UrlSource {
-    /// `url`.
-    Url(Secret),
-    /// `url-file`: a file that holds the address, read when it is needed.
-    File(PathBuf),
+config_table! {
+    /// A `[[notify]]` of kind `email`.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct EmailConfig {
+        /// The mail server: `smtp://`, `smtps://` or `smtp+starttls://` with host and port; or `sendmail`, or
+        /// `sendmail:/PATH/TO/IT`.
+        server: String = Key::new("server", Kind::MailServer, Must, "\"smtps://mail.example.org\"");
+        /// Who the mail is from.
+        from: String = Key::new("from", Kind::Mail, Must, "\"fetcher@example.org\"");
+        /// Who gets it.
+        to: Vec<String> = Key::new("to", Kind::List(&Kind::Mail, 1), Must, "[\"ops@example.org\"]");
+        /// The name to log in with; it needs `password-file`.
+        username: Option<String> = Key::new("username", Kind::Text, Words("no login"), "\"fetcher\"");
+        /// A file with the password.
+        password_file: Option<PathBuf> = Key::new("password-file", Kind::SecretFile, Words("no login"), "\"mail.password\"");
+        /// Further certificate authorities to trust, PEM.
+        ca_file: Option<PathBuf> = CA_FILE;
+    }
 }
 
-/// The forms of a webhook's body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WebhookFormat {
-    /// The event as this program's own JSON.
-    #[default]
-    Json,
-    /// A Matrix room message (`m.room.message`).
-    Matrix,
-    /// Slack's and Mattermost's incoming webhooks.
-    Slack,
-    /// Discord's webhooks.
-    Discord,
-    /// ntfy's JSON publishing.
-    Ntfy,
+config_table! {
+    /// A `[[notify]]` of kind `irc`.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct IrcConfig {
+        /// The server: `ircs://` (TLS) or `irc://`, with host and port.
+        server: String = Key::new("server", Kind::Url(&["ircs", "irc"]), Must, "\"ircs://irc.example.org:6697\"");
+        /// The name to speak under.
+        nick: String = Key::new("nick", Kind::IrcName, Value("\"bst-fetcher\""), "\"fetcher\"");
+        /// Where to speak; a name without `#` is a person.
+        channels: Vec<String> = Key::new("channels", Kind::List(&Kind::IrcName, 1), Must, "[\"#builds\"]");
+        /// Whether to join the channels first; not needed where they take messages from outside.
+        join: bool = Key::new("join", Kind::Bool, Value("true"), "false");
+        /// The account to log in to; it needs `password-file`.
+        sasl_username: Option<String> = Key::new("sasl-username", Kind::Text, Words("no login"), "\"fetcher\"");
+        /// A file with the password: the account's where there is one, else the server's.
+        password_file: Option<PathBuf> = Key::new("password-file", Kind::SecretFile, Words("no password"), "\"irc.password\"");
+        /// Further certificate authorities to trust, PEM.
+        ca_file: Option<PathBuf> = CA_FILE;
+    }
 }
 
-/// `[upload]`: where pages and logs are sent to, for hosts that serve nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadConfig {
-    /// `url` or `command`.
-    pub target: UploadTarget,
-    /// `timeout` of all of it together.
-    pub timeout: Duration,
+config_table! {
+    /// A `[[notify]]` of kind `webhook`.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct WebhookConfig {
+        /// The address to send to.
+        url: Option<Secret> = URL;
+        /// A file with the address, where the address is the secret.
+        url_file: Option<PathBuf> = URL_FILE;
+        /// What is sent: this program's own JSON, or a message in the form of Matrix, Slack and Mattermost,
+        /// Discord or ntfy.
+        format: WebhookFormat = Key::new("format", Kind::Word(WebhookFormat::WORDS), Value("\"json\""), "\"slack\"");
+        /// Further headers of the request.
+        headers: BTreeMap<String, Secret> = HEADERS;
+        /// A file with the key of the HMAC-SHA256 signature that is sent along.
+        secret_file: Option<PathBuf> = Key::new("secret-file", Kind::SecretFile, Words("no signature"), "\"hook.secret\"");
+        /// A file whose text is the body, with places for the facts.
+        template: Option<PathBuf> = Key::new("template", Kind::File, Words("the form that `format` names"), "\"hook.json\"");
+        /// Further certificate authorities to trust, PEM.
+        ca_file: Option<PathBuf> = CA_FILE;
+    }
 }
 
-/// How files are sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UploadTarget {
-    /// `url`: each file by HTTP PUT.
-    Put {
-        /// What the paths of files are put behind; it ends in a slash.
-        url: Secret,
-        /// `headers`, by name.
-        headers: BTreeMap<String, Secret>,
-        /// `token-file`: a bearer token.
-        token_file: Option<PathBuf>,
-        /// `ca-file`: further certificate authorities to trust, PEM.
-        ca_file: Option<PathBuf>,
-    },
-    /// `command`: a program and its arguments, run in the directory that holds the files.
-    Command(Vec<String>),
+config_words! {
+    /// The forms of a webhook's body.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum WebhookFormat {
+        /// The event as this program's own JSON.
+        #[default]
+        Json = "json",
+        /// A Matrix room message (`m.room.message`).
+        Matrix = "matrix",
+        /// Slack's and Mattermost's incoming webhooks.
+        Slack = "slack",
+        /// Discord's webhooks.
+        Discord = "discord",
+        /// ntfy's JSON publishing.
+        Ntfy = "ntfy",
+    }
+}
+
+config_table! {
+    /// A `[[notify]]` of kind `command`.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct CommandConfig {
+        /// The program: it gets the report as JSON on its standard input, and facts in its environment.
+        command: Vec<String> = Key::new("command", Kind::Command, Must, "[\"scripts/notify\"]");
+    }
+}
+
+config_table! {
+    /// A `[[notify]]` of kind `healthcheck`.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct HealthcheckConfig {
+        /// The address to send to.
+        url: Option<Secret> = URL;
+        /// A file with the address, where the address is the secret.
+        url_file: Option<PathBuf> = URL_FILE;
+        /// Further certificate authorities to trust, PEM.
+        ca_file: Option<PathBuf> = CA_FILE;
+    }
+}
+
+config_table! {
+    /// A `[[notify]]` of kind `zulip`.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ZulipConfig {
+        /// The server of the organization.
+        server: String = Key::new("server", Kind::Url(HTTP), Must, "\"https://example.zulipchat.com\"");
+        /// The bot's mail address, which it logs in with.
+        email: String = Key::new("email", Kind::Mail, Must, "\"fetcher-bot@example.zulipchat.com\"");
+        /// A file with the bot's API key.
+        api_key_file: PathBuf = Key::new("api-key-file", Kind::SecretFile, Must, "\"zulip.key\"");
+        /// The channel to speak in; the bot has to be subscribed to it where it is private.
+        channel: String = Key::new("channel", Kind::Text, Must, "\"builds\"");
+        /// The topic to speak under, of at most 60 characters.
+        topic: Option<String> = Key::new("topic", Kind::Text, Words("the project's name"), "\"sources\"");
+        /// Further certificate authorities to trust, PEM.
+        ca_file: Option<PathBuf> = CA_FILE;
+    }
+}
+
+config_table! {
+    /// A `[[notify]]` of kind `commit-status`.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct CommitStatusConfig {
+        /// What the project's forge is: GitLab, GitHub, or Gitea and Forgejo.
+        forge: Option<StatusForge> = Key::new("forge", Kind::Word(StatusForge::WORDS), Words("known by the host of the project's `url`: github.com, codeberg.org, and hosts with a part `gitlab`"), "\"gitea\"");
+        /// Where its API is.
+        api_url: Option<String> = Key::new("api-url", Kind::Url(HTTP), Words("the usual one of the host of the project's `url`"), "\"https://gitlab.example.org/api/v4\"");
+        /// The repository's path on the forge.
+        repository: Option<String> = Key::new("repository", Kind::Text, Words("the path of the project's `url`"), "\"group/name\"");
+        /// A file with a token that may set statuses of commits (GitLab: scope `api`; GitHub: commit statuses, write).
+        token_file: PathBuf = Key::new("token-file", Kind::SecretFile, Must, "\"forge.token\"");
+        /// What the status is called.
+        context: String = Key::new("context", Kind::Text, Value("\"bst-fetcher\""), "\"sources\"");
+        /// Further certificate authorities to trust, PEM.
+        ca_file: Option<PathBuf> = CA_FILE;
+    }
+}
+
+config_words! {
+    /// Which forge shows the statuses of commits.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum StatusForge {
+        /// GitLab.
+        Gitlab = "gitlab",
+        /// GitHub.
+        Github = "github",
+        /// Gitea or Forgejo.
+        Gitea = "gitea",
+    }
+}
+
+const URL: Key = Key::new("url", Kind::SecretUrl(HTTP), Words("`url-file`"), "\"https://hooks.example.org/x\"");
+
+const URL_FILE: Key = Key::new("url-file", Kind::SecretFile, Words("`url`"), "\"hook.url\"");
+
+const CA_FILE: Key = Key::new("ca-file", Kind::File, Words("the usual certificate authorities"), "\"ca.crt\"");
+
+const HEADERS: Key =
+    Key::new("headers", Kind::Map(&Kind::Header), Value("{}"), "{ Authorization = \"Bearer ${HOOK_TOKEN}\" }");
+
+config_table! {
+    /// `[upload]`: where pages and logs are sent to, for hosts that serve nothing.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct UploadConfig {
+        /// Where to: each file is sent by HTTP PUT to this address with its path behind it.
+        url: Option<Secret> = Key::new("url", Kind::SecretUrl(HTTP), Words("`command`"), "\"https://logs.example.org/fetcher/\"");
+        /// A program that sends the files, run in the directory that holds them.
+        command: Vec<String> = Key::new("command", Kind::Command, Words("`url`"), "[\"rsync\", \"-a\", \"./\", \"logs.example.org:fetcher/\"]");
+        /// Further headers of the request.
+        headers: BTreeMap<String, Secret> = HEADERS;
+        /// A file with the bearer token for `url`.
+        token_file: Option<PathBuf> = Key::new("token-file", Kind::SecretFile, Words("no token"), "\"logs.token\"");
+        /// How long it may take, all together.
+        timeout: Duration = Key::new("timeout", Kind::Time(Least::Second), Value("\"5m\""), "\"30m\"");
+        /// Further certificate authorities to trust, PEM.
+        ca_file: Option<PathBuf> = CA_FILE;
+    }
 }

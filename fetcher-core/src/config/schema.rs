@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Choice, Fallback, Key, Kind, Least, Required, TOP, Table};
+use super::keys::{Choice, Fallback, Key, Kind, Least, Required, Table};
+use super::tables::TOP;
 
 /// The JSON Schema (draft 2020-12) of a configuration file, for editors that complete and check TOML by one.
 ///
@@ -86,7 +87,7 @@ fn property(key: &Key) -> Value {
     if let Kind::SecretFile | Kind::SecretUrl(_) = key.kind {
         schema["writeOnly"] = json!(true);
     }
-    let mut description = key.meaning.to_owned();
+    let mut description = key.meaning().to_owned();
     match key.fallback {
         Fallback::Value(text) => {
             if let Some(default) = from_toml(text) {

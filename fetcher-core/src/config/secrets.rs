@@ -8,10 +8,8 @@ use crate::environment::Environment;
 use crate::git::Access;
 use crate::secret::{Secret, SecretSet, names_a_secret};
 
-use super::{
-    BuildStreamConfig, Config, GitHubApp, NotifierConfig, NotifyTarget, ProjectConfig, PublishConfig, SelfUpdateConfig,
-    ServeConfig, ServeTls, SourceCacheConfig, Tool, UploadConfig, UploadTarget, UrlSource,
-};
+use super::declare::FromConfigTable as _;
+use super::{BuildStreamConfig, Config, GitHubApp, ProjectConfig, PublishConfig, SourceCacheConfig, Tool};
 
 /// Where this library finds proxies, whose addresses may hold a password; git and HTTP get them in any case.
 const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
@@ -57,18 +55,17 @@ impl Config {
             // Where people are sent to is no secret, though pages may be uploaded to the same address.
             all.public(&without_credentials(url));
         }
-        let SelfUpdateConfig { enabled: _, branch: _, allowed_signers: _, required_version: _, binary } = self_update;
-        all.texts(binary);
+        self_update.add_secrets(&mut all.set);
         for project in projects {
             all.project(project);
         }
         for notifier in notify {
-            all.notifier(notifier);
+            notifier.add_secrets(&mut all.set);
         }
         if let Some(upload) = upload {
-            all.upload(upload);
+            upload.add_secrets(&mut all.set);
         }
-        all.serve(serve);
+        serve.add_secrets(&mut all.set);
         all.set
     }
 }
@@ -222,73 +219,6 @@ impl Gathered<'_> {
             Value::Array(items) => items.iter().for_each(|item| self.json(key, item)),
             Value::Object(table) => self.table(table),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-
-    fn notifier(&mut self, notifier: &NotifierConfig) {
-        let NotifierConfig { name: _, on: _, projects: _, branches: _, remind_after: _, timeout: _, target } = notifier;
-        match target {
-            NotifyTarget::Email { server, username: _, password_file, ca_file: _, from: _, to: _ }
-            | NotifyTarget::Irc {
-                server,
-                nick: _,
-                channels: _,
-                join: _,
-                sasl_username: _,
-                password_file,
-                ca_file: _,
-            } => {
-                self.set.text(server);
-                self.file(password_file.as_deref());
-            }
-            NotifyTarget::Webhook { url, format: _, headers, secret_file, template: _, ca_file: _ } => {
-                self.address(url);
-                for (name, value) in headers {
-                    self.set.header(name, value);
-                }
-                self.file(secret_file.as_deref());
-            }
-            NotifyTarget::Command { command } => self.texts(command),
-            NotifyTarget::Healthcheck { url, ca_file: _ } => self.address(url),
-        }
-    }
-
-    fn address(&mut self, url: &UrlSource) {
-        match url {
-            UrlSource::Url(url) => self.set.address(url),
-            UrlSource::File(path) => self.set.file(path),
-        }
-    }
-
-    fn upload(&mut self, upload: &UploadConfig) {
-        let UploadConfig { target, timeout: _ } = upload;
-        match target {
-            UploadTarget::Put { url, headers, token_file, ca_file: _ } => {
-                self.set.address(url);
-                for (name, value) in headers {
-                    self.set.header(name, value);
-                }
-                self.file(token_file.as_deref());
-            }
-            UploadTarget::Command(command) => self.texts(command),
-        }
-    }
-
-    fn serve(&mut self, serve: &ServeConfig) {
-        let ServeConfig {
-            listen: _,
-            cachedir: _,
-            tls,
-            access_tokens,
-            metrics_listen: _,
-            instance_names: _,
-            max_connections: _,
-            max_streams: _,
-            max_requests_per_second: _,
-        } = serve;
-        self.file(access_tokens.as_deref());
-        if let Some(ServeTls { cert: _, key, client_ca: _ }) = tls {
-            self.set.file(key);
         }
     }
 }

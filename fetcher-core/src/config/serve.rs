@@ -2,38 +2,51 @@
 
 use std::path::PathBuf;
 
-/// `[serve]`: the server of the local cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServeConfig {
-    /// `listen`: address and port.
-    pub listen: String,
-    /// `cachedir`; none for the fetcher's own.
-    pub cachedir: Option<PathBuf>,
-    /// `tls`.
-    pub tls: Option<ServeTls>,
-    /// `access-tokens`: a file, one token a line.
-    pub access_tokens: Option<PathBuf>,
-    /// `metrics-listen`: address and port of the metrics over HTTP.
-    pub metrics_listen: Option<String>,
-    /// `instance-names` that are answered beside the empty one; empty for any.
-    pub instance_names: Vec<String>,
-    /// `max-connections`: how many are open at once.
-    pub max_connections: usize,
-    /// `max-streams`: how many requests of one connection are answered at once.
-    pub max_streams: u32,
-    /// `max-requests-per-second` of one client's address; 0 for as many as come.
-    pub max_requests_per_second: u32,
+use super::declare::{FromConfigTable, config_table};
+use super::keys::Fallback::{Required as Must, Value, Words};
+use super::keys::{Key, Kind, Table};
+
+pub(super) static SERVE: Table = Table { keys: ServeConfig::KEYS, ..Table::EMPTY };
+
+static TLS: Table = Table { keys: ServeTls::KEYS, ..Table::EMPTY };
+
+config_table! {
+    /// `[serve]`: the server of the local cache.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ServeConfig {
+        /// The address and port to listen on.
+        listen: String = Key::new("listen", Kind::Listen, Value("\"127.0.0.1:11001\""), "\"127.0.0.1:11002\"");
+        /// The `cachedir` of BuildStream that is served.
+        cachedir: Option<PathBuf> = Key::new("cachedir", Kind::Path, Words("the fetcher's own"), "\"/home/me/.cache/buildstream\"");
+        /// Files for TLS.
+        tls: Option<ServeTls> = Key::new("tls", Kind::Table(&TLS), Words("no encryption"), "{ cert = \"server.crt\", key = \"server.key\" }");
+        /// A file of bearer tokens, one a line, read again when it changes.
+        access_tokens: Option<PathBuf> = Key::new("access-tokens", Kind::SecretFile, Words("nobody needs a token"), "\"tokens\"");
+        /// The address and port on which the server's metrics are offered to Prometheus.
+        metrics_listen: Option<String> = Key::new("metrics-listen", Kind::Listen, Words("no metrics over HTTP"), "\"127.0.0.1:9464\"");
+        /// The instance names that are answered beside the empty one; none for any.
+        instance_names: Vec<String> = Key::new("instance-names", Kind::List(&Kind::Text, 0), Value("[]"), "[\"main\"]");
+        /// How many connections are open at once; further ones are closed at once.
+        max_connections: usize = Key::new("max-connections", Kind::Number(1, 100_000), Value("256"), "1000");
+        /// How many requests of one connection are answered at once.
+        max_streams: u32 = Key::new("max-streams", Kind::Number(1, 10_000), Value("128"), "32");
+        /// How many requests a second of one client's address are answered; 0 for as many as come. What comes faster
+        /// is made to wait, and refused after two seconds.
+        max_requests_per_second: u32 = Key::new("max-requests-per-second", Kind::Number(0, 1_000_000), Value("10000"), "500");
+    }
 }
 
-/// `[serve] tls`: PEM files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServeTls {
-    /// `cert`: the server's certificate chain.
-    pub cert: PathBuf,
-    /// `key`: its private key.
-    pub key: PathBuf,
-    /// `client-ca`: who signs the clients' certificates, which are then required.
-    pub client_ca: Option<PathBuf>,
+config_table! {
+    /// `[serve] tls`: PEM files.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ServeTls {
+        /// The server's certificate chain, PEM.
+        cert: PathBuf = Key::new("cert", Kind::File, Must, "\"server.crt\"");
+        /// The private key to it, PEM.
+        key: PathBuf = Key::new("key", Kind::SecretFile, Must, "\"server.key\"");
+        /// Who signs the clients' certificates, which are then required, PEM.
+        client_ca: Option<PathBuf> = Key::new("client-ca", Kind::File, Words("clients need no certificate"), "\"clients.crt\"");
+    }
 }
 
 impl Default for ServeConfig {

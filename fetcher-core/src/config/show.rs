@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Config;
-use super::keys::{Key, Kind, TOP, Table};
+use super::keys::{Key, Kind, Table};
+use super::tables::TOP;
 use super::value::{Fields, Node, Origin, Value};
 use crate::environment::Environment;
 use crate::secret::{Redactor, names_a_secret};

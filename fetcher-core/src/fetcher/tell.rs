@@ -99,6 +99,7 @@ impl Fetcher {
         let directory = self.config.path.parent().map_or_else(|| PathBuf::from("/"), PathBuf::from);
         let host = NotifierHost {
             environment: self.environment.clone(),
+            projects: self.config.projects.iter().map(|of| (of.name.to_string(), of.url.clone())).collect(),
             owner: self.desk_directories()[0].clone().into_os_string(),
             memory: self.desk_directories().to_vec(),
             directory,

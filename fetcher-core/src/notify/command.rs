@@ -9,11 +9,12 @@ use super::host::NotifierHost;
 use super::message::Message;
 use super::wants::Wants;
 use super::{Notifier, render, script};
+use crate::config::CommandConfig;
 
 pub(super) struct Program {
     pub(super) name: String,
     pub(super) wants: Wants,
-    pub(super) command: Vec<OsString>,
+    pub(super) config: CommandConfig,
     pub(super) host: NotifierHost,
 }
 
@@ -49,6 +50,7 @@ impl Notifier for Program {
         let variables = variables.into_iter().map(|(variable, fact)| (variable, text(fact))).collect();
         let mut input = facts.to_string();
         input.push('\n');
-        script::run(&self.host, &self.command, input.as_bytes(), variables, self.wants.timeout)
+        let command: Vec<_> = self.config.command.iter().map(OsString::from).collect();
+        script::run(&self.host, &command, input.as_bytes(), variables, self.wants.timeout)
     }
 }

@@ -1,6 +1,5 @@
 //! The notifiers that a configuration names.
 
-use std::ffi::OsString;
 use std::sync::Arc;
 
 use super::Notifier;
@@ -11,63 +10,32 @@ use crate::config::{NotifierConfig, NotifyTarget};
 
 /// The notifier that a configuration means. What is wrong with it shows when it is to tell.
 pub(crate) fn configured(config: &NotifierConfig, host: &NotifierHost) -> Arc<dyn Notifier> {
-    let (name, wants) = (config.name.clone(), Wants::from(config));
-    match &config.target {
-        NotifyTarget::Command { command } => {
-            let command = command.iter().map(OsString::from).collect();
-            Arc::new(Program { name, wants, command, host: host.clone() })
-        }
+    let (name, wants, host) = (config.name.clone(), Wants::from(config), host.clone());
+    match config.target.clone() {
+        NotifyTarget::Command(config) => Arc::new(Program { name, wants, config, host }),
         #[cfg(feature = "email")]
-        NotifyTarget::Email { server, username, password_file, ca_file, from, to } => {
-            let login = username.clone().zip(password_file.clone());
-            let (server, ca_file, from, to) = (server.clone(), ca_file.clone(), from.clone(), to.clone());
-            Arc::new(super::email::Email { name, wants, server, login, ca_file, from, to, host: host.clone() })
-        }
+        NotifyTarget::Email(config) => Arc::new(super::email::Email { name, wants, config, host }),
         #[cfg(not(feature = "email"))]
-        NotifyTarget::Email { .. } => Arc::new(Missing { name, wants, feature: "email" }),
+        NotifyTarget::Email(_) => Arc::new(Missing { name, wants, feature: "email" }),
         #[cfg(feature = "irc")]
-        NotifyTarget::Irc { server, nick, channels, join, sasl_username, password_file, ca_file } => {
-            Arc::new(super::irc::Irc {
-                name,
-                wants,
-                server: server.clone(),
-                nick: nick.clone(),
-                targets: channels.clone(),
-                join: *join,
-                account: sasl_username.clone(),
-                password_file: password_file.clone(),
-                ca_file: ca_file.clone(),
-            })
-        }
+        NotifyTarget::Irc(config) => Arc::new(super::irc::Irc { name, wants, config }),
         #[cfg(not(feature = "irc"))]
-        NotifyTarget::Irc { .. } => Arc::new(Missing { name, wants, feature: "irc" }),
+        NotifyTarget::Irc(_) => Arc::new(Missing { name, wants, feature: "irc" }),
         #[cfg(feature = "webhook")]
-        NotifyTarget::Webhook { url, format, headers, secret_file, template, ca_file } => {
-            Arc::new(super::webhook::Webhook {
-                name,
-                wants,
-                url: url.clone(),
-                format: *format,
-                headers: headers.clone(),
-                secret_file: secret_file.clone(),
-                template: template.clone(),
-                ca_file: ca_file.clone(),
-                environment: host.environment.clone(),
-            })
+        NotifyTarget::Webhook(config) => Arc::new(super::webhook::Webhook { name, wants, config, host }),
+        #[cfg(feature = "webhook")]
+        NotifyTarget::Healthcheck(config) => Arc::new(super::healthcheck::Healthcheck { name, wants, config, host }),
+        #[cfg(feature = "webhook")]
+        NotifyTarget::Zulip(config) => Arc::new(super::zulip::ZulipNotifier { name, wants, config, host }),
+        #[cfg(feature = "webhook")]
+        NotifyTarget::CommitStatus(config) => {
+            Arc::new(super::commit_status::CommitStatusNotifier { name, wants, config, host })
         }
-        #[cfg(feature = "webhook")]
-        NotifyTarget::Healthcheck { url, ca_file } => Arc::new(super::healthcheck::Healthcheck {
-            name,
-            // It feels the pulse of every run; messages are for others.
-            wants: Wants { on: Vec::new(), ..wants },
-            url: url.clone(),
-            ca_file: ca_file.clone(),
-            environment: host.environment.clone(),
-        }),
         #[cfg(not(feature = "webhook"))]
-        NotifyTarget::Webhook { .. } | NotifyTarget::Healthcheck { .. } => {
-            Arc::new(Missing { name, wants, feature: "webhook" })
-        }
+        NotifyTarget::Webhook(_)
+        | NotifyTarget::Healthcheck(_)
+        | NotifyTarget::Zulip(_)
+        | NotifyTarget::CommitStatus(_) => Arc::new(Missing { name, wants, feature: "webhook" }),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use super::host::NotifierHost;
 use super::message::Message;
 use super::wants::Wants;
 use super::{Notifier, render, script};
+use crate::config::EmailConfig;
 
 /// How long a server that cannot be reached or is busy is left alone before it is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -28,12 +29,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct Email {
     pub(super) name: String,
     pub(super) wants: Wants,
-    pub(super) server: String,
-    /// The name to log in with, and the file with its password.
-    pub(super) login: Option<(String, PathBuf)>,
-    pub(super) ca_file: Option<PathBuf>,
-    pub(super) from: String,
-    pub(super) to: Vec<String>,
+    pub(super) config: EmailConfig,
     pub(super) host: NotifierHost,
 }
 
@@ -48,11 +44,11 @@ impl Notifier for Email {
 
     fn send(&self, message: &Message) -> Result<(), NotifyError> {
         let mail = self.mail(message)?;
-        match self.server.strip_prefix("sendmail") {
+        match self.config.server.strip_prefix("sendmail") {
             Some(path) => {
                 let program = path.strip_prefix(':').unwrap_or("sendmail");
-                let words = [program, "-i", "-f", &self.from, "--"].map(OsString::from);
-                let command: Vec<_> = words.into_iter().chain(self.to.iter().map(OsString::from)).collect();
+                let words = [program, "-i", "-f", &self.config.from, "--"].map(OsString::from);
+                let command: Vec<_> = words.into_iter().chain(self.config.to.iter().map(OsString::from)).collect();
                 script::run(&self.host, &command, &mail.formatted(), Vec::new(), self.wants.timeout)
             }
             None => self.by_smtp(&mail, &message.host),
@@ -61,9 +57,15 @@ impl Notifier for Email {
 }
 
 impl Email {
+    /// The name to log in with, and the file with its password.
+    fn login(&self) -> Option<(&str, &Path)> {
+        self.config.username.as_deref().zip(self.config.password_file.as_deref())
+    }
+
     fn mail(&self, message: &Message) -> Result<lettre::Message, NotifyError> {
         let mail = render::mail(message);
-        let (from, to) = (address(&self.from)?, self.to.iter().map(|to| address(to)).collect::<Result<Vec<_>, _>>()?);
+        let (from, to) =
+            (address(&self.config.from)?, self.config.to.iter().map(|to| address(to)).collect::<Result<Vec<_>, _>>()?);
         let envelope = Envelope::new(Some(from.clone()), to.clone()).map_err(|error| unmade(&error))?;
         let mut builder = lettre::Message::builder()
             .from(Mailbox::new(Some("bst-fetcher".to_owned()), from))
@@ -101,7 +103,7 @@ impl Email {
     }
 
     fn transport(&self, timeout: Duration, name: &str) -> Result<SmtpTransport, NotifyError> {
-        let (scheme, place) = self.server.split_once("://").unwrap_or(("smtp", &self.server));
+        let (scheme, place) = self.config.server.split_once("://").unwrap_or(("smtp", &self.config.server));
         let place = place.trim_end_matches('/');
         let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
         let (host, port) = match place.rsplit_once(':') {
@@ -116,7 +118,7 @@ impl Email {
             "smtp+starttls" => (Tls::Required(self.tls(bare)?), 587),
             _ if near => (Tls::None, 25),
             // A password is never sent for everybody to read.
-            _ if self.login.is_some() => (Tls::Required(self.tls(bare)?), 587),
+            _ if self.login().is_some() => (Tls::Required(self.tls(bare)?), 587),
             _ => (Tls::Opportunistic(self.tls(bare)?), 25),
         };
         let mut builder = SmtpTransport::builder_dangerous(bare)
@@ -126,16 +128,16 @@ impl Email {
         if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')) {
             builder = builder.hello_name(ClientId::Domain(name.to_owned()));
         }
-        if let Some((username, password_file)) = &self.login {
+        if let Some((username, password_file)) = self.login() {
             let password = secret(password_file)?;
-            builder = builder.credentials(Credentials::new(username.clone(), password.expose().to_owned()));
+            builder = builder.credentials(Credentials::new(username.to_owned(), password.expose().to_owned()));
         }
         Ok(builder.build())
     }
 
     fn tls(&self, host: &str) -> Result<TlsParameters, NotifyError> {
         let mut builder = TlsParameters::builder(host.to_owned());
-        if let Some(path) = &self.ca_file {
+        if let Some(path) = &self.config.ca_file {
             let certificate = Certificate::from_pem(&pem(path)?).map_err(|_| {
                 let hint = "correct `ca-file`: a file with certificates in PEM";
                 NotifyError::new(Fault::Setup, format!("there are no certificates in {}", path.display()), hint)
@@ -148,7 +150,7 @@ impl Email {
     }
 
     fn explain(&self, error: &lettre::transport::smtp::Error) -> NotifyError {
-        let mut message = format!("{}: {error}", self.server);
+        let mut message = format!("{}: {error}", self.config.server);
         let mut cause = std::error::Error::source(error);
         while let Some(inner) = cause {
             let text = inner.to_string();

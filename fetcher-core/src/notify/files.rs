@@ -4,8 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use super::error::{Fault, NotifyError};
-#[cfg(feature = "webhook")]
-use crate::config::UrlSource;
 use crate::secret::Secret;
 
 /// The secret in a file: its first line.
@@ -20,12 +18,16 @@ pub(super) fn secret(path: &Path) -> Result<Secret, NotifyError> {
     }
 }
 
-/// The address itself.
+/// The address that `url` or `url-file` gives.
 #[cfg(feature = "webhook")]
-pub(super) fn address(source: &UrlSource) -> Result<Secret, NotifyError> {
-    match source {
-        UrlSource::Url(url) => Ok(url.clone()),
-        UrlSource::File(path) => secret(path),
+pub(super) fn address(url: Option<&Secret>, file: Option<&Path>) -> Result<Secret, NotifyError> {
+    match (url, file) {
+        (Some(url), _) => Ok(url.clone()),
+        (None, Some(path)) => secret(path),
+        (None, None) => {
+            let hint = "give it `url`, or `url-file`";
+            Err(NotifyError::new(Fault::Setup, "it has no address to send to", hint))
+        }
     }
 }
 

@@ -1,25 +1,22 @@
 //! A dead man's switch: it hears of every run's start and end, and raises the alarm when it hears nothing. The pings are
 //! those of healthchecks.io ("Pinging API").
 
-use std::path::PathBuf;
-
 use super::error::NotifyError;
 use super::files::address;
-use super::http::Request;
+use super::host::NotifierHost;
+use super::http::{HttpMethod, Request};
 use super::message::Message;
 use super::wants::Wants;
 use super::webhook::with_segment;
 use super::{Beat, Notifier, Pulse};
-use crate::config::UrlSource;
-use crate::environment::Environment;
+use crate::config::HealthcheckConfig;
 use crate::names::{RunId, digest};
 
 pub(super) struct Healthcheck {
     pub(super) name: String,
     pub(super) wants: Wants,
-    pub(super) url: UrlSource,
-    pub(super) ca_file: Option<PathBuf>,
-    pub(super) environment: Environment,
+    pub(super) config: HealthcheckConfig,
+    pub(super) host: NotifierHost,
 }
 
 impl Notifier for Healthcheck {
@@ -27,8 +24,9 @@ impl Notifier for Healthcheck {
         &self.name
     }
 
+    /// It gets the pulse of every run; messages are for others.
     fn wants(&self) -> Wants {
-        self.wants.clone()
+        Wants { on: Vec::new(), ..self.wants.clone() }
     }
 
     fn send(&self, _: &Message) -> Result<(), NotifyError> {
@@ -40,14 +38,14 @@ impl Notifier for Healthcheck {
     }
 
     fn pulse(&self, pulse: &Pulse) -> Result<(), NotifyError> {
-        let url = address(&self.url)?;
+        let url = address(self.config.url.as_ref(), self.config.url_file.as_deref())?;
         Request {
-            put: false,
+            method: HttpMethod::Post,
             url: &ping(url.expose(), pulse),
             headers: vec![("Content-Type".to_owned(), "text/plain; charset=utf-8".to_owned())],
             body: pulse.text.as_bytes(),
-            ca_file: self.ca_file.as_deref(),
-            environment: &self.environment,
+            ca_file: self.config.ca_file.as_deref(),
+            environment: &self.host.environment,
             timeout: self.wants.timeout,
         }
         .send()

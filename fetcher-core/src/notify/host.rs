@@ -1,5 +1,6 @@
 //! What notifiers know of where they run.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -11,6 +12,9 @@ use crate::environment::Environment;
 pub(crate) struct NotifierHost {
     /// From which environment theirs is picked, and which proxy there is.
     pub(crate) environment: Environment,
+    /// The addresses of the configured projects' repositories, by name.
+    #[cfg_attr(not(feature = "webhook"), expect(dead_code, reason = "for forges, which are told by HTTP"))]
+    pub(crate) projects: BTreeMap<String, String>,
     /// To whom what they start belongs: see [`LocalRunner::new`](crate::LocalRunner::new).
     pub(crate) owner: OsString,
     /// Where what they are told is remembered, the first choice first; messages wait below it for those who read them.

@@ -18,13 +18,21 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A request whose address may be a secret: no error shows more of it than scheme and host.
 pub(super) struct Request<'a> {
-    pub(super) put: bool,
+    pub(super) method: HttpMethod,
     pub(super) url: &'a str,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: &'a [u8],
     pub(super) ca_file: Option<&'a Path>,
     pub(super) environment: &'a Environment,
     pub(super) timeout: Duration,
+}
+
+/// What a request wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HttpMethod {
+    Get,
+    Post,
+    Put,
 }
 
 /// What came of one try.
@@ -57,12 +65,21 @@ impl Request<'_> {
     fn once(&self, left: Duration) -> Result<Answer, NotifyError> {
         let agent = http::agent(self.url, self.ca_file, self.environment)
             .map_err(|error| NotifyError::new(Fault::Setup, error.message, error.hint))?;
-        let mut request = if self.put { agent.put(self.url) } else { agent.post(self.url) };
+        let method = match self.method {
+            HttpMethod::Get => ureq::http::Method::GET,
+            HttpMethod::Post => ureq::http::Method::POST,
+            HttpMethod::Put => ureq::http::Method::PUT,
+        };
+        let mut request = ureq::http::Request::builder().method(method).uri(self.url);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
         let left = left.max(Duration::from_millis(1));
-        match request.config().timeout_global(Some(left)).build().send(self.body) {
+        let answer = request
+            .body(self.body)
+            .map_err(ureq::Error::from)
+            .and_then(|request| agent.run(agent.configure_request(request).timeout_global(Some(left)).build()));
+        match answer {
             Ok(mut response) => {
                 let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
                 let (after, location) =
@@ -97,7 +114,7 @@ impl Request<'_> {
                     error(Fault::Unreachable, "the next run tries again; see whether the server is well"),
                 )
             }
-            401 | 403 => Answer::Never(error(Fault::Denied, "give it the right `url`, `headers` or `secret-file`")),
+            401 | 403 => Answer::Never(error(Fault::Denied, "give it the right `url`, `headers`, token or key")),
             404 | 410 => Answer::Never(error(Fault::Denied, "the address is not there (any more): correct `url`")),
             _ => Answer::Never(error(Fault::Refused, "see what the server wants: `format`, or another `template`")),
         }
@@ -179,7 +196,7 @@ mod tests {
     fn no_part_of_a_secret_address_is_repeated() {
         let environment = Environment::default();
         let request = |url| Request {
-            put: false,
+            method: HttpMethod::Post,
             url,
             headers: Vec::new(),
             body: b"",

@@ -1,6 +1,5 @@
 //! Messages on IRC: one connection for all of a run's.
 
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use super::files::secret;
 use super::message::Message;
 use super::wants::Wants;
 use super::{Notifier, render};
+use crate::config::IrcConfig;
 
 mod connection;
 mod line;
@@ -31,14 +31,7 @@ const NICKS: usize = 5;
 pub(super) struct Irc {
     pub(super) name: String,
     pub(super) wants: Wants,
-    pub(super) server: String,
-    pub(super) nick: String,
-    /// Channels and people.
-    pub(super) targets: Vec<String>,
-    pub(super) join: bool,
-    pub(super) account: Option<String>,
-    pub(super) password_file: Option<PathBuf>,
-    pub(super) ca_file: Option<PathBuf>,
+    pub(super) config: IrcConfig,
 }
 
 impl Notifier for Irc {
@@ -52,7 +45,7 @@ impl Notifier for Irc {
 
     /// Connecting has its time, and then the message; and lines go out slowly.
     fn patience(&self) -> Duration {
-        let lines = u32::try_from(self.targets.len() * 4 + 2).unwrap_or(u32::MAX);
+        let lines = u32::try_from(self.config.channels.len() * 4 + 2).unwrap_or(u32::MAX);
         self.wants.timeout * 2 + PACE.saturating_mul(lines)
     }
 
@@ -92,10 +85,10 @@ struct Session<'i> {
 impl<'i> Session<'i> {
     fn open(irc: &'i Irc) -> Result<Self, NotifyError> {
         let until = Instant::now() + irc.wants.timeout;
-        let connection = Connection::open(&irc.server, irc.ca_file.as_deref(), until)?;
-        let mut session = Self { irc, connection, nick: irc.nick.clone(), sent: 0 };
+        let connection = Connection::open(&irc.config.server, irc.config.ca_file.as_deref(), until)?;
+        let mut session = Self { irc, connection, nick: irc.config.nick.clone(), sent: 0 };
         session.register()?;
-        if irc.join {
+        if irc.config.join {
             session.join()?;
         }
         Ok(session)
@@ -103,15 +96,15 @@ impl<'i> Session<'i> {
 
     /// Says who we are, and waits for the welcome.
     fn register(&mut self) -> Result<(), NotifyError> {
-        let password = self.irc.password_file.as_deref().map(secret).transpose()?;
+        let password = self.irc.config.password_file.as_deref().map(secret).transpose()?;
         let password = password.as_ref().map(crate::secret::Secret::expose).unwrap_or_default();
-        let account = self.irc.account.clone();
+        let account = self.irc.config.sasl_username.clone();
         if account.is_some() {
             self.connection.write("CAP REQ :sasl")?;
         } else if !password.is_empty() {
             self.connection.write(&format!("PASS :{password}"))?;
         }
-        let user = line::word(&self.irc.nick);
+        let user = line::word(&self.irc.config.nick);
         self.connection.write(&format!("NICK {}", self.nick))?;
         self.connection.write(&format!("USER {user} 0 * :bst-fetcher"))?;
         let mut refused = 0;
@@ -127,7 +120,7 @@ impl<'i> Session<'i> {
                 }
                 ("433" | "436" | "437", _) if refused < NICKS => {
                     refused += 1;
-                    self.nick = format!("{}{}", self.irc.nick, "_".repeat(refused));
+                    self.nick = format!("{}{}", self.irc.config.nick, "_".repeat(refused));
                     self.connection.write(&format!("NICK {}", self.nick))?;
                 }
                 ("CAP", Some(_)) if line.has("ACK") => self.connection.write("AUTHENTICATE PLAIN")?,
@@ -151,7 +144,8 @@ impl<'i> Session<'i> {
 
     /// Joins the channels; one that cannot be joined says so when a message is sent to it.
     fn join(&mut self) -> Result<(), NotifyError> {
-        let channels: Vec<&String> = self.irc.targets.iter().filter(|target| line::is_channel(target)).collect();
+        let channels: Vec<&String> =
+            self.irc.config.channels.iter().filter(|target| line::is_channel(target)).collect();
         for channel in channels {
             self.pace();
             self.connection.write(&format!("JOIN {channel}"))?;
@@ -176,7 +170,7 @@ impl<'i> Session<'i> {
 
     /// Says a text everywhere, and waits until the server has taken it.
     fn tell(&mut self, text: &str, number: usize) -> Result<(), NotifyError> {
-        for target in &self.irc.targets {
+        for target in &self.irc.config.channels {
             let around = PREFIX + self.nick.len() + "PRIVMSG  :\r\n".len() + target.len();
             for piece in render::irc_lines(text, LINE.saturating_sub(around)) {
                 self.pace();
@@ -206,10 +200,10 @@ impl<'i> Session<'i> {
         if refused.is_empty() {
             return Ok(());
         }
-        let fault = if refused.len() < self.irc.targets.len() { Fault::InPart } else { Fault::Refused };
+        let fault = if refused.len() < self.irc.config.channels.len() { Fault::InPart } else { Fault::Refused };
         let words: Vec<_> = refused.iter().map(|(target, words)| format!("{target}: {words}")).collect();
         let hint = "set `join = true`, let the nick speak there, or correct `channels`";
-        Err(NotifyError::new(fault, format!("{} refuses: {}", self.irc.server, words.join("; ")), hint))
+        Err(NotifyError::new(fault, format!("{} refuses: {}", self.irc.config.server, words.join("; ")), hint))
     }
 
     /// Waits where another line at once would be a flood.

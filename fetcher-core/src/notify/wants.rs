@@ -67,8 +67,13 @@ impl Wants {
     /// Whether it wants to hear of this branch or project. The host is everybody's matter, and so is a project whose
     /// branches are unknown for those who want some of its branches.
     pub fn topic(&self, topic: &Topic) -> bool {
-        let project = topic.project.as_ref().is_none_or(|name| selected(&self.projects, name.as_str()));
+        let project = topic.project.as_ref().is_none_or(|name| self.wants_project(name.as_str()));
         project && topic.branch.as_ref().is_none_or(|name| selected(&self.branches, name.as_str()))
+    }
+
+    /// Whether it wants to hear of the project of this name.
+    pub(super) fn wants_project(&self, name: &str) -> bool {
+        selected(&self.projects, name)
     }
 }
 

@@ -1,33 +1,26 @@
 //! Messages by HTTP.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::error::{Fault, NotifyError};
 use super::files::{address, secret};
-use super::http::Request;
+use super::host::NotifierHost;
+use super::http::{HttpMethod, Request};
 use super::message::Message;
 use super::wants::Wants;
 use super::{Notifier, render, template};
-use crate::config::{UrlSource, WebhookFormat};
-use crate::environment::Environment;
+use crate::config::{WebhookConfig, WebhookFormat};
 use crate::secret::Secret;
 
 pub(super) struct Webhook {
     pub(super) name: String,
     pub(super) wants: Wants,
-    pub(super) url: UrlSource,
-    pub(super) format: WebhookFormat,
-    pub(super) headers: BTreeMap<String, Secret>,
-    pub(super) secret_file: Option<PathBuf>,
-    pub(super) template: Option<PathBuf>,
-    pub(super) ca_file: Option<PathBuf>,
-    pub(super) environment: Environment,
+    pub(super) config: WebhookConfig,
+    pub(super) host: NotifierHost,
 }
 
 /// What is sent where.
@@ -50,21 +43,21 @@ impl Notifier for Webhook {
     fn send(&self, message: &Message) -> Result<(), NotifyError> {
         let form = self.form(message)?;
         let mut headers: Vec<(String, String)> =
-            self.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
+            self.config.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
             let kind = if form.json { "application/json" } else { "text/plain; charset=utf-8" };
             headers.push(("Content-Type".to_owned(), kind.to_owned()));
         }
-        if let Some(path) = &self.secret_file {
+        if let Some(path) = &self.config.secret_file {
             headers.push(("X-Hub-Signature-256".to_owned(), signature(&secret(path)?, form.body.as_bytes())));
         }
         Request {
-            put: form.put,
+            method: if form.put { HttpMethod::Put } else { HttpMethod::Post },
             url: &form.url,
             headers,
             body: form.body.as_bytes(),
-            ca_file: self.ca_file.as_deref(),
-            environment: &self.environment,
+            ca_file: self.config.ca_file.as_deref(),
+            environment: &self.host.environment,
             timeout: self.wants.timeout,
         }
         .send()
@@ -73,14 +66,14 @@ impl Notifier for Webhook {
 
 impl Webhook {
     fn form(&self, message: &Message) -> Result<Form, NotifyError> {
-        let url = address(&self.url)?.expose().to_owned();
+        let url = address(self.config.url.as_ref(), self.config.url_file.as_deref())?.expose().to_owned();
         let json = |url, put, body: serde_json::Value| Form { url, put, body: body.to_string(), json: true };
-        let (url, put) = match self.format {
+        let (url, put) = match self.config.format {
             // The client-server API has PUT …/send/m.room.message/{txnId}: the same id twice is one message.
             WebhookFormat::Matrix => (with_segment(&url, &message.id), true),
             WebhookFormat::Json | WebhookFormat::Slack | WebhookFormat::Discord | WebhookFormat::Ntfy => (url, false),
         };
-        if let Some(path) = &self.template {
+        if let Some(path) = &self.config.template {
             let text = fs::read_to_string(path).map_err(|error| {
                 let message = format!("cannot read the template {}: {error}", path.display());
                 NotifyError::new(Fault::Setup, message, "correct `template`: a file that this user may read")
@@ -88,7 +81,7 @@ impl Webhook {
             let body = template::fill(&text, path, &render::facts(message))?;
             return Ok(Form { url, put, body: body.text, json: body.json });
         }
-        Ok(match self.format {
+        Ok(match self.config.format {
             WebhookFormat::Json => json(url, put, render::facts(message)),
             WebhookFormat::Matrix => json(url, put, render::matrix(message)),
             WebhookFormat::Slack => json(url, put, render::slack(message)),

@@ -1,6 +1,5 @@
 //! Sending files by HTTP PUT.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,24 +25,26 @@ struct Page {
 }
 
 /// Where files are sent to.
-pub(super) struct Server<'a> {
+pub(super) struct Server {
     agent: Agent,
-    url: &'a Secret,
+    /// It ends in a slash.
+    url: Secret,
     headers: Vec<(String, Secret)>,
 }
 
-impl<'a> Server<'a> {
-    pub(super) fn new(
-        upload: &Upload<'a>,
-        url: &'a Secret,
-        headers: &BTreeMap<String, Secret>,
-        token_file: Option<&Path>,
-        ca_file: Option<&Path>,
-    ) -> Result<Self, UploadError> {
-        let agent = http::agent(url.expose(), ca_file, upload.environment)
+/// The address with a slash at its end: paths go behind it.
+fn with_slash(url: &Secret) -> Secret {
+    if url.expose().ends_with('/') { url.clone() } else { Secret::new(format!("{}/", url.expose())) }
+}
+
+impl Server {
+    pub(super) fn new(upload: &Upload<'_>, url: &Secret) -> Result<Self, UploadError> {
+        let config = upload.config;
+        let url = with_slash(url);
+        let agent = http::agent(url.expose(), config.ca_file.as_deref(), upload.environment)
             .map_err(|error| UploadError::Setup(format!("{error}; {}", error.hint)))?;
-        let mut headers: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        if let Some(path) = token_file {
+        let mut headers: Vec<_> = config.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        if let Some(path) = &config.token_file {
             let token =
                 fs::read_to_string(path).map_err(|error| UploadError::Setup(format!("{}: {error}", path.display())))?;
             let token = token.lines().next().unwrap_or_default().trim().to_owned();

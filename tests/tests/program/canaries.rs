@@ -51,7 +51,7 @@ struct World {
     fake: FakeBst,
     /// The key that has it, and the secret.
     secrets: Vec<(String, String)>,
-    http: [Http; 5],
+    http: [Http; 7],
     smtp: Sink,
     irc: Sink,
     config: String,
@@ -68,7 +68,7 @@ impl World {
         let scratch = Scratch::new();
         upstream(&scratch, &[]);
         let fake = FakeBst::new(&scratch, "");
-        let http = [(); 5].map(|()| Http::start([]));
+        let http = [(); 7].map(|()| Http::start([]));
         let (smtp, irc) = (Sink::smtp(), Sink::irc());
         let mut world = Self { scratch, fake, secrets: Vec::new(), http, smtp, irc, config: String::new() };
         world.config = world.configuration();
@@ -103,7 +103,8 @@ impl World {
 
     fn configuration(&mut self) -> String {
         let root = self.scratch.root().display().to_string();
-        let [hook, by_file, ping, ping_by_file, put] = [0, 1, 2, 3, 4].map(|at| self.http[at].url.clone());
+        let [hook, by_file, ping, ping_by_file, put, zulip, forge] =
+            [0, 1, 2, 3, 4, 5, 6].map(|at| self.http[at].url.clone());
         let (cert, by_file, ping_by_file) = (
             self.private("cert", "-----BEGIN CERTIFICATE-----\n"),
             format!("{by_file}/{}", self.secret(".notify.webhook.url-file")),
@@ -141,6 +142,15 @@ impl World {
             self.secret(".notify.webhook.headers"),
             self.file(".notify.webhook.secret-file"),
             self.secret(".notify.healthcheck.url"),
+        );
+        let _ = write!(
+            text,
+            "[[notify]]\nkind = \"zulip\"\nserver = \"{zulip}\"\nemail = \"bot@example.org\"\nchannel = \"builds\"\n\
+             api-key-file = {}\n\
+             [[notify]]\nkind = \"commit-status\"\nforge = \"gitlab\"\napi-url = \"{forge}\"\nrepository = \"a/b\"\n\
+             token-file = {}\n",
+            self.file(".notify.zulip.api-key-file"),
+            self.file(".notify.commit-status.token-file"),
         );
         let _ = write!(
             text,
@@ -305,11 +315,12 @@ fn no_secret_leaves_by_any_way() {
     let irc = world.irc.bytes();
     assert!(String::from_utf8_lossy(&irc).contains("PRIVMSG somebody"), "a message");
     world.assert_masked("IRC", irc);
-    let [hook, by_file, ping, ping_by_file, put] = &world.http;
+    let [hook, by_file, ping, ping_by_file, put, _, forge] = &world.http;
     world.sent(hook, &[".notify.webhook.url", "its query", ".notify.webhook.headers", "HOOK_TOKEN"]);
     world.sent(by_file, &[".notify.webhook.url-file"]);
     world.sent(ping, &[".notify.healthcheck.url"]);
     world.sent(ping_by_file, &[".notify.healthcheck.url-file"]);
+    world.sent(forge, &[".notify.commit-status.token-file"]);
     world.sent(put, &[".upload.url", ".upload.headers", ".upload.token-file"]);
     // What is harmless stays readable.
     let logs = fetcher.run(&["logs", "project"]).stdout();

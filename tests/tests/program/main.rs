@@ -16,6 +16,7 @@ mod kill_points;
 mod literal_hints;
 mod notify_configuration;
 mod notify_email;
+mod notify_forges;
 mod notify_irc;
 mod notify_run;
 mod notify_webhook;

@@ -1,7 +1,8 @@
 //! Putting `[defaults]` and `[buildstream]` under each project.
 
-use super::super::keys::{Kind, TOP, Table};
+use super::super::keys::{Kind, Table};
 use super::super::reader::{Reader, WHOLE, text};
+use super::super::tables::TOP;
 use super::super::value::{Fields, Node, Origin, Value, merge};
 
 /// Puts `[defaults]` under every project, and sees what is missing then.

@@ -1,6 +1,7 @@
 //! What somebody may have meant.
 
-use super::super::keys::{Key, Kind, TOP, Table, quoted};
+use super::super::keys::{Key, Kind, Table, quoted};
+use super::super::tables::TOP;
 use super::Refusal;
 
 /// Why a key is refused that its table does not have.

@@ -3,7 +3,8 @@
 use std::env;
 use std::fmt::Write as _;
 
-use super::super::keys::{Fallback, Key, Kind, TOP, Table};
+use super::super::keys::{Fallback, Key, Kind, Table};
+use super::super::tables::TOP;
 use super::super::value::Fields;
 use super::*;
 
@@ -86,6 +87,8 @@ fn sections() -> Vec<Section> {
         notifier("[[notify]] of kind = \"webhook\"", "webhook"),
         notifier("[[notify]] of kind = \"command\"", "command"),
         notifier("[[notify]] of kind = \"healthcheck\"", "healthcheck"),
+        notifier("[[notify]] of kind = \"zulip\"", "zulip"),
+        notifier("[[notify]] of kind = \"commit-status\"", "commit-status"),
         upload,
         section("[serve]", &["serve"], &format!("{PROJECT}[serve]\n")),
         section("[serve.tls]", &["serve", "tls"], &format!("{PROJECT}[serve.tls]\n")),
@@ -99,8 +102,8 @@ fn seen(text: &str) -> String {
     config.digest.clear();
     config.warnings.clear();
     let mut exposed: Vec<_> = config.notify.iter().map(|notifier| exposed(&notifier.target)).collect();
-    if let Some(UploadTarget::Put { url, headers, .. }) = config.upload.as_ref().map(|upload| &upload.target) {
-        exposed.push([url].into_iter().chain(headers.values()).map(|secret| secret.expose().to_owned()).collect());
+    if let Some(upload) = &config.upload {
+        exposed.push(texts(upload.url.iter().chain(upload.headers.values())));
     }
     format!("{config:?}{exposed:?}")
 }
@@ -108,12 +111,14 @@ fn seen(text: &str) -> String {
 /// What is masked in the `Debug` form.
 fn exposed(target: &NotifyTarget) -> Vec<String> {
     match target {
-        NotifyTarget::Webhook { url: UrlSource::Url(url), headers, .. } => {
-            [url].into_iter().chain(headers.values()).map(|secret| secret.expose().to_owned()).collect()
-        }
-        NotifyTarget::Healthcheck { url: UrlSource::Url(url), .. } => vec![url.expose().to_owned()],
+        NotifyTarget::Webhook(webhook) => texts(webhook.url.iter().chain(webhook.headers.values())),
+        NotifyTarget::Healthcheck(healthcheck) => texts(healthcheck.url.iter()),
         _ => Vec::new(),
     }
+}
+
+fn texts<'s>(secrets: impl Iterator<Item = &'s Secret>) -> Vec<String> {
+    secrets.map(|secret| secret.expose().to_owned()).collect()
 }
 
 #[test]
@@ -160,7 +165,8 @@ fn the_manual_has_every_key_as_it_is() {
             .split(" of ")
             .map(|part| if part.contains(['[', '=']) { format!("`{part}`") } else { part.to_owned() });
         let _ = writeln!(keys, "\n{heading} {}\n", title.collect::<Vec<_>>().join(" of "));
-        for Key { name, kind, fallback, example, meaning } in section.keys {
+        for key in section.keys {
+            let (Key { name, kind, fallback, example, .. }, meaning) = (key, key.meaning());
             let default = match fallback {
                 Fallback::Value(value) => format!("default `{value}`"),
                 Fallback::Words(words) => format!("default: {words}"),

@@ -4,18 +4,23 @@ use super::super::sample::hostile;
 use super::*;
 use crate::cancel::Cancel;
 use crate::environment::Environment;
+use std::path::PathBuf;
 
 fn email(server: &str) -> Email {
     Email {
         name: "team".to_owned(),
         wants: Wants::default(),
-        server: server.to_owned(),
-        login: None,
-        ca_file: None,
-        from: "fetcher@example.org".to_owned(),
-        to: vec!["ops@example.org".to_owned()],
+        config: EmailConfig {
+            server: server.to_owned(),
+            username: None,
+            password_file: None,
+            ca_file: None,
+            from: "fetcher@example.org".to_owned(),
+            to: vec!["ops@example.org".to_owned()],
+        },
         host: NotifierHost {
             memory: Vec::new(),
+            projects: std::collections::BTreeMap::new(),
             environment: Environment::empty(),
             owner: OsString::new(),
             directory: PathBuf::from("/"),

@@ -1,12 +1,13 @@
 //! The keys of `[[project]]`, `[defaults]` and `[buildstream]`.
 
-use super::{Fallback, Key, Kind, Least, NONE, Table, at_most_one, key};
+use super::super::keys::{Choice, Fallback, Key, Kind, Least, Table};
+use super::key;
 
 use Fallback::{Required as Must, Value, Words};
 
-pub(super) static PROJECT: Table = Table { keys: PROJECT_KEYS, layered: true, ..NONE };
+pub(super) static PROJECT: Table = Table { keys: PROJECT_KEYS, layered: true, ..Table::EMPTY };
 
-pub(super) static DEFAULTS: Table = Table { keys: PROJECT_KEYS, layered: true, ..NONE };
+pub(super) static DEFAULTS: Table = Table { keys: PROJECT_KEYS, layered: true, ..Table::EMPTY };
 
 const PROJECT_KEYS: &[Key] = &[
     key(
@@ -213,8 +214,8 @@ pub(super) static BUILDSTREAM: Table = Table {
             "Merged into the generated `buildstream.conf`.",
         ),
     ],
-    choices: &[at_most_one(&["command", "requirements"])],
-    ..NONE
+    choices: &[Choice::at_most_one(&["command", "requirements"])],
+    ..Table::EMPTY
 };
 
 static VARIANT: Table = Table {
@@ -228,7 +229,7 @@ static VARIANT: Table = Table {
             "Its options, over the project's.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static GIT: Table = Table {
@@ -256,7 +257,7 @@ static GIT: Table = Table {
         ),
         key("username", Kind::Text, Words("`oauth2` where there is a token"), "\"me\"", "The user name for https."),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static SOURCE_CACHE: Table = Table {
@@ -298,7 +299,7 @@ static SOURCE_CACHE: Table = Table {
             "How the connection behaves.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static AUTH: Table = Table {
@@ -338,7 +339,7 @@ static AUTH: Table = Table {
         ("client-key", "client-cert"),
         ("access-token-reload-interval", "access-token"),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static CONNECTION: Table = Table {
@@ -372,5 +373,5 @@ static CONNECTION: Table = Table {
             "Seconds that a request may take.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };

@@ -1,6 +1,7 @@
 //! The keys of `[project.publish]` and `[[project.group]]`.
 
-use super::{Fallback, Kind, Least, NONE, Table, at_most_one, key};
+use super::super::keys::{Choice, Fallback, Kind, Least, Table};
+use super::key;
 
 use Fallback::{Required as Must, Value, Words};
 
@@ -181,8 +182,8 @@ pub(super) static PUBLISH: Table = Table {
              as a commit that says so. It is told either way.",
         ),
     ],
-    choices: &[at_most_one(&["token-file", "app"])],
-    ..NONE
+    choices: &[Choice::at_most_one(&["token-file", "app"])],
+    ..Table::EMPTY
 };
 
 pub(super) static GROUP: Table = Table {
@@ -196,7 +197,7 @@ pub(super) static GROUP: Table = Table {
             "Its elements: names or globs.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static APP: Table = Table {
@@ -205,7 +206,7 @@ static APP: Table = Table {
         key("installation", Kind::Number(1, u64::MAX >> 1), Must, "2", "The number of its installation."),
         key("private-key", Kind::SecretFile, Must, "\"app.pem\"", "Its private key, PEM."),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static SELECT: Table = Table {
@@ -226,5 +227,5 @@ static SELECT: Table = Table {
             "Names of elements, or globs over them.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };

@@ -1,8 +1,10 @@
 //! The keys themselves.
 
-use super::{Choice, Fallback, Key, Kind, Least, Required, Table};
+use super::keys::{Fallback, Key, Kind, Least, Table};
+use super::notify::{NOTIFY, UPLOAD};
+use super::self_update::SELF_UPDATE;
+use super::serve::SERVE;
 
-mod notify;
 mod project;
 mod publish;
 
@@ -49,14 +51,14 @@ pub(crate) static TOP: Table = Table {
         ),
         key(
             "notify",
-            Kind::Tables(&notify::NOTIFY),
+            Kind::Tables(&NOTIFY),
             Value("[]"),
             "[{ kind = \"healthcheck\", url = \"https://hc.example.org/ping/uuid\" }]",
             "Somebody or something to tell: one table each.",
         ),
         key(
             "upload",
-            Kind::Table(&notify::UPLOAD),
+            Kind::Table(&UPLOAD),
             Words("logs stay on this host"),
             "{ url = \"https://logs.example.org/fetcher/\" }",
             "Where status pages and logs are sent to, for hosts that serve nothing themselves.",
@@ -69,7 +71,7 @@ pub(crate) static TOP: Table = Table {
             "The server of the local cache (`bst-fetcher serve`).",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
 
 static FETCHER: Table = Table {
@@ -154,138 +156,9 @@ static FETCHER: Table = Table {
              needs less.",
         ),
     ],
-    ..NONE
+    ..Table::EMPTY
 };
-
-static SELF_UPDATE: Table = Table {
-    keys: &[
-        key(
-            "enabled",
-            Kind::Bool,
-            Words("true where the file lives in a git work tree whose branch has an upstream"),
-            "false",
-            "Whether the configuration's git repository is followed before every run.",
-        ),
-        key("branch", Kind::Branch, Words("the checked-out branch's upstream"), "\"main\"", "The branch to follow."),
-        key(
-            "allowed-signers",
-            Kind::File,
-            Words("any commit is taken"),
-            "\"allowed_signers\"",
-            "Only commits signed by one of these keys are taken: a file as in git's \
-             `gpg.ssh.allowedSignersFile`, or OpenPGP public keys.",
-        ),
-        key(
-            "required-version",
-            Kind::Version,
-            Words("any version will do"),
-            "\"0.2.0\"",
-            "The version of this program that the configuration needs. An older one runs `binary`, or says so \
-             loudly.",
-        ),
-        key(
-            "binary",
-            Kind::Command,
-            Words("the program is never updated by itself"),
-            "[\"cargo\", \"install\", \"bst-fetcher\"]",
-            "The command that brings a newer version of this program, run when `required-version` is newer.",
-        ),
-    ],
-    needs: &[("binary", "required-version")],
-    ..NONE
-};
-
-static SERVE: Table = Table {
-    keys: &[
-        key(
-            "listen",
-            Kind::Listen,
-            Value("\"127.0.0.1:11001\""),
-            "\"127.0.0.1:11002\"",
-            "The address and port to listen on.",
-        ),
-        key(
-            "cachedir",
-            Kind::Path,
-            Words("the fetcher's own"),
-            "\"/home/me/.cache/buildstream\"",
-            "The `cachedir` of BuildStream that is served.",
-        ),
-        key(
-            "tls",
-            Kind::Table(&TLS),
-            Words("no encryption"),
-            "{ cert = \"server.crt\", key = \"server.key\" }",
-            "Files for TLS.",
-        ),
-        key(
-            "access-tokens",
-            Kind::SecretFile,
-            Words("nobody needs a token"),
-            "\"tokens\"",
-            "A file of bearer tokens, one a line, read again when it changes.",
-        ),
-        key(
-            "metrics-listen",
-            Kind::Listen,
-            Words("no metrics over HTTP"),
-            "\"127.0.0.1:9464\"",
-            "The address and port on which the server's metrics are offered to Prometheus.",
-        ),
-        key(
-            "instance-names",
-            Kind::List(&Kind::Text, 0),
-            Value("[]"),
-            "[\"main\"]",
-            "The instance names that are answered beside the empty one; none for any.",
-        ),
-        key(
-            "max-connections",
-            Kind::Number(1, 100_000),
-            Value("256"),
-            "1000",
-            "How many connections are open at once; further ones are closed at once.",
-        ),
-        key(
-            "max-streams",
-            Kind::Number(1, 10_000),
-            Value("128"),
-            "32",
-            "How many requests of one connection are answered at once.",
-        ),
-        key(
-            "max-requests-per-second",
-            Kind::Number(0, 1_000_000),
-            Value("10000"),
-            "500",
-            "How many requests a second of one client's address are answered; 0 for as many as come. What comes faster \
-             is made to wait, and refused after two seconds.",
-        ),
-    ],
-    ..NONE
-};
-
-static TLS: Table = Table {
-    keys: &[
-        key("cert", Kind::File, Must, "\"server.crt\"", "The server's certificate chain, PEM."),
-        key("key", Kind::SecretFile, Must, "\"server.key\"", "The private key to it, PEM."),
-        key(
-            "client-ca",
-            Kind::File,
-            Words("clients need no certificate"),
-            "\"clients.crt\"",
-            "Who signs the clients' certificates, which are then required, PEM.",
-        ),
-    ],
-    ..NONE
-};
-
-const NONE: Table = Table { keys: &[], kinds: &[], choices: &[], needs: &[], layered: false };
 
 const fn key(name: &'static str, kind: Kind, fallback: Fallback, example: &'static str, meaning: &'static str) -> Key {
-    Key { name, kind, fallback, example, meaning }
-}
-
-const fn at_most_one(keys: &'static [&'static str]) -> Choice {
-    Choice { keys, required: Required::Never }
+    Key::new(name, kind, fallback, example).documented(meaning)
 }
