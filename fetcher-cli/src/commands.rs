@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use clap::CommandFactory as _;
 use fetcher_core::config::ConfigError;
 use fetcher_core::self_update::{self, Loaded};
-use fetcher_core::{Cancel, Config, Environment, Redactor};
+use fetcher_core::{Cancel, Config, Environment, Fetcher, Redactor};
 
 use crate::cli::{Cli, Command};
 use crate::{output, say};
@@ -52,6 +52,16 @@ impl Context {
     pub(crate) fn loaded(&self) -> Result<Loaded, u8> {
         let path = self.path()?;
         self_update::load(&path, &self.environment, &Cancel::new()).map_err(|error| told(&error))
+    }
+
+    /// A fetcher, whose sandbox this program helps with.
+    pub(crate) fn fetcher(&self, config: Config) -> Fetcher {
+        let fetcher = Fetcher::new(config, self.environment.clone());
+        // After an update of the program the file that it was started from may be gone.
+        match std::env::current_exe().ok().filter(|program| program.exists()) {
+            Some(program) => fetcher.sandbox_helper(program),
+            None => fetcher,
+        }
     }
 
     /// The configuration file.

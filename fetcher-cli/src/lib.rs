@@ -31,6 +31,9 @@ use output::say;
 /// | 75 | another run holds the lock (`EX_TEMPFAIL` of sysexits.h) |
 /// | 128 + n | stopped by signal n |
 pub fn main_impl() -> ExitCode {
+    if let Some(status) = fetcher_core::runner::helper_main(std::env::args_os()) {
+        return ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX));
+    }
     panics::are_shown_harmless();
     ExitCode::from(commands::dispatch(Cli::parse()))
 }

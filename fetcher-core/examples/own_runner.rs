@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use fetcher_core::runner::RunnerError;
+use fetcher_core::runner::{OutputStream, RunnerError};
 use fetcher_core::{Cancel, Config, Environment, Exit, Fetcher, Invocation, LocalRunner, Runner, Selection};
 
 struct Telling(LocalRunner);
@@ -18,7 +18,7 @@ impl Runner for Telling {
         &self,
         invocation: &Invocation,
         cancel: &Cancel,
-        output: &mut dyn FnMut(&[u8]),
+        output: &mut dyn FnMut(OutputStream, &[u8]),
     ) -> Result<Exit, RunnerError> {
         println!("in {}: {:?}", invocation.directory.display(), invocation.command);
         let exit = self.0.run(invocation, cancel, output)?;

@@ -3,9 +3,11 @@
 //! Facts about its behaviour were seen in runs of BuildStream 2.8.1 and 1.6.9, or read in their code.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use crate::environment::Environment;
+use crate::runner::{Invocation, tool_paths};
 
 mod compare;
 pub mod conf;
@@ -40,6 +42,18 @@ impl Bst {
     pub fn dialect(&self) -> Dialect {
         Dialect::of(&self.version)
     }
+}
+
+/// A child that is a `bst`, or is asked something of one: `command` is what is configured, of which it sees what that needs.
+pub(crate) fn invocation(
+    command: &[OsString],
+    arguments: impl IntoIterator<Item = OsString>,
+    directory: &Path,
+    environment: BTreeMap<OsString, OsString>,
+) -> Invocation {
+    let search = environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
+    let needed = tool_paths(command, search);
+    Invocation::new(command.iter().cloned().chain(arguments), directory).environment(environment).reads(needed)
 }
 
 /// What children get of the caller's environment whatever is configured: where programs and certificates are, who the

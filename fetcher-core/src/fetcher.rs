@@ -38,7 +38,7 @@ use crate::names::{ElementName, RunId};
 use crate::notify::Notifier;
 use crate::publish::Forge;
 use crate::report::{BranchReport, Event, Outcome, RunReport};
-use crate::runner::{LocalRunner, Runner, SpaceGuard};
+use crate::runner::{LocalRunner, Runner, SandboxMechanism, Sandboxed, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
 use crate::state::{BranchState, Current, LockError, StateError, Store, Usage};
 
@@ -143,6 +143,7 @@ pub struct Fetcher {
     forge: Option<Arc<dyn Forge>>,
     configuration: Option<String>,
     failures: Vec<Diagnosis>,
+    sandbox_helper: Option<PathBuf>,
 }
 
 impl Fetcher {
@@ -161,10 +162,25 @@ impl Fetcher {
             forge: None,
             configuration: None,
             failures: Vec::new(),
+            sandbox_helper: None,
         }
     }
 
-    /// Lets `runner` run every `bst` instead of a [`LocalRunner`]. Git stays on this machine.
+    /// Names the program that is the sandbox's helper: this one, where its `main` calls
+    /// [`helper_main`](crate::runner::helper_main) first of all. Without a helper the sandbox has no limits, and there is
+    /// none where bubblewrap does not work.
+    #[must_use]
+    pub fn sandbox_helper(mut self, program: impl Into<PathBuf>) -> Self {
+        self.sandbox_helper = Some(program.into());
+        self
+    }
+
+    /// What runs every `bst` where no other runner was lent: this machine, in a sandbox.
+    fn sandboxed(&self, local: &LocalRunner, temporary: &Path) -> Sandboxed<LocalRunner> {
+        Sandboxed::new(local.clone(), temporary.join("sandbox")).helper(self.sandbox_helper.clone())
+    }
+
+    /// Lets `runner` run every `bst` instead of a [`LocalRunner`] in a sandbox ([`Sandboxed`]). Git stays on this machine.
     #[must_use]
     pub fn runner(mut self, runner: impl Runner + 'static) -> Self {
         self.runner = Some(Box::new(runner));
@@ -377,7 +393,8 @@ impl Fetcher {
         let Place { store, temporary, owner, usage } = place;
         let local = LocalRunner::new(owner.as_os_str());
         let space = self.free_space();
-        let guard = SpaceGuard::new(self.runner.as_deref().unwrap_or(&local), &space);
+        let sandboxed = self.sandboxed(&local, temporary);
+        let guard = SpaceGuard::new(self.runner.as_deref().unwrap_or(&sandboxed), &space);
         let runner: &dyn Runner = &guard;
         let all = workers::Workers {
             fetcher: self,
@@ -410,6 +427,7 @@ impl Fetcher {
             }
         });
         report.failures.extend(events.take_failures());
+        report.failures.extend(self.unconfined(&sandboxed).map(|warning| self.masked(warning)));
         let place = |branch: &BranchReport| {
             order.iter().position(|(project, name)| *project == branch.project && *name == branch.branch)
         };
@@ -422,6 +440,12 @@ impl Fetcher {
             |name: &&String| order.iter().any(|(_, branch)| branch.as_ref().is_some_and(|b| b.as_str() == *name));
         let failed = report.branches.iter().any(|branch| branch.outcome != Outcome::Ok);
         selection.branches.iter().find(|name| !failed && !known(name)).cloned()
+    }
+
+    /// The warning that projects' code ran without a sandbox although one was wanted.
+    fn unconfined(&self, sandboxed: &Sandboxed<LocalRunner>) -> Option<Diagnosis> {
+        let report = sandboxed.found().filter(|report| report.mechanism == SandboxMechanism::None)?;
+        (self.runner.is_none()).then(|| explain::unconfined(report))
     }
 
     /// Enters what a run did into the memory of the branch.
@@ -477,7 +501,10 @@ fn made(path: &Path) -> Result<PathBuf, FetcherError> {
 
 fn outcome(report: &RunReport, interrupted: bool) -> Outcome {
     let outcomes = || report.branches.iter().map(|branch| branch.outcome);
-    let blamed = report.failures.iter().any(|failure| !matches!(failure.kind, Kind::Killed | Kind::SpaceMade));
+    let blamed = report
+        .failures
+        .iter()
+        .any(|failure| !matches!(failure.kind, Kind::Killed | Kind::SpaceMade | Kind::Unconfined));
     if interrupted || outcomes().any(|outcome| outcome == Outcome::Interrupted) {
         Outcome::Interrupted
     } else if outcomes().all(Outcome::is_good) {

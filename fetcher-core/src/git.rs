@@ -63,7 +63,7 @@ pub use checkout::Checked;
 pub use child::Git;
 pub use error::{Failure, GitError};
 pub use mirror::{Fetched, Mirror};
-pub use push::{PushFailure, PushRefusal, PushUpdate, Pushed};
+pub use push::{PushFailure, PushLease, PushRefusal, PushUpdate, Pushed};
 pub use refs::{MissingBranch, RemoteRefs, Selection, Tip, select};
 pub use scratch::ScratchRepository;
 pub(crate) use store::{give_up, remove_all_leftovers};

@@ -43,7 +43,6 @@ mod host;
 mod http;
 #[cfg(feature = "irc")]
 mod irc;
-mod letters;
 mod memory;
 mod message;
 pub mod render;

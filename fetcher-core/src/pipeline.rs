@@ -4,6 +4,7 @@
 //! What the stages share (one attempt after another, logs, deadlines) is in `stage_runner`, and what is known of each
 //! element in each stage in `results`, what need not be done again in `known`; this module knows what comes after what, and why something is not done.
 
+mod access;
 mod changes;
 mod command;
 mod inputs;

@@ -1,35 +1,30 @@
 //! Running child processes: what to run, how it ended, and the trait that an embedding program may implement itself.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::cancel::Cancel;
 
+mod invocation;
 mod local;
+mod output;
 pub mod processes;
+mod sandbox;
+mod sandbox_options;
 mod space_guard;
+mod with_sandbox;
 
+pub use invocation::{ChildAccess, Invocation, OutputMode, OutputStream};
 pub use local::LocalRunner;
+pub use output::{ChildOutput, OutputTail, output};
+pub use sandbox::{SandboxMechanism, SandboxReport, Sandboxed, find_program, helper_main, tool_paths};
+pub use sandbox_options::{SandboxMode, SandboxOptions, USER_CREDENTIALS, UpstreamCredentials};
 pub use space_guard::SpaceGuard;
 pub(crate) use space_guard::run_until;
-
-/// One child process to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invocation {
-    /// The program and its arguments.
-    pub command: Vec<OsString>,
-    /// The working directory.
-    pub directory: PathBuf,
-    /// The whole environment: nothing is inherited.
-    pub environment: BTreeMap<OsString, OsString>,
-    /// How long it may take.
-    pub timeout: Duration,
-}
+pub use with_sandbox::WithSandbox;
 
 /// How a child process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +74,12 @@ pub enum RunnerError {
         /// The system's word.
         source: io::Error,
     },
+    /// It was to be confined, and cannot be.
+    #[error("there is no sandbox to run it in: {reason}")]
+    Sandbox {
+        /// Why.
+        reason: String,
+    },
     /// Something that it started outlives even SIGKILL, as what waits for a dead disk or file server does.
     #[error(
         "processes {processes:?} of {program:?} cannot be stopped: look at what they wait for (`ps -o stat,wchan,args -p PID`)"
@@ -94,12 +95,17 @@ pub enum RunnerError {
 /// Something that runs an [`Invocation`]: this machine, or a container, a cluster's job, a recording.
 ///
 /// An implementation gives every piece of what the child writes to its standard output and error to `output`, in order
-/// as it comes and in pieces of any size, and returns only when the child and everything it started have ended.
+/// as it comes and in pieces of any size, and returns only when the child and everything it started have ended. What is
+/// which stream's matters only where the invocation asks for that ([`OutputMode::Apart`]).
 pub trait Runner: Send + Sync {
     /// Runs one child to its end.
     ///
     /// # Errors
     /// When it could not be run at all. A child that fails is no error: see [`Exit`].
-    fn run(&self, invocation: &Invocation, cancel: &Cancel, output: &mut dyn FnMut(&[u8]))
-    -> Result<Exit, RunnerError>;
+    fn run(
+        &self,
+        invocation: &Invocation,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(OutputStream, &[u8]),
+    ) -> Result<Exit, RunnerError>;
 }

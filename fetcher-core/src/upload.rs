@@ -8,7 +8,6 @@ mod memory;
 #[cfg(feature = "webhook")]
 mod put;
 
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +19,7 @@ use crate::config::UploadConfig;
 use crate::diagnosis::{Actor, Diagnosis, Kind, Retry};
 use crate::environment::Environment;
 use crate::names::RunId;
-use crate::runner::{Exit, Invocation, Runner, RunnerError};
+use crate::runner::{Exit, Invocation, Runner, RunnerError, output};
 use crate::secret::{Redact, Redactor};
 use crate::state::{StateError, Store};
 
@@ -178,17 +177,11 @@ fn send(upload: &Upload<'_>) -> Result<Uploaded, UploadError> {
 fn by_command(upload: &Upload<'_>, command: &[String]) -> Result<(), UploadError> {
     let mut environment = child_environment(upload.environment, &["SSH_AUTH_SOCK".to_owned()]);
     environment.insert("BST_FETCHER_RUN".into(), upload.run.as_str().into());
-    let command = command.iter().map(OsString::from).collect();
-    let directory = upload.directory.to_owned();
-    let invocation = Invocation { command, directory, environment, timeout: upload.config.timeout };
-    let mut output = Vec::new();
-    let exit = upload.runner.run(&invocation, upload.cancel, &mut |bytes| {
-        output.extend_from_slice(bytes);
-        output.drain(..output.len().saturating_sub(KEPT));
-    })?;
-    if exit.is_success() {
+    let invocation = Invocation::new(command, upload.directory).environment(environment).timeout(upload.config.timeout);
+    let said = output(upload.runner, &invocation, upload.cancel, KEPT)?;
+    if said.exit.is_success() {
         return Ok(());
     }
-    let output = String::from_utf8_lossy(&output).trim().to_owned();
+    let (exit, output) = (said.exit, said.stdout.text().trim().to_owned());
     Err(UploadError::Command { exit, output })
 }

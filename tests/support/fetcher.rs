@@ -36,6 +36,7 @@ impl<'s> Fetcher<'s> {
             Some((before, after)) => format!("{before}[fetcher]\n{own}{after}"),
             None => format!("[fetcher]\n{own}\n{text}"),
         };
+        let text = shows_scenarios(text);
         self.scratch.write("config.toml", text);
         self
     }
@@ -157,6 +158,20 @@ impl<'s> Fetcher<'s> {
         settings.set_prepend_module_to_snapshot(false);
         settings.bind(inside)
     }
+}
+
+/// Lets fake `bst`s write into the directories of their scenarios, which the sandbox would hide.
+fn shows_scenarios(text: String) -> String {
+    let mut scenarios: Vec<_> =
+        text.split("'--scenario', '").skip(1).filter_map(|rest| rest.split('\'').next()).collect();
+    scenarios.sort_unstable();
+    scenarios.dedup();
+    if scenarios.is_empty() || text.contains("[sandbox]") {
+        return text;
+    }
+    let write = scenarios.iter().map(|path| format!("'{path}'")).collect::<Vec<_>>().join(", ");
+    // Behind a table's header a key would belong to that.
+    format!("sandbox.write = [{write}]\n{text}")
 }
 
 /// A run that is over. Shown, it is the whole command: arguments, exit status, standard output and error.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fetcher_core::runner::RunnerError;
+use fetcher_core::runner::{OutputMode, OutputStream, RunnerError};
 use fetcher_core::{Cancel, Exit, Invocation, Runner};
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -33,7 +33,7 @@ impl Runner for PlainRunner {
         &self,
         invocation: &Invocation,
         cancel: &Cancel,
-        output: &mut dyn FnMut(&[u8]),
+        output: &mut dyn FnMut(OutputStream, &[u8]),
     ) -> Result<Exit, RunnerError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(invocation.clone());
         let program = invocation.command[0].clone();
@@ -42,17 +42,27 @@ impl Runner for PlainRunner {
             directory: invocation.directory.clone(),
             source,
         };
-        let (mut reader, writer) = io::pipe().map_err(failed)?;
+        let (stdout, writer) = io::pipe().map_err(failed)?;
+        let (mut readers, stderr) = match invocation.output {
+            OutputMode::Merged => (vec![(OutputStream::Stdout, stdout)], writer.try_clone().map_err(failed)?),
+            OutputMode::Apart => {
+                let (reader, writer) = io::pipe().map_err(failed)?;
+                (vec![(OutputStream::Stdout, stdout), (OutputStream::Stderr, reader)], writer)
+            }
+        };
         let mut command = Command::new(&program);
         command.args(&invocation.command[1..]).current_dir(&invocation.directory);
         command.env_clear().envs(&invocation.environment).process_group(0);
-        command.stdin(Stdio::null()).stdout(writer.try_clone().map_err(failed)?).stderr(writer);
+        command.stdin(Stdio::null()).stdout(writer).stderr(stderr);
         let mut child = command.spawn().map_err(failed)?;
         drop(command);
-        let reading = thread::spawn(move || {
-            let mut bytes = Vec::new();
-            reader.read_to_end(&mut bytes).map(|_| bytes)
-        });
+        let read = |(stream, mut reader): (OutputStream, io::PipeReader)| {
+            thread::spawn(move || {
+                let mut bytes = Vec::new();
+                reader.read_to_end(&mut bytes).map(|_| (stream, bytes))
+            })
+        };
+        let reading: Vec<_> = readers.drain(..).map(read).collect();
         let deadline = Instant::now() + invocation.timeout;
         let stop = |child: &mut std::process::Child, exit| {
             let group = Pid::from_child(child);
@@ -72,8 +82,10 @@ impl Runner for PlainRunner {
                 break stop(&mut child, Exit::TimedOut);
             }
         };
-        if let Ok(Ok(bytes)) = reading.join() {
-            output(&bytes);
+        for reading in reading {
+            if let Ok(Ok((stream, bytes))) = reading.join() {
+                output(stream, &bytes);
+            }
         }
         exit
     }

@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, args: &CheckArgs) -> io::Result<u8> {
 fn host(context: &Context, config: Config) -> io::Result<u8> {
     let cancel = Cancel::new();
     let caught = signals::listen(cancel.clone())?;
-    let fetcher = Fetcher::new(config, context.environment.clone()).cancel(cancel);
+    let fetcher = context.fetcher(config).cancel(cancel);
     let (mut status, mut written) = (OK, Ok(()));
     let checked = fetcher.check_host(&mut |check| {
         if check.level == Level::Fail {

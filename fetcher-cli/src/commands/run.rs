@@ -46,8 +46,7 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> io::Result<u8> {
         notes.push(format!("no copy of the configuration could be kept: {error}"));
     }
     let store = Store::new(&config.state_dir);
-    let fetcher =
-        Fetcher::new(config, context.environment.clone()).configured_by(commit, failures.clone()).cancel(cancel);
+    let fetcher = context.fetcher(config).configured_by(commit, failures.clone()).cancel(cancel);
     let bars = output::is_watched() && !context.quiet && !context.json_log;
     let mut progress = Progress::new(bars, context.json_log, if args.dry_run { 1 } else { context.verbose });
     for note in notes {

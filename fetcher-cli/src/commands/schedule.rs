@@ -5,12 +5,12 @@ mod quoting;
 mod serve;
 mod systemd;
 
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fetcher_core::{Cancel, Exit, Invocation, LocalRunner, Runner as _};
+use fetcher_core::runner::output;
+use fetcher_core::{Cancel, Exit, Invocation, LocalRunner};
 
 use super::Context;
 use crate::cli::ScheduleCommand;
@@ -18,6 +18,8 @@ use crate::renewal;
 
 /// What another program does here, it does at once.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// Of what it says, a crontab is the longest.
+const MAX_OUTPUT: usize = 16 << 20;
 
 pub(crate) fn run(context: &Context, by: &ScheduleCommand) -> io::Result<u8> {
     match by {
@@ -39,11 +41,9 @@ fn file(context: &Context) -> Result<PathBuf, u8> {
 /// Runs a program to its end in this program's own environment: its exit status, and all that it said.
 fn program(context: &Context, command: &[&str]) -> io::Result<(Exit, String)> {
     let environment = context.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let command = command.iter().map(OsString::from).collect();
-    let invocation = Invocation { command, directory: PathBuf::from("/"), environment, timeout: TIMEOUT };
-    let mut said = Vec::new();
-    let exit = LocalRunner::default().run(&invocation, &Cancel::new(), &mut |piece| said.extend_from_slice(piece));
-    Ok((exit.map_err(io::Error::other)?, String::from_utf8_lossy(&said).into_owned()))
+    let invocation = Invocation::new(command, "/").environment(environment).timeout(TIMEOUT);
+    let said = output(&LocalRunner::default(), &invocation, &Cancel::new(), MAX_OUTPUT).map_err(io::Error::other)?;
+    Ok((said.exit, said.stdout.text().into_owned()))
 }
 
 /// The same for one that has to succeed.

@@ -30,7 +30,7 @@ use crate::cancel::Cancel;
 use crate::environment::Environment;
 use crate::names::{ProjectName, digest};
 use crate::own_directory::OwnDirectory;
-use crate::runner::{Exit, Invocation, Runner, RunnerError};
+use crate::runner::{Exit, OutputTail, Runner, RunnerError};
 
 mod pip;
 mod recipe;
@@ -120,6 +120,8 @@ pub struct Environments<'a> {
     runner: &'a dyn Runner,
     cancel: &'a Cancel,
     children: BTreeMap<OsString, OsString>,
+    /// The user's own settings of pip, and passwords for package indexes.
+    settings: Vec<PathBuf>,
 }
 
 impl<'a> Environments<'a> {
@@ -138,7 +140,10 @@ impl<'a> Environments<'a> {
         children.insert("PYTHONNOUSERSITE".into(), "1".into());
         // Else a user's own pip.conf may say that packages go into the home directory.
         children.insert("PIP_USER".into(), "0".into());
-        Self { directory, runner, cancel, children }
+        let home = children.get(OsStr::new("HOME")).map(PathBuf::from);
+        let own = |home: PathBuf| [".config/pip", ".pip/pip.conf", ".netrc"].map(|name| home.join(name));
+        let settings = home.into_iter().flat_map(own).chain(["/etc/pip.conf".into()]).collect();
+        Self { directory, runner, cancel, children, settings }
     }
 
     /// The `bst` of the environment for a recipe, which is made where it is missing or broken. `said` gets what Python
@@ -186,7 +191,7 @@ impl<'a> Environments<'a> {
     ) -> Result<String, EnvironmentError> {
         let script = "import os, sys; print(os.path.realpath(sys.executable), sys.version)";
         let mut interpreter = Vec::new();
-        self.step("asking Python for its version", &[recipe.python, "-c", script], recipe, None, &mut |bytes| {
+        self.step("asking Python for its version", &[recipe.python, "-c", script], recipe, None, &[], &mut |bytes| {
             said(bytes);
             interpreter.extend_from_slice(bytes);
         })?;
@@ -229,7 +234,7 @@ impl<'a> Environments<'a> {
         let file = |name: &str| path.join(name).display().to_string();
         fs::write(path.join(IN_USE), "").map_err(io_error(path))?;
         let in_use = hold(path).map_err(io_error(path))?;
-        self.step("making the environment", &[recipe.python, "-m", "venv", &file("")], recipe, Some(path), said)?;
+        self.step("making the environment", &[recipe.python, "-m", "venv", &file("")], recipe, Some(path), &[], said)?;
         fs::write(path.join("requirements.txt"), &requirements.text).map_err(io_error(path))?;
         let temporary = path.join("tmp");
         fs::create_dir(&temporary).map_err(io_error(&temporary))?;
@@ -244,7 +249,7 @@ impl<'a> Environments<'a> {
             "--requirement",
             &file("requirements.txt"),
         ];
-        self.step("installing the requirements", &install, recipe, Some(path), said)?;
+        self.step("installing the requirements", &install, recipe, Some(path), &requirements.named, said)?;
         fs::remove_dir_all(&temporary).map_err(io_error(&temporary))?;
         without_sandbox(path).map_err(io_error(path))?;
         let installed = self.installed(path, in_use)?;
@@ -259,25 +264,29 @@ impl<'a> Environments<'a> {
         command: &[&str],
         recipe: Recipe<'_>,
         into: Option<&Path>,
+        named: &[PathBuf],
         said: &mut dyn FnMut(&[u8]),
     ) -> Result<(), EnvironmentError> {
         let mut environment = self.children.clone();
         if let Some(temporary) = into.map(|path| path.join("tmp")).filter(|path| path.is_dir()) {
             environment.insert("TMPDIR".into(), temporary.into());
         }
-        let command = command.iter().map(OsString::from).collect();
-        let directory = recipe.directory.to_owned();
-        let invocation = Invocation { command, directory, environment, timeout: TIMEOUT };
-        let mut output = Vec::new();
-        let exit = self.runner.run(&invocation, self.cancel, &mut |bytes| {
+        // What is installed is the configuration's choice, as `bst` itself is: it sees what pip needs, and what is named.
+        let command: Vec<OsString> = command.iter().map(OsString::from).collect();
+        let invocation = super::invocation(&command, [], recipe.directory, environment)
+            .reads(named.iter().cloned())
+            .reads(self.settings.iter().filter(|path| path.exists()))
+            .writes(into)
+            .timeout(TIMEOUT);
+        let mut output = OutputTail::new(KEPT);
+        let exit = self.runner.run(&invocation, self.cancel, &mut |_, bytes| {
             said(bytes);
-            output.extend_from_slice(bytes);
-            output.drain(..output.len().saturating_sub(KEPT));
+            output.push(bytes);
         });
         match exit.map_err(|source| EnvironmentError::Python { python: recipe.python.to_owned(), source })? {
             Exit::Status(0) => Ok(()),
             Exit::Status(_) => {
-                let output = String::from_utf8_lossy(&output);
+                let output = output.text();
                 let mut trouble = Trouble::of(&output);
                 // venv keeps to itself what its pip says.
                 if trouble == Trouble::Unknown && into.is_some_and(is_full) {

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use serde_json::Map;
 
-use super::Bst;
 use super::conf::UserConfiguration;
 use super::dialect::Dialect;
+use super::{Bst, invocation};
 use crate::cancel::Cancel;
-use crate::runner::{Exit, Invocation, Runner};
+use crate::runner::{Exit, Runner};
 
 /// The project's only element.
 pub const ELEMENT: &str = "probe.bst";
@@ -58,9 +58,7 @@ pub fn starts(
     };
     fs::write(directory.join("buildstream.conf"), conf.render(bst.dialect()))?;
     environment.insert("TMPDIR".into(), directory.into());
-    let mut command = bst.command.clone();
-    command
-        .extend(["-c", "buildstream.conf", "--no-interactive", "show", "--deps", "none", ELEMENT].map(OsString::from));
-    let invocation = Invocation { command, directory: directory.to_owned(), environment, timeout: TIMEOUT };
-    Ok(runner.run(&invocation, cancel, &mut |_| {}).is_ok_and(Exit::is_success))
+    let words = ["-c", "buildstream.conf", "--no-interactive", "show", "--deps", "none", ELEMENT].map(OsString::from);
+    let invocation = invocation(&bst.command, words, directory, environment).writes([directory]).timeout(TIMEOUT);
+    Ok(runner.run(&invocation, cancel, &mut |_, _| {}).is_ok_and(Exit::is_success))
 }

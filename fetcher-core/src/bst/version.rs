@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::invocation;
 use crate::cancel::Cancel;
-use crate::runner::{Exit, Invocation, Runner, RunnerError};
+use crate::runner::{ChildOutput, Exit, Runner, RunnerError, output};
 
 /// A release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,16 +76,9 @@ impl Version {
         cancel: &Cancel,
     ) -> Result<Self, ProbeError> {
         let shown = command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        let mut command = command.to_vec();
-        command.push("--version".into());
-        let invocation = Invocation { command, directory: directory.to_owned(), environment, timeout: TIMEOUT };
-        let mut output = Vec::new();
-        let exit = runner.run(&invocation, cancel, &mut |bytes| {
-            output.extend_from_slice(bytes);
-            let surplus = output.len().saturating_sub(KEPT);
-            output.drain(..surplus);
-        })?;
-        let output = String::from_utf8_lossy(&output).trim().to_owned();
+        let invocation = invocation(command, ["--version".into()], directory, environment).timeout(TIMEOUT);
+        let ChildOutput { exit, stdout, .. } = output(runner, &invocation, cancel, KEPT)?;
+        let output = stdout.text().trim().to_owned();
         if !exit.is_success() {
             return Err(ProbeError::Failed { command: shown, exit, output });
         }

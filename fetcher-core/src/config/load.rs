@@ -86,7 +86,7 @@ pub(super) fn parse(
         return Err(ConfigError { problems });
     }
     fill(&reader, &TOP, &mut top);
-    projects::give_buildstream(&mut top);
+    projects::give_general(&mut top);
     let mut config = build::config(place, top).ok_or_else(|| {
         ConfigError::of_file(file, "a value got lost while it was read", "report this as a fault of the program")
     })?;

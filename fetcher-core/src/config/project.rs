@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::publish::{ElementGroup, PublishConfig};
 use crate::git::Access;
 use crate::names::{ProjectName, Refs, VariantName};
+use crate::runner::{SandboxOptions, UpstreamCredentials};
 
 /// `[buildstream]`, or `[project.buildstream]` where a project has its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,6 +97,10 @@ pub struct ProjectConfig {
     pub publish: PublishConfig,
     /// `group`.
     pub groups: Vec<ElementGroup>,
+    /// `sandbox` of the project over that of the program.
+    pub sandbox: SandboxOptions,
+    /// `credentials`.
+    pub credentials: UpstreamCredentials,
 }
 
 impl ProjectConfig {

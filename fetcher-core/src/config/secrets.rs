@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::environment::Environment;
 use crate::git::Access;
+use crate::runner::UpstreamCredentials;
 use crate::secret::{Secret, SecretSet, names_a_secret};
 
 use super::declare::FromConfigTable as _;
@@ -130,6 +131,9 @@ impl Gathered<'_> {
             buildstream,
             publish,
             groups: _,
+            // Paths and limits.
+            sandbox: _,
+            credentials,
         } = project;
         self.public(name.as_str());
         self.set.text(url);
@@ -138,10 +142,14 @@ impl Gathered<'_> {
             self.set.text(value);
         }
         variants.iter().flat_map(|variant| variant.options.values()).for_each(|value| self.set.text(value));
-        let Access { ssh_key, known_hosts: _, token_file, username: _ } = git;
+        let Access { ssh_key, known_hosts: _, token_file, username: _, credentials_for: _ } = git;
         self.file(ssh_key.as_deref());
         self.file(token_file.as_deref());
         self.publish(publish);
+        let UpstreamCredentials { netrc, ssh_key, known_hosts: _, git_config } = credentials;
+        for file in [netrc, ssh_key, git_config] {
+            self.file(file.as_deref());
+        }
         for cache in source_caches {
             let SourceCacheConfig { url, push: _, kind: _, instance_name: _, auth, connection_config } = cache;
             self.set.text(url);

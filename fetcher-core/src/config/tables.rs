@@ -7,6 +7,7 @@ use super::serve::SERVE;
 
 mod project;
 mod publish;
+mod sandbox;
 
 use Fallback::{Required as Must, Value, Words};
 
@@ -33,6 +34,13 @@ pub(crate) static TOP: Table = Table {
             Value("{}"),
             "{ command = [\"bst\", \"--debug\"] }",
             "Where `bst` comes from and how it is configured, for every project that does not say otherwise.",
+        ),
+        key(
+            "sandbox",
+            Kind::Table(&sandbox::SANDBOX),
+            Value("{}"),
+            "{ mode = \"required\" }",
+            "What a project's code sees and may do: that of its plugins, which `bst` runs on this machine.",
         ),
         key(
             "defaults",

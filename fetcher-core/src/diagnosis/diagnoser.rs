@@ -338,6 +338,7 @@ pub fn of_runner(error: &RunnerError, stage: Stage) -> Diagnosis {
         RunnerError::Follow { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
             own(Kind::DiskFull, error.to_string())
         }
+        RunnerError::Sandbox { .. } => own(Kind::Unconfined, error.to_string()),
         RunnerError::Follow { .. } | RunnerError::Unstoppable { .. } => own(Kind::HostResources, error.to_string()),
     };
     Diagnosis { stage: Some(stage), ..found }

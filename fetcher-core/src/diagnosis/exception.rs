@@ -231,6 +231,8 @@ fn is_outside(kind: Kind) -> bool {
         | Kind::BstMissing
         | Kind::Environment
         | Kind::Sandbox
+        | Kind::Unconfined
+        | Kind::CredentialsHidden
         | Kind::BstVersion
         | Kind::HostToolMissing
         | Kind::PluginMissing

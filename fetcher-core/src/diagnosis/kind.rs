@@ -63,6 +63,14 @@ kinds! {
     /// The Python environment of BuildStream could not be made, or is broken: its packages or its Python do not fit together.
     Environment => No, Host,
         "see the words of pip or Python; correct `requirements`, or install what the package is built with";
+    /// What runs a project's code was to be confined, and this machine has nothing that does it.
+    Unconfined => No, Host,
+        "install bubblewrap (Debian and Fedora: bubblewrap), and see `bst-fetcher check --host` for what keeps it from \
+         working; `mode` in `[sandbox]` says whether projects may run without";
+    /// An upstream refused who had no credentials, while this host has some that the sandbox hides.
+    CredentialsHidden => No, Host,
+        "name the file in `[project.credentials]` (`netrc`, `ssh-key`, `known-hosts`, `git-config`), which shows it to this \
+         project alone";
     /// BuildStream's sandbox tools are missing or do not work.
     Sandbox => No, Host,
         "install bubblewrap (Debian and Fedora: bubblewrap); a host that only fetches may instead make the \

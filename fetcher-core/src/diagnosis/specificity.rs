@@ -43,6 +43,8 @@ impl Diagnosis {
             | Kind::BstMissing
             | Kind::Environment
             | Kind::Sandbox
+            | Kind::Unconfined
+            | Kind::CredentialsHidden
             | Kind::BstVersion
             | Kind::HostToolMissing
             | Kind::PluginMissing

@@ -176,6 +176,12 @@ impl<'f> Workers<'f> {
         variants(project).into_iter().map(known).collect()
     }
 
+    /// The place of a project in the configuration.
+    fn number_of(&self, project: &ProjectConfig) -> usize {
+        let projects = &self.fetcher.config.projects;
+        projects.iter().position(|other| other.name == project.name).unwrap_or(projects.len())
+    }
+
     fn pipelines(
         &self,
         slot: usize,
@@ -193,7 +199,8 @@ impl<'f> Workers<'f> {
             project: work.project.clone(),
             cachedir: config.cache_dir.join("cachedir"),
             sourcedir: config.cache_dir.join("sources").join(slot.to_string()),
-            temporary: self.temporary.join(slot.to_string()),
+            // Of each project its own, for what one left there another would find.
+            temporary: self.temporary.join(format!("{slot}.{}", self.number_of(project))),
             logs: run.join(project.name.as_str()).join(branch.slug()),
             run,
         };

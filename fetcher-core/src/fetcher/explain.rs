@@ -15,14 +15,31 @@ use crate::free_space::SpaceShortage;
 use crate::git::{Failure, GitError, MissingBranch};
 use crate::names::{BranchName, RunId, Stage};
 use crate::project::CheckoutError;
-use crate::runner::Exit;
+use crate::runner::{Exit, SandboxReport};
 use crate::state::LockError;
+
+/// Projects' code ran without a sandbox, since this machine has none.
+pub(super) fn unconfined(report: &SandboxReport) -> Diagnosis {
+    let message = format!("projects' code ran without a sandbox: {}", report.failed.join("; "));
+    let Remedy { retry, actor, hint } = Kind::Unconfined.remedy();
+    Diagnosis::new(Kind::Unconfined, message, retry, actor, hint)
+}
 
 /// A failure of git's.
 pub(super) fn git(error: &GitError, stage: Stage) -> Diagnosis {
     let (kind, retry, actor, hint) = of_failure(error.failure());
+    let hint = error.withheld().map_or_else(|| hint.to_owned(), credentials_for);
     let place = Place { url: error.url().map(str::to_owned), ..Place::default() };
     Diagnosis { stage: Some(stage), place, ..Diagnosis::new(kind, error.to_string(), retry, actor, hint) }
+}
+
+/// What lets a project's credentials serve a submodule too.
+fn credentials_for(url: &str) -> String {
+    let group = url.rfind(['/', ':']).map_or(url, |end| &url[..=end]);
+    format!(
+        "if the project's credentials are meant for this submodule too, write into its `git` table: \
+         credentials-for = [{group:?}]; whoever can push a branch can then read all that they give there"
+    )
 }
 
 const OBJECT_FORMAT: &str = "the repository names its objects by SHA-256, which neither this program nor most source \

@@ -15,7 +15,7 @@ use crate::names::{CommitId, Stage};
 use crate::project::Project;
 use crate::report::{BranchReport, RunReport};
 use crate::requirements::{DEFAULT_REQUIREMENTS, as_configured, requirement_lines, with_requirement};
-use crate::runner::{Exit, Invocation, LocalRunner, Runner};
+use crate::runner::{Invocation, LocalRunner, output};
 
 /// Says which of the modules and packages named on its command line are not there: nothing of them is run.
 const MISSING_SCRIPT: &str = "\
@@ -218,16 +218,12 @@ impl Fetcher {
         command.extend(packages.chain(modules).map(OsString::from));
         let mut environment = child_environment(&self.environment, &project.buildstream.pass_environment);
         environment.insert("PYTHONSAFEPATH".into(), "1".into());
-        let invocation =
-            Invocation { command, directory: temporary.to_owned(), environment, timeout: tools::QUESTION_TIMEOUT };
-        let mut said = Vec::new();
-        let exit = local.run(&invocation, &self.cancel, &mut |piece| {
-            said.extend_from_slice(&piece[..piece.len().min((64_usize << 10).saturating_sub(said.len()))]);
-        });
-        if !exit.is_ok_and(Exit::is_success) {
-            return BTreeSet::new();
-        }
-        let lines = String::from_utf8_lossy(&said).into_owned();
+        let invocation = Invocation::new(command, temporary).environment(environment).timeout(tools::QUESTION_TIMEOUT);
+        let said = match output(local, &invocation, &self.cancel, 64 << 10) {
+            Ok(said) if said.exit.is_success() => said.stdout,
+            Ok(_) | Err(_) => return BTreeSet::new(),
+        };
+        let lines = said.text();
         let line = |line: &str| match line.split_once(':')? {
             ("m", module) => Some(requirement_of_module(module)),
             ("p", package) => Some(package.to_owned()),

@@ -11,7 +11,7 @@ use crate::bst::Bst;
 use crate::config::{ProjectConfig, Tool};
 use crate::diagnosis::Diagnosis;
 use crate::names::ProjectName;
-use crate::runner::{LocalRunner, Runner};
+use crate::runner::{LocalRunner, Runner, Sandboxed};
 use crate::secret::{Redact, Redactor};
 
 mod places;
@@ -19,6 +19,7 @@ mod plugins;
 pub(super) mod programs;
 mod push;
 mod remotes;
+mod sandbox;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -104,6 +105,8 @@ struct Look<'f> {
     fetcher: &'f Fetcher,
     /// What runs `bst`.
     runner: &'f dyn Runner,
+    /// What confines it, where no other runner was lent.
+    sandboxed: &'f Sandboxed<LocalRunner>,
     /// What runs everything else.
     local: &'f LocalRunner,
     temporary: &'f Path,
@@ -127,9 +130,11 @@ impl Fetcher {
         let temporary = self.temporary()?;
         // It belongs to no state directory: a run that begins meanwhile would take its children for leftovers.
         let local = LocalRunner::default();
+        let sandboxed = self.sandboxed(&local, temporary.path());
         let look = Look {
             fetcher: self,
-            runner: self.runner.as_deref().unwrap_or(&local),
+            runner: self.runner.as_deref().unwrap_or(&sandboxed),
+            sandboxed: &sandboxed,
             local: &local,
             temporary: temporary.path(),
         };
@@ -140,6 +145,7 @@ impl Fetcher {
         };
         add(look.places());
         add(look.git_programs());
+        add(look.sandbox());
         let tools = Tools::new(self, look.runner, temporary.path());
         let used = look.used(&tools);
         for used in &used {

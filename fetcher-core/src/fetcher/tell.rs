@@ -101,7 +101,6 @@ impl Fetcher {
             environment: self.environment.clone(),
             projects: self.config.projects.iter().map(|of| (of.name.to_string(), of.url.clone())).collect(),
             owner: self.desk_directories()[0].clone().into_os_string(),
-            memory: self.desk_directories().to_vec(),
             directory,
             cancel: self.cancel.clone(),
         };

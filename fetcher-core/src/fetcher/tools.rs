@@ -15,7 +15,7 @@ use crate::bst::{Bst, child_environment, probe};
 use crate::config::{BuildStreamConfig, Config, ProjectConfig, Tool};
 use crate::diagnosis::{Diagnosis, Kind};
 use crate::pipeline::log::Log;
-use crate::runner::Runner;
+use crate::runner::{Runner, SandboxOptions, WithSandbox};
 
 /// How long a program may take that is asked one question, where it is not bst.
 pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ pub(super) struct Tools<'f> {
     fetcher: &'f Fetcher,
     runner: &'f dyn Runner,
     log: PathBuf,
-    found: Mutex<Vec<(BuildStreamConfig, Result<Found, Diagnosis>)>>,
+    found: Mutex<Vec<(BuildStreamConfig, SandboxOptions, Result<Found, Diagnosis>)>>,
     /// What served before and serves again, held to the end of the run so that nobody removes it.
     last_good: Mutex<Vec<Installed>>,
 }
@@ -58,8 +58,10 @@ impl<'f> Tools<'f> {
     /// served. Who asks for one that is being made waits for it.
     pub(super) fn bst(&self, project: &ProjectConfig) -> Result<(Bst, Option<Diagnosis>), Diagnosis> {
         let directory = environments_directory(&self.fetcher.config);
-        let environments = self.environments(&directory, &project.buildstream);
-        match self.configured(&project.buildstream, &environments) {
+        // It runs where the project's own code will.
+        let runner = WithSandbox::new(self.runner, &project.sandbox);
+        let environments = self.environments(&directory, &project.buildstream, &runner);
+        match self.configured(project, &environments, &runner) {
             Ok(Found { bst, installed }) => {
                 if let Some(installed) = installed {
                     // Without it a later failure has nothing to fall back on, which is no failure now.
@@ -83,37 +85,53 @@ impl<'f> Tools<'f> {
         }
     }
 
-    fn environments<'e>(&'e self, directory: &'e Path, wanted: &BuildStreamConfig) -> Environments<'e> {
+    fn environments<'e>(
+        &'e self,
+        directory: &'e Path,
+        wanted: &BuildStreamConfig,
+        runner: &'e dyn Runner,
+    ) -> Environments<'e> {
         let fetcher = self.fetcher;
-        Environments::new(directory, self.runner, &fetcher.environment, &wanted.pass_environment, &fetcher.cancel)
+        Environments::new(directory, runner, &fetcher.environment, &wanted.pass_environment, &fetcher.cancel)
     }
 
-    fn configured(&self, wanted: &BuildStreamConfig, environments: &Environments<'_>) -> Result<Found, Diagnosis> {
+    fn configured(
+        &self,
+        project: &ProjectConfig,
+        environments: &Environments<'_>,
+        runner: &dyn Runner,
+    ) -> Result<Found, Diagnosis> {
+        let (wanted, sandbox) = (&project.buildstream, &project.sandbox);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let same =
             |known: &BuildStreamConfig| known.tool == wanted.tool && known.pass_environment == wanted.pass_environment;
-        if let Some((_, found)) = found.iter().find(|(known, _)| same(known)) {
+        if let Some((_, _, found)) = found.iter().find(|(known, confined, _)| same(known) && confined == sandbox) {
             return found.clone();
         }
-        let bst = self.find(wanted, environments);
-        found.push((wanted.clone(), bst.clone()));
+        let bst = self.find(wanted, environments, runner);
+        found.push((wanted.clone(), sandbox.clone(), bst.clone()));
         bst
     }
 
-    fn find(&self, wanted: &BuildStreamConfig, environments: &Environments<'_>) -> Result<Found, Diagnosis> {
+    fn find(
+        &self,
+        wanted: &BuildStreamConfig,
+        environments: &Environments<'_>,
+        runner: &dyn Runner,
+    ) -> Result<Found, Diagnosis> {
         let environment = child_environment(&self.fetcher.environment, &wanted.pass_environment);
         let (requirements, python, directory) = match &wanted.tool {
             Tool::Command(command) => {
                 let command: Vec<OsString> = command.iter().map(OsString::from).collect();
-                let version = self.probe(&command, &environment).map_err(|error| explain::no_bst(&error))?;
+                let version = self.probe(&command, &environment, runner).map_err(|error| explain::no_bst(&error))?;
                 return Ok(Found { bst: Bst { command, version }, installed: None });
             }
             Tool::Requirements { requirements, python, directory } => (requirements.as_str(), python, directory),
             Tool::Default { python } => {
                 let command = vec![OsString::from("bst")];
-                if let Ok(version) = self.probe(&command, &environment) {
+                if let Ok(version) = self.probe(&command, &environment, runner) {
                     let bst = Bst { command, version };
-                    if self.can_start(&bst, environment) {
+                    if self.can_start(&bst, environment, runner) {
                         return Ok(Found { bst, installed: None });
                     }
                 }
@@ -126,21 +144,26 @@ impl<'f> Tools<'f> {
         installed.map(Found::installed).map_err(|error| explain::environment(&error))
     }
 
-    fn probe(&self, command: &[OsString], environment: &BTreeMap<OsString, OsString>) -> Result<Version, ProbeError> {
+    fn probe(
+        &self,
+        command: &[OsString],
+        environment: &BTreeMap<OsString, OsString>,
+        runner: &dyn Runner,
+    ) -> Result<Version, ProbeError> {
         let directory = &self.fetcher.config.cache_dir;
-        Version::probe(command, directory, environment.clone(), self.runner, &self.fetcher.cancel)
+        Version::probe(command, directory, environment.clone(), runner, &self.fetcher.cancel)
     }
 
     /// Whether a `bst` that is there can do more than tell its version. Where there is bubblewrap that is taken for
     /// granted, for trying it takes a second.
-    fn can_start(&self, bst: &Bst, environment: BTreeMap<OsString, OsString>) -> bool {
+    fn can_start(&self, bst: &Bst, environment: BTreeMap<OsString, OsString>, runner: &dyn Runner) -> bool {
         let path = environment.get(OsStr::new("PATH"));
         if path.is_some_and(|path| std::env::split_paths(path).any(|directory| directory.join("bwrap").is_file())) {
             return true;
         }
         // What cannot be tried is not relied on: then an environment is made, and what is wrong with that is told.
         let Ok(place) = self.fetcher.temporary() else { return false };
-        probe::starts(bst, place.path(), environment, self.runner, &self.fetcher.cancel).unwrap_or(false)
+        probe::starts(bst, place.path(), environment, runner, &self.fetcher.cancel).unwrap_or(false)
     }
 }
 

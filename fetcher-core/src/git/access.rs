@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::GitError;
 use super::url::RemoteUrl;
@@ -18,8 +19,11 @@ pub struct Access {
     /// `known-hosts`: the only file of host keys that counts; else ssh's own. An unknown host is refused either way.
     pub known_hosts: Option<PathBuf>,
     /// `token-file`: a file whose first line is the password or token for https. It is sent to the host of the
-    /// project's own address and to no other.
+    /// project's own address and to no other, and for no other repository than `credentials_for` says.
     pub token_file: Option<PathBuf>,
+    /// `credentials-for`: the beginnings of addresses of submodules that these credentials are for too. Anybody who can push
+    /// a branch can name any repository as a submodule, so that without it they are for the project's own address alone.
+    pub credentials_for: Vec<String>,
     /// `username` for https; else the address's own, else `oauth2` where there is a token.
     pub username: Option<String>,
 }
@@ -31,6 +35,32 @@ pub struct Remote {
     ssh: String,
     credential: Option<Credential>,
     local_allowed: bool,
+    project: Arc<ProjectAccess>,
+}
+
+/// What a project's own repository is reached with, for those of its submodules that it is for as well.
+#[derive(Debug)]
+struct ProjectAccess {
+    url: String,
+    /// The command for ssh with the project's key, and without.
+    ssh: [String; 2],
+    has_key: bool,
+    credential: Option<Credential>,
+    credentials_for: Vec<String>,
+}
+
+impl ProjectAccess {
+    /// Whether the project's credentials are for this address. One that means another than it says is none of them.
+    fn is_for(&self, url: &str) -> bool {
+        let begins = |with: &String| {
+            url.strip_prefix(with.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || with.ends_with(['/', ':']))
+        };
+        let lower = url.to_ascii_lowercase();
+        let is_plain =
+            !["/../", "/./", "%2e", "%2f", "\\"].iter().any(|part| lower.contains(part)) && !lower.ends_with("/..");
+        is_plain && (url == self.url || self.credentials_for.iter().any(begins))
+    }
 }
 
 /// A user and password for one scheme and host.
@@ -86,20 +116,46 @@ impl Remote {
         let url = RemoteUrl::parse(url)?;
         let token = access.token_file.as_deref().map(token).transpose()?;
         let credential = Credential::new(&url, access.username.as_deref(), token);
-        Ok(Self { ssh: ssh_command(access)?, credential, local_allowed: url.is_local(), url })
+        let ssh = ssh_command(access)?;
+        let without_key = ssh_command(&Access { ssh_key: None, ..access.clone() })?;
+        let project = ProjectAccess {
+            url: url.as_str().to_owned(),
+            ssh: [ssh.clone(), without_key],
+            has_key: access.ssh_key.is_some(),
+            credential: credential.clone(),
+            credentials_for: access.credentials_for.clone(),
+        };
+        Ok(Self { ssh, credential, local_allowed: url.is_local(), url, project: Arc::new(project) })
     }
 
-    /// A submodule of a repository that came from here. Credentials stay with the host they are for; a path on this
+    /// A submodule of a repository that came from here. Credentials stay with the repositories they are for; a path on this
     /// machine is allowed only where this repository is on it too.
     pub(super) fn submodule(&self, url: &str) -> Result<Self, GitError> {
         let url = self.url.join(url)?;
         let own = Credential::new(&url, None, None);
+        let project = Arc::clone(&self.project);
+        let [with_key, without_key] = &project.ssh;
+        let is_for = project.is_for(url.as_str());
         Ok(Self {
-            ssh: self.ssh.clone(),
-            credential: own.or_else(|| self.credential.clone()),
+            ssh: if is_for { with_key } else { without_key }.clone(),
+            credential: own.or_else(|| project.credential.clone().filter(|_| is_for)),
             local_allowed: self.local_allowed && self.url.is_local(),
             url,
+            project,
         })
+    }
+
+    /// Whether the project has credentials that this repository did not get.
+    pub(super) fn withholds(&self) -> bool {
+        let has = self.project.has_key || self.project.credential.is_some();
+        has && !self.project.is_for(self.url.as_str())
+    }
+
+    /// What its mirror is known by. What only a project's credentials got is for no other project.
+    pub(super) fn mirror_key(&self) -> String {
+        let project = &self.project;
+        let private = (project.has_key || project.credential.is_some()) && project.is_for(self.url.as_str());
+        if private { format!("{}\n{}", self.url.as_str(), project.url) } else { self.url.as_str().to_owned() }
     }
 
     /// The address.
@@ -247,12 +303,30 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_only_for_the_host_of_the_projects_own_address() {
+    fn credentials_are_only_for_the_projects_own_address_and_those_that_it_says() {
         let file = token_file();
-        let access = Access { token_file: Some(file.path().to_owned()), ..Access::default() };
+        let path = || Some(file.path().to_owned());
+        let access = Access { token_file: path(), ssh_key: path(), ..Access::default() };
+        let access = Access { credentials_for: vec!["https://example.org:8443/group/".to_owned()], ..access };
         let remote = Remote::new("https://example.org:8443/a/b.git", &access).unwrap();
-        for remote in
-            [remote.submodule("https://evil.example/x").unwrap(), remote.submodule("../c.git").unwrap(), remote]
+        for (url, is_for) in [
+            ("../b.git", true),
+            ("../c.git", false),
+            ("https://example.org:8443/group/x.git", true),
+            ("../../group/deep/x.git", true),
+            ("https://example.org:8443/group/../a/private.git", false),
+            ("https://example.org:8443/group/%2E%2e/a/private.git", false),
+            ("https://example.org:8443/group-of-others/x.git", false),
+            ("https://example.org/group/x.git", false),
+            ("git@example.org:a/b.git", false),
+        ] {
+            let submodule = remote.submodule(url).unwrap();
+            let environment = submodule.environment(&Environment::empty());
+            assert_eq!(environment.contains_key(std::ffi::OsStr::new("BST_FETCHER_GIT_PASSWORD")), is_for, "{url}");
+            assert_eq!(value(&environment, "GIT_SSH_COMMAND").contains(" -i "), is_for, "{url}");
+            assert_eq!(submodule.withholds(), !is_for, "{url}");
+            assert_ne!(submodule.mirror_key() == submodule.url().as_str(), is_for, "{url}");
+        }
         {
             let environment = remote.environment(&Environment::empty());
             let helpers: Vec<_> = environment.iter().filter(|(_, v)| v.to_str().unwrap().contains("helper")).collect();

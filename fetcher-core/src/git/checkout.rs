@@ -253,10 +253,17 @@ impl<'c> Checkout<'c> {
         let commit = commit.to_string().parse().map_err(|_| refuse("its commit is no commit id"))?;
         let remote = parent.remote().submodule(&module.url)?;
         let mirrors = self.submodules.unwrap_or(self.directory);
-        let directory = mirrors.join(&digest(remote.url().as_str().as_bytes())[..32]);
+        let directory = mirrors.join(&digest(remote.mirror_key().as_bytes())[..32]);
         let inner =
             Place { path: whole.clone(), git: place.git.join("modules").join(&module.name), depth: place.depth + 1 };
-        self.one(&Mirror::new(self.budget.git(), &directory, remote), &inner, &commit)
+        let withheld = remote.withholds().then(|| remote.url().as_str().to_owned());
+        let done = self.one(&Mirror::new(self.budget.git(), &directory, remote), &inner, &commit);
+        done.map_err(|error| match (withheld, error) {
+            (Some(url), error @ GitError::Failed { failure: Failure::Unauthorised | Failure::NotFound, .. }) => {
+                GitError::Withheld { url, source: Box::new(error) }
+            }
+            (_, error) => error,
+        })
     }
 
     /// Notes what the git directory of a repository has to hold.

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::Read as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
-
-use tempfile::NamedTempFile;
 
 use super::access::{Remote, local_environment};
 use super::error::{Failure, GitError, classify};
@@ -15,7 +13,7 @@ use super::url::mask;
 use crate::cancel::Cancel;
 use crate::environment::Environment;
 use crate::free_space::{FreeSpace, SpaceShortage};
-use crate::runner::{Exit, Invocation, Runner, run_until};
+use crate::runner::{Exit, Invocation, OutputStream, OutputTail, Runner, run_until};
 use crate::secret::Redactor;
 
 /// How git children are run: by whom, in which environment, for how long at most, and until when.
@@ -35,7 +33,7 @@ pub struct Git<'a> {
 }
 
 /// What one child may write to its standard output, in bytes: a million references.
-const MAX_OUTPUT: u64 = 64 << 20;
+const MAX_OUTPUT: usize = 64 << 20;
 
 /// How much of what a child writes is kept: its end.
 const KEPT: usize = 64 * 1024;
@@ -73,7 +71,6 @@ struct Task<'t> {
     directory: &'t Path,
     /// The repository it works on. Since it is named, git neither searches for one nor asks whose it is.
     repository: &'t Path,
-    stdout: &'t Path,
     args: &'t [&'t str],
 }
 
@@ -81,21 +78,16 @@ impl Git<'_> {
     /// Runs a `git` that needs no repository here, and gives what it wrote to its standard output. `directory` is one
     /// of ours.
     pub(super) fn ask(&self, directory: &Path, remote: &Remote, args: &[&str]) -> Result<String, GitError> {
-        let failed = |error| GitError::io("write in", directory, error);
-        fs::create_dir_all(directory).map_err(failed)?;
-        // The runner gives both streams as one; mixed, a warning in the middle of a line would hide a branch.
-        let stdout = NamedTempFile::new_in(directory).map_err(failed)?;
+        fs::create_dir_all(directory).map_err(|error| GitError::io("write in", directory, error))?;
         let task = Task {
             action: "list the branches of",
             subject: remote.url().as_str(),
             environment: remote.environment(self.environment),
             directory,
             repository: Path::new("/dev/null"),
-            stdout: stdout.path(),
             args,
         };
-        self.run(task, &Redactor::new(remote.secret()))?;
-        text_of(&stdout, remote)
+        self.run(task, &Redactor::new(remote.secret()))
     }
 
     /// Asks whether a repository answers: for its HEAD alone, by no redirect to elsewhere and with no helper for
@@ -115,26 +107,16 @@ impl Git<'_> {
         args: &[&str],
         options: &[String],
     ) -> Result<PushSaid, GitError> {
-        let failed = |error| GitError::io("write in", repository, error);
-        let stdout = NamedTempFile::new_in(repository).map_err(failed)?;
         let task = Task {
             action: "push to",
             subject: remote.url().as_str(),
             environment: remote.pushing_environment(self.environment, options),
             directory: repository,
             repository,
-            stdout: stdout.path(),
             args,
         };
-        let ended = self.run_told(task, &Redactor::new(remote.secret()));
-        let statuses = text_of(&stdout, remote)?;
-        match ended {
-            Ok(said) => Ok(PushSaid { statuses, said, failure: None }),
-            Err(GitError::Failed { failure, output, .. }) => {
-                Ok(PushSaid { statuses, said: output, failure: Some(failure) })
-            }
-            Err(error) => Err(error),
-        }
+        let (said, _) = self.run_told(task, &Redactor::new(remote.secret()))?;
+        Ok(said)
     }
 
     /// The environment of a program that signs.
@@ -150,10 +132,9 @@ impl Git<'_> {
             environment: remote.environment(self.environment),
             directory: repository,
             repository,
-            stdout: Path::new("/dev/null"),
             args,
         };
-        self.run(task, &Redactor::new(remote.secret()))
+        self.run(task, &Redactor::new(remote.secret())).map(drop)
     }
 
     /// Runs a `git` in a repository of the user's own, with the settings that the user and the repository have, but
@@ -166,20 +147,16 @@ impl Git<'_> {
         remote: &Remote,
         args: &[&str],
     ) -> Result<String, GitError> {
-        let failed = |error| GitError::io("write in", desk, error);
-        fs::create_dir_all(desk).map_err(failed)?;
-        let stdout = NamedTempFile::new_in(desk).map_err(failed)?;
+        fs::create_dir_all(desk).map_err(|error| GitError::io("write in", desk, error))?;
         let task = Task {
             action: "follow",
             subject: remote.url().as_str(),
             environment: self.users_environment(repository, desk, remote),
             directory: desk,
             repository,
-            stdout: stdout.path(),
             args: &[&HARMLESS[..], args].concat(),
         };
-        self.run(task, &Redactor::new(remote.secret()))?;
-        text_of(&stdout, remote)
+        self.run(task, &Redactor::new(remote.secret()))
     }
 
     /// The environment of a git child that asks a repository as the user would. A command of their own for ssh counts;
@@ -200,7 +177,6 @@ impl Git<'_> {
             environment: local_environment(self.environment),
             directory: desk,
             repository,
-            stdout: Path::new("/dev/null"),
             args: &["config", "--get", "core.sshCommand"],
         };
         self.run(task, &Redactor::default()).is_ok()
@@ -223,10 +199,9 @@ impl Git<'_> {
             environment,
             directory: desk,
             repository,
-            stdout: Path::new("/dev/null"),
             args: &[&HARMLESS[..], args].concat(),
         };
-        self.run(task, &Redactor::default())
+        self.run(task, &Redactor::default()).map(drop)
     }
 
     /// Clones a repository for the user, nothing checked out.
@@ -243,10 +218,9 @@ impl Git<'_> {
             environment: self.users_environment(Path::new("/dev/null"), parent, remote),
             directory: parent,
             repository: Path::new(""),
-            stdout: Path::new("/dev/null"),
             args: &args,
         };
-        self.run(task, &Redactor::new(remote.secret()))
+        self.run(task, &Redactor::new(remote.secret())).map(drop)
     }
 
     /// Runs `git gc` in a bare repository.
@@ -257,36 +231,39 @@ impl Git<'_> {
             environment: local_environment(self.environment),
             directory: repository,
             repository,
-            stdout: Path::new("/dev/null"),
             args: &["gc", "--quiet"],
         };
-        self.run(task, &Redactor::default())
+        self.run(task, &Redactor::default()).map(drop)
     }
 
-    fn run(&self, task: Task<'_>, redactor: &Redactor) -> Result<(), GitError> {
-        self.run_told(task, redactor).map(drop)
+    /// Runs one, and gives what it wrote to its standard output.
+    fn run(&self, task: Task<'_>, redactor: &Redactor) -> Result<String, GitError> {
+        let (said, failure) = self.run_told(task, redactor)?;
+        failure.map_or(Ok(said.statuses), Err)
     }
 
-    /// Runs it, and gives the end of what it and the other side said beside its output proper.
-    fn run_told(&self, task: Task<'_>, redactor: &Redactor) -> Result<String, GitError> {
-        let Task { action, subject, mut environment, directory, repository, stdout, args } = task;
+    /// Runs one, and gives what it wrote to its standard output and error; and how it failed, where it ended by itself.
+    fn run_told(&self, task: Task<'_>, redactor: &Redactor) -> Result<(PushSaid, Option<GitError>), GitError> {
+        let Task { action, subject, mut environment, directory, repository, args } = task;
         // A clone makes its own.
         if !repository.as_os_str().is_empty() {
             environment.insert("GIT_DIR".into(), repository.into());
         }
-        environment.insert("BST_FETCHER_STDOUT".into(), stdout.into());
-        let words = ["sh", "-c", r#"exec git "$@" >"$BST_FETCHER_STDOUT""#, "git"];
-        let command = words.iter().chain(args).map(OsString::from).collect();
-        let invocation = Invocation { command, directory: directory.to_owned(), environment, timeout: self.timeout };
-        let mut output = Vec::new();
-        let mut keep = |piece: &[u8]| {
-            output.extend_from_slice(piece);
-            if output.len() > 2 * KEPT {
-                output.drain(..output.len() - KEPT);
-            }
+        // Mixed with the standard output, a warning in the middle of a line would hide a branch.
+        let invocation = Invocation::new(["git"].iter().chain(args), directory)
+            .environment(environment)
+            .timeout(self.timeout)
+            .apart();
+        let (mut stdout, mut errors) = (Vec::new(), OutputTail::new(KEPT));
+        let is_too_much = AtomicBool::new(false);
+        let mut keep = |stream, piece: &[u8]| match stream {
+            OutputStream::Stderr => errors.push(piece),
+            OutputStream::Stdout if stdout.len() + piece.len() > MAX_OUTPUT => is_too_much.store(true, Relaxed),
+            OutputStream::Stdout => stdout.extend_from_slice(piece),
         };
-        let (exit, stopped) =
-            run_until(self.runner, &invocation, self.cancel, &mut keep, &|| self.reason_to_stop(stdout));
+        let reason = || self.reason_to_stop(&is_too_much);
+        let (exit, stopped) = run_until(self.runner, &invocation, self.cancel, &mut keep, &reason);
+        let stopped = stopped.or_else(|| is_too_much.load(Relaxed).then_some(Stop::TooMuch));
         let url = subject.to_owned();
         match stopped {
             Some(Stop::NoSpace(shortage)) => return Err(GitError::NoSpace(shortage)),
@@ -294,16 +271,22 @@ impl Git<'_> {
             None => {}
         }
         match exit? {
-            Exit::Status(0) => Ok(mask(&redactor.redact(&String::from_utf8_lossy(&output)))),
+            Exit::Status(0) => {
+                let statuses = String::from_utf8_lossy(&stdout).into_owned();
+                let said = mask(&redactor.redact(&errors.text()));
+                Ok((PushSaid { statuses, said, failure: None }, None))
+            }
             Exit::TimedOut => Err(GitError::TimedOut { action, url, after: self.timeout }),
             Exit::Cancelled => Err(GitError::Cancelled),
             Exit::NoSpace { free, wanted } => {
                 Err(GitError::NoSpace(SpaceShortage { directory: directory.to_owned(), free, wanted }))
             }
             Exit::Status(status) => {
-                let output = mask(&redactor.redact(&String::from_utf8_lossy(&output)));
+                let output = mask(&redactor.redact(&errors.text()));
                 let failure = if status == 127 { Failure::Tool } else { classify(&output, &url) };
-                Err(GitError::Failed { action, url, failure, output })
+                let statuses = String::from_utf8_lossy(&stdout).into_owned();
+                let said = PushSaid { statuses, said: output.clone(), failure: Some(failure) };
+                Ok((said, Some(GitError::Failed { action, url, failure, output })))
             }
             Exit::Signal(signal) => {
                 let output = format!("git was killed by signal {signal}");
@@ -312,11 +295,11 @@ impl Git<'_> {
         }
     }
 
-    fn reason_to_stop(&self, stdout: &Path) -> Option<Stop> {
+    fn reason_to_stop(&self, is_too_much: &AtomicBool) -> Option<Stop> {
         if let Some(shortage) = self.space.and_then(FreeSpace::shortage) {
             return Some(Stop::NoSpace(shortage));
         }
-        fs::metadata(stdout).is_ok_and(|found| found.len() > MAX_OUTPUT).then_some(Stop::TooMuch)
+        is_too_much.load(Relaxed).then_some(Stop::TooMuch)
     }
 }
 
@@ -328,17 +311,6 @@ pub(super) struct PushSaid {
     pub(super) said: String,
     /// What sort of failure it was, where git says that it was one.
     pub(super) failure: Option<Failure>,
-}
-
-/// What a child wrote to its standard output.
-fn text_of(stdout: &NamedTempFile, remote: &Remote) -> Result<String, GitError> {
-    let failed = |error| GitError::io("read", stdout.path(), error);
-    let mut text = Vec::new();
-    stdout.reopen().map_err(failed)?.take(MAX_OUTPUT + 1).read_to_end(&mut text).map_err(failed)?;
-    if text.len() as u64 > MAX_OUTPUT {
-        return Err(too_much("read what git says of", remote.url().as_str()));
-    }
-    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Why a child is stopped before its end.

@@ -112,6 +112,14 @@ pub enum GitError {
         /// Why.
         source: Box<GitError>,
     },
+    /// A submodule was refused, and the project's credentials are not for it.
+    #[error("{source}; the project's credentials are for its own url alone")]
+    Withheld {
+        /// The submodule's address.
+        url: String,
+        /// How it was refused.
+        source: Box<GitError>,
+    },
     /// A file of the mirror or the checkout cannot be written, read or removed.
     #[error("cannot {action} {path:?}: {source}")]
     Io {
@@ -189,6 +197,7 @@ impl GitError {
             Self::NoCommit { .. } => Failure::RefMissing,
             Self::Corrupt { .. } => Failure::Corrupt,
             Self::Tree { .. } => Failure::Repository,
+            Self::Withheld { source, .. } => source.failure(),
             Self::Submodule { source, .. } => match source.failure() {
                 Failure::Configuration => Failure::Repository,
                 failure => failure,
@@ -201,6 +210,15 @@ impl GitError {
         }
     }
 
+    /// The address of a submodule that was refused, which the project's credentials are not for.
+    pub fn withheld(&self) -> Option<&str> {
+        match self {
+            Self::Withheld { url, .. } => Some(url),
+            Self::Submodule { source, .. } => source.withheld(),
+            _ => None,
+        }
+    }
+
     /// The address of the repository that was asked, without credentials; none where it is not about one.
     pub fn url(&self) -> Option<&str> {
         match self {
@@ -208,6 +226,7 @@ impl GitError {
             | Self::Failed { url, .. }
             | Self::TimedOut { url, .. }
             | Self::NoDefaultBranch { url, .. }
+            | Self::Withheld { url, .. }
             | Self::NoCommit { url, .. } => Some(url),
             Self::Submodule { source, .. } => source.url(),
             Self::Credentials { .. }

@@ -10,8 +10,19 @@ pub struct PushUpdate {
     pub reference: String,
     /// The commit that it is to be; none to remove it.
     pub to: Option<CommitId>,
-    /// What it has to be for that: this commit, or nothing yet. None where it may only go forward.
-    pub lease: Option<Option<CommitId>>,
+    /// What it has to be for that.
+    pub lease: PushLease,
+}
+
+/// What a reference has to be for a push to change it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PushLease {
+    /// It only goes forward.
+    Forward,
+    /// There is none yet.
+    Absent,
+    /// It is at this commit.
+    At(CommitId),
 }
 
 /// A push that was done.
@@ -39,7 +50,7 @@ pub enum PushRefusal {
     NameTaken,
     /// The pack or a file in it is too large.
     TooLarge,
-    /// The other side has it all, and says that this is an error (AGit, Gerrit).
+    /// The other side has it all, and says that this is an error (`AGit`, Gerrit).
     NothingNew,
     /// None of these; the words have to be read.
     Unknown,

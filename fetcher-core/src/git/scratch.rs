@@ -10,7 +10,7 @@ use super::access::Remote;
 use super::child::Git;
 use super::error::GitError;
 use super::mirror::Mirror;
-use super::push::{PushFailure, PushUpdate, Pushed, outcome};
+use super::push::{PushFailure, PushLease, PushUpdate, Pushed, outcome};
 use super::refs::RemoteRefs;
 use super::store::Store;
 use crate::names::CommitId;
@@ -98,10 +98,12 @@ impl<'a> ScratchRepository<'a> {
         let mut args = vec!["push".to_owned(), "--porcelain".to_owned(), "--no-verify".to_owned()];
         args.extend(["--no-follow-tags", "--no-recurse-submodules", "--no-signed"].map(str::to_owned));
         for PushUpdate { reference, lease, .. } in updates {
-            if let Some(lease) = lease {
-                let expected = lease.as_ref().map_or("", CommitId::as_str);
-                args.push(format!("--force-with-lease={reference}:{expected}"));
-            }
+            let expected = match lease {
+                PushLease::Forward => continue,
+                PushLease::Absent => "",
+                PushLease::At(commit) => commit.as_str(),
+            };
+            args.push(format!("--force-with-lease={reference}:{expected}"));
         }
         let url = self.remote.url().as_str();
         args.extend(["--".to_owned(), url.to_owned()]);

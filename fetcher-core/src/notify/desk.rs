@@ -9,7 +9,6 @@ use super::decide::{Finding, Frame, decide};
 use super::deliver::{self, Delivery, Fate};
 use super::error::{Fault, NotifyError};
 use super::findings::{self, FinishedRun};
-use super::letters;
 use super::memory::{Key, Memory, Step};
 use super::message::{Happening, Topic};
 use super::{Beat, Notifier, Pulse};
@@ -66,7 +65,6 @@ impl<'f> Desk<'f> {
                 if let Err(error) = processes::clear_leftovers(directory.as_os_str()) {
                     problems.push(StateError::io("end what ran on in", directory)(error));
                 }
-                problems.extend(letters::clear(directory).err().map(StateError::io("clear", directory)));
                 opened = Some((directory, lock));
                 break;
             }

@@ -17,8 +17,6 @@ pub(crate) struct NotifierHost {
     pub(crate) projects: BTreeMap<String, String>,
     /// To whom what they start belongs: see [`LocalRunner::new`](crate::LocalRunner::new).
     pub(crate) owner: OsString,
-    /// Where what they are told is remembered, the first choice first; messages wait below it for those who read them.
-    pub(crate) memory: Vec<PathBuf>,
     /// Where what they start works.
     pub(crate) directory: PathBuf,
     /// What ends it.

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{Fault, NotifyError};
 use super::host::NotifierHost;
-use super::letters;
 use crate::bst::child_environment;
 use crate::plain::plain;
-use crate::runner::{Exit, Invocation, LocalRunner, Runner as _};
+use crate::runner::{Exit, Invocation, LocalRunner, output};
 
 /// How much of what it writes is kept: its end.
 const KEPT: usize = 4096;
@@ -24,32 +22,20 @@ pub(super) fn run(
     timeout: Duration,
 ) -> Result<(), NotifyError> {
     let program = command.first().cloned().unwrap_or_default();
-    let elsewhere = host.environment.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    let file = letters::write(&host.memory, &elsewhere, input).map_err(|(directory, error)| {
-        let hint = "make space there, or name another directory with TMPDIR";
-        NotifyError::new(Fault::Setup, format!("cannot write a file in {}: {error}", directory.display()), hint)
-    })?;
     let mut environment: BTreeMap<OsString, OsString> = child_environment(&host.environment, &[]);
     // An argument or variable ends at a NUL (execve(2)).
     environment.extend(variables.into_iter().map(|(name, value)| (name.into(), value.replace('\0', "").into())));
-    environment.insert("BST_FETCHER_STDIN".into(), file.path().into());
-    let words = ["sh", "-c", r#"exec "$@" <"$BST_FETCHER_STDIN""#, "sh"];
-    let command = words.iter().map(OsString::from).chain(command.iter().cloned()).collect();
-    let invocation = Invocation { command, directory: host.directory.clone(), environment, timeout };
-    let mut said = Vec::new();
-    let exit = LocalRunner::new(&host.owner).run(&invocation, &host.cancel, &mut |piece| {
-        said.extend_from_slice(piece);
-        if said.len() > 2 * KEPT {
-            said.drain(..said.len() - KEPT);
-        }
-    });
-    let exit =
-        exit.map_err(|error| NotifyError::new(Fault::Setup, error.to_string(), "see that the host can run programs"))?;
-    ended(&program, exit, &said, timeout)
+    let invocation = Invocation::new(command, &host.directory).environment(environment).timeout(timeout).stdin(input);
+    let runner = LocalRunner::new(&host.owner);
+    let said = output(&runner, &invocation, &host.cancel, KEPT).map_err(|error| {
+        let hint = "see that the program is there, executable and in PATH";
+        NotifyError::new(Fault::Setup, error.to_string(), hint)
+    })?;
+    ended(&program, said.exit, said.stdout.bytes(), timeout)
 }
 
 fn ended(program: &OsStr, exit: Exit, said: &[u8], timeout: Duration) -> Result<(), NotifyError> {
-    let said = plain(&String::from_utf8_lossy(&said[said.len().saturating_sub(KEPT)..]));
+    let said = plain(&String::from_utf8_lossy(said));
     let said = said.trim();
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     let failed = |fault, how: String, hint: &str| {

@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::access;
 use super::log::Log;
 use super::output::{OutputTracker, StageAttempt};
 use super::stage_runner::{LEAST_TIME, StageRunner};
@@ -42,7 +43,7 @@ impl<'w> StageRunner<'w, '_> {
         let events = &mut *self.events;
         let (runner, cancel) = (self.pipeline.runner, self.cancel);
         let ended = follow(stage, || {
-            runner.run(&invocation, cancel, &mut |bytes| {
+            runner.run(&invocation, cancel, &mut |_, bytes| {
                 log.write(bytes);
                 parser.push(bytes, &mut |item| {
                     tracker.take(&item);
@@ -70,6 +71,9 @@ impl<'w> StageRunner<'w, '_> {
             Ok(exit) => (exit, diagnoser.finish(exit)),
             Err(failure) => (Exit::Status(-1), Diagnoses { failures: vec![failure], ..Diagnoses::default() }),
         };
+        let (project, environment) = (self.pipeline.project, self.pipeline.environment);
+        let name_hidden = |failure| access::name_hidden(failure, project, environment);
+        let failures = found.failures.into_iter().map(name_hidden).collect();
         let (findings, warnings): (Vec<_>, Vec<_>) =
             found.warnings.into_iter().partition(|warning| warning.kind == Kind::ChecksumChanged);
         notes.extend(warnings.into_iter().map(|warning| warning.message));
@@ -78,7 +82,7 @@ impl<'w> StageRunner<'w, '_> {
             reached: found.facts.network.reached.into_keys().collect(),
             notes,
             seconds: began.elapsed().as_secs_f64(),
-            ..tracker.into_attempt(exit, found.failures)
+            ..tracker.into_attempt(exit, failures)
         }
     }
 
@@ -94,13 +98,19 @@ impl<'w> StageRunner<'w, '_> {
     ) -> (Option<MutexGuard<'w, ()>>, Invocation) {
         let pipeline = self.pipeline;
         let turn = pipeline.one_at_a_time.map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut command = pipeline.bst.command.clone();
-        command.extend(arguments.into_iter().map(OsString::from));
+        let project = pipeline.project;
         let mut environment =
-            crate::bst::child_environment(pipeline.environment, &pipeline.project.buildstream.pass_environment);
-        environment.insert("TMPDIR".into(), pipeline.directories.temporary.clone().into());
+            crate::bst::child_environment(pipeline.environment, &project.buildstream.pass_environment);
+        let directories = &pipeline.directories;
+        environment.insert("TMPDIR".into(), directories.temporary.clone().into());
         let timeout = until.saturating_duration_since(Instant::now()).max(LEAST_TIME);
-        let invocation = Invocation { command, directory: pipeline.directories.project.clone(), environment, timeout };
+        let words = arguments.into_iter().map(OsString::from);
+        let mut invocation = crate::bst::invocation(&pipeline.bst.command, words, &directories.project, environment)
+            .reads(access::read(project, directories))
+            .writes(access::write(directories))
+            .sandbox(project.sandbox.clone())
+            .timeout(timeout);
+        invocation.access.home = Some(access::home(directories));
         (turn, invocation)
     }
 }

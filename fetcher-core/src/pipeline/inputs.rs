@@ -32,16 +32,25 @@ const MAX_CHANGED_BYTES: usize = 512 << 20;
 /// The most repositories inside each other.
 const MAX_DEPTH: usize = 10;
 
+/// Opens the repository of a checkout. Where no sandbox keeps them from it, a project's plugins may have written its
+/// settings, which are not to lead to another directory.
+fn open(project: &Path) -> Result<Repository, git2::Error> {
+    let repository = Repository::open_ext(project, git2::RepositoryOpenFlags::empty(), [] as [&Path; 0])?;
+    let of = |path: Option<&Path>| path.and_then(|path| path.canonicalize().ok());
+    let same = of(repository.workdir()) == of(repository.path().parent());
+    if same { Ok(repository) } else { Err(git2::Error::from_str("the checkout's repository names another directory")) }
+}
+
 /// The tree of the commit that is checked out.
 pub(super) fn tree(project: &Path) -> Option<String> {
-    let repository = Repository::open_ext(project, git2::RepositoryOpenFlags::empty(), [] as [&Path; 0]).ok()?;
+    let repository = open(project).ok()?;
     Some(repository.head().ok()?.peel_to_tree().ok()?.id().to_string())
 }
 
 /// The files in which a project's refs may be, and which differ from the commit: changed ones of any name, and new
 /// elements and ref files.
 pub(crate) fn changed(project: &Path) -> Result<Vec<Changed>, git2::Error> {
-    let repository = Repository::open_ext(project, git2::RepositoryOpenFlags::empty(), [] as [&Path; 0])?;
+    let repository = open(project)?;
     let top = repository.workdir().unwrap_or(project);
     if !has_at_most(top, MAX_ENTRIES) {
         return Err(git2::Error::from_str(&format!("the checkout has more than {MAX_ENTRIES} files")));

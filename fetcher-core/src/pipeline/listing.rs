@@ -131,7 +131,7 @@ impl StageRunner<'_, '_> {
         let (turn, invocation) = self.invocation(arguments, until);
         let (runner, cancel) = (self.pipeline.runner, self.cancel);
         let ended = follow(Stage::Fetch, || {
-            runner.run(&invocation, cancel, &mut |bytes| {
+            runner.run(&invocation, cancel, &mut |_, bytes| {
                 log.write(bytes);
                 reader.push(bytes);
                 parser.push(bytes, &mut |item| diagnoser.take(&item));

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::access;
 use super::inputs;
 use super::log::Log;
 use super::output::StageAttempt;
@@ -148,6 +149,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             for directory in [&directories.cachedir, &directories.sourcedir, &directories.temporary] {
                 fs::create_dir_all(directory)?;
             }
+            access::make_home(self.pipeline.project, directories)?;
             // Children write into this directory too: a link that one of them left is replaced, and not followed.
             let conf = self.conf(&directories.cachedir, &directories.sourcedir, &self.task_logs());
             write_whole(&path, conf.as_bytes())

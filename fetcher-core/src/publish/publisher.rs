@@ -78,7 +78,7 @@ pub struct Publication {
     pub skipped: Option<String>,
 }
 
-impl<'a> Publisher<'a> {
+impl Publisher<'_> {
     /// Publishes what of a branch's tracked refs may be published.
     pub fn publish(&self, checkout: &TrackedCheckout<'_>) -> Publication {
         let base = self.project.publish.base.clone().unwrap_or_else(|| checkout.branch.name().clone());

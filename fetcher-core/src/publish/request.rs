@@ -46,13 +46,12 @@ pub(super) fn planned(
     let mut requests: Vec<PlannedRequest> = Vec::new();
     for component in components {
         let unit = unit_of(&component);
-        match requests.iter_mut().find(|request| request.unit == unit) {
-            Some(request) => request.components.push(component),
-            None => {
-                let named = config.mode != PublishMode::Commit;
-                let branch = named.then(|| branch_name(&config.branch, base, &unit)).transpose()?;
-                requests.push(PlannedRequest { unit, components: vec![component], branch });
-            }
+        if let Some(request) = requests.iter_mut().find(|request| request.unit == unit) {
+            request.components.push(component);
+        } else {
+            let named = config.mode != PublishMode::Commit;
+            let branch = named.then(|| branch_name(&config.branch, base, &unit)).transpose()?;
+            requests.push(PlannedRequest { unit, components: vec![component], branch });
         }
     }
     Ok(requests)
@@ -97,7 +96,7 @@ impl PlannedRequest {
             table.row(&mut body, &row(update));
         }
         if !facts.held.is_empty() {
-            table.text(&mut body, "\nHeld back:\n\n| element | from | to | why |\n|---|---|---|---|\n");
+            Table::text(&mut body, "\nHeld back:\n\n| element | from | to | why |\n|---|---|---|---|\n");
             for held in facts.held {
                 let (old, new) = (version(held.old.as_deref()), version(held.new.as_deref()));
                 let cells = [code(held.element.as_str()), code(&old), code(&new), code(&held.reason)];
@@ -105,7 +104,7 @@ impl PlannedRequest {
             }
         }
         if !facts.untracked.is_empty() {
-            table.text(&mut body, "\nCould not be tracked:\n\n| element | why |\n|---|---|\n");
+            Table::text(&mut body, "\nCould not be tracked:\n\n| element | why |\n|---|---|\n");
             for (element, reason) in facts.untracked {
                 table.row(&mut body, &[code(element.as_str()), code(reason)]);
             }
@@ -160,7 +159,7 @@ impl Table {
     /// What is kept free for the end.
     const RESERVE: usize = 200;
 
-    fn text(&mut self, body: &mut String, text: &str) {
+    fn text(body: &mut String, text: &str) {
         if body.len() + text.len() + Self::RESERVE <= MAX_BODY {
             body.push_str(text);
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::PublishError;
 use crate::git::Git;
-use crate::runner::{Exit, Invocation};
+use crate::runner::{Exit, Invocation, output};
 
 /// As many bytes of what a program says are kept.
 const MAX_SAID: usize = 64 << 10;
@@ -80,24 +80,17 @@ impl<'s> CommitSigner<'s> {
     fn run(&self, command: &[&str]) -> Result<String, PublishError> {
         let mut environment = self.git.signing_environment();
         environment.insert("GNUPGHOME".into(), self.directory.clone().into());
-        let invocation = Invocation {
-            command: command.iter().map(Into::into).collect(),
-            directory: self.directory.clone(),
-            environment,
-            timeout: self.git.timeout.min(std::time::Duration::from_secs(60)),
-        };
-        let mut said = Vec::new();
-        let mut keep = |piece: &[u8]| {
-            let room = MAX_SAID.saturating_sub(said.len());
-            said.extend_from_slice(&piece[..piece.len().min(room)]);
-        };
-        let ended = self.git.runner.run(&invocation, self.git.cancel, &mut keep);
+        let invocation = Invocation::new(command.iter().copied(), &self.directory)
+            .environment(environment)
+            .timeout(self.git.timeout.min(std::time::Duration::from_secs(60)));
+        let ended = output(self.git.runner, &invocation, self.git.cancel, MAX_SAID);
         let program = command.first().copied().unwrap_or_default();
+        let ended = ended.map(|ended| (ended.exit, ended.stdout.text().into_owned()));
         match ended {
-            Ok(Exit::Status(0)) => Ok(String::from_utf8_lossy(&said).into_owned()),
-            Ok(Exit::Cancelled) => Err(crate::git::GitError::Cancelled.into()),
-            Ok(_) => {
-                let said = crate::plain::plain(&String::from_utf8_lossy(&said));
+            Ok((Exit::Status(0), said)) => Ok(said),
+            Ok((Exit::Cancelled, _)) => Err(crate::git::GitError::Cancelled.into()),
+            Ok((_, said)) => {
+                let said = crate::plain::plain(&said);
                 let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why");
                 Err(PublishError::Signing { reason: format!("{program}: {last}") })
             }

@@ -89,15 +89,12 @@ impl TemplateWords {
         while let Some((before, after)) = rest.split_once('{') {
             filled.push_str(before);
             let known = after.split_once('}').and_then(|(word, tail)| Some((self.0.get(word)?, tail)));
-            match known {
-                Some((text, tail)) => {
-                    filled.push_str(text);
-                    rest = tail;
-                }
-                None => {
-                    filled.push('{');
-                    rest = after;
-                }
+            if let Some((text, tail)) = known {
+                filled.push_str(text);
+                rest = tail;
+            } else {
+                filled.push('{');
+                rest = after;
             }
         }
         filled.push_str(rest);

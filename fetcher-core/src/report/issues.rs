@@ -296,6 +296,8 @@ fn cause(failure: &Diagnosis, network: &Reachability) -> IssueCause {
             | Kind::BstMissing
             | Kind::DiskFull
             | Kind::Sandbox
+            | Kind::Unconfined
+            | Kind::CredentialsHidden
             | Kind::NoRef
             | Kind::JunctionNotFetched
             | Kind::CasdDied

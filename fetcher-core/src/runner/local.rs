@@ -18,8 +18,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
 
-use super::processes::{self, AT_ONCE, COOKIE, Cleared, GENTLY, Tree};
-use super::{Exit, Invocation, Runner, RunnerError};
+use super::processes::{self, AT_ONCE, COOKIE, Cleared, GENTLY, Process, Tree};
+use super::{Exit, Invocation, OutputMode, OutputStream, Runner, RunnerError};
 use crate::cancel::Cancel;
 
 /// How long a child that is to stop has to put its things in order, from SIGINT to SIGTERM.
@@ -37,7 +37,7 @@ const BUFFER: usize = 64 << 10;
 
 /// Runs children on this machine.
 ///
-/// A child gets a process group of its own, `/dev/null` as input, and one pipe for output and errors. Whatever it
+/// A child gets a process group of its own, and one pipe for output and errors unless it is to have two. Whatever it
 /// started ends with it, daemons in sessions of their own included. When its time is over or the run is cancelled, it
 /// gets SIGINT first and ten seconds, then all that is left gets SIGTERM and five, then SIGKILL.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +66,7 @@ impl Runner for LocalRunner {
         &self,
         invocation: &Invocation,
         cancel: &Cancel,
-        output: &mut dyn FnMut(&[u8]),
+        output: &mut dyn FnMut(OutputStream, &[u8]),
     ) -> Result<Exit, RunnerError> {
         if cancel.is_cancelled() {
             return Ok(Exit::Cancelled);
@@ -98,22 +98,37 @@ struct Child<'a> {
     handle: Handle,
     tree: Tree,
     stream: Stream<'a>,
+    is_inside: bool,
     finished: bool,
 }
 
 impl<'a> Child<'a> {
-    fn start(invocation: &Invocation, cookie: OsString, output: &'a mut dyn FnMut(&[u8])) -> io::Result<Self> {
+    fn start(
+        invocation: &Invocation,
+        cookie: OsString,
+        output: &'a mut dyn FnMut(OutputStream, &[u8]),
+    ) -> io::Result<Self> {
         let Some((program, arguments)) = invocation.command.split_first() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
         };
         let mut environment = invocation.environment.clone();
         environment.insert(COOKIE.into(), cookie.clone());
-        let (pipe, writer) = os_pipe::pipe()?;
-        let handle = duct::cmd(program, arguments)
-            .dir(&invocation.directory)
-            .full_env(environment)
-            .stdin_null()
-            .stderr_to_stdout()
+        let (stdout, writer) = os_pipe::pipe()?;
+        let mut child = duct::cmd(program, arguments).dir(&invocation.directory).full_env(environment);
+        child = match &invocation.stdin {
+            Some(input) => child.stdin_bytes(input.clone()),
+            None => child.stdin_null(),
+        };
+        let mut stderr = None;
+        child = match invocation.output {
+            OutputMode::Merged => child.stderr_to_stdout(),
+            OutputMode::Apart => {
+                let (reader, writer) = os_pipe::pipe()?;
+                stderr = Some(reader);
+                child.stderr_file(writer)
+            }
+        };
+        let handle = child
             .stdout_file(writer)
             .before_spawn(|command| {
                 command.process_group(0);
@@ -128,11 +143,11 @@ impl<'a> Child<'a> {
             pid,
             end: pidfd_open(pid, PidfdFlags::empty()).ok(),
             ended: false,
-            pipe: Some(pipe),
+            pipes: [Some(stdout), stderr],
             output,
             buffer: vec![0; BUFFER].into_boxed_slice(),
         };
-        Ok(Self { handle, tree: Tree::of_child(cookie, pid), stream, finished: false })
+        Ok(Self { handle, tree: Tree::of_child(cookie, pid), stream, is_inside: invocation.is_inside, finished: false })
     }
 
     /// Hands its output on until it ends, or makes it end; says how in that case.
@@ -156,8 +171,15 @@ impl<'a> Child<'a> {
         let over = Instant::now() + INTERRUPT_GRACE;
         let mut asked = BTreeSet::new();
         // What its descendants are is known best while it lives.
-        self.tree.members()?;
-        kill_process_group(self.stream.pid, Signal::INT)?;
+        let members = self.tree.members()?;
+        if self.is_inside {
+            for process in inside(&members) {
+                asked.insert(process.id());
+                process.signal(Signal::INT);
+            }
+        } else {
+            kill_process_group(self.stream.pid, Signal::INT)?;
+        }
         while Instant::now() < over {
             if let Wake::Ended = self.stream.wait(Some(Instant::now() + INTERRUPT_PAUSE), None)? {
                 break;
@@ -184,7 +206,7 @@ impl<'a> Child<'a> {
 
     /// Takes what is still in the pipe, without waiting for whoever may hold its other end, and reaps the child.
     fn finish(mut self) -> io::Result<ExitStatus> {
-        let mut rounds = PIPE_CAPACITY / BUFFER;
+        let mut rounds = 2 * PIPE_CAPACITY / BUFFER;
         while rounds > 0 && self.stream.pump(Duration::ZERO)? {
             rounds -= 1;
         }
@@ -206,15 +228,25 @@ impl Drop for Child<'_> {
     }
 }
 
+/// What a child runs in a process namespace of its own: not what made that, which would take all with it, nor the first
+/// process in it, whose end is that of all others; but the second, and what is in one group with it.
+fn inside(members: &[Process]) -> Vec<&Process> {
+    let group = members.iter().find(|process| process.id_inside() == Some(2)).map(Process::group);
+    members
+        .iter()
+        .filter(|process| Some(process.group()) == group && process.id_inside().is_some_and(|id| id > 1))
+        .collect()
+}
+
 /// What is seen of a child: its output and its end.
 struct Stream<'a> {
     pid: Pid,
     /// Becomes readable when the child ends; none where the kernel has no such thing.
     end: Option<OwnedFd>,
     ended: bool,
-    /// None after the end of the output.
-    pipe: Option<PipeReader>,
-    output: &'a mut dyn FnMut(&[u8]),
+    /// Of the standard output, or of both; and of the standard error where it comes by itself. None after its end.
+    pipes: [Option<PipeReader>; 2],
+    output: &'a mut dyn FnMut(OutputStream, &[u8]),
     buffer: Box<[u8]>,
 }
 
@@ -242,10 +274,10 @@ impl Stream<'_> {
         Ok(Wake::Ended)
     }
 
-    /// Waits for output or the child's end, but not for longer than `time`; says whether something came of the pipe.
+    /// Waits for output or the child's end, but not for longer than `time`; says whether something came of a pipe.
     fn pump(&mut self, time: Duration) -> io::Result<bool> {
-        let mut descriptors = Vec::with_capacity(2);
-        descriptors.extend(self.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+        let mut descriptors = Vec::with_capacity(3);
+        descriptors.extend(self.pipes.iter().flatten().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         if !self.ended {
             descriptors.extend(self.end.as_ref().map(|end| PollFd::new(end, PollFlags::IN)));
         }
@@ -253,22 +285,25 @@ impl Stream<'_> {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let readable = self.pipe.is_some() && descriptors.first().is_some_and(|pipe| !pipe.revents().is_empty());
-        if readable {
-            self.read()?;
+        let mut ready = descriptors.iter().map(|descriptor| !descriptor.revents().is_empty());
+        let readable = self.pipes.each_ref().map(|pipe| pipe.is_some() && ready.next() == Some(true));
+        drop(descriptors);
+        for (at, _) in readable.iter().enumerate().filter(|(_, readable)| **readable) {
+            self.read(at)?;
         }
         if !self.ended {
             let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
             self.ended = waitid(WaitId::Pid(self.pid), look)?.is_some();
         }
-        Ok(readable)
+        Ok(readable.contains(&true))
     }
 
-    fn read(&mut self) -> io::Result<()> {
-        let Some(pipe) = &mut self.pipe else { return Ok(()) };
+    fn read(&mut self, at: usize) -> io::Result<()> {
+        let Some(pipe) = &mut self.pipes[at] else { return Ok(()) };
+        let stream = if at == 0 { OutputStream::Stdout } else { OutputStream::Stderr };
         match pipe.read(&mut self.buffer) {
-            Ok(0) => self.pipe = None,
-            Ok(length) => (self.output)(&self.buffer[..length]),
+            Ok(0) => self.pipes[at] = None,
+            Ok(length) => (self.output)(stream, &self.buffer[..length]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -303,6 +303,18 @@ impl Process {
         self.id
     }
 
+    /// Its process group.
+    pub(super) fn group(&self) -> i32 {
+        self.group
+    }
+
+    /// Its process id in the innermost process namespace that it is in, where that is not the one of `/proc`.
+    pub(super) fn id_inside(&self) -> Option<i32> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id)).ok()?;
+        let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        ids.split_ascii_whitespace().skip(1).last()?.parse().ok()
+    }
+
     /// Whether it has a session of its own, where no terminal's or group's interrupt reaches it.
     pub(super) fn leads_session(&self) -> bool {
         self.session == self.id

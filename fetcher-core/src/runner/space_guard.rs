@@ -4,7 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::{Exit, Invocation, Runner, RunnerError};
+use super::{Exit, Invocation, OutputStream, Runner, RunnerError};
 use crate::cancel::Cancel;
 use crate::free_space::FreeSpace;
 
@@ -29,7 +29,7 @@ impl Runner for SpaceGuard<'_> {
         &self,
         invocation: &Invocation,
         cancel: &Cancel,
-        output: &mut dyn FnMut(&[u8]),
+        output: &mut dyn FnMut(OutputStream, &[u8]),
     ) -> Result<Exit, RunnerError> {
         let (exit, shortage) = run_until(self.runner, invocation, cancel, output, &|| self.space.shortage());
         let stopped = shortage.map(|shortage| Exit::NoSpace { free: shortage.free, wanted: shortage.wanted });
@@ -43,7 +43,7 @@ pub(crate) fn run_until<R: Send>(
     runner: &dyn Runner,
     invocation: &Invocation,
     cancel: &Cancel,
-    output: &mut dyn FnMut(&[u8]),
+    output: &mut dyn FnMut(OutputStream, &[u8]),
     reason: &(dyn Fn() -> Option<R> + Sync),
 ) -> (Result<Exit, RunnerError>, Option<R>) {
     if let (false, Some(reason)) = (cancel.is_cancelled(), reason()) {
@@ -85,8 +85,8 @@ mod tests {
 
     fn shell(script: &str, directory: &Path) -> Invocation {
         let environment = BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]);
-        let command = ["/bin/sh", "-c", script].map(Into::into).to_vec();
-        Invocation { command, directory: directory.to_owned(), environment, timeout: Duration::from_secs(60) }
+        let timeout = Duration::from_secs(60);
+        Invocation::new(["/bin/sh", "-c", script], directory).environment(environment).timeout(timeout)
     }
 
     #[test]
@@ -95,12 +95,12 @@ mod tests {
         let space = FreeSpace::new([directory.path().to_owned()], u64::MAX);
         let runner = LocalRunner::default();
         let guard = SpaceGuard::new(&runner, &space);
-        let exit = guard.run(&shell(": >started", directory.path()), &Cancel::new(), &mut |_| {}).unwrap();
+        let exit = guard.run(&shell(": >started", directory.path()), &Cancel::new(), &mut |_, _| {}).unwrap();
         assert!(matches!(exit, Exit::NoSpace { wanted: u64::MAX, .. }), "{exit:?}");
         assert!(!directory.path().join("started").exists());
         let plenty = FreeSpace::new([directory.path().to_owned()], 0);
         let guard = SpaceGuard::new(&runner, &plenty);
-        let exit = guard.run(&shell("exit 7", directory.path()), &Cancel::new(), &mut |_| {}).unwrap();
+        let exit = guard.run(&shell("exit 7", directory.path()), &Cancel::new(), &mut |_, _| {}).unwrap();
         assert_eq!(exit, Exit::Status(7));
     }
 
@@ -111,13 +111,13 @@ mod tests {
         let reason = || fs::metadata(&file).ok().map(|found| found.len());
         let invocation = shell("echo much >written; sleep 60", directory.path());
         let runner = LocalRunner::default();
-        let (exit, reason) = run_until(&runner, &invocation, &Cancel::new(), &mut |_| {}, &reason);
+        let (exit, reason) = run_until(&runner, &invocation, &Cancel::new(), &mut |_, _| {}, &reason);
         assert_eq!((exit.unwrap(), reason), (Exit::Cancelled, Some(5)));
 
         let cancel = Cancel::new();
         let invocation = shell("echo now; sleep 60", directory.path());
         let handle = cancel.clone();
-        let (exit, reason) = run_until(&runner, &invocation, &cancel, &mut |_| handle.cancel(), &|| None::<()>);
+        let (exit, reason) = run_until(&runner, &invocation, &cancel, &mut |_, _| handle.cancel(), &|| None::<()>);
         assert_eq!((exit.unwrap(), reason), (Exit::Cancelled, None));
     }
 }

@@ -1,6 +1,6 @@
 //! A newer version of the program, where the configuration needs one.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,7 +16,7 @@ use crate::config::SelfUpdateConfig;
 use crate::diagnosis::{Diagnosis, Kind, Retry};
 use crate::environment::Environment;
 use crate::plain::plain;
-use crate::runner::{Exit, Invocation, Runner};
+use crate::runner::{Exit, Invocation, Runner, output};
 
 /// Compiling it may take long on a small machine.
 const TIMEOUT: Duration = Duration::from_secs(3600);
@@ -86,8 +86,7 @@ impl Program<'_> {
         environment.insert("BST_FETCHER_REQUIRED_VERSION".into(), wanted.into());
         environment.insert("BST_FETCHER_PROGRAM".into(), self.path.into());
         let old_program = Old::of(self.path);
-        let command = settings.binary.iter().map(OsString::from).collect();
-        let invocation = Invocation { command, directory: directory.to_owned(), environment, timeout: TIMEOUT };
+        let invocation = Invocation::new(&settings.binary, directory).environment(environment).timeout(TIMEOUT);
         if let Err(said) = self.run(&invocation) {
             let what = format!("self-update.binary did not bring it, so the old one goes on: {said}");
             return failed(&what, "run the command by hand as this user, and mend it in the configuration");
@@ -113,30 +112,24 @@ impl Program<'_> {
 
     /// What the program that is there now says of its version.
     fn there(&self, directory: &Path) -> Result<String, String> {
-        let command = vec![self.path.into(), "--version".into()];
+        let command = [self.path.as_os_str(), OsStr::new("--version")];
         let environment = child_environment(self.environment, &[]);
-        self.run(&Invocation { command, directory: directory.to_owned(), environment, timeout: LOOK })
+        self.run(&Invocation::new(command, directory).environment(environment).timeout(LOOK))
     }
 
     /// What a command says; as an error where it fails.
     fn run(&self, invocation: &Invocation) -> Result<String, String> {
-        let mut output = Vec::new();
-        let exit = self.runner.run(invocation, self.cancel, &mut |piece| {
-            output.extend_from_slice(piece);
-            let surplus = output.len().saturating_sub(64 << 10);
-            output.drain(..surplus);
-        });
-        let said = plain(&String::from_utf8_lossy(&output));
+        let output = output(self.runner, invocation, self.cancel, 64 << 10).map_err(|error| error.to_string())?;
+        let said = plain(&output.stdout.text());
         let lines: Vec<&str> = said.trim().lines().collect();
         let end = lines[lines.len().saturating_sub(LINES)..].join("\n");
-        match exit {
-            Ok(Exit::Status(0)) => Ok(said),
-            Ok(Exit::Status(status)) => Err(format!("exit status {status}\n{end}")),
-            Ok(Exit::Signal(signal)) => Err(format!("killed by signal {signal}\n{end}")),
-            Ok(Exit::TimedOut) => Err(format!("no end after {:?}\n{end}", invocation.timeout)),
-            Ok(Exit::NoSpace { .. }) => Err("there is too little free space".to_owned()),
-            Ok(Exit::Cancelled) => Err("stopped before the end".to_owned()),
-            Err(error) => Err(error.to_string()),
+        match output.exit {
+            Exit::Status(0) => Ok(said),
+            Exit::Status(status) => Err(format!("exit status {status}\n{end}")),
+            Exit::Signal(signal) => Err(format!("killed by signal {signal}\n{end}")),
+            Exit::TimedOut => Err(format!("no end after {:?}\n{end}", invocation.timeout)),
+            Exit::NoSpace { .. } => Err("there is too little free space".to_owned()),
+            Exit::Cancelled => Err("stopped before the end".to_owned()),
         }
     }
 }

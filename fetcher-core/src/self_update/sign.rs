@@ -13,7 +13,7 @@ use super::clone::Clone;
 use super::error::UpdateError;
 use crate::git::{Failure, Git, GitError};
 use crate::plain::plain;
-use crate::runner::{Exit, Invocation, RunnerError};
+use crate::runner::{Exit, Invocation, RunnerError, output};
 
 const OPENPGP: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 const SSH_SIGNATURE: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
@@ -41,10 +41,8 @@ pub(super) fn verify(clone: &Clone, git: &Git<'_>, commit: Oid, signers: &str) -
     if !signature.starts_with(SSH_SIGNATURE) {
         return Err(unsigned(clone, commit, "its signature is none of ssh's, as those of the allowed signers are"));
     }
-    let ssh = Ssh { git, directory: directory.path() };
-    fs::write(ssh.file("signature"), &*signature)
-        .and_then(|()| fs::write(ssh.file("content"), &*content))
-        .map_err(failed)?;
+    let ssh = Ssh { git, directory: directory.path(), content: &content };
+    fs::write(ssh.file("signature"), &*signature).map_err(failed)?;
     match ssh.verify(clone.repository.path())? {
         Ok(()) => Ok(()),
         Err(said) => Err(unsigned(clone, commit, &said)),
@@ -72,8 +70,10 @@ fn openpgp(clone: &Clone, git: &Git<'_>, commit: Oid, home: &Path) -> Result<(),
 /// Signatures of ssh. `git verify-commit` would let `ssh-keygen` judge by the date that the commit names.
 struct Ssh<'g> {
     git: &'g Git<'g>,
-    /// Holds the `signers`, the `signature` and the `content` that is signed.
+    /// Holds the `signers` and the `signature`.
     directory: &'g Path,
+    /// What is signed.
+    content: &'g [u8],
 }
 
 impl Ssh<'_> {
@@ -108,15 +108,14 @@ impl Ssh<'_> {
 
     /// Lets `ssh-keygen` read what is signed; says whether it is content, and what it says.
     fn run(&self, arguments: &[OsString]) -> Result<(bool, String), UpdateError> {
-        let words = ["sh", "-c", r#"exec ssh-keygen "$@" <content"#, "ssh-keygen"].map(OsString::from);
-        let command = words.into_iter().chain(arguments.iter().cloned()).collect();
-        let (exit, said) = run(self.git, self.directory, command, path(self.git).collect())
-            .map_err(|error| UpdateError::Signers { reason: error.to_string() })?;
+        let command = [OsString::from("ssh-keygen")].into_iter().chain(arguments.iter().cloned()).collect();
+        let input = Some(self.content.to_owned());
+        let (exit, said) =
+            run(self.git, self.directory, command, path(self.git).collect(), input).map_err(|error| {
+                UpdateError::Signers { reason: format!("{error}; install ssh-keygen (Debian: openssh-client)") }
+            })?;
         match exit {
             Exit::Cancelled => Err(GitError::Cancelled.into()),
-            Exit::Status(126 | 127) => Err(UpdateError::Signers {
-                reason: format!("{}; install ssh-keygen (Debian: openssh-client)", said.trim()),
-            }),
             exit => Ok((exit.is_success(), said)),
         }
     }
@@ -127,7 +126,7 @@ impl Ssh<'_> {
         let own = names.iter().filter_map(|name| Some(((*name).into(), self.git.environment.get(name)?.to_owned())));
         let environment = path(self.git).chain(own).chain([("GIT_DIR".into(), repository.into())]).collect();
         let command = ["git", "config", "--type=path", "--get", "gpg.ssh.revocationFile"].map(OsString::from);
-        let (exit, said) = run(self.git, self.directory, command.into(), environment).ok()?;
+        let (exit, said) = run(self.git, self.directory, command.into(), environment, None).ok()?;
         Some(said.trim_end().to_owned()).filter(|file| exit.is_success() && !file.is_empty())
     }
 }
@@ -144,16 +143,12 @@ fn run(
     directory: &Path,
     command: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
+    stdin: Option<Vec<u8>>,
 ) -> Result<(Exit, String), RunnerError> {
-    const KEPT: usize = 64 << 10;
-    let invocation = Invocation { command, directory: directory.to_owned(), environment, timeout: git.timeout };
-    let mut output = Vec::new();
-    let exit = git.runner.run(&invocation, git.cancel, &mut |piece| {
-        output.extend_from_slice(piece);
-        let surplus = output.len().saturating_sub(KEPT);
-        output.drain(..surplus);
-    })?;
-    Ok((exit, String::from_utf8_lossy(&output).into_owned()))
+    let invocation = Invocation { stdin, ..Invocation::new(command, directory) };
+    let invocation = invocation.environment(environment).timeout(git.timeout);
+    let said = output(git.runner, &invocation, git.cancel, 64 << 10)?;
+    Ok((said.exit, said.stdout.text().into_owned()))
 }
 
 /// Makes a home of OpenPGP's with the allowed keys and no others.
@@ -161,7 +156,7 @@ fn import(git: &Git<'_>, home: &Path, keys: &Path) -> Result<(), UpdateError> {
     let command = ["gpg", "--batch", "--quiet", "--no-autostart", "--import"].map(OsString::from);
     let command = command.into_iter().chain([keys.into()]).collect();
     let environment = path(git).chain([("GNUPGHOME".into(), home.into())]).collect();
-    match run(git, home, command, environment) {
+    match run(git, home, command, environment, None) {
         Ok((exit, _)) if exit.is_success() => Ok(()),
         Ok((Exit::Cancelled, _)) => Err(GitError::Cancelled.into()),
         Ok((_, said)) => {

@@ -6,7 +6,7 @@ use std::thread;
 use fetcher_core::clock::{Clock, SystemClock};
 use fetcher_core::diagnosis::Kind;
 use fetcher_core::report::{BranchReport, Outcome};
-use fetcher_core::runner::RunnerError;
+use fetcher_core::runner::{OutputStream, RunnerError};
 use fetcher_core::{
     Cancel, Config, Environment, Event, Exit, Fetcher, Invocation, LocalRunner, RunReport, Runner, Selection,
 };
@@ -62,9 +62,9 @@ impl Runner for Panicking {
         &self,
         invocation: &Invocation,
         cancel: &Cancel,
-        output: &mut dyn FnMut(&[u8]),
+        output: &mut dyn FnMut(OutputStream, &[u8]),
     ) -> Result<Exit, RunnerError> {
-        output(b"before it panics\n");
+        output(OutputStream::Stdout, b"before it panics\n");
         assert!(!invocation.directory.components().any(|part| part.as_os_str() == "bad"), "the runner has a bug");
         self.0.run(invocation, cancel, output)
     }
@@ -86,7 +86,7 @@ fn a_runner_that_panics_fails_its_branch_alone() {
 struct Broken;
 
 impl Runner for Broken {
-    fn run(&self, _: &Invocation, _: &Cancel, _: &mut dyn FnMut(&[u8])) -> Result<Exit, RunnerError> {
+    fn run(&self, _: &Invocation, _: &Cancel, _: &mut dyn FnMut(OutputStream, &[u8])) -> Result<Exit, RunnerError> {
         panic!("nothing runs here")
     }
 }

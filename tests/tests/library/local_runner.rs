@@ -11,7 +11,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fetcher_core::runner::{RunnerError, processes};
+use fetcher_core::runner::{RunnerError, output, processes};
 use fetcher_core::{Cancel, Exit, Invocation, LocalRunner, Runner};
 
 /// An invocation of a shell script.
@@ -22,17 +22,12 @@ fn shell(script: &str) -> Invocation {
 fn invocation(command: &[&str]) -> Invocation {
     let mut environment = BTreeMap::new();
     environment.insert(OsString::from("PATH"), std::env::var_os("PATH").expect("PATH is set"));
-    Invocation {
-        command: command.iter().map(Into::into).collect(),
-        directory: std::env::temp_dir(),
-        environment,
-        timeout: Duration::from_secs(60),
-    }
+    Invocation::new(command, std::env::temp_dir()).environment(environment).timeout(Duration::from_secs(60))
 }
 
 fn run(invocation: &Invocation) -> (Exit, String) {
     let mut output = Vec::new();
-    let exit = LocalRunner::default().run(invocation, &Cancel::new(), &mut |piece| output.extend_from_slice(piece));
+    let exit = LocalRunner::default().run(invocation, &Cancel::new(), &mut |_, piece| output.extend_from_slice(piece));
     (exit.expect("it starts"), String::from_utf8(output).expect("it says UTF-8"))
 }
 
@@ -77,6 +72,25 @@ fn the_child_has_no_input_its_own_group_and_only_the_given_environment() {
 }
 
 #[test]
+fn what_it_is_given_to_read_ends_and_need_not_be_read() {
+    let input = "x".repeat(3_000_000);
+    let counted = run(&shell("wc -c").stdin(input.clone()));
+    assert_eq!(counted, (Exit::Status(0), "3000000\n".into()));
+    assert_eq!(run(&shell("exit 3").stdin(input.clone())).0, Exit::Status(3));
+    // Who does not read it is no reason to wait, nor is who stays behind.
+    assert_eq!(run(&shell("setsid sleep 60 & exit 4").stdin(input)).0, Exit::Status(4));
+}
+
+#[test]
+fn both_outputs_come_apart_on_wish() {
+    let script = "head -c 2000000 /dev/zero | tr '\\0' o; head -c 2000000 /dev/zero | tr '\\0' e >&2; exit 5";
+    let said = output(&LocalRunner::default(), &shell(script).apart(), &Cancel::new(), 3_000_000).unwrap();
+    assert_eq!(said.exit, Exit::Status(5));
+    assert!(said.stdout.bytes() == "o".repeat(2_000_000).as_bytes());
+    assert!(said.stderr.bytes() == "e".repeat(2_000_000).as_bytes());
+}
+
+#[test]
 fn the_pipe_blocks_on_the_child_s_side() {
     let script = "import fcntl, os; print(fcntl.fcntl(2, fcntl.F_GETFL) & os.O_NONBLOCK)";
     assert_eq!(run(&invocation(&["python3", "-c", script])).1, "0\n");
@@ -86,7 +100,7 @@ fn the_pipe_blocks_on_the_child_s_side() {
 fn much_output_arrives_whole_through_a_slow_consumer() {
     let (mut size, mut pieces) = (0, 0);
     let invocation = shell("head -c 1000000000 /dev/zero");
-    let exit = LocalRunner::default().run(&invocation, &Cancel::new(), &mut |piece| {
+    let exit = LocalRunner::default().run(&invocation, &Cancel::new(), &mut |_, piece| {
         (size, pieces) = (size + piece.len(), pieces + 1);
         if pieces % 1000 == 0 {
             thread::sleep(Duration::from_millis(10));
@@ -112,7 +126,7 @@ fn programs_that_cannot_be_started() {
         path.to_str().unwrap().to_owned()
     };
     let wrong = |command: &[&str]| {
-        let error = LocalRunner::default().run(&invocation(command), &Cancel::new(), &mut |_| {}).unwrap_err();
+        let error = LocalRunner::default().run(&invocation(command), &Cancel::new(), &mut |_, _| {}).unwrap_err();
         let RunnerError::Start { source, .. } = &error else { panic!("{error}") };
         (source.kind(), error.to_string())
     };
@@ -129,7 +143,7 @@ fn programs_that_cannot_be_started() {
 
     let mut elsewhere = shell("true");
     elsewhere.directory = "/no/such/directory".into();
-    let error = LocalRunner::default().run(&elsewhere, &Cancel::new(), &mut |_| {}).unwrap_err();
+    let error = LocalRunner::default().run(&elsewhere, &Cancel::new(), &mut |_, _| {}).unwrap_err();
     assert!(error.to_string().contains("the directory is not there"), "{error}");
 }
 
@@ -178,14 +192,14 @@ fn cancel_is_noticed_soon_and_before_the_start() {
         })
     };
     let invocation = shell(&format!("sleep {mark}"));
-    assert_eq!(LocalRunner::default().run(&invocation, &cancel, &mut |_| {}).unwrap(), Exit::Cancelled);
+    assert_eq!(LocalRunner::default().run(&invocation, &cancel, &mut |_, _| {}).unwrap(), Exit::Cancelled);
     assert!(canceller.join().unwrap().elapsed() < Duration::from_secs(9));
     assert_eq!(alive(&mark), 0);
 
     let touch = tempfile::tempdir().unwrap();
     let file = touch.path().join("started");
     let invocation = shell(&format!("touch {}", file.display()));
-    assert_eq!(LocalRunner::default().run(&invocation, &cancel, &mut |_| {}).unwrap(), Exit::Cancelled);
+    assert_eq!(LocalRunner::default().run(&invocation, &cancel, &mut |_, _| {}).unwrap(), Exit::Cancelled);
     assert!(!file.exists());
 }
 
@@ -257,7 +271,7 @@ fn a_panic_of_the_consumer_leaves_nothing_running() {
     let mark = mark(9);
     let invocation = shell(&format!("setsid sleep {mark} & echo now; wait"));
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        LocalRunner::default().run(&invocation, &Cancel::new(), &mut |_| panic!("a bug in the consumer"))
+        LocalRunner::default().run(&invocation, &Cancel::new(), &mut |_, _| panic!("a bug in the consumer"))
     }));
     assert!(panicked.is_err());
     assert_eq!(alive(&mark), 0);
@@ -286,7 +300,7 @@ fn a_child_s_cookie_names_the_owner() {
     let (_, output) = {
         let mut output = Vec::new();
         let runner = LocalRunner::new(Path::new("/state/dir"));
-        let exit = runner.run(&shell("echo $BST_FETCHER_COOKIE"), &Cancel::new(), &mut |piece| output.extend(piece));
+        let exit = runner.run(&shell("echo $BST_FETCHER_COOKIE"), &Cancel::new(), &mut |_, piece| output.extend(piece));
         (exit.unwrap(), String::from_utf8(output).unwrap())
     };
     assert!(output.starts_with("/state/dir|"), "{output}");

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use fetcher_core::notify::{Message, Notifier, NotifyError};
-use fetcher_core::runner::RunnerError;
+use fetcher_core::runner::{OutputStream, RunnerError};
 use fetcher_core::{Cancel, Config, Environment, Exit, Invocation, Runner, Secret, Selection, config};
 use fetcher_tests::canary::{assert_masked, files, noise};
 use fetcher_tests::fake::{FakeBst, upstream};
@@ -331,12 +331,17 @@ fn no_secret_leaves_by_any_way() {
 struct Prints(String);
 
 impl Runner for Prints {
-    fn run(&self, invocation: &Invocation, _: &Cancel, out: &mut dyn FnMut(&[u8])) -> Result<Exit, RunnerError> {
+    fn run(
+        &self,
+        invocation: &Invocation,
+        _: &Cancel,
+        out: &mut dyn FnMut(OutputStream, &[u8]),
+    ) -> Result<Exit, RunnerError> {
         if invocation.command.iter().any(|word| word == "--version") {
-            out(b"2.8.1\n");
+            out(OutputStream::Stdout, b"2.8.1\n");
             return Ok(Exit::Status(0));
         }
-        self.0.as_bytes().chunks(7).for_each(out);
+        self.0.as_bytes().chunks(7).for_each(|piece| out(OutputStream::Stdout, piece));
         Ok(Exit::Status(1))
     }
 }

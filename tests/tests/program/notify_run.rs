@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fetcher_core::notify::{Happening, Message, Notifier, NotifyError, render};
+use fetcher_core::runner::OutputStream;
 use fetcher_core::{Cancel, Config, Environment, Exit, Fetcher, Invocation, Runner, Selection};
 use fetcher_tests::host::DeadPort;
 use fetcher_tests::http::{Answer, Http};
@@ -254,7 +255,7 @@ impl Runner for Panics {
         &self,
         _: &Invocation,
         _: &Cancel,
-        _: &mut dyn FnMut(&[u8]),
+        _: &mut dyn FnMut(OutputStream, &[u8]),
     ) -> Result<Exit, fetcher_core::runner::RunnerError> {
         panic!("a bug in a runner")
     }

@@ -7,6 +7,7 @@ mod junctions;
 mod plugin_texts;
 mod proof;
 mod publish;
+mod sandbox;
 mod stops;
 mod upstreams;
 mod whole;

@@ -68,7 +68,7 @@ impl Hanging {
         environment.insert(OsString::from("PATH"), std::env::var_os("PATH").expect("PATH is set"));
         environment.insert("HOME".into(), self.path().into());
         environment.insert("TMPDIR".into(), self.temporary().into());
-        Invocation { command, directory: self.path().to_owned(), environment, timeout: Duration::from_secs(timeout) }
+        Invocation::new(command, self.path()).environment(environment).timeout(Duration::from_secs(timeout))
     }
 
     /// Waits until a git of each element hangs.
@@ -84,7 +84,7 @@ impl Hanging {
         let invocation = self.invocation(timeout);
         let (exit, took) = thread::scope(|scope| {
             let runner = scope.spawn(|| {
-                LocalRunner::default().run(&invocation, &cancel, &mut |piece| output.extend_from_slice(piece))
+                LocalRunner::default().run(&invocation, &cancel, &mut |_, piece| output.extend_from_slice(piece))
             });
             self.wait();
             let start = Instant::now();
@@ -151,10 +151,9 @@ fn run_one_to_be_killed() {
     let Some(place) = std::env::var_os("TEST_KILLED_PLACE") else { return };
     let bst = std::env::var("TEST_KILLED_COMMAND").unwrap();
     let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
-    let command = bst.split('\n').map(OsString::from).collect();
-    let (directory, timeout) = (PathBuf::from(&place), Duration::from_secs(600));
-    let invocation = Invocation { command, directory, environment, timeout };
-    let _ = LocalRunner::new(place).run(&invocation, &Cancel::new(), &mut |_| {});
+    let timeout = Duration::from_secs(600);
+    let invocation = Invocation::new(bst.split('\n'), &place).environment(environment).timeout(timeout);
+    let _ = LocalRunner::new(place).run(&invocation, &Cancel::new(), &mut |_, _| {});
 }
 
 #[test]

@@ -201,7 +201,8 @@ Nice=10
 ";
 
 /// What bst and the tools of its plugins do not need. Missing on purpose, since bubblewrap or plugins would fail:
-/// `RestrictNamespaces=`, `ProtectKernelTunables=`, `ProtectProc=`, `PrivateDevices=`, `RestrictSUIDSGID=`,
+/// `RestrictNamespaces=`, `ProtectKernelTunables=`, `ProtectKernelLogs=` (under either the kernel lets nobody mount a
+/// `/proc`), `ProtectProc=`, `PrivateDevices=`, `RestrictSUIDSGID=`,
 /// `MemoryDenyWriteExecute=`.
 const HARDENING: &str = "\
 NoNewPrivileges=yes
@@ -211,12 +212,14 @@ PrivateTmp=yes
 ProtectClock=yes
 ProtectControlGroups=yes
 ProtectHostname=yes
-ProtectKernelLogs=yes
 ProtectKernelModules=yes
 RestrictRealtime=yes
 LockPersonality=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
+# Metadata services of clouds, which projects' code is not to ask. Where this host's name server has such an address, add
+# it: IPAddressAllow=169.254.169.254
+IPAddressDeny=169.254.0.0/16 fe80::/10
 ";
 
 /// The credentials that the configuration names, or how it would.

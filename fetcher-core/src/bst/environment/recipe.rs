@@ -25,12 +25,14 @@ pub(super) struct Requirements {
     pub(super) text: String,
     /// Digests of all that the outcome depends on.
     pub(super) parts: Vec<String>,
+    /// The files and directories that it names.
+    pub(super) named: Vec<PathBuf>,
 }
 
 impl Requirements {
     pub(super) fn read(recipe: Recipe<'_>) -> Result<Self, EnvironmentError> {
         let mut seen = BTreeSet::new();
-        let mut read = Self { text: String::new(), parts: Vec::new() };
+        let mut read = Self { text: String::new(), parts: Vec::new(), named: Vec::new() };
         for line in lines(recipe.requirements) {
             let line = match included(&line) {
                 Some((option, file)) => {
@@ -57,6 +59,7 @@ impl Requirements {
         let text = fs::read_to_string(file)
             .map_err(|source| EnvironmentError::Requirements { path: file.to_owned(), source })?;
         self.parts.push(digest(text.as_bytes()));
+        self.named.push(file.to_owned());
         for line in lines(&text) {
             if let Some((_, nested)) = included(&line) {
                 self.include(&file.parent().unwrap_or(directory).join(nested), directory, seen)?;
@@ -72,7 +75,11 @@ impl Requirements {
         let (["-e" | "--editable", name, ..] | [.., "@", name] | [name, ..]) = words.as_slice() else { return };
         let name = name.strip_prefix("file://").unwrap_or(name);
         if name.contains('/') || name.starts_with('.') {
-            add_tree(&directory.join(name), &mut self.parts);
+            let path = directory.join(name);
+            add_tree(&path, &mut self.parts);
+            if path.exists() {
+                self.named.push(path);
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::git::Access;
 use crate::names::Refs;
-use std::path::Path;
+use crate::runner::{SandboxMode, SandboxOptions, UpstreamCredentials};
+use std::path::{Path, PathBuf};
 
 use super::super::value::{Fields, Node, Value};
 use super::super::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
@@ -50,7 +51,41 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
         buildstream: buildstream(fields.get("buildstream")?.fields()?, place)?,
         publish: publish::publish(fields.get("publish")?.fields()?)?,
         groups: all(fields, "group", publish::group)?,
+        sandbox: sandbox(fields.get("sandbox")?.fields()?)?,
+        credentials: credentials(fields.get("credentials")?.fields()?),
     })
+}
+
+fn sandbox(fields: &Fields) -> Option<SandboxOptions> {
+    let size = |name| if let Some(Value::Size(bytes, _)) = value(fields, name) { *bytes } else { 0 };
+    Some(SandboxOptions {
+        mode: match text(fields, "mode").as_deref() {
+            None | Some("auto") => SandboxMode::Auto,
+            Some("required") => SandboxMode::Required,
+            Some("off") => SandboxMode::Off,
+            Some(_) => return None,
+        },
+        read: paths(fields, "read"),
+        write: paths(fields, "write"),
+        max_processes: number(fields, "max-processes").unwrap_or_default(),
+        max_file_size: size("max-file-size"),
+        max_memory: size("max-memory"),
+    })
+}
+
+fn paths(fields: &Fields, name: &str) -> Vec<PathBuf> {
+    let Some(Value::List(nodes)) = value(fields, name) else { return Vec::new() };
+    let path = |node: &Node| if let Value::Path(path) = &node.value { Some(path.clone()) } else { None };
+    nodes.iter().filter_map(path).collect()
+}
+
+fn credentials(fields: &Fields) -> UpstreamCredentials {
+    UpstreamCredentials {
+        netrc: path(fields, "netrc"),
+        ssh_key: path(fields, "ssh-key"),
+        known_hosts: path(fields, "known-hosts"),
+        git_config: path(fields, "git-config"),
+    }
 }
 
 fn refs(word: &str) -> Option<Refs> {
@@ -71,6 +106,7 @@ fn git(fields: &Fields) -> Access {
         known_hosts: path(fields, "known-hosts"),
         token_file: path(fields, "token-file"),
         username: text(fields, "username"),
+        credentials_for: texts(fields, "credentials-for"),
     }
 }
 

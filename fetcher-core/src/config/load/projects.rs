@@ -51,14 +51,21 @@ pub(super) fn place_of(fields: &Fields, index: usize) -> String {
     }
 }
 
-/// Gives every project its whole `buildstream`: what is said for all, under what is said for the project, and its
+/// Gives every project its whole `sandbox`, and its whole `buildstream`: what is said for all, under what is said for the project, and its
 /// `config` with the project's own in it.
-pub(super) fn give_buildstream(top: &mut Fields) {
+pub(super) fn give_general(top: &mut Fields) {
+    let sandbox = top.get("sandbox").cloned();
     let general = top.get("buildstream").and_then(Node::fields).cloned().unwrap_or_default();
     let Some(Value::List(projects)) = top.get_mut("project").map(|node| &mut node.value) else { return };
     let table = table_of(&TOP, "buildstream");
+    let sandbox = sandbox.and_then(|node| node.fields().cloned()).unwrap_or_default();
+    let sandbox_table = table_of(&TOP, "sandbox");
     for project in projects {
         let Value::Table(fields) = &mut project.value else { continue };
+        let own = fields.get("sandbox").and_then(Node::fields).cloned().unwrap_or_default();
+        let whole = Value::Table(merge(&sandbox, &own, sandbox_table));
+        let node = Node { value: whole, at: project.at, origin: Origin::default() };
+        fields.insert("sandbox".to_owned(), node);
         let own = fields.get("buildstream").and_then(Node::fields).cloned().unwrap_or_default();
         let mut buildstream = merge(&general, &own, table);
         if let Some(config) = fields.remove("config") {

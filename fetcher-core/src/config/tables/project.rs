@@ -177,6 +177,21 @@ const PROJECT_KEYS: &[Key] = &[
         "[{ name = \"core\", elements = [\"sdk.bst\"] }]",
         "Elements that are published all at once, in one commit, or not at all.",
     ),
+    key(
+        "sandbox",
+        Kind::Table(&super::sandbox::SANDBOX),
+        Words("as `[sandbox]`"),
+        "{ mode = \"off\" }",
+        "The keys of `[sandbox]` for this project alone.",
+    ),
+    key(
+        "credentials",
+        Kind::Table(&super::sandbox::CREDENTIALS),
+        Value("{}"),
+        "{ netrc = \"upstreams.netrc\" }",
+        "What the project's upstreams ask for: files that are shown to this project's `bst` alone, since the sandbox hides \
+         those in the home of the user.",
+    ),
 ];
 
 pub(super) static BUILDSTREAM: Table = Table {
@@ -254,6 +269,14 @@ static GIT: Table = Table {
             Words("no password"),
             "\"gitlab.token\"",
             "A file with the password or token for https.",
+        ),
+        key(
+            "credentials-for",
+            Kind::List(&Kind::Text, 0),
+            Words("the project's own url alone"),
+            "[\"https://gitlab.example.org/group/\"]",
+            "How the addresses of submodules begin that the token and the key are for too. Whoever can push a branch can name \
+             any repository as a submodule, and read what these credentials give.",
         ),
         key("username", Kind::Text, Words("`oauth2` where there is a token"), "\"me\"", "The user name for https."),
     ],

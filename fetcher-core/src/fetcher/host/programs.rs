@@ -7,7 +7,7 @@ use crate::bst::child_environment;
 use crate::bst::dialect::Dialect;
 use crate::bst::version::Version;
 use crate::config::Tool;
-use crate::runner::Invocation;
+use crate::runner::{Invocation, output};
 
 /// The oldest git that does all that is asked of it.
 const GIT: Version = Version { major: 2, minor: 31, patch: 0 };
@@ -91,23 +91,15 @@ impl Look<'_> {
 
     /// What a program says: its last line, or else why it says nothing.
     pub(super) fn say(&self, command: &[&str]) -> Result<String, String> {
-        let invocation = Invocation {
-            command: command.iter().map(Into::into).collect(),
-            directory: self.temporary.to_owned(),
-            environment: child_environment(&self.fetcher.environment, &[]),
-            timeout: QUESTION_TIMEOUT,
-        };
-        let mut said = Vec::new();
-        let exit = crate::runner::Runner::run(self.local, &invocation, &self.fetcher.cancel, &mut |piece| {
-            said.extend_from_slice(&piece[..piece.len().min(4096_usize.saturating_sub(said.len()))]);
-        });
-        let said = String::from_utf8_lossy(&said);
-        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
-        match exit {
-            Ok(exit) if exit.is_success() => Ok(last),
-            Ok(_) if !last.is_empty() => Err(last),
-            Ok(exit) => Err(format!("{exit:?}")),
-            Err(error) => Err(error.to_string()),
+        let environment = child_environment(&self.fetcher.environment, &[]);
+        let invocation = Invocation::new(command, self.temporary).environment(environment).timeout(QUESTION_TIMEOUT);
+        let said = output(self.local, &invocation, &self.fetcher.cancel, 4096).map_err(|error| error.to_string())?;
+        let text = said.stdout.text();
+        let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
+        match said.exit {
+            exit if exit.is_success() => Ok(last),
+            exit if last.is_empty() => Err(format!("{exit:?}")),
+            _ => Err(last),
         }
     }
 }

@@ -19,7 +19,6 @@ fn email(server: &str) -> Email {
             to: vec!["ops@example.org".to_owned()],
         },
         host: NotifierHost {
-            memory: Vec::new(),
             projects: std::collections::BTreeMap::new(),
             environment: Environment::empty(),
             owner: OsString::new(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Publisher;
 use crate::config::{HumanCommitPolicy, PublishMode};
-use crate::git::{PushRefusal, PushUpdate, ScratchRepository};
+use crate::git::{PushLease, PushRefusal, PushUpdate, ScratchRepository};
 use crate::names::{BranchName, CommitId};
 use crate::publish::branches::numbered;
 use crate::publish::commits::{CommitMaker, MadeCommits};
@@ -128,12 +128,12 @@ impl<'s, 'a> Delivery<'s, 'a> {
                     BranchFate::Same(head) => {
                         // GitLab makes a request of a push, and there is none where nothing changes.
                         self.remove(&attempt.branch, &head)?;
-                        None
+                        PushLease::Absent
                     }
-                    BranchFate::Replace(head) => Some(head),
-                    BranchFate::New | BranchFate::Foreign(..) => None,
+                    BranchFate::Replace(head) => PushLease::At(head),
+                    BranchFate::New | BranchFate::Foreign(..) => PushLease::Absent,
                 };
-                self.push(attempt, heads, open, Some(lease))
+                self.push(attempt, heads, open, lease)
             }
         }
     }
@@ -171,7 +171,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
                 if self.now.publisher.dry_run {
                     return Ok(attempt.planned(self, open.as_ref()));
                 }
-                self.push(attempt, heads, open, Some(Some(head)))
+                self.push(attempt, heads, open, PushLease::At(head))
             }
             HumanCommitPolicy::New => self.beside(attempt, heads),
         }
@@ -211,10 +211,8 @@ impl<'s, 'a> Delivery<'s, 'a> {
     ) -> Result<MadeCommits, PublishError> {
         let components: Vec<_> = request.components.iter().collect();
         let Situation { maker, tip, publisher, .. } = self.now;
-        let before = match parent == tip {
-            true => BTreeSet::new(),
-            false => own_contents(maker.repository, tip, parent, &maker.author.1)?,
-        };
+        let before =
+            if parent == tip { BTreeSet::new() } else { own_contents(maker.repository, tip, parent, &maker.author.1)? };
         maker.make(parent, &components, branch, publisher.project.publish.squash, &before)
     }
 
@@ -237,21 +235,17 @@ impl<'s, 'a> Delivery<'s, 'a> {
     ) -> Option<Delivered> {
         let digest = attempt.request.digest();
         let known = attempt.known.as_ref().filter(|known| known.digest == digest);
-        let closed = match found {
-            Some(found) => {
-                let same = marked_digest(&found.body).is_some_and(|marked| marked == digest)
-                    || known.is_some_and(|known| known.request.as_ref() == Some(&found.id));
-                found.state == RequestState::Closed && same
-            }
-            None => {
-                // Nobody can be asked. A branch that was pushed and is gone, without its content being in the base, was
-                // removed by somebody who did not want it.
-                let was_there = known.is_some_and(|known| {
-                    known.commit.is_some() && known.branch == attempt.branch && !known.unrequested
-                });
-                let route = self.now.publisher.forge.route(&RequestDraft::default());
-                was_there && route.reference.is_none() && !heads.contains_key(&attempt.branch)
-            }
+        let closed = if let Some(found) = found {
+            let same = marked_digest(&found.body).is_some_and(|marked| marked == digest)
+                || known.is_some_and(|known| known.request.as_ref() == Some(&found.id));
+            found.state == RequestState::Closed && same
+        } else {
+            // Nobody can be asked. A branch that was pushed and is gone, without its content being in the base, was
+            // removed by somebody who did not want it.
+            let was_there = known
+                .is_some_and(|known| known.commit.is_some() && known.branch == attempt.branch && !known.unrequested);
+            let route = self.now.publisher.forge.route(&RequestDraft::default());
+            was_there && route.reference.is_none() && !heads.contains_key(&attempt.branch)
         };
         closed.then(|| {
             let reason = "it was closed without being merged: the same is not proposed again".to_owned();
@@ -331,10 +325,10 @@ impl<'s, 'a> Delivery<'s, 'a> {
         attempt: &Attempt<'_>,
         heads: &mut BTreeMap<BranchName, CommitId>,
         open: Option<ForgeRequest>,
-        lease: Option<Option<CommitId>>,
+        lease: PushLease,
     ) -> Result<Delivered, PublishError> {
         let forge = &self.now.publisher.forge;
-        let draft = attempt.draft(self, lease.iter().flatten().next().is_some() || attempt.was_pushed());
+        let draft = attempt.draft(self, matches!(lease, PushLease::At(_)) || attempt.was_pushed());
         let mut route = forge.route(&draft);
         if self.mode() != PublishMode::MergeRequest || open.is_some() {
             route.options.clear();
@@ -342,7 +336,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
         }
         let to = attempt.made.tip.clone();
         let (reference, lease) = match route.reference {
-            Some(reference) => (reference, None),
+            Some(reference) => (reference, PushLease::Forward),
             None => (format!("refs/heads/{}", attempt.branch), lease),
         };
         let update = PushUpdate { reference, to: Some(to.clone()), lease };
@@ -442,7 +436,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
         };
         if !publisher.dry_run {
             let reference = format!("refs/heads/{}", self.now.base);
-            let update = PushUpdate { reference, to: Some(made.tip), lease: None };
+            let update = PushUpdate { reference, to: Some(made.tip), lease: PushLease::Forward };
             let pushed = self.now.scratch.push(&[update], &[]);
             pushed.map_err(|failure| PublishError::of_push(self.now.base.as_str(), failure))?;
         }
@@ -494,7 +488,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
 
     fn remove(&self, branch: &BranchName, head: &CommitId) -> Result<(), PublishError> {
         let reference = format!("refs/heads/{branch}");
-        let update = PushUpdate { reference, to: None, lease: Some(Some(head.clone())) };
+        let update = PushUpdate { reference, to: None, lease: PushLease::At(head.clone()) };
         let removed = self.now.scratch.push(&[update], &[]);
         removed.map(drop).map_err(|failure| PublishError::of_push(branch.as_str(), failure))
     }

@@ -1,0 +1,102 @@
+//! What a `bst` of a pipeline sees of this machine.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::Directories;
+use crate::config::ProjectConfig;
+use crate::diagnosis::{Actor, Diagnosis, Kind, Retry};
+use crate::environment::Environment;
+use crate::runner::{SandboxMode, USER_CREDENTIALS};
+
+/// What it writes: its checkout, its sources, the cache, and what is temporary.
+pub(super) fn write(directories: &Directories) -> Vec<PathBuf> {
+    let Directories { project, cachedir, sourcedir, temporary, run: _, logs: _ } = directories;
+    [checkout(project), cachedir, sourcedir, temporary].map(Path::to_owned).into()
+}
+
+/// What it reads beside that: the files that its configuration names, and the project's credentials. The repository of the
+/// checkout is read-only, for this library reads it afterwards.
+pub(super) fn read(project: &ProjectConfig, directories: &Directories) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for cache in &project.source_caches {
+        cache.auth.values().for_each(|value| collect(value, &mut files));
+    }
+    collect_all(&project.buildstream.config, &mut files);
+    files.extend(project.credentials.files().map(|(_, file)| file.clone()));
+    files.push(checkout(&directories.project).join(".git"));
+    files.retain(|file| file.exists());
+    files
+}
+
+/// Its home.
+pub(super) fn home(directories: &Directories) -> PathBuf {
+    directories.temporary.join("home")
+}
+
+/// Makes its home: empty but for links to the project's credentials.
+pub(super) fn make_home(project: &ProjectConfig, directories: &Directories) -> io::Result<()> {
+    let home = home(directories);
+    // An earlier child of this project may have left anything there.
+    match fs::remove_dir_all(&home) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => fs::create_dir(&home)?,
+    }
+    for (place, file) in project.credentials.files() {
+        let link = home.join(place);
+        if let Some(parent) = link.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        symlink(file, link)?;
+    }
+    Ok(())
+}
+
+/// Says of a refused upstream which of the user's own files might have served, and are hidden from the project.
+pub(super) fn name_hidden(failure: Diagnosis, project: &ProjectConfig, environment: &Environment) -> Diagnosis {
+    let wanted = failure.kind == Kind::Unauthorised && project.sandbox.mode != SandboxMode::Off;
+    let Some(home) = environment.get("HOME").map(PathBuf::from).filter(|_| wanted) else { return failure };
+    let named: Vec<_> = project.credentials.files().map(|(place, _)| place).collect();
+    let is_hidden = |(place, _): &&(&str, &str)| !named.contains(place) && home.join(place).exists();
+    let hidden: Vec<_> = USER_CREDENTIALS.iter().filter(is_hidden).collect();
+    if hidden.is_empty() {
+        return failure;
+    }
+    let list = |text: &dyn Fn(&str, &str) -> String| {
+        hidden.iter().map(|(place, key)| text(place, key)).collect::<Vec<_>>().join(", ")
+    };
+    let message =
+        format!("{}\nhidden from it by the sandbox: {}", failure.message, list(&|place, _| format!("~/{place}")));
+    let lines = list(&|place, key| format!("{key} = {:?}", home.join(place).display().to_string()));
+    let hint =
+        format!("where its credentials are there, show the file to this project: `[project.credentials]` with {lines}");
+    let (place, element, stage) = (failure.place.clone(), failure.element.clone(), failure.stage);
+    let found = Diagnosis::new(Kind::CredentialsHidden, message, Retry::No, Actor::Host, hint);
+    Diagnosis { place, element, stage, ..found }
+}
+
+/// The top of the working tree that a project's directory is in, which has the repository in it.
+fn checkout(project: &Path) -> &Path {
+    project.ancestors().find(|path| path.join(".git").is_dir()).unwrap_or(project)
+}
+
+fn collect_all(table: &Map<String, Value>, files: &mut Vec<PathBuf>) {
+    table.values().for_each(|value| collect(value, files));
+}
+
+/// The files that a value of BuildStream's configuration names: keys, tokens, certificates. Directories are not, for those
+/// the configuration of the sandbox has keys.
+fn collect(value: &Value, files: &mut Vec<PathBuf>) {
+    match value {
+        Value::String(text) => {
+            files.extend(Some(PathBuf::from(text)).filter(|path| path.is_absolute() && path.is_file()))
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect(value, files)),
+        Value::Object(table) => collect_all(table, files),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

@@ -1,0 +1,29 @@
+//! One sandbox's options for all that a runner runs.
+
+use super::sandbox_options::SandboxOptions;
+use super::{Exit, Invocation, OutputStream, Runner, RunnerError};
+use crate::cancel::Cancel;
+
+/// Lets another runner run children, confined as these options ask.
+pub struct WithSandbox<'a> {
+    runner: &'a dyn Runner,
+    options: &'a SandboxOptions,
+}
+
+impl<'a> WithSandbox<'a> {
+    /// Asks `runner` for this.
+    pub fn new(runner: &'a dyn Runner, options: &'a SandboxOptions) -> Self {
+        Self { runner, options }
+    }
+}
+
+impl Runner for WithSandbox<'_> {
+    fn run(
+        &self,
+        invocation: &Invocation,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(OutputStream, &[u8]),
+    ) -> Result<Exit, RunnerError> {
+        self.runner.run(&invocation.clone().sandbox(self.options.clone()), cancel, output)
+    }
+}
