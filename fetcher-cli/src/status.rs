@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use fetcher_core::state::BranchState;
 use jiff::Timestamp;
 
+/// Holds of a branch that are shown.
+const HOLDS: usize = 50;
+
 /// A line a branch, in columns.
 pub(crate) fn table(branches: &[BranchState], now: Timestamp) -> String {
     let mut rows = vec![["PROJECT", "BRANCH", "STATE", "LAST SUCCESS", "LAST RUN", "COMMIT"].map(str::to_owned)];
@@ -41,6 +44,28 @@ fn requests(branches: &[BranchState]) -> String {
         }
     }
     text
+}
+
+/// A line a hold: what is not tracked, where, and why; nothing where there is none.
+pub(crate) fn holds(branches: &[BranchState]) -> String {
+    let mut text = String::new();
+    for state in branches {
+        let branch = state.branch.as_ref().map(|branch| format!(" ({branch})")).unwrap_or_default();
+        for hold in state.holds.iter().take(HOLDS) {
+            let word = if hold.expired { "no longer held" } else { "held" };
+            let count = hold.elements.len();
+            let elements = match &hold.elements[..] {
+                _ if hold.expired => String::new(),
+                [element] if element.as_str() == hold.element => String::new(),
+                _ => format!(", {count} element{}", if count == 1 { "" } else { "s" }),
+            };
+            let _ = writeln!(text, "{word} in {}{branch}: {}{elements}", state.project, hold.words());
+        }
+        if state.holds.len() > HOLDS {
+            let _ = writeln!(text, "and {} more in {}{branch}", state.holds.len() - HOLDS, state.project);
+        }
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
 }
 
 fn row(branch: &BranchState, now: Timestamp) -> [String; 6] {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use fetcher_core::report::{BranchReport, IssueGroup, Outcome, StageReport};
+use fetcher_core::report::{BranchReport, IssueGroup, Outcome, StageReport, count_left_out};
 use fetcher_core::{BranchName, Diagnosis, ProjectName, RunReport};
 
 /// Up to so many failures and findings are each told at length, by stage; more of them by cause, so that all fits on a
@@ -196,6 +196,9 @@ pub(crate) fn told(stage: &StageReport) -> String {
             ", {} done, {} had nothing to do, {} failed",
             elements.processed, elements.skipped, elements.failed
         );
+    }
+    if let Some(counts) = count_left_out(&stage.left_out) {
+        let _ = write!(text, ", {counts}");
     }
     if !stage.changes.is_empty() {
         let changed = stage.changes.len();

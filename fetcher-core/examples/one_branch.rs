@@ -62,6 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             run: scratch.path().to_owned(),
             logs: scratch.path().join("logs"),
         },
+        prepared: None,
         one_at_a_time: None,
         refresh_after: Duration::ZERO,
     };

@@ -12,6 +12,7 @@ use crate::runner::{Invocation, tool_paths};
 mod compare;
 pub mod conf;
 pub mod dialect;
+pub(crate) mod distributions;
 pub mod environment;
 pub mod inventory;
 pub mod messages;

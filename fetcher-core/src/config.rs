@@ -38,7 +38,10 @@ pub use notify::{
 };
 pub use place::{Home, choose_file};
 pub use problem::{ConfigError, Problem};
-pub use project::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
+pub use project::{
+    BuildStreamConfig, Deps, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig, SourceCacheConfig, Tool,
+    VariantConfig,
+};
 pub use publish::{
     CommitFormat, ElementGroup, ForgeKind, GitHubApp, HumanCommitPolicy, PublishConfig, PublishMode, PublishSelection,
     RequestScope,

@@ -162,6 +162,8 @@ impl RunId {
 pub enum Stage {
     /// Getting the branch's tip and a clean working tree of it, submodules included.
     Checkout,
+    /// Running what the configuration says a clean checkout needs before `bst` (`prepare`).
+    Prepare,
     /// `bst source track`: looking for new refs upstream.
     Track,
     /// `bst source fetch`: getting the sources into the local cache.
@@ -174,12 +176,14 @@ pub enum Stage {
 
 impl Stage {
     /// All stages in their order.
-    pub const ALL: [Stage; 5] = [Stage::Checkout, Stage::Track, Stage::Fetch, Stage::Push, Stage::Publish];
+    pub const ALL: [Stage; 6] =
+        [Stage::Checkout, Stage::Prepare, Stage::Track, Stage::Fetch, Stage::Push, Stage::Publish];
 
     /// The stage's name as reports and files have it.
     pub fn as_str(self) -> &'static str {
         match self {
             Stage::Checkout => "checkout",
+            Stage::Prepare => "prepare",
             Stage::Track => "track",
             Stage::Fetch => "fetch",
             Stage::Push => "push",
@@ -222,8 +226,13 @@ impl fmt::Display for Refs {
 
 /// The SHA-256 of some bytes in lower-case hexadecimal: how this library names what is known by its content.
 pub(crate) fn digest(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// Bytes in lower-case hexadecimal.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     use fmt::Write as _;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

@@ -77,6 +77,23 @@ impl OwnDirectory {
         Err(io::Error::from(io::ErrorKind::NotADirectory))
     }
 
+    /// Makes a file of this name, for this user alone so far; there must be nothing of that name.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn create(&self, name: impl AsRef<OsStr>) -> io::Result<fs::File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.descriptor, name.as_ref(), flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
+    /// Makes a symbolic link of this name; there must be nothing of that name.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn make_link(&self, name: impl AsRef<OsStr>, target: &str) -> io::Result<()> {
+        Ok(rustix::fs::symlinkat(target, &self.descriptor, name.as_ref())?)
+    }
+
     /// Where it is, for messages and for what is not done through it.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -7,16 +7,20 @@
 mod access;
 mod changes;
 mod command;
+mod holds;
 mod inputs;
 mod known;
 mod listing;
 pub(crate) mod log;
 mod mirrors;
 mod output;
+mod prepare;
 mod recovery;
 mod results;
+mod selection;
 mod sources;
 mod stage_runner;
+mod tracking;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -24,25 +28,26 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::bst::Bst;
-use crate::bst::dialect::Action;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
 use crate::clock::Clock;
 use crate::config::{ProjectConfig, PushMode, VariantConfig};
-use crate::diagnosis::{Diagnosis, Kind};
+use crate::diagnosis::Diagnosis;
 use crate::environment::Environment;
 use crate::names::{BranchName, CommitId, ElementName, Refs, Stage};
-use crate::report::{Event, Outcome, RefChange, StageReport};
+use crate::report::{Event, Outcome, StageReport};
 use crate::runner::Runner;
 use crate::secret::{Redact as _, Redactor};
 use crate::state::ElementMemory;
 
 pub(crate) use changes::tracked_changes;
 pub(crate) use inputs::{Changed as ChangedFile, changed as changed_files};
+pub use prepare::{Preparation, PreparedFiles};
+
+pub(crate) use holds::{ProjectHolds, expired};
 use known::{Candidates, ElementInputs};
 use listing::{LISTING_LOG, NotListed};
-use results::ElementResults;
-use stage_runner::{Request, StageRun, StageRunner, refs_of};
+use stage_runner::{StageRunner, refs_of};
 
 /// Where a pipeline works. All paths are absolute.
 #[derive(Debug, Clone)]
@@ -81,6 +86,8 @@ pub struct Pipeline<'a> {
     pub clock: &'a dyn Clock,
     /// Where it works.
     pub directories: Directories,
+    /// What was prepared in the checkout; none where nothing was.
+    pub prepared: Option<&'a PreparedFiles>,
     /// Held while `bst` runs, where no two may run at once: with a quota, concurrent casds miscount the cache's size.
     pub one_at_a_time: Option<&'a Mutex<()>>,
     /// How long what was done may stand for doing it again.
@@ -167,8 +174,7 @@ impl Pipeline<'_> {
     fn tracked(&self, work: &mut StageRunner<'_, '_>, memory: &mut ElementMemory) -> Vec<StageReport> {
         // With an option set before, tracking may have changed something already.
         let before = work.ref_changes().unwrap_or_default();
-        let track = self.track(work, &before);
-        let blocked = blocked_by(&track, &work.results);
+        let (track, blocked) = self.track(work, &before, memory);
         let changes = work.ref_changes();
         let mut stages = vec![track];
         if let Some(reason) = &blocked {
@@ -184,20 +190,6 @@ impl Pipeline<'_> {
             stages.extend(self.fetch_and_push(work, memory, &inputs, candidates.as_ref()));
         }
         stages
-    }
-
-    fn track(&self, work: &mut StageRunner<'_, '_>, before: &[RefChange]) -> StageReport {
-        let everything = Request::everything(work.elements.clone());
-        let StageRun { mut reports, .. } = work.run(&[Stage::Track], Action::Track, everything);
-        let mut report = reports.remove(0);
-        match work.ref_changes() {
-            Ok(mut changes) => {
-                changes.retain(|change| !before.contains(change));
-                report.changes = changes;
-            }
-            Err(error) => report.notes.push(format!("the changed refs cannot be told: {error}")),
-        }
-        self.finish(report, work)
     }
 
     /// Whether sources are to be pushed; else why not.
@@ -260,26 +252,6 @@ pub(crate) fn pushes_sources(project: &ProjectConfig) -> bool {
 
 /// Why nothing is fetched where that is not wanted.
 const FETCH_FALSE: &str = "fetch = false";
-
-/// Why nothing after tracking can work; none where it can.
-fn blocked_by(track: &StageReport, results: &ElementResults) -> Option<String> {
-    // What stopped bst before its first task stops a fetch as well, whichever element it names.
-    let before_all = !results.has_loaded(Stage::Track);
-    let whole = track.failures.iter().find(|failure| {
-        (before_all || failure.element.is_none())
-            && !matches!(failure.kind, Kind::TimeOut | Kind::Killed | Kind::CasdDied)
-    });
-    match track.outcome {
-        Outcome::Interrupted => Some("the run was interrupted".to_owned()),
-        // What stopped all of tracking stops a fetch in the same way, and would be told twice.
-        Outcome::Failed => whole.map(|failure| format!("tracking failed: {}", first_line(&failure.message))),
-        Outcome::Skipped | Outcome::Ok | Outcome::Partial => None,
-    }
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
-}
 
 /// The elements of a listing that no fetch can be asked for: those without a ref that tracking did not give one.
 fn unresolved<'l>(

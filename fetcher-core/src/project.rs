@@ -58,6 +58,8 @@ pub struct Branch<'p> {
 pub struct Checkout {
     /// The directory with `project.conf` in it.
     pub directory: PathBuf,
+    /// The top of the working tree.
+    pub tree: PathBuf,
     /// What is worth saying.
     pub notes: Vec<Note>,
 }
@@ -267,7 +269,7 @@ impl<'p> Branch<'p> {
         let real = directory.canonicalize().ok().zip(checked.path.canonicalize().ok());
         let inside = real.filter(|(directory, tree)| directory.starts_with(tree));
         match inside.filter(|(directory, _)| directory.join("project.conf").is_file()) {
-            Some((directory, _)) => Ok(Checkout { directory, notes: checked.notes }),
+            Some((directory, tree)) => Ok(Checkout { directory, tree, notes: checked.notes }),
             None => Err(CheckoutError::NoProject {
                 directory: config.directory.clone(),
                 others: projects_below(&checked.path),

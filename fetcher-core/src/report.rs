@@ -1,6 +1,7 @@
 //! What happens and what happened, as data: events while a run goes on, reports when it is over.
 
 mod issues;
+mod left_out;
 mod redact;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ pub use crate::bst::refs::RefChange;
 use crate::diagnosis::{Diagnosis, Reachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
 
+pub use left_out::{HoldOrigin, HoldReport, LeftOutElement, LeftOutReason, count_left_out};
 pub use publication::{HeldRef, HoldCause, PublicationReport, RequestReport, RequestStatus};
 pub use tracked::{SeenRef, TrackedRef};
 
@@ -129,6 +131,9 @@ pub struct BranchReport {
     /// What became of them; none where nothing is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publication: Option<Box<PublicationReport>>,
+    /// The holds on the branch's elements, those that expired included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldReport>,
 }
 
 impl BranchReport {
@@ -191,6 +196,9 @@ pub struct StageReport {
     /// The hosts of upstreams that answered.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub reached: BTreeSet<String>,
+    /// The elements that it left out on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOutElement>,
     /// Remarks that are no failures: a mirror rebuilt, elements left out because they have no ref.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -217,6 +225,7 @@ impl StageReport {
             failures: Vec::new(),
             findings: Vec::new(),
             reached: BTreeSet::new(),
+            left_out: Vec::new(),
             notes: Vec::new(),
             log: None,
         }

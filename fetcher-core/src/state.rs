@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
-use crate::report::{BranchReport, Outcome, PublicationReport, SeenRef};
+use crate::report::{BranchReport, HoldReport, Outcome, PublicationReport, SeenRef};
 
 pub use elements::{DoneElement, ElementMemory, RefsMemory, RememberedInventory};
 pub use lock::{Lock, LockError};
@@ -50,6 +50,9 @@ pub struct BranchState {
     /// The requests to merge refs that it found, as the last run that published left them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publication: Option<PublicationReport>,
+    /// The holds on its elements, as the last run found them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldReport>,
     /// The last runs, oldest first, at most [`BranchState::HISTORY`].
     #[serde(default)]
     pub history: Vec<Past>,
@@ -75,6 +78,7 @@ impl BranchState {
             consecutive_failures: 0,
             tracked: None,
             publication: None,
+            holds: Vec::new(),
             history: Vec::new(),
         }
     }
@@ -100,7 +104,12 @@ impl BranchState {
         if tracks().next().is_some() {
             let complete = tracks().all(|stage| stage.outcome.is_good());
             let same_tip = self.commit == report.commit;
-            self.tracked = Some(SeenRef::after(self.tracked.take(), &report.changes, same_tip, complete));
+            let left_out =
+                tracks().flat_map(|stage| &stage.left_out).map(|left_out| left_out.element.clone()).collect();
+            self.tracked = Some(SeenRef::after(self.tracked.take(), &report.changes, same_tip, complete, &left_out));
+        }
+        if report.stages.iter().any(|stage| stage.stage == Stage::Track) {
+            self.holds.clone_from(&report.holds);
         }
         if report.publication.is_some() {
             self.publication = report.publication.as_deref().cloned();

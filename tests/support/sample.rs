@@ -10,7 +10,9 @@ use std::time::Duration;
 use fetcher_core::clock::FixedClock;
 use fetcher_core::diagnosis::{Actor, Diagnosis, Kind, Place, Reachability, Retry};
 use fetcher_core::pages::{Publish, PublishError, Published, publish};
-use fetcher_core::report::{BranchReport, Elements, Outcome, RefChange, RunReport, StageReport, TrackedRef};
+use fetcher_core::report::{
+    BranchReport, Elements, HoldReport, Outcome, RefChange, RunReport, StageReport, TrackedRef,
+};
 use fetcher_core::state::{BranchState, Past, Store};
 use fetcher_core::{BranchName, ProjectName, Redactor, RunId, Secret, Stage};
 use jiff::{SignedDuration, Timestamp};
@@ -213,6 +215,7 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
     BranchState {
         tracked: None,
         publication: None,
+        holds: if history.is_empty() { Vec::new() } else { holds() },
         version: BranchState::VERSION,
         project,
         branch: name,
@@ -234,6 +237,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
         format!("{project}-{}", name.as_ref().map(BranchName::slug).unwrap_or_default().replace(['<', '>'], "_"));
     let stages = Stage::ALL
         .iter()
+        .filter(|stage| **stage != Stage::Prepare)
         .map(|stage| {
             let skipped = *stage > Stage::Track && matches!(outcome, Outcome::Skipped | Outcome::Failed);
             let fails = match outcome {
@@ -272,6 +276,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                 failures: if fails { vec![failure(branch, *stage)] } else { Vec::new() },
                 findings: Vec::new(),
                 reached: std::collections::BTreeSet::new(),
+                left_out: Vec::new(),
                 notes: if fails {
                     vec!["2 elements have no ref and are left out: a.bst, b.bst".to_owned()]
                 } else {
@@ -291,8 +296,19 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
         bst_version: Some("2.8.1".to_owned()),
         changes: if outcome == Outcome::Failed { Vec::new() } else { tracked(run) },
         publication: None,
+        holds: holds(),
         stages,
     }
+}
+
+/// Holds with what outsiders may write.
+fn holds() -> Vec<HoldReport> {
+    let holds = serde_json::json!([
+        { "element": "core/<b>*", "reason": "waits for <script>alert(1)</script>", "until": "2027-01-31",
+          "origin": "configuration", "elements": ["core/a.bst"] },
+        { "element": "b.bst", "origin": "bstignore" },
+    ]);
+    serde_json::from_value(holds).expect("holds")
 }
 
 /// The refs that tracking found, one of which moved since the run before.

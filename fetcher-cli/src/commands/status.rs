@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Context, OK, SOME_FAILED};
 use crate::cli::StatusArgs;
-use crate::status::table;
+use crate::status::{holds, table};
 use crate::{output, say};
 
 pub(crate) fn run(context: &Context, args: &StatusArgs) -> io::Result<u8> {
@@ -33,6 +33,7 @@ pub(crate) fn run(context: &Context, args: &StatusArgs) -> io::Result<u8> {
         writeln!(output::text(), "nothing was done yet: `bst-fetcher run` begins")?;
     } else {
         output::text().write_all(table(&branches, now).as_bytes())?;
+        output::text().write_all(holds(&branches).as_bytes())?;
     }
     for failure in &failures {
         say(&format!("bst-fetcher: {failure}"));

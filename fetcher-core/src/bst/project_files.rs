@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use rustix::fs::OFlags;
 
-use super::refs::{StoredRefs, have_urls, stored_refs};
+use super::refs::{StoredRefs, have_urls, stored_refs, written_sources};
 use super::yaml::{LARGEST, YamlNode};
 use crate::names::{ElementName, digest};
 
@@ -92,15 +92,69 @@ impl ProjectFiles {
 
     /// The elements that include a file, directly or not, by name.
     pub(crate) fn elements_that_include(&self, file: &Path) -> io::Result<Vec<ElementName>> {
-        let includes = |element: &ElementName| {
-            let mut files = BTreeSet::new();
-            self.element_file(element).is_some_and(|path| {
-                // What can be read of an element's includes says where this one is among them.
-                let _known_whole = self.add_includes(&path, &mut files);
-                files.contains(file)
-            })
-        };
+        let includes = |element: &ElementName| self.files_of(element).contains(file);
         Ok(self.elements()?.into_iter().filter(includes).collect())
+    }
+
+    /// For each of some files that elements include and that have sources, the elements that include it, directly or not.
+    ///
+    /// # Errors
+    /// When the elements cannot be listed.
+    pub(crate) fn elements_that_include_any(
+        &self,
+        files: &BTreeSet<PathBuf>,
+    ) -> io::Result<BTreeMap<PathBuf, BTreeSet<ElementName>>> {
+        let has_sources =
+            |file: &&PathBuf| read_file(&self.root, file).is_ok_and(|text| !written_sources(&text).is_empty());
+        let mut including: BTreeMap<_, _> =
+            files.iter().filter(has_sources).map(|file| (file.clone(), BTreeSet::new())).collect();
+        if including.is_empty() {
+            return Ok(including);
+        }
+        for element in self.elements()? {
+            for file in self.files_of(&element) {
+                if let Some(elements) = including.get_mut(&file) {
+                    elements.insert(element.clone());
+                }
+            }
+        }
+        Ok(including)
+    }
+
+    /// The kind and url of each source in an element's file and what it includes, as they are written, under whichever
+    /// conditions.
+    pub(crate) fn written_sources(&self, element: &ElementName) -> Vec<(Option<String>, Option<String>)> {
+        let texts = self.files_of(element).into_iter().filter_map(|file| read_file(&self.root, &file).ok());
+        texts.flat_map(|text| written_sources(&text)).collect()
+    }
+
+    /// Where a file of the project is that is named relative to the elements, or to the project's directory; none where
+    /// there is none.
+    pub(crate) fn find(&self, name: &str) -> Option<PathBuf> {
+        let places = [self.element_path.join(name), PathBuf::from(name)];
+        places.iter().filter_map(|place| normal(place)).find(|place| self.root.join(place).is_file())
+    }
+
+    /// A file of the project's directory that may be hostile; none where there is no such file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is too large or no regular file.
+    pub(crate) fn read(&self, name: &str) -> io::Result<Option<String>> {
+        match read_file(&self.root, Path::new(name)) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An element's file and what it includes, as far as that can be read.
+    fn files_of(&self, element: &ElementName) -> BTreeSet<PathBuf> {
+        let mut files = BTreeSet::new();
+        if let Some(path) = self.element_file(element) {
+            // What can be read of an element's includes is among them.
+            let _known_whole = self.add_includes(&path, &mut files);
+        }
+        files
     }
 
     /// A digest of everything in the checkout that shapes an element's sources: its file, the files that it includes,

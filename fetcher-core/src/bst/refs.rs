@@ -152,6 +152,11 @@ pub(crate) fn placed_refs(text: &str) -> BTreeMap<String, Option<String>> {
     source_refs(Some(text)).into_iter().map(|(place, source)| (place, source.reference)).collect()
 }
 
+/// The kind and url of each source that a file has, under whichever conditions.
+pub(crate) fn written_sources(text: &str) -> Vec<(Option<String>, Option<String>)> {
+    source_refs(Some(text)).into_values().map(|source| (source.kind, source.url)).collect()
+}
+
 /// The value of a key at the top of a YAML file, as `name` and `element-path` of `project.conf`.
 pub fn top_level(text: &str, key: &str) -> Option<String> {
     YamlNode::parse(text)?.get(key)?.scalar().map(str::to_owned)

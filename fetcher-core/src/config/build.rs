@@ -8,6 +8,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::civil::Date;
+
 use serde_json::{Map, Value as Json};
 
 use super::Config;
@@ -65,6 +67,10 @@ fn time(fields: &Fields, name: &str) -> Option<Duration> {
     if let Some(Value::Time(time, _)) = value(fields, name) { Some(*time) } else { None }
 }
 
+fn date(fields: &Fields, name: &str) -> Option<Date> {
+    if let Some(Value::Date(date)) = value(fields, name) { Some(*date) } else { None }
+}
+
 fn path(fields: &Fields, name: &str) -> Option<PathBuf> {
     if let Some(Value::Path(path) | Value::SecretFile(path)) = value(fields, name) { Some(path.clone()) } else { None }
 }
@@ -99,6 +105,7 @@ fn json(node: &Node) -> Json {
         Value::Bad => Json::Null,
         Value::Bool(flag) => Json::from(*flag),
         Value::Number(number) => Json::from(*number),
+        Value::Date(date) => Json::from(date.to_string()),
         Value::Json(json) => json.clone(),
         Value::Secret(secret) => Json::from(secret.expose()),
         Value::Text(text) | Value::Time(_, text) | Value::Size(_, text) => Json::from(text.as_str()),

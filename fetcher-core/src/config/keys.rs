@@ -153,6 +153,10 @@ pub(crate) enum Kind {
     Map(&'static Kind),
     /// A program and its arguments.
     Command,
+    /// The same for a program that may be a file of the checkout; it may be empty.
+    CheckoutCommand,
+    /// A date of TOML's.
+    Date,
     /// A list of requirements, or the name of a requirements file.
     Requirements,
     /// Any table, handed on as it is.
@@ -222,7 +226,8 @@ impl Kind {
             Kind::Version => "a version".to_owned(),
             Kind::List(of, _) => format!("a list, each {}", of.words()),
             Kind::Map(of) => format!("a table, each value {}", of.words()),
-            Kind::Command => "a list: a program and its arguments".to_owned(),
+            Kind::Command | Kind::CheckoutCommand => "a list: a program and its arguments".to_owned(),
+            Kind::Date => "a date, without quotes".to_owned(),
             Kind::Requirements => "a list of requirements, or the name of a file with them".to_owned(),
             Kind::Free | Kind::Table(_) => "a table".to_owned(),
             Kind::Tables(_) => "a list of tables".to_owned(),
@@ -239,6 +244,8 @@ impl Kind {
             | Kind::List(..)
             | Kind::Map(_)
             | Kind::Command
+            | Kind::CheckoutCommand
+            | Kind::Date
             | Kind::Free
             | Kind::Table(_)
             | Kind::Tables(_) => false,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use serde_json::{Map, Value};
 
 use super::publish::{ElementGroup, PublishConfig};
@@ -71,6 +72,12 @@ pub struct ProjectConfig {
     pub variants: Vec<VariantConfig>,
     /// `submodules`.
     pub submodules: bool,
+    /// `prepare`: what is run in a clean checkout before bst is; empty for nothing.
+    pub prepare: Vec<String>,
+    /// `select`: what is tracked, of the targets and their dependencies.
+    pub select: SelectConfig,
+    /// `hold`: what is not tracked, and why.
+    pub holds: Vec<HoldConfig>,
     /// `refs`: which refs are fetched and pushed.
     pub refs: BTreeSet<Refs>,
     /// `track`.
@@ -120,6 +127,36 @@ pub struct VariantConfig {
     pub name: VariantName,
     /// Its options, over the project's.
     pub options: BTreeMap<String, String>,
+}
+
+/// `select`: what is tracked. Each list holds names and globs; what is said in several has to be true together, and an
+/// empty one says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SelectConfig {
+    /// `urls`: of a source, as written (`gnome:*`) or with the alias resolved.
+    pub urls: Vec<String>,
+    /// `kinds`: of a source.
+    pub kinds: Vec<String>,
+    /// `elements`: an element's name.
+    pub elements: Vec<String>,
+}
+
+impl SelectConfig {
+    /// Whether nothing is left out by it.
+    pub fn is_everything(&self) -> bool {
+        self.urls.is_empty() && self.kinds.is_empty() && self.elements.is_empty()
+    }
+}
+
+/// One `[[project.hold]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldConfig {
+    /// `element`: a name or a glob.
+    pub element: String,
+    /// `reason`.
+    pub reason: String,
+    /// `until`: the last day on which it holds, by UTC.
+    pub until: Option<Date>,
 }
 
 /// `deps`: which dependencies of the targets are meant. The words are bst's `--deps` of 2.x.

@@ -130,6 +130,9 @@ fn value(kind: &Kind) -> Value {
         }
         Kind::List(of, least) => json!({ "type": "array", "items": value(of), "minItems": least }),
         Kind::Map(of) => json!({ "type": "object", "additionalProperties": value(of) }),
+        // What editors know of TOML's dates.
+        Kind::Date => json!({ "type": "string", "format": "date" }),
+        Kind::CheckoutCommand => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Command => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
         Kind::Requirements => {
             let list = json!({ "type": "array", "items": value(&Kind::Text), "minItems": 1 });

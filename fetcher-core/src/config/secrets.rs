@@ -10,7 +10,10 @@ use crate::runner::UpstreamCredentials;
 use crate::secret::{Secret, SecretSet, names_a_secret};
 
 use super::declare::FromConfigTable as _;
-use super::{BuildStreamConfig, Config, GitHubApp, ProjectConfig, PublishConfig, SourceCacheConfig, Tool};
+use super::{
+    BuildStreamConfig, Config, GitHubApp, HoldConfig, ProjectConfig, PublishConfig, SelectConfig, SourceCacheConfig,
+    Tool,
+};
 
 /// Where this library finds proxies, whose addresses may hold a password; git and HTTP get them in any case.
 const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
@@ -118,6 +121,9 @@ impl Gathered<'_> {
             options,
             variants,
             submodules: _,
+            prepare,
+            select,
+            holds,
             refs: _,
             track: _,
             fetch: _,
@@ -142,6 +148,12 @@ impl Gathered<'_> {
             self.set.text(value);
         }
         variants.iter().flat_map(|variant| variant.options.values()).for_each(|value| self.set.text(value));
+        self.texts(prepare);
+        let SelectConfig { urls, kinds: _, elements: _ } = select;
+        self.texts(urls);
+        for HoldConfig { element: _, reason, until: _ } in holds {
+            self.set.text(reason);
+        }
         let Access { ssh_key, known_hosts: _, token_file, username: _, credentials_for: _ } = git;
         self.file(ssh_key.as_deref());
         self.file(token_file.as_deref());

@@ -101,6 +101,7 @@ fn written(node: &Node) -> String {
         Value::Bad | Value::Secret(_) => "\"***\"".to_owned(),
         Value::Bool(flag) => flag.to_string(),
         Value::Number(number) => number.to_string(),
+        Value::Date(date) => date.to_string(),
         Value::Json(json) => json.to_string(),
         Value::Text(text) => quoted(&Redactor::default().redact(text)),
         Value::Time(_, text) | Value::Size(_, text) => quoted(text),

@@ -248,3 +248,29 @@ fn directories_follow_the_environment() {
     assert_eq!(dirs(&[("HOME", "/h"), ("XDG_STATE_HOME", "x")]).unwrap(), Path::new("/h/.local/state/bst-fetcher"));
     assert!(dirs(&[]).unwrap_err().to_string().contains("set fetcher.state-dir, or HOME"));
 }
+
+#[test]
+fn holds_and_prepare_are_checked() {
+    let hold = |until: &str| project(&format!("[[project.hold]]\nelement = 'a*'\nreason = 'x'\nuntil = {until}"));
+    let config = hold("2027-02-28").unwrap();
+    assert_eq!(config.projects[0].holds[0].until.map(|until| until.to_string()).as_deref(), Some("2027-02-28"));
+    for (until, message) in [
+        ("'2027-02-28'", "write it without quotes"),
+        ("2027-02-28T10:00:00Z", "write a date alone"),
+        ("10:00:00", "write a date alone"),
+        ("3", "has to be a date"),
+    ] {
+        let error = hold(until).unwrap_err().to_string();
+        assert!(error.contains(message), "{until}: {error}");
+    }
+    assert!(project("[[project.hold]]\nelement = 'a*'").unwrap_err().to_string().contains("reason"));
+    // A program of the checkout, which is not there yet.
+    let config = project("prepare = ['./generate', 'x y']\nselect = { urls = ['gnome:*'] }").unwrap();
+    assert_eq!(config.projects[0].prepare, ["./generate", "x y"]);
+    assert!(!config.projects[0].select.is_everything() && config.projects[0].holds.is_empty());
+    for wrong in
+        ["prepare = 'make'", "prepare = [3]", "prepare = ['']", "prepare = [\"a\\u0000\"]", "select = { url = [] }"]
+    {
+        assert!(project(wrong).is_err(), "{wrong}");
+    }
+}

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::civil;
+
 use crate::secret::Secret;
 
 use super::keys::{Kind, Table};
@@ -47,6 +49,7 @@ pub(super) enum Value {
     Time(Duration, String),
     /// A size in bytes, and how it was written.
     Size(u64, String),
+    Date(civil::Date),
     Path(PathBuf),
     /// A file with a secret.
     SecretFile(PathBuf),

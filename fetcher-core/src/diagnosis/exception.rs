@@ -258,6 +258,8 @@ fn is_outside(kind: Kind) -> bool {
         | Kind::CasdDied
         | Kind::MirrorCorrupt => true,
         Kind::Usage
+        | Kind::PrepareFailed
+        | Kind::HoldExpired
         | Kind::PluginUndeclared
         | Kind::ProjectInvalid
         | Kind::JunctionNoRef

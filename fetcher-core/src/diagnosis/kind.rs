@@ -93,6 +93,10 @@ kinds! {
     /// The project's own files are wrong: YAML, a missing element or file, a circular dependency, a bad option.
     ProjectInvalid => No, Project,
         "correct the project's files at the place that is named";
+    /// The command that the configuration has run before bst (`prepare`) failed.
+    PrepareFailed => No, Host,
+        "read the end of the command's log: install what it needs, or correct `prepare`; the project's maintainers may \
+         have changed what is to be run";
     /// A junction has no ref.
     JunctionNoRef => No, Project,
         "track the junction by its name and commit its ref: nothing behind it can be loaded without";
@@ -113,6 +117,9 @@ kinds! {
     /// Tracking found other content under an address that had not changed. Nothing failed: it is a finding.
     ChecksumChanged => No, Upstream,
         "upstream now serves other content under the same address: see whether that is honest before the new ref is taken";
+    /// A hold's last day is over, and its elements are tracked again. Nothing failed: it is a finding.
+    HoldExpired => No, Host,
+        "remove the hold from the configuration, or give it a later `until`";
     /// The upstream says that there is no such thing (404, 410).
     NotFound => Once, Project,
         "the address is gone: give the element upstream's new one, or a mirror; if it is private, credentials are missing";

@@ -54,6 +54,8 @@ impl Diagnosis {
             | Kind::RefMissing
             | Kind::Checksum
             | Kind::ChecksumChanged
+            | Kind::HoldExpired
+            | Kind::PrepareFailed
             | Kind::NotFound
             | Kind::Unauthorised
             | Kind::RateLimited

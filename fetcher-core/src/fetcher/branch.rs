@@ -1,10 +1,11 @@
 //! One branch: its checkout, its `bst`, and its pipelines, in two phases between which other branches may have their
 //! turn.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
 
 use super::branch_work::BranchWork;
 use super::callbacks::blame;
@@ -14,9 +15,9 @@ use crate::bst::project_files::ProjectFiles;
 use crate::config::{Deps, ProjectConfig, VariantConfig};
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, ElementName, Refs, Stage, VariantName};
-use crate::pipeline::{Directories, Pipeline, tracked_changes};
-use crate::project::{Branch, CheckoutError};
-use crate::report::{BranchReport, Event, Outcome, RefChange, StageReport, TrackedRef};
+use crate::pipeline::{Directories, Pipeline, Preparation, PreparedFiles, ProjectHolds, expired, tracked_changes};
+use crate::project::{Branch, Checkout, CheckoutError};
+use crate::report::{BranchReport, Event, HoldReport, Outcome, RefChange, StageReport, TrackedRef};
 use crate::state::ElementMemory;
 
 impl<'f> Workers<'f> {
@@ -41,16 +42,16 @@ impl<'f> Workers<'f> {
         let mut checkout = self.report();
         // Its branches were listed, or there would be no such branch.
         checkout.reached.extend(self.fetcher.listing_proves(place.config));
-        let prepared = checked_out(branch, &mut checkout);
+        let made = checked_out(branch, &mut checkout);
         checkout.seconds = began.elapsed().as_secs_f64();
-        let prepared = prepared.and_then(|directory| Ok((directory, self.tools.bst(place.config)?)));
-        let (project, bst) = match prepared {
-            Ok((project, (bst, failure))) => {
+        let made = made.and_then(|made| Ok((made, self.tools.bst(place.config)?)));
+        let (made, bst) = match made {
+            Ok((made, (bst, failure))) => {
                 if let Some(failure) = failure {
                     checkout.outcome = Outcome::Partial;
                     checkout.failures.push(failure);
                 }
-                (project, bst)
+                (made, bst)
             }
             Err(failure) => {
                 let interrupted = failure.kind == crate::diagnosis::Kind::Interrupted;
@@ -64,26 +65,44 @@ impl<'f> Workers<'f> {
                 });
             }
         };
+        let mut stages = vec![checkout];
+        let prepared = match self.prepared(slot, place.config, branch, &made, events) {
+            None => None,
+            Some((stage, prepared)) => {
+                let outcome = stage.outcome;
+                stages.push(stage);
+                if !outcome.is_good() {
+                    return Err(BranchReport {
+                        commit: Some(branch.commit().clone()),
+                        seconds: began.elapsed().as_secs_f64(),
+                        ..self.branch_report(place, Some(branch.name().clone()), stages, outcome)
+                    });
+                }
+                prepared
+            }
+        };
+        let project = made.directory;
         let missing = self.selection.elements.iter().find(|element| !ProjectFiles::new(&project).has(element));
         if let Some(element) = missing {
-            checkout.notes.push(format!("there is no {element} here"));
-            let stages = vec![checkout];
+            stages[0].notes.push(format!("there is no {element} here"));
             return Err(BranchReport {
                 commit: Some(branch.commit().clone()),
                 ..self.branch_report(place, Some(branch.name().clone()), stages, Outcome::Skipped)
             });
         }
-        let memories = self.memories(place.config, branch.name(), &mut checkout.notes);
+        let memories = self.memories(place.config, branch.name(), &mut stages[0].notes);
         let branch = branch.clone();
-        let (stages, changes, failures) = (vec![checkout], Vec::new(), Vec::new());
+        let (changes, failures) = (Vec::new(), Vec::new());
         let mut work = Box::new(BranchWork {
             branch,
             project,
             bst,
+            prepared,
             stages,
             spent: Duration::ZERO,
             memories,
             changes,
+            holds: Vec::new(),
             failures,
             slot,
         });
@@ -92,6 +111,48 @@ impl<'f> Workers<'f> {
         }
         work.spent = began.elapsed();
         if place.config.wants(Refs::Tracked) { Ok(work) } else { Err(self.finished(place, &mut work)) }
+    }
+
+    /// Prepares a clean checkout; none where nothing is to be prepared.
+    fn prepared(
+        &self,
+        slot: usize,
+        project: &ProjectConfig,
+        branch: &Branch<'_>,
+        checkout: &Checkout,
+        events: &mut dyn FnMut(Event),
+    ) -> Option<(StageReport, Option<PreparedFiles>)> {
+        if project.prepare.is_empty() {
+            return None;
+        }
+        let (name, run) = (branch.name(), self.store.run_directory(self.run));
+        let (variant, refs, stage, attempt) = (None, None, Stage::Prepare, 1);
+        events(Event::StageStarted {
+            project: project.name.clone(),
+            branch: name.clone(),
+            variant,
+            refs,
+            stage,
+            attempt,
+        });
+        let preparation = Preparation {
+            project,
+            commit: branch.commit(),
+            runner: self.runner,
+            environment: &self.fetcher.environment,
+            redactor: &self.fetcher.redactor,
+            clock: &self.fetcher.clock,
+            directory: &checkout.directory,
+            tree: &checkout.tree,
+            temporary: &self.temporary.join(slot.to_string()),
+            run: &run,
+            logs: &run.join(project.name.as_str()).join(name.slug()),
+            again: self.selection.force,
+        };
+        let (report, prepared) = preparation.run(&self.fetcher.cancel);
+        let (project, branch) = (project.name.clone(), name.clone());
+        events(Event::StageFinished { project, branch, report: report.clone() });
+        Some((report, prepared))
     }
 
     /// Does what is to be done for the refs that tracking finds.
@@ -106,6 +167,7 @@ impl<'f> Workers<'f> {
         let began = Instant::now();
         self.pipelines(slot, work, Refs::Tracked, one_at_a_time, events);
         self.find_changes(work);
+        self.find_holds(work);
         let publication = self.publish(work, slot, events);
         work.spent += began.elapsed();
         BranchReport { publication: publication.map(Box::new), ..self.finished(place, work) }
@@ -124,7 +186,7 @@ impl<'f> Workers<'f> {
         let at = self.fetcher.clock.now();
         // Where the memory cannot be read, the run that cannot write it says so.
         let known = self.store.branch(project, Some(branch)).ok().flatten().and_then(|state| state.tracked);
-        match tracked_changes(&work.project, &inventories) {
+        match tracked_changes(&work.project, &inventories, work.prepared.as_ref()) {
             Ok(changes) => {
                 let new = |change| {
                     let failed_with = failed_with(&change, &work.stages);
@@ -140,6 +202,30 @@ impl<'f> Workers<'f> {
         }
     }
 
+    /// Finds what held elements back, and what is to be told of holds that are over: once each.
+    fn find_holds(&self, work: &mut BranchWork<'_>) {
+        let (config, branch) = (work.branch.project().config(), work.branch.name());
+        let today = self.fetcher.clock.now().to_zoned_datetime(TimeZone::UTC).date();
+        // What cannot be read is told where the state is written.
+        let known = self.store.branch(&config.name, Some(branch)).ok().flatten().map(|state| state.holds);
+        let known = known.unwrap_or_default();
+        work.holds = ProjectHolds::read(config, &work.project, today).into_reports(&work.stages);
+        let is_told = |hold: &HoldReport| known.iter().any(|known| known.expired && known.is_same(hold));
+        let news = work.holds.iter().filter(|hold| hold.expired && !is_told(hold)).map(expired);
+        if let Some(stage) = work.stages.iter_mut().rfind(|stage| stage.stage == Stage::Track) {
+            stage.findings.extend(news);
+        }
+        if !self.selection.elements.is_empty() {
+            // A run over a few elements says nothing of what else is held.
+            for hold in &mut work.holds {
+                let same = known.iter().filter(|known| known.is_same(hold));
+                let mut elements: BTreeSet<_> = same.flat_map(|known| known.elements.iter().cloned()).collect();
+                elements.extend(hold.elements.drain(..));
+                hold.elements.extend(elements);
+            }
+        }
+    }
+
     /// The report of a branch whose work is over, or came to an end.
     pub(super) fn finished(&self, place: &Place<'_>, work: &mut BranchWork<'_>) -> BranchReport {
         let stages = std::mem::take(&mut work.stages);
@@ -149,6 +235,7 @@ impl<'f> Workers<'f> {
             seconds: work.spent.as_secs_f64(),
             bst_version: Some(work.bst.version.to_string()),
             changes: std::mem::take(&mut work.changes),
+            holds: std::mem::take(&mut work.holds),
             ..self.branch_report(place, Some(work.branch.name().clone()), stages, outcome)
         };
         for failure in work.failures.drain(..) {
@@ -214,6 +301,7 @@ impl<'f> Workers<'f> {
             redactor: &self.fetcher.redactor,
             clock: &self.fetcher.clock,
             directories,
+            prepared: work.prepared.as_ref(),
             one_at_a_time,
             refresh_after: config.refresh_after,
         };
@@ -260,14 +348,14 @@ pub(super) fn variants(project: &ProjectConfig) -> Vec<Option<&VariantConfig>> {
     }
 }
 
-/// Makes the working tree, and gives the directory of the project in it.
-fn checked_out(branch: &Branch<'_>, report: &mut StageReport) -> Result<PathBuf, Diagnosis> {
+/// Makes the working tree.
+fn checked_out(branch: &Branch<'_>, report: &mut StageReport) -> Result<Checkout, Diagnosis> {
     let checkout = branch.checkout().map_err(|error| match error {
         CheckoutError::Git(error) => explain::git(&error, Stage::Checkout),
         CheckoutError::NoProject { .. } => explain::no_project(&error),
     })?;
     report.notes.extend(checkout.notes.iter().map(ToString::to_string));
-    Ok(checkout.directory)
+    Ok(checkout)
 }
 
 /// How a branch ended. What counts is whether sources were got; where that was not asked for, whether refs were.

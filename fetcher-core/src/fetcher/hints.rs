@@ -5,7 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::Fetcher;
-use super::tools::{self, interpreter};
+use super::tools;
+use crate::bst::distributions::{find_program, interpreter};
 use crate::bst::plugins::{OriginKind, PluginCode, ProjectNeeds, is_identifier};
 use crate::bst::{Bst, child_environment};
 use crate::config::{ProjectConfig, Tool};
@@ -240,11 +241,7 @@ impl Fetcher {
 
     /// Where a program is.
     pub(super) fn find_program(&self, program: &OsStr) -> Option<PathBuf> {
-        if Path::new(program).is_absolute() {
-            return Some(program.into());
-        }
-        let path = self.environment.get("PATH")?;
-        std::env::split_paths(path).map(|directory| directory.join(program)).find(|path| path.is_file())
+        find_program(Path::new(program), &self.environment)
     }
 }
 

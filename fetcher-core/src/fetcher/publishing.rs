@@ -96,6 +96,7 @@ impl Workers<'_> {
         publisher.publish(&TrackedCheckout {
             branch: &work.branch,
             directory: &work.project,
+            prepared: work.prepared.as_ref(),
             tracked: &work.changes,
             readiness: &readiness(project, work),
             untracked: &untracked,

@@ -82,6 +82,7 @@ impl Republished<'_> {
             bst_version: None,
             stages: vec![stage],
             changes: Vec::new(),
+            holds: self.state.holds.clone(),
             publication: publication.map(Box::new),
         }
     }
@@ -131,6 +132,8 @@ impl Republished<'_> {
         let publication = publisher.publish(&TrackedCheckout {
             branch: &branch,
             directory: &directory,
+            // No elements are prepared, and refs are in nothing else.
+            prepared: None,
             tracked: &tracked,
             readiness: &readiness,
             untracked: &[],
@@ -154,7 +157,7 @@ impl Republished<'_> {
             .collect();
         let now = self.fetcher.clock.now();
         let known = self.state.tracked.as_deref();
-        let changes = tracked_changes(directory, &inventories)?;
+        let changes = tracked_changes(directory, &inventories, None)?;
         Ok(changes.into_iter().map(|change| TrackedRef::new(change, known, now)).collect())
     }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -170,12 +168,4 @@ impl<'f> Tools<'f> {
 /// Where managed environments are.
 pub(super) fn environments_directory(config: &Config) -> PathBuf {
     config.cache_dir.join("environments")
-}
-
-/// The Python in the first line of a script; none where it cannot be read, for it may be no script.
-pub(super) fn interpreter(script: &Path) -> Option<String> {
-    let mut line = String::new();
-    BufReader::new(File::open(script).ok()?.take(256)).read_line(&mut line).ok()?;
-    let program = line.strip_prefix("#!")?.split_ascii_whitespace().next()?;
-    program.contains("python").then(|| program.to_owned())
 }

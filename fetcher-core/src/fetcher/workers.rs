@@ -408,6 +408,7 @@ impl<'f> Workers<'f> {
             stages,
             changes: Vec::new(),
             publication: None,
+            holds: Vec::new(),
         }
     }
 }

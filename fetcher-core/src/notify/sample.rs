@@ -65,6 +65,7 @@ fn issues(project: &str, branch: Option<&str>, failures: &[Diagnosis]) -> Vec<Is
         stages: vec![stage],
         changes: Vec::new(),
         publication: None,
+        holds: Vec::new(),
     };
     group_issues([&branch], &Reachability::default())
 }

@@ -5,10 +5,14 @@ use maud::{Markup, html};
 use super::layout;
 use super::plot::{self, DURATION, FETCHED};
 use super::view::{Branch, View};
-use super::words::{self, time};
+use super::words::{self, counted, time};
 use crate::links::Address;
-use crate::report::{Outcome, PublicationReport, RequestReport};
+use crate::report::{HoldReport, Outcome, PublicationReport, RequestReport};
 use crate::state::Past;
+
+/// Holds that are shown, and elements that are named of each.
+const HOLDS: usize = 200;
+const NAMED: usize = 20;
 
 /// The page.
 pub(super) fn page(branch: &Branch, view: &View) -> String {
@@ -36,7 +40,8 @@ pub(super) fn page(branch: &Branch, view: &View) -> String {
             h2 { "What was found" }
             (layout::problems(branch.findings(), &branch.issues(view)))
         }
-        @if let Some(publication) = &branch.state.publication { (requests(publication)) }
+        (held(&state.holds))
+        @if let Some(publication) = &state.publication { (requests(publication)) }
         @if !history.is_empty() {
             h2 { "Past runs" }
             div.pair {
@@ -75,6 +80,46 @@ fn facts(branch: &Branch) -> Markup {
             }
         }
     }
+}
+
+/// What is not tracked because somebody said so.
+fn held(holds: &[HoldReport]) -> Markup {
+    html! {
+        @if !holds.is_empty() {
+            h2 #held { "Held" }
+            table aria-labelledby="held" {
+                thead { tr {
+                    th scope="col" { "Not tracked" } th scope="col" { "Reason" } th scope="col" { "Until" }
+                    th scope="col" { "Elements" }
+                } }
+                tbody {
+                    @for hold in holds.iter().take(HOLDS) {
+                        tr {
+                            th scope="row" { (hold.element) }
+                            td data-label="Reason" { (hold.reason.as_deref().unwrap_or("none is given")) }
+                            td data-label="Until" {
+                                @match hold.until {
+                                    Some(until) if hold.expired => { "expired on " (until) }
+                                    Some(until) => { (until) }
+                                    None => { "it is removed" }
+                                }
+                            }
+                            td data-label="Elements" { (elements(hold)) }
+                        }
+                    }
+                }
+            }
+            @if holds.len() > HOLDS { p { "And " (counted((holds.len() - HOLDS) as u64, "more", "more")) "." } }
+        }
+    }
+}
+
+fn elements(hold: &HoldReport) -> String {
+    let mut names: Vec<_> = hold.elements.iter().take(NAMED).map(|name| name.as_str().to_owned()).collect();
+    if hold.elements.len() > NAMED {
+        names.push(format!("and {} more", hold.elements.len() - NAMED));
+    }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// The requests to merge tracked refs, and what is held back.

@@ -9,7 +9,7 @@ use super::{changes, layout};
 use crate::diagnosis::Reachability;
 use crate::links::{Address, LogForm};
 use crate::names::{RunId, Stage};
-use crate::report::{BranchReport, Outcome, RunReport, StageReport, group_stage_issues};
+use crate::report::{BranchReport, Outcome, RunReport, StageReport, count_left_out, group_stage_issues};
 
 /// Up to so many branches are shown unfolded, the good ones too.
 const UNFOLDED: usize = 4;
@@ -98,6 +98,8 @@ fn failing(report: &RunReport, here: &Address) -> Markup {
 /// What the stages cost together.
 fn costs(report: &RunReport) -> Markup {
     let stages: Vec<&StageReport> = report.branches.iter().flat_map(|branch| &branch.stages).collect();
+    // Few projects have anything to prepare.
+    let is_shown = |stage: &Stage| *stage != Stage::Prepare || stages.iter().any(|report| report.stage == *stage);
     html! {
         h2 #cost { "What it cost" }
         table aria-labelledby="cost" {
@@ -106,7 +108,7 @@ fn costs(report: &RunReport) -> Markup {
                 th.n scope="col" { "Elements done" }
             } }
             tbody {
-                @for stage in Stage::ALL {
+                @for stage in Stage::ALL.into_iter().filter(is_shown) {
                     @let of_it = || stages.iter().filter(|report| report.stage == stage);
                     tr {
                         th scope="row" { (stage) }
@@ -154,6 +156,7 @@ fn stage_row(stage: &StageReport, branch: &BranchReport, report: &RunReport, log
                 div {
                     (words::badge(stage.outcome))
                     @if let Some(why) = &stage.skipped { small { (why) } }
+                    @else if let Some(counts) = count_left_out(&stage.left_out) { small { (counts) } }
                     @if stage.attempts > 1 { small { (stage.attempts) " attempts" } }
                 }
             }

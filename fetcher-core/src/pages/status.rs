@@ -7,7 +7,7 @@ use super::view::{Branch, View};
 use crate::diagnosis::Diagnosis;
 use crate::links::Address;
 use crate::names::{BranchName, CommitId, ProjectName, RunId};
-use crate::report::Outcome;
+use crate::report::{HoldReport, Outcome};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -53,6 +53,7 @@ struct BranchStatus<'a> {
     page: String,
     run_page: Option<String>,
     failures: Vec<&'a Diagnosis>,
+    holds: &'a [HoldReport],
 }
 
 /// The file's text.
@@ -96,6 +97,7 @@ fn status_of<'a>(branch: &'a Branch, view: &View) -> BranchStatus<'a> {
         page: address(&branch.address, view),
         run_page: branch.history().last().and_then(|past| view.run_page(&past.run)).map(|page| address(&page, view)),
         failures: branch.failures().collect(),
+        holds: &state.holds,
     }
 }
 

@@ -3,17 +3,22 @@
 use std::path::Path;
 
 use super::inputs;
+use super::prepare::PreparedFiles;
 use crate::bst::inventory::{Inventory, InventorySource};
 use crate::bst::project_files::ProjectFiles;
 use crate::bst::refs::commit;
 use crate::report::RefChange;
 
-/// The refs in a checkout that differ from its commit's, with their sources' urls resolved where that is known.
+/// The refs in a checkout that differ from its commit's, or from what was prepared in it, with their sources' urls resolved where that is known.
 ///
 /// # Errors
 /// When the checkout cannot be compared with its commit.
-pub(crate) fn tracked_changes(project: &Path, inventories: &[Inventory]) -> Result<Vec<RefChange>, String> {
-    let files = inputs::changed(project).map_err(|error| error.to_string())?;
+pub(crate) fn tracked_changes(
+    project: &Path,
+    inventories: &[Inventory],
+    prepared: Option<&PreparedFiles>,
+) -> Result<Vec<RefChange>, String> {
+    let files = inputs::changed(project, prepared).map_err(|error| error.to_string())?;
     let mut changes = inputs::ref_changes(project, &files).map_err(|error| error.to_string())?;
     let files = ProjectFiles::new(project);
     for change in &mut changes {

@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Repository, Status, StatusOptions};
 
+use super::prepare::{PreparedFiles, PreparedText};
 use crate::bst::project_files::ProjectFiles;
 use crate::bst::refs::{self, LARGEST};
 use crate::names::ElementName;
 use crate::report::RefChange;
 
-/// A file of the checkout that is not what the commit has.
+/// A file of the checkout that is not what the commit has, or what was prepared.
 #[derive(Debug)]
 pub(crate) struct Changed {
     /// Its path, relative to the directory of the project.
     pub(crate) path: PathBuf,
-    /// What the commit has; none where it has no such file.
+    /// What the commit has, or what was prepared in its place; none where there was no such file.
     pub(crate) old: Option<String>,
     /// What is there now; none where it is gone.
     pub(crate) new: Option<String>,
@@ -49,7 +50,7 @@ pub(super) fn tree(project: &Path) -> Option<String> {
 
 /// The files in which a project's refs may be, and which differ from the commit: changed ones of any name, and new
 /// elements and ref files.
-pub(crate) fn changed(project: &Path) -> Result<Vec<Changed>, git2::Error> {
+pub(crate) fn changed(project: &Path, prepared: Option<&PreparedFiles>) -> Result<Vec<Changed>, git2::Error> {
     let repository = open(project)?;
     let top = repository.workdir().unwrap_or(project);
     if !has_at_most(top, MAX_ENTRIES) {
@@ -57,8 +58,24 @@ pub(crate) fn changed(project: &Path) -> Result<Vec<Changed>, git2::Error> {
     }
     let mut files = Vec::new();
     collect(&repository, project, &mut files, 0)?;
+    if let Some(prepared) = prepared {
+        compare_with_prepared(project, &mut files, prepared);
+    }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+/// Compares with what was prepared, where that differs from the commit.
+fn compare_with_prepared(project: &Path, files: &mut Vec<Changed>, prepared: &PreparedFiles) {
+    let project = project.canonicalize().unwrap_or_else(|_| project.to_owned());
+    for file in &mut *files {
+        match prepared.text(&project.join(&file.path)) {
+            PreparedText::AsCommitted => {}
+            PreparedText::None => file.old = None,
+            PreparedText::Text(text) => file.old = Some(text),
+        }
+    }
+    files.retain(|file| file.old != file.new);
 }
 
 /// Whether there are not more files and directories in a directory, at any depth. No link is followed.

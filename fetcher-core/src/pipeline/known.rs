@@ -190,16 +190,21 @@ impl StageRunner<'_, '_> {
         let (project, bst) = (self.pipeline.project, self.pipeline.bst);
         let nowhere = std::path::Path::new("/");
         let parts = [
-            format!("{} {:?}", bst.version, bst.command),
+            format!("{} {:?} {:?}", bst.version, bst.command, self.plugins),
             self.conf(nowhere, nowhere, nowhere),
             format!("{:?} {:?} {}", self.options, project.push, project.fetch),
         ];
         digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes())
     }
 
-    /// The tree that is checked out, by its content.
+    /// The tree that is checked out, by its content, with what was prepared in it.
     pub(super) fn tree(&self) -> String {
-        inputs::tree(&self.pipeline.directories.project).unwrap_or_else(|| self.pipeline.commit.to_string())
+        let tree = inputs::tree(&self.pipeline.directories.project);
+        let tree = tree.unwrap_or_else(|| self.pipeline.commit.to_string());
+        match self.pipeline.prepared {
+            Some(prepared) => format!("{tree} {}", prepared.digest()),
+            None => tree,
+        }
     }
 
     /// A digest of what a listing follows from. `moved` are the inputs of elements whose refs shape the project itself,

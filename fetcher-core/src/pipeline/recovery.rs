@@ -67,14 +67,20 @@ impl StageRunner<'_, '_> {
         false
     }
 
-    fn can_track_junction(&self, junction: &ElementName) -> bool {
+    /// Whether a junction can be tracked by name, and was not yet.
+    pub(super) fn can_track_junction(&self, junction: &ElementName) -> bool {
         self.pipeline.project.track
             && !self.tracked_junctions.contains(junction)
             && self.can_be_named(Action::Track, junction)
     }
 
     /// Tracks a junction without which nothing can be loaded.
-    fn track_junction(&mut self, junction: &ElementName, log: &mut Log, until: Instant) -> Result<(), Vec<Diagnosis>> {
+    pub(super) fn track_junction(
+        &mut self,
+        junction: &ElementName,
+        log: &mut Log,
+        until: Instant,
+    ) -> Result<(), Vec<Diagnosis>> {
         let request = Request::named(BTreeSet::from([junction.clone()]));
         let attempt = self.attempt(Stage::Track, Action::Track, &request.elements, log, until);
         self.junctions.insert(junction.clone());

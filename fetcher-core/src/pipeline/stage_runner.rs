@@ -13,6 +13,7 @@ use super::results::{ElementResults, Scope};
 use super::{Pipeline, unresolved};
 use crate::bst::conf::UserConfiguration;
 use crate::bst::dialect::{Action, Elements};
+use crate::bst::distributions::plugin_distributions;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
 use crate::config::{Deps, OnError, VariantConfig};
@@ -26,7 +27,7 @@ use crate::whole::write_whole;
 pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
 /// How often a stage may be mended on the way (a junction tracked by name, elements without a ref left out), which
 /// does not count as a retry.
-const MAX_RECOVERIES: u32 = 8;
+pub(super) const MAX_RECOVERIES: u32 = 8;
 
 /// A pipeline at work with one option set.
 pub(super) struct StageRunner<'w, 'p> {
@@ -47,6 +48,8 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) tracked_junctions: BTreeSet<ElementName>,
     /// The junctions that lead to listed elements, and those that bst told of.
     pub(super) junctions: BTreeSet<ElementName>,
+    /// The installed distributions that bring plugins.
+    pub(super) plugins: Vec<String>,
     /// Whether `source push` was run again because of its bug with junctions.
     pub(super) push_retried: bool,
 }
@@ -135,6 +138,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             results: ElementResults::default(),
             tracked_junctions: BTreeSet::new(),
             junctions: BTreeSet::new(),
+            plugins: plugin_distributions(&pipeline.bst.command, pipeline.environment),
             push_retried: false,
         };
         runner.prepare().map_err(|(path, error)| cannot("write", &path, &error))?;
@@ -175,7 +179,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     /// The refs that tracking changed.
     pub(super) fn ref_changes(&self) -> Result<Vec<RefChange>, String> {
         let project = &self.pipeline.directories.project;
-        let files = inputs::changed(project).map_err(|error| error.to_string())?;
+        let files = inputs::changed(project, self.pipeline.prepared).map_err(|error| error.to_string())?;
         inputs::ref_changes(project, &files).map_err(|error| error.to_string())
     }
 
@@ -377,7 +381,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 /// The refs that a stage's report names.
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
-        Stage::Checkout | Stage::Track | Stage::Publish => None,
+        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish => None,
         Stage::Fetch | Stage::Push => Some(refs),
     }
 }

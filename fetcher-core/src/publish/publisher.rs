@@ -22,7 +22,7 @@ use crate::config::{ProjectConfig, PublishMode};
 use crate::git::{Access, Git, Remote, ScratchRepository};
 use crate::json_file::JsonFile;
 use crate::names::{BranchName, CommitId, ElementName};
-use crate::pipeline::changed_files;
+use crate::pipeline::{PreparedFiles, changed_files};
 use crate::project::Branch;
 use crate::report::{HoldCause, PublicationReport, RequestReport, RequestStatus, TrackedRef};
 
@@ -58,6 +58,8 @@ pub struct TrackedCheckout<'t> {
     pub branch: &'t Branch<'t>,
     /// The project's directory in the checkout.
     pub directory: &'t Path,
+    /// What was prepared in the checkout, which is none of tracking's; none where nothing was.
+    pub prepared: Option<&'t PreparedFiles>,
     /// The refs that tracking found, with since when they are known.
     pub tracked: &'t [TrackedRef],
     /// Of which elements the sources are known to be cached.
@@ -140,7 +142,7 @@ impl Publisher<'_> {
             return Ok(());
         }
         let inside = inside(checkout)?;
-        let changed = changed_files(checkout.directory)?;
+        let changed = changed_files(checkout.directory, checkout.prepared)?;
         let updates = updates_of(checkout.directory, &inside, &changed, checkout.tracked)?;
         let files: BTreeMap<PathBuf, TrackedFile> = changed
             .into_iter()

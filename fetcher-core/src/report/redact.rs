@@ -2,8 +2,8 @@
 //! forgotten.
 
 use super::{
-    BranchReport, Event, HeldRef, IssueGroup, PublicationReport, RefChange, RequestReport, RunReport, StageReport,
-    TrackedRef, UpstreamCount,
+    BranchReport, Event, HeldRef, HoldReport, IssueGroup, LeftOutElement, PublicationReport, RefChange, RequestReport,
+    RunReport, StageReport, TrackedRef, UpstreamCount,
 };
 use crate::diagnosis::redacted_element;
 use crate::secret::{Redact, Redactor};
@@ -41,12 +41,24 @@ impl Redact for RunReport {
 
 impl Redact for BranchReport {
     fn redacted(self, redactor: &Redactor) -> Self {
-        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, publication } =
-            self;
+        let Self {
+            project,
+            branch,
+            commit,
+            started,
+            seconds,
+            outcome,
+            bst_version,
+            stages,
+            changes,
+            holds,
+            publication,
+        } = self;
         let (bst_version, stages) = (bst_version.redacted(redactor), stages.redacted(redactor));
         let changes = changes.into_iter().filter_map(|found| found.redacted(redactor)).collect();
+        let holds = holds.redacted(redactor);
         let publication = publication.map(|publication| Box::new(publication.redacted(redactor)));
-        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, publication }
+        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds, publication }
     }
 }
 
@@ -102,6 +114,7 @@ impl Redact for StageReport {
             failures,
             findings,
             reached,
+            left_out,
             notes,
             log,
         } = self;
@@ -120,8 +133,29 @@ impl Redact for StageReport {
             failures: failures.redacted(redactor),
             findings: findings.redacted(redactor),
             reached: reached.into_iter().map(|host| host.redacted(redactor)).collect(),
+            left_out: left_out.into_iter().filter_map(|left_out| redacted_left_out(left_out, redactor)).collect(),
             notes: notes.redacted(redactor),
             log,
+        }
+    }
+}
+
+/// None in the case that what is left of the element's name is no name.
+fn redacted_left_out(left_out: LeftOutElement, redactor: &Redactor) -> Option<LeftOutElement> {
+    let LeftOutElement { element, why, note } = left_out;
+    Some(LeftOutElement { element: redacted_element(&element, redactor)?, why, note: note.redacted(redactor) })
+}
+
+impl Redact for HoldReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { element, reason, until, origin, expired, elements } = self;
+        Self {
+            element: element.redacted(redactor),
+            reason: reason.redacted(redactor),
+            until,
+            origin,
+            expired,
+            elements: elements.iter().filter_map(|name| redacted_element(name, redactor)).collect(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What tracking found that is not what the tip has, and what of it moved since the run before.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -96,18 +98,19 @@ impl SeenRef {
     }
 
     /// What is known after a run, in the place of what was known before. `same_tip`: the tip is the one before;
-    /// `complete`: everything was tracked.
+    /// `complete`: everything was tracked but `left_out`.
     pub(crate) fn after(
         known: Option<Vec<SeenRef>>,
         found: &[TrackedRef],
         same_tip: bool,
         complete: bool,
+        left_out: &BTreeSet<ElementName>,
     ) -> Vec<SeenRef> {
         let mut seen: Vec<SeenRef> = found.iter().filter_map(SeenRef::of).collect();
         let gone = known.unwrap_or_default().into_iter().filter(|known| {
             !found.iter().any(|found| known.is_of(&found.change))
                 // With the same tip, upstream went back to what that has.
-                && (known.merged || !same_tip || !complete)
+                && (known.merged || !same_tip || !complete || left_out.contains(&known.element))
         });
         let mut gone: Vec<_> = gone.map(|known| SeenRef { merged: known.merged || !same_tip, ..known }).collect();
         gone.sort_by_key(|known| std::cmp::Reverse(known.since));
@@ -155,7 +158,7 @@ mod tests {
                     .map(|found| format!("{}>{}", found.from_ref().unwrap(), found.change.new.as_ref().unwrap()))
                     .collect(),
             );
-            known = Some(SeenRef::after(known, &found, *same_tip, true));
+            known = Some(SeenRef::after(known, &found, *same_tip, true, &BTreeSet::new()));
         }
         told
     }

@@ -1,6 +1,7 @@
 //! What is remembered of each element, and which refs are done when: the committed ones first.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
@@ -280,4 +281,34 @@ fn committed_refs_of_all_branches_come_before_tracking_of_any() {
     let world = World::new(&["other", "third"]);
     let fetcher = world.configured("jobs = 1", "branches = [\"*\"]");
     assert_eq!(world.asked(&fetcher, &["run"]), ["push", "push", "push", "track", "track", "track"]);
+}
+
+#[test]
+fn a_package_of_plugins_that_is_upgraded_has_the_project_listed_again() {
+    let world = World::new(&[]);
+    // A bst whose first line names a Python, as pip writes it, and that becomes the fake one.
+    let venv = world.scratch.path("venv");
+    let plugins = |version: &str| {
+        let packages = venv.join("lib/python3.12/site-packages");
+        let _ = fs::remove_dir_all(&packages);
+        let info = packages.join(format!("buildstream_plugins-{version}.dist-info"));
+        fs::create_dir_all(&info).expect("a distribution");
+        fs::write(info.join("entry_points.txt"), "[buildstream.plugins.sources]\ngit = x\n").expect("its entry points");
+    };
+    fs::create_dir_all(venv.join("bin")).expect("a directory");
+    let command = world.fake.command().replace(['[', ']', ','], " ");
+    let python = format!("#!/bin/sh\nshift\nexec {command} \"$@\"\n");
+    for (name, text) in [("python3", python), ("bst", format!("#!{}/bin/python3\n", venv.display()))] {
+        let path = venv.join("bin").join(name);
+        fs::write(&path, text).expect("a script");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a program");
+    }
+    plugins("2.7.0");
+    let fetcher = world.fetcher(&format!("buildstream = {{ command = ['{}/bin/bst'] }}", venv.display()));
+    assert_eq!(world.asked(&fetcher, &["run"]), ["push", "track"]);
+    assert_eq!(world.asked(&fetcher, &["run"]), ["track"]);
+    assert_eq!(world.fake.listings(), []);
+    plugins("2.8.0");
+    assert_eq!(world.asked(&fetcher, &["run"]), ["push", "track"], "another version may fetch something else");
+    assert_eq!(world.fake.listings().len(), 1);
 }

@@ -10,6 +10,8 @@ mod fake_bst_fates;
 mod fake_bst_host;
 mod fake_bst_kill;
 mod fake_bst_memory;
+mod fake_bst_prepare;
+mod fake_bst_selection;
 mod fake_bst_space;
 mod harmless;
 mod kill_points;

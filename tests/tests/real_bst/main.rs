@@ -8,6 +8,7 @@ mod plugin_texts;
 mod proof;
 mod publish;
 mod sandbox;
+mod selection;
 mod stops;
 mod upstreams;
 mod whole;

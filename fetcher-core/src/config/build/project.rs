@@ -6,8 +6,11 @@ use crate::runner::{SandboxMode, SandboxOptions, UpstreamCredentials};
 use std::path::{Path, PathBuf};
 
 use super::super::value::{Fields, Node, Value};
-use super::super::{BuildStreamConfig, Deps, OnError, ProjectConfig, PushMode, SourceCacheConfig, Tool, VariantConfig};
-use super::{all, flag, json_map, number, path, publish, text, text_map, texts, time, value};
+use super::super::{
+    BuildStreamConfig, Deps, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig, SourceCacheConfig, Tool,
+    VariantConfig,
+};
+use super::{all, date, flag, json_map, number, path, publish, text, text_map, texts, time, value};
 
 pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
     Some(ProjectConfig {
@@ -29,6 +32,9 @@ pub(super) fn project(fields: &Fields, place: &Path) -> Option<ProjectConfig> {
         options: text_map(fields, "options"),
         variants: all(fields, "variants", variant)?,
         submodules: flag(fields, "submodules")?,
+        prepare: texts(fields, "prepare"),
+        select: select(fields.get("select")?.fields()?),
+        holds: all(fields, "hold", hold)?,
         refs: texts(fields, "refs").iter().map(|word| refs(word)).collect::<Option<_>>()?,
         track: flag(fields, "track")?,
         fetch: flag(fields, "fetch")?,
@@ -98,6 +104,16 @@ fn refs(word: &str) -> Option<Refs> {
 
 fn variant(fields: &Fields) -> Option<VariantConfig> {
     Some(VariantConfig { name: text(fields, "name")?.parse().ok()?, options: text_map(fields, "options") })
+}
+
+fn select(fields: &Fields) -> SelectConfig {
+    let [urls, kinds, elements] = ["urls", "kinds", "elements"].map(|name| texts(fields, name));
+    SelectConfig { urls, kinds, elements }
+}
+
+fn hold(fields: &Fields) -> Option<HoldConfig> {
+    let (element, reason) = (text(fields, "element")?, text(fields, "reason")?);
+    Some(HoldConfig { element, reason, until: date(fields, "until") })
 }
 
 fn git(fields: &Fields) -> Access {

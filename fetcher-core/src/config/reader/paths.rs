@@ -7,7 +7,7 @@ use toml::de::DeArray;
 
 use crate::secret::{Secret, names_a_secret};
 
-use super::super::value::Value;
+use super::super::value::{Node, Value};
 use super::{Reader, Refusal, Spot, text};
 
 impl Reader<'_> {
@@ -102,16 +102,7 @@ impl Reader<'_> {
 
     /// A program and its arguments; a program with a slash in its name is a file, which has to be there.
     pub(super) fn command(&mut self, items: &DeArray<'_>, spot: Spot<'_>) -> Option<Value> {
-        let mut arguments = Vec::new();
-        for item in items {
-            let at = item.span().start;
-            arguments.push(self.node(at, |reader| {
-                let written = item.get_ref().as_str();
-                let wrong = ("an argument has to be a string".to_owned(), "put it in quotes".to_owned());
-                let written = reader.accept(Spot { at, ..spot }, written.ok_or(wrong))?;
-                reader.expand(written, Spot { at, ..spot }).map(Value::Text)
-            }));
-        }
+        let mut arguments = self.arguments(items, spot);
         let Some(program) = arguments.first_mut() else {
             let advice = format!("for example: {} = {}", spot.key.name, spot.key.example);
             self.problem(spot.at, spot.place, ("it names no program".to_owned(), advice));
@@ -132,6 +123,33 @@ impl Reader<'_> {
             );
         }
         Some(Value::List(arguments))
+    }
+
+    /// A program and its arguments, where the program may be a file of what is checked out; none at all is fine.
+    pub(super) fn checkout_command(&mut self, items: &DeArray<'_>, spot: Spot<'_>) -> Value {
+        let arguments = self.arguments(items, spot);
+        if let Some(program) = arguments.first().filter(|program| program.text().is_some_and(str::is_empty)) {
+            let refusal = ("the program's name is empty".to_owned(), "name a program".to_owned());
+            self.problem(program.at, spot.place, refusal);
+        }
+        Value::List(arguments)
+    }
+
+    fn arguments(&mut self, items: &DeArray<'_>, spot: Spot<'_>) -> Vec<Node> {
+        let argument = |reader: &mut Self, written: Option<&str>, here: Spot<'_>| {
+            let wrong = ("an argument has to be a string".to_owned(), "put it in quotes".to_owned());
+            let written = reader.accept(here, written.ok_or(wrong))?;
+            let text = reader.expand(written, here)?;
+            let refusal = ("it holds a zero byte".to_owned(), "remove it".to_owned());
+            let whole = if text.contains('\0') { Err(refusal) } else { Ok(Value::Text(text)) };
+            reader.accept(here, whole)
+        };
+        let mut arguments = Vec::new();
+        for item in items {
+            let here = Spot { at: item.span().start, ..spot };
+            arguments.push(self.node(here.at, |reader| argument(reader, item.get_ref().as_str(), here)));
+        }
+        arguments
     }
 }
 

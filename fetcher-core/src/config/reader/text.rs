@@ -4,7 +4,8 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use globset::Glob;
-use jiff::{Span, SpanRelativeTo};
+use jiff::{Span, SpanRelativeTo, civil};
+use toml::value::Datetime;
 
 use crate::names::{BranchName, ElementName, NameError, ProjectName};
 
@@ -68,6 +69,16 @@ fn duration(text: &str, least: Least) -> Result<Duration, Refusal> {
         return refuse("it has to be a second at least", units);
     }
     Ok(time)
+}
+
+/// A date without a time.
+pub(super) fn date(written: &Datetime) -> Result<Value, Refusal> {
+    let advice = "write a date alone, as in 2027-01-31";
+    let (Some(date), None) = (written.date, written.time) else { return refuse("it is no date alone", advice) };
+    let (Ok(year), Ok(month), Ok(day)) = (date.year.try_into(), date.month.try_into(), date.day.try_into()) else {
+        return refuse("it is no date", advice);
+    };
+    civil::Date::new(year, month, day).map(Value::Date).or_else(|_| refuse("there is no such day", advice))
 }
 
 /// A size in the units of BuildStream, powers of 1024 (`_parse_size` in `buildstream/utils.py`, as of 2.8.1).

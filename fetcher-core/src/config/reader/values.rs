@@ -30,6 +30,8 @@ impl Reader<'_> {
             (Kind::OptionValue, value) => self.option(value, spot),
             (Kind::List(of, least), DeValue::Array(items)) => self.items(of, *least, items, spot),
             (Kind::Command, DeValue::Array(items)) => self.command(items, spot),
+            (Kind::CheckoutCommand, DeValue::Array(items)) => Some(self.checkout_command(items, spot)),
+            (Kind::Date, DeValue::Datetime(date)) => self.accept(spot, text::date(date)),
             (Kind::Requirements, DeValue::Array(items)) => self.items(&Kind::Text, 1, items, spot),
             (Kind::Map(of), DeValue::Table(table)) => Some(self.map(of, table, spot)),
             (Kind::Free, DeValue::Table(_)) => self.free(written.get_ref(), spot),
@@ -221,13 +223,15 @@ fn wrong_type(kind: &Kind, value: &DeValue<'_>, spot: Spot<'_>) -> super::Refusa
     let name = spot.key.name;
     let mut advice = format!("for example: {name} = {}", spot.key.example);
     match (kind, value) {
-        (Kind::List(..) | Kind::Command, DeValue::String(_)) => {
+        (Kind::List(..) | Kind::Command | Kind::CheckoutCommand, DeValue::String(_)) => {
             "put it in brackets, as in [\"…\"]".clone_into(&mut advice);
         }
         (Kind::Time(_), DeValue::Integer(number)) => {
             advice = format!("write it with its unit, as in \"{}s\", \"{0}m\" or \"{0}h\"", number.as_str());
         }
-        (Kind::Bool | Kind::Number(..), DeValue::String(_)) => "write it without quotes".clone_into(&mut advice),
+        (Kind::Bool | Kind::Number(..) | Kind::Date, DeValue::String(_)) => {
+            "write it without quotes".clone_into(&mut advice);
+        }
         (Kind::Tables(_), DeValue::Table(_)) => advice = format!("begin it with [[{name}]], in two brackets"),
         _ => {}
     }

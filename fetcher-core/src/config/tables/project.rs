@@ -90,6 +90,31 @@ const PROJECT_KEYS: &[Key] = &[
         "Whether the repository's submodules are checked out, recursively.",
     ),
     key(
+        "prepare",
+        Kind::CheckoutCommand,
+        Value("[]"),
+        "[\"make\", \"-C\", \"files/boot-keys\", \"generate-keys\", \"IMPORT_MODE=snakeoil\"]",
+        "What a clean checkout needs before bst can load the project. It is run in the directory of `project.conf`, with \
+         bst's environment and within `timeout`, once for each tip and command; what it adds or changes in the checkout \
+         is kept, and put back without running it again. `run --force` runs it anew.",
+    ),
+    key(
+        "select",
+        Kind::Table(&SELECT),
+        Value("{}"),
+        "{ urls = [\"gnome:*\"], kinds = [\"git_repo\"] }",
+        "What is tracked, of the targets and their dependencies; all of it where nothing is said. What is left out is \
+         fetched and pushed with the ref that it has.",
+    ),
+    key(
+        "hold",
+        Kind::Tables(&HOLD),
+        Value("[]"),
+        "[{ element = \"components/qemu.bst\", reason = \"needs qemu.qmp\", until = 2027-01-31 }]",
+        "What is not tracked, and why. Lines of `.bstignore` beside `project.conf` are holds too: the name of an \
+         element, or of a file that elements include, and after `#` the reason.",
+    ),
+    key(
         "refs",
         Kind::List(&Kind::Word(&["committed", "tracked"]), 1),
         Value("[\"committed\", \"tracked\"]"),
@@ -242,6 +267,49 @@ static VARIANT: Table = Table {
             Value("{}"),
             "{ target_arch = \"aarch64\" }",
             "Its options, over the project's.",
+        ),
+    ],
+    ..Table::EMPTY
+};
+
+static SELECT: Table = Table {
+    keys: &[
+        key(
+            "urls",
+            Kind::List(&Kind::Glob, 0),
+            Value("[]"),
+            "[\"gnome:*\"]",
+            "Elements with a source from such an address, as it is written or with its alias resolved. A source has to fit \
+             `kinds` too where both are given.",
+        ),
+        key(
+            "kinds",
+            Kind::List(&Kind::Glob, 0),
+            Value("[]"),
+            "[\"git_repo\"]",
+            "Elements with a source of such a kind.",
+        ),
+        key(
+            "elements",
+            Kind::List(&Kind::Glob, 0),
+            Value("[]"),
+            "[\"core/*\"]",
+            "Elements of such a name. `*` is any text, slashes included.",
+        ),
+    ],
+    ..Table::EMPTY
+};
+
+static HOLD: Table = Table {
+    keys: &[
+        key("element", Kind::Glob, Must, "\"components/qemu.bst\"", "Which elements: a name, or a glob."),
+        key("reason", Kind::Text, Must, "\"needs qemu.qmp\"", "Why, for those who wonder."),
+        key(
+            "until",
+            Kind::Date,
+            Words("until it is removed"),
+            "2027-01-31",
+            "The last day on which it holds, by UTC. After it the elements are tracked again, which is told once.",
         ),
     ],
     ..Table::EMPTY

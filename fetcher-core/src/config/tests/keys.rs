@@ -65,6 +65,8 @@ fn sections() -> Vec<Section> {
         section("[buildstream]", &["buildstream"], &format!("{PROJECT}[buildstream]\n")),
         project,
         section("[[project.variants]]", &["project", "variants"], &format!("{PROJECT}[[project.variants]]\n")),
+        section("[project.select]", &["project", "select"], &format!("{PROJECT}[project.select]\n")),
+        section("[[project.hold]]", &["project", "hold"], &format!("{PROJECT}[[project.hold]]\n")),
         section("[project.git]", &["project", "git"], &format!("{PROJECT}[project.git]\n")),
         section(
             "[[project.source-caches]]",

@@ -21,12 +21,14 @@ fn may_be_secret(kind: &Kind) -> bool {
         | Kind::MailServer
         | Kind::OptionValue
         | Kind::Command
+        | Kind::CheckoutCommand
         | Kind::Requirements
         | Kind::Free => true,
         Kind::List(of, _) | Kind::Map(of) => may_be_secret(of),
         Kind::Text
         | Kind::Bool
         | Kind::Number(..)
+        | Kind::Date
         | Kind::Time(_)
         | Kind::Size
         | Kind::Word(_)
@@ -89,6 +91,7 @@ fn canaries(files: &Path) -> BTreeMap<&'static str, (String, Vec<&'static str>)>
             "project.variants.options",
             (r#"{ mirror = "https://u:canary-variant@h" }"#.to_owned(), vec!["canary-variant"]),
         ),
+        ("project.prepare", (r#"["make", "KEYS=https://u:canary-prepare@h/"]"#.to_owned(), vec!["canary-prepare"])),
         ("project.config", (r#"{ mirror-url = "https://u:canary-mirror@h" }"#.to_owned(), vec!["canary-mirror"])),
         ("project.git.ssh-key", (file("id", &pem(key)), vec![key])),
         ("project.git.token-file", (file("token", "canary-git"), vec!["canary-git"])),

@@ -88,6 +88,7 @@ impl Look<'_> {
                 run: directory.clone(),
                 logs: directory.join("logs"),
             },
+            prepared: None,
             one_at_a_time: None,
             refresh_after: Duration::ZERO,
         };
