@@ -128,7 +128,7 @@ fn serve(mut stream: TcpStream, vendor: Vendor, token: &str, state: &Mutex<RestS
     if let Some((_, pid)) = state.kills.take_if(|(killing, _)| *killing == method) {
         let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process");
         // It may have ended.
-        drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         return Ok(());
     }
     drop(state);
