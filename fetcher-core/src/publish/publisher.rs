@@ -307,6 +307,7 @@ impl Publisher<'_> {
         let own = &self.project.git;
         let token_file = own.token_file.clone().or_else(|| publish.token_file.clone());
         let remote = Remote::new(url, &Access { token_file, ..own.clone() })?;
+        fs::create_dir_all(self.temporary)?;
         let directory = self.temporary.join("publish");
         match fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
