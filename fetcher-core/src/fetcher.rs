@@ -9,7 +9,7 @@ pub mod host;
 mod housekeeping;
 mod leftovers;
 mod publish_failures;
-mod publishing;
+mod tracked_publication;
 mod reasons;
 mod republish;
 mod shared;

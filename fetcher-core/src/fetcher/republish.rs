@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::publish_failures::{forge_failure, publish_failure};
-use super::publishing::{cached_in, entered};
+use super::tracked_publication::{cached_in, entered};
 use super::{Fetcher, FetcherError, Selection, explain, made, tell};
 use crate::config::{ProjectConfig, PublishMode};
 use crate::diagnosis::Diagnosis;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::branch_work::BranchWork;
 use super::callbacks::blame;
-use super::publishing::is_published;
+use super::tracked_publication::is_published;
 use super::tools::Tools;
 use super::{Fetcher, Selection, explain};
 use crate::bst::conf::has_quota;
