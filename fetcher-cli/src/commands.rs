@@ -8,6 +8,7 @@ mod init;
 mod inventory;
 mod logs;
 mod notify;
+mod publish;
 mod run;
 mod schedule;
 mod serve;
@@ -101,6 +102,7 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
         Command::Serve(args) => serve::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
         Command::Inventory(args) => inventory::run(&context, &args),
+        Command::Publish(args) => publish::run(&context, &args),
         Command::Logs(args) => logs::run(&context, &args),
         Command::Diagnose(args) => diagnose::run(&context, &args, io::stdin().lock()),
         Command::Config { what } => config::run(&context, &what),

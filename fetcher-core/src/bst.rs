@@ -19,7 +19,10 @@ pub mod messages;
 pub mod plugins;
 pub mod probe;
 pub(crate) mod project_files;
+pub(crate) mod ref_writer;
 pub mod refs;
+pub(crate) mod spanned_yaml;
+pub(crate) mod stored_writer;
 pub mod version;
 pub(crate) mod yaml;
 

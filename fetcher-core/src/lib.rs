@@ -19,7 +19,7 @@ pub mod fetcher;
 mod file_state;
 pub mod free_space;
 pub mod git;
-#[cfg(feature = "webhook")]
+#[cfg(any(feature = "forge", feature = "webhook"))]
 mod http;
 mod json_file;
 pub mod links;
@@ -31,6 +31,7 @@ pub mod pages;
 mod panics;
 pub mod pipeline;
 pub mod project;
+pub mod publish;
 pub mod report;
 pub mod requirements;
 pub mod runner;

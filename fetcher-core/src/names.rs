@@ -170,11 +170,14 @@ pub enum Stage {
     Fetch,
     /// `bst source push`: handing the sources to a remote source cache.
     Push,
+    /// Handing the refs that tracking found to those who merge them.
+    Publish,
 }
 
 impl Stage {
     /// All stages in their order.
-    pub const ALL: [Stage; 5] = [Stage::Checkout, Stage::Prepare, Stage::Track, Stage::Fetch, Stage::Push];
+    pub const ALL: [Stage; 6] =
+        [Stage::Checkout, Stage::Prepare, Stage::Track, Stage::Fetch, Stage::Push, Stage::Publish];
 
     /// The stage's name as reports and files have it.
     pub fn as_str(self) -> &'static str {
@@ -184,6 +187,7 @@ impl Stage {
             Stage::Track => "track",
             Stage::Fetch => "fetch",
             Stage::Push => "push",
+            Stage::Publish => "publish",
         }
     }
 }

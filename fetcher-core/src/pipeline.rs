@@ -41,6 +41,7 @@ use crate::secret::{Redact as _, Redactor};
 use crate::state::ElementMemory;
 
 pub(crate) use changes::tracked_changes;
+pub(crate) use inputs::{ChangedFile, changed as changed_files};
 pub use prepare::{Preparation, PreparedFiles};
 
 pub(crate) use holds::{ProjectHolds, expired};
@@ -193,10 +194,9 @@ impl Pipeline<'_> {
 
     /// Whether sources are to be pushed; else why not.
     fn pushes(&self) -> Result<(), &'static str> {
-        let takes = self.project.source_caches.iter().any(|cache| cache.push);
         match self.project.push {
             PushMode::Never => Err("push = false"),
-            PushMode::Auto if !takes => Err("no source cache has push = true"),
+            PushMode::Auto if !pushes_sources(self.project) => Err("no source cache has push = true"),
             _ if !self.bst.dialect().can_push() => Err("this release of bst cannot push sources"),
             PushMode::Auto | PushMode::Always => Ok(()),
         }
@@ -237,6 +237,16 @@ impl Pipeline<'_> {
         report.outcome = Outcome::Skipped;
         report.skipped = Some(reason.to_owned());
         report
+    }
+}
+
+/// Whether a project's configuration has sources pushed.
+pub(crate) fn pushes_sources(project: &ProjectConfig) -> bool {
+    let takes = project.source_caches.iter().any(|cache| cache.push);
+    match project.push {
+        PushMode::Never => false,
+        PushMode::Auto => takes,
+        PushMode::Always => true,
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod publication;
 mod tracked;
 
 pub use crate::bst::refs::RefChange;
@@ -17,6 +18,7 @@ use crate::diagnosis::{Diagnosis, HostReachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
 
 pub use left_out::{HoldOrigin, HoldReport, LeftOutElement, LeftOutReason, count_left_out};
+pub use publication::{HeldRef, HoldCause, PublicationReport, RequestReport, RequestStatus};
 pub use tracked::{SeenRef, TrackedRef};
 
 pub use issues::{AffectedBranch, IssueGroup, UpstreamCount, group_issues, group_stage_issues};
@@ -126,6 +128,9 @@ pub struct BranchReport {
     /// The refs that tracking found and that are not the tip's, with all option sets together.
     #[serde(default)]
     pub changes: Vec<TrackedRef>,
+    /// What became of them; none where nothing is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<Box<PublicationReport>>,
     /// The holds on the branch's elements, those that expired included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<HoldReport>,

@@ -22,6 +22,8 @@ pub mod irc;
 pub mod notified;
 pub mod plain_runner;
 pub mod project;
+pub mod published;
+pub mod rest_forge;
 pub mod sample;
 pub mod sasl;
 pub mod scratch;

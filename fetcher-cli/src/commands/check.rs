@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use fetcher_core::fetcher::host::CheckStatus;
-use fetcher_core::{Cancel, Config, Fetcher};
+use fetcher_core::{Cancel, Config};
 
 use super::{CommandContext, OK, SOME_FAILED};
 use crate::cli::CheckArgs;

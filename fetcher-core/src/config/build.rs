@@ -17,6 +17,7 @@ use super::declare::FromConfigNode;
 use super::value::{ConfigNode, ConfigTable, ConfigValue};
 
 mod project;
+mod publish;
 
 pub(super) fn config(place: &Path, top: ConfigTable) -> Option<Config> {
     let fetcher = top.get("fetcher")?.fields()?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use serde_json::{Map, Value};
 
+use super::publish::{ElementGroup, PublishConfig};
 use crate::git::GitAccess;
 use crate::names::{ProjectName, Refs, VariantName};
 use crate::runner::{SandboxOptions, UpstreamCredentials};
@@ -99,6 +100,10 @@ pub struct ProjectConfig {
     pub source_caches: Vec<SourceCacheConfig>,
     /// `buildstream` of the project, else of the program; the project's `config` is merged in.
     pub buildstream: BuildStreamConfig,
+    /// `publish`.
+    pub publish: PublishConfig,
+    /// `group`.
+    pub groups: Vec<ElementGroup>,
     /// `sandbox` of the project over that of the program.
     pub sandbox: SandboxOptions,
     /// `credentials`.

@@ -6,6 +6,7 @@ use super::self_update::SELF_UPDATE;
 use super::serve::SERVE;
 
 mod project;
+mod publish;
 mod sandbox;
 
 use KeyDefault::{Required as Must, Value, Words};

@@ -183,7 +183,7 @@ fn is_unreachable(failure: &Diagnosis) -> bool {
         FailureKind::Tls => failure.actor == Actor::Upstream || failure.hint == OFFLINE_HINT,
         _ => false,
     };
-    unreachable && failure.stage != Some(Stage::Push) && !failure.hides_reason()
+    unreachable && !matches!(failure.stage, Some(Stage::Push | Stage::Publish)) && !failure.hides_reason()
 }
 
 /// Whether a host that says this was reached.

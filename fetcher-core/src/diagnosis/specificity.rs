@@ -70,6 +70,17 @@ impl Diagnosis {
             | FailureKind::CacheDenied
             | FailureKind::CacheFull
             | FailureKind::MirrorCorrupt
+            | FailureKind::PublishDenied
+            | FailureKind::PublishRefused
+            | FailureKind::BranchProtected
+            | FailureKind::BranchExists
+            | FailureKind::StaleLease
+            | FailureKind::PushTooLarge
+            | FailureKind::RequestRefused
+            | FailureKind::MovedTag
+            | FailureKind::RefNotWritten
+            | FailureKind::HumanCommits
+            | FailureKind::RequestClosed
             | FailureKind::LockHeld
             | FailureKind::SpaceMade
             | FailureKind::State

@@ -18,12 +18,15 @@ use crate::runner::{Runner, SandboxOptions, WithSandbox};
 /// How long a program may take that is asked one question, where it is not bst.
 pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A tool's configuration, how it is confined, and what came of looking for it.
+type FoundTool = (BuildStreamConfig, SandboxOptions, Result<ResolvedTool, Diagnosis>);
+
 /// The tools of one run.
 pub(super) struct RunTools<'f> {
     fetcher: &'f Fetcher,
     runner: &'f dyn Runner,
     log: PathBuf,
-    found: Mutex<Vec<(BuildStreamConfig, SandboxOptions, Result<ResolvedTool, Diagnosis>)>>,
+    found: Mutex<Vec<FoundTool>>,
     /// What served before and serves again, held to the end of the run so that nobody removes it.
     last_good: Mutex<Vec<InstalledBst>>,
 }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::branch_work::BranchWork;
 use super::callbacks::blame;
 use super::tools::RunTools;
+use super::tracked_publication::is_published;
 use super::{Fetcher, RunSelection, error_diagnoses};
 use crate::bst::conf::has_quota;
 use crate::config::ProjectConfig;
@@ -333,12 +334,14 @@ impl<'f> WorkerPool<'f> {
             })
             .collect();
         notes.extend(chosen.notes.iter().map(ToString::to_string));
+        chosen.tips.retain(|tip| !self.is_published_by_name(config, &tip.branch));
         if self.selection.dry_run || chosen.tips.is_empty() {
             let names = chosen.tips.into_iter().map(|tip| tip.branch).collect();
             return Ok(ListedBranches { names, branches: Vec::new(), missing, others: chosen.others });
         }
         // The mirror keeps what it is asked for alone, so that a run over some branches would cost the next a fetch.
-        let fetched = project.fetch(&chosen.tips)?;
+        let mut fetched = project.fetch(&chosen.tips)?;
+        fetched.branches.retain(|branch| !is_published(project, branch));
         notes.extend(fetched.notes);
         let vanished = fetched.gone.into_iter().map(|branch| {
             let failure = error_diagnoses::vanished(&branch, &config.url);
@@ -416,6 +419,7 @@ impl<'f> WorkerPool<'f> {
             bst_version: None,
             stages,
             changes: Vec::new(),
+            publication: None,
             holds: Vec::new(),
         }
     }

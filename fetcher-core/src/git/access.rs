@@ -178,6 +178,11 @@ impl RemoteRepository {
 
     /// The whole environment of a git child that asks this repository.
     pub(super) fn environment(&self, caller: &Environment) -> BTreeMap<OsString, OsString> {
+        self.pushing_environment(caller, &[])
+    }
+
+    /// The same for one that pushes with these options.
+    pub(super) fn pushing_environment(&self, caller: &Environment, options: &[String]) -> BTreeMap<OsString, OsString> {
         let mut environment = local_environment(caller);
         let mut set = |name: &str, value: &str| environment.insert(name.into(), value.into());
         set("GIT_ALLOW_PROTOCOL", if self.local_allowed { "https:http:ssh:git:file" } else { "https:http:ssh:git" });
@@ -192,6 +197,7 @@ impl RemoteRepository {
             settings.push((format!("credential.{}.helper", credential.origin), ""));
             settings.push((format!("credential.{}.helper", credential.origin), HELPER));
         }
+        settings.extend(options.iter().map(|option| ("push.pushOption".to_owned(), option.as_str())));
         set("GIT_CONFIG_COUNT", &settings.len().to_string());
         for (at, (key, value)) in settings.iter().enumerate() {
             set(&format!("GIT_CONFIG_KEY_{at}"), key);

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::metrics_state::{BranchMemory, MetricsState, StageCount};
 use crate::diagnosis::{Actor, FailureKind};
 use crate::names::{BranchName, Refs};
-use crate::report::Outcome;
+use crate::report::{Outcome, RequestStatus};
 use crate::state::BranchState;
 
 const OUTCOMES: [Outcome; 5] = [Outcome::Skipped, Outcome::Ok, Outcome::Partial, Outcome::Failed, Outcome::Interrupted];
@@ -56,6 +56,23 @@ impl MetricsText {
         self.outcomes(None, |outcome| run.branches.iter().filter(|branch| **branch == outcome).count() as u64);
         self.gauge("last_run_failures", "Failures of the last run that are no branch's.");
         self.failures(None, &run.failures);
+    }
+
+    /// Requests to merge tracked refs, and what is held back.
+    fn requests(&mut self, branches: &BranchSamples) {
+        let publications =
+            || branches.iter().filter_map(|(state, _)| Some((Some(*state), state.publication.as_ref()?)));
+        self.gauge("branch_requests", "Requests to merge tracked refs, by how they are.");
+        for (branch, publication) in publications() {
+            for status in RequestStatus::ALL {
+                let count = publication.requests.iter().filter(|request| request.status == status).count();
+                self.sample(branch, &[("status", status.as_str())], count);
+            }
+        }
+        self.gauge("branch_held_refs", "Tracked refs that are held back from being published.");
+        for (branch, publication) in publications() {
+            self.sample(branch, &[], publication.held.len());
+        }
     }
 
     fn times(&mut self, states: &[BranchState]) {
@@ -105,6 +122,9 @@ impl MetricsText {
             for (state, memory) in branches {
                 self.failures(Some(state), &memory.last_findings);
             }
+        }
+        if branches.iter().any(|(state, _)| state.publication.is_some()) {
+            self.requests(branches);
         }
         self.gauge("branch_info", "The version of BuildStream that works on the branch, always 1.");
         for (state, memory) in branches {

@@ -64,6 +64,7 @@ fn issues(project: &str, branch: Option<&str>, failures: &[Diagnosis]) -> Vec<Is
         bst_version: None,
         stages: vec![stage],
         changes: Vec::new(),
+        publication: None,
         holds: Vec::new(),
     };
     group_issues([&branch], &HostReachability::default())

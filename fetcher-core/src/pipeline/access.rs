@@ -76,7 +76,7 @@ pub(super) fn name_hidden(failure: Diagnosis, project: &ProjectConfig, environme
         format!("where its credentials are there, show the file to this project: `[project.credentials]` with {lines}");
     let (place, element, stage) = (failure.place.clone(), failure.element.clone(), failure.stage);
     let found = Diagnosis::new(FailureKind::CredentialsHidden, message, Retry::No, Actor::Host, hint);
-    Diagnosis { place, element, stage, ..found }
+    Diagnosis { element, stage, place, ..found }
 }
 
 /// The top of the working tree that a project's directory is in, which has the repository in it.
@@ -93,7 +93,7 @@ fn collect_all(table: &Map<String, Value>, files: &mut Vec<PathBuf>) {
 fn collect(value: &Value, files: &mut Vec<PathBuf>) {
     match value {
         Value::String(text) => {
-            files.extend(Some(PathBuf::from(text)).filter(|path| path.is_absolute() && path.is_file()))
+            files.extend(Some(PathBuf::from(text)).filter(|path| path.is_absolute() && path.is_file()));
         }
         Value::Array(values) => values.iter().for_each(|value| collect(value, files)),
         Value::Object(table) => collect_all(table, files),

@@ -202,7 +202,7 @@ impl ElementResults {
         }
         // What tracking skips cannot be tracked at all; what fetching and pushing skip is there already.
         let good = match report.stage {
-            Stage::Checkout | Stage::Prepare | Stage::Track => report.elements.processed,
+            Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish => report.elements.processed,
             Stage::Fetch | Stage::Push => report.elements.processed + report.elements.skipped,
         };
         report.outcome = match (interrupted, report.failures.is_empty() && unfetched.is_empty(), good) {

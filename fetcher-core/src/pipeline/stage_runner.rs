@@ -385,7 +385,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 /// The refs that a stage's report names.
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
-        Stage::Checkout | Stage::Prepare | Stage::Track => None,
+        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish => None,
         Stage::Fetch | Stage::Push => Some(refs),
     }
 }

@@ -2,8 +2,8 @@
 //! forgotten.
 
 use super::{
-    BranchReport, Event, HoldReport, IssueGroup, LeftOutElement, RefChange, RunReport, StageReport, TrackedRef,
-    UpstreamCount,
+    BranchReport, Event, HeldRef, HoldReport, IssueGroup, LeftOutElement, PublicationReport, RefChange, RequestReport,
+    RunReport, StageReport, TrackedRef, UpstreamCount,
 };
 use crate::diagnosis::redacted_element;
 use crate::secret::{Redact, Redactor};
@@ -41,12 +41,60 @@ impl Redact for RunReport {
 
 impl Redact for BranchReport {
     fn redacted(self, redactor: &Redactor) -> Self {
-        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds } = self;
+        let Self {
+            project,
+            branch,
+            commit,
+            started,
+            seconds,
+            outcome,
+            bst_version,
+            stages,
+            changes,
+            holds,
+            publication,
+        } = self;
         let (bst_version, stages) = (bst_version.redacted(redactor), stages.redacted(redactor));
         let changes = changes.into_iter().filter_map(|found| found.redacted(redactor)).collect();
         let holds = holds.redacted(redactor);
-        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds }
+        let publication = publication.map(|publication| Box::new(publication.redacted(redactor)));
+        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds, publication }
     }
+}
+
+impl Redact for PublicationReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { base, base_commit, dry_run, requests, held } = self;
+        let requests = requests.into_iter().map(|request| request.redacted(redactor)).collect();
+        let held = held.into_iter().filter_map(|held| redacted_hold(held, redactor)).collect();
+        Self { base, base_commit, dry_run, requests, held }
+    }
+}
+
+impl Redact for RequestReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { unit, branch, status, url, commit, elements, reason, title, commits, body } = self;
+        Self {
+            unit: unit.redacted(redactor),
+            branch,
+            status,
+            url: url.redacted(redactor),
+            commit,
+            elements: elements.iter().filter_map(|name| redacted_element(name, redactor)).collect(),
+            reason: reason.redacted(redactor),
+            title: title.redacted(redactor),
+            commits: commits.redacted(redactor),
+            body: body.redacted(redactor),
+        }
+    }
+}
+
+/// None in the case that what is left of the element's name is no name.
+fn redacted_hold(held: HeldRef, redactor: &Redactor) -> Option<HeldRef> {
+    let HeldRef { element, old, new, cause, reason } = held;
+    let element = redacted_element(&element, redactor)?;
+    let (old, new, reason) = (old.redacted(redactor), new.redacted(redactor), reason.redacted(redactor));
+    Some(HeldRef { element, old, new, cause, reason })
 }
 
 impl Redact for StageReport {

@@ -6,6 +6,7 @@ mod failures;
 mod junctions;
 mod plugin_texts;
 mod proof;
+mod publish;
 mod sandbox;
 mod selection;
 mod stops;

@@ -29,6 +29,7 @@ fn branch(project: &str, failures: Vec<Diagnosis>) -> BranchReport {
         bst_version: None,
         stages: vec![StageReport { failures, ..StageReport::new(Stage::Track, None, at) }],
         changes: Vec::new(),
+        publication: None,
         holds: Vec::new(),
     }
 }
