@@ -48,6 +48,10 @@ pub(crate) enum Command {
     Inventory(InventoryArgs),
     /// Publish the refs that the last run tracked
     Publish(PublishArgs),
+    /// Show upstreams that will break builds: gone, moved, with certificates that end, with tags that were moved
+    Rot(RotArgs),
+    /// Ask the source caches whether all that runs brought there is there
+    Verify(VerifyArgs),
     /// Print the logs of the last run
     Logs(LogsArgs),
     /// Let others fetch from the local cache
@@ -107,6 +111,35 @@ pub(crate) struct PublishArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotArgs {
+    /// Of this project alone
+    #[arg(value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// PROJECT or PROJECT/BRANCH [default: all]
+    #[arg(value_name = "PROJECT[/BRANCH]")]
+    pub(crate) subject: Option<String>,
+    /// Only this element; may be repeated
+    #[arg(long, value_name = "ELEMENT", value_parser = element)]
+    pub(crate) element: Vec<ElementName>,
+    /// Read every byte, and compare it with its digest
+    #[arg(long)]
+    pub(crate) contents: bool,
+    /// Let a bst with empty caches, and with no way to any upstream, fetch what the checkouts name
+    #[arg(long)]
+    pub(crate) clean_client: bool,
+    /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -240,7 +273,7 @@ pub(crate) struct LogsArgs {
     /// The project, or one branch of it
     #[arg(value_name = "PROJECT[/BRANCH]")]
     pub(crate) subject: String,
-    /// Only this stage: checkout, track, fetch or push
+    /// Only this stage: checkout, track, fetch, push or verify
     #[arg(value_name = "STAGE")]
     pub(crate) stage: Option<String>,
     /// Of this run [default: the last one that has any]

@@ -9,10 +9,12 @@ mod inventory;
 mod logs;
 mod notify;
 mod publish;
+mod rot;
 mod run;
 mod schedule;
 mod serve;
 mod status;
+mod verify;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -103,6 +105,8 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
         Command::Status(args) => status::run(&context, &args),
         Command::Inventory(args) => inventory::run(&context, &args),
         Command::Publish(args) => publish::run(&context, &args),
+        Command::Rot(args) => rot::run(&context, &args),
+        Command::Verify(args) => verify::run(&context, &args),
         Command::Logs(args) => logs::run(&context, &args),
         Command::Diagnose(args) => diagnose::run(&context, &args, io::stdin().lock()),
         Command::Config { what } => config::run(&context, &what),

@@ -31,8 +31,13 @@ use output::eprint_line;
 /// | 75 | another run holds the lock (`EX_TEMPFAIL` of sysexits.h) |
 /// | 128 + n | stopped by signal n |
 pub fn main_impl() -> ExitCode {
-    if let Some(status) = fetcher_core::runner::helper_main(std::env::args_os()) {
-        return ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX));
+    match fetcher_core::runner::helper_main(std::env::args_os()) {
+        None => {}
+        Some(Ok(status)) => return ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX)),
+        Some(Err(error)) => {
+            eprint_line(&format!("bst-fetcher: sandbox: {error}"));
+            return ExitCode::from(126);
+        }
     }
     panics::are_shown_harmless();
     ExitCode::from(commands::dispatch(Cli::parse()))

@@ -16,12 +16,16 @@ pub(crate) struct ProgressSink {
     bars: Option<MultiProgress>,
     json: bool,
     verbose: u8,
-    branches: HashMap<(ProjectName, BranchName), ProgressBar>,
+    /// A line for each of what is worked on.
+    lines: HashMap<Subject, ProgressBar>,
 }
+
+/// What a line is about: a branch, a project before its branches are known, or the run.
+type Subject = Option<(ProjectName, Option<BranchName>)>;
 
 impl ProgressSink {
     pub(crate) fn new(bars: bool, json: bool, verbose: u8) -> Self {
-        Self { bars: bars.then(MultiProgress::new), json, verbose, branches: HashMap::new() }
+        Self { bars: bars.then(MultiProgress::new), json, verbose, lines: HashMap::new() }
     }
 
     pub(crate) fn take(&mut self, event: Event) {
@@ -38,16 +42,17 @@ impl ProgressSink {
                 let names: Vec<_> = branches.iter().map(ToString::to_string).collect();
                 self.say(1, || format!("{project}: {}", names.join(", ")));
                 self.log(|| json!({ "event": "branches", "project": project, "branches": names }));
+                self.end(&Some((project, None)));
+            }
+            Event::Activity { project, branch, activity } => {
+                self.log(|| json!({ "event": "activity", "project": project, "branch": branch, "activity": activity }));
+                let subject = project.map(|project| (project, branch));
+                self.say(2, || format!("{}: {activity}", named(subject.as_ref())));
+                self.show(subject, &activity.to_string());
             }
             Event::BranchStarted { project, branch } => {
                 self.log(|| json!({ "event": "branch-started", "project": project, "branch": branch }));
-                if let Some(bars) = &self.bars {
-                    let bar = bars.add(ProgressBar::new_spinner());
-                    bar.set_style(style());
-                    bar.set_prefix(in_one_line(&format!("{project} ({branch})")));
-                    bar.enable_steady_tick(Duration::from_millis(200));
-                    self.branches.insert((project, branch), bar);
-                }
+                self.show(Some((project, Some(branch))), "");
             }
             Event::StageStarted { project, branch, variant, refs, stage, attempt } => {
                 self.log(|| {
@@ -56,13 +61,15 @@ impl ProgressSink {
                 let refs = refs.map_or_else(String::new, |refs| format!(" ({refs})"));
                 let variant = variant.map_or_else(String::new, |variant| format!(" [{variant}]"));
                 let again = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
-                if let Some(bar) = self.branches.get(&(project, branch)) {
-                    bar.set_message(in_one_line(&format!("{stage}{refs}{variant}{again}")));
-                    bar.set_length(0);
-                }
+                self.show(Some((project, Some(branch))), &format!("{stage}{refs}{variant}{again}"));
             }
             Event::Progress { project, branch, stage, done, total, element } => {
-                if let Some(bar) = self.branches.get(&(project, branch)) {
+                if total == 0 {
+                    let what =
+                        element.map_or_else(|| ": loading the project".to_owned(), |element| format!(" {element}"));
+                    self.show(Some((project, Some(branch))), &format!("{stage}{what}"));
+                } else if let Some(bar) = self.lines.get(&Some((project, Some(branch)))) {
+                    bar.set_style(style(COUNTED));
                     bar.set_length(total);
                     bar.set_position(done);
                     let element = element.map_or_else(String::new, |element| format!(" {element}"));
@@ -76,15 +83,32 @@ impl ProgressSink {
                 );
             }
             Event::BranchFinished(report) => {
-                if let Some(branch) = report.branch.clone()
-                    && let Some(bar) = self.branches.remove(&(report.project.clone(), branch))
-                {
-                    bar.finish_and_clear();
-                }
+                self.end(&Some((report.project.clone(), report.branch.clone())));
                 self.log(|| json!({ "event": "branch-finished", "report": report }));
             }
             Event::RunFinished(report) => self.log(|| json!({ "event": "run-finished", "report": report })),
             _ => {}
+        }
+    }
+
+    /// Shows what goes on, with nothing to count.
+    fn show(&mut self, subject: Subject, what: &str) {
+        let Some(bars) = &self.bars else { return };
+        let bar = self.lines.entry(subject).or_insert_with_key(|subject| {
+            let bar = bars.add(ProgressBar::new_spinner());
+            bar.set_prefix(in_one_line(&named(subject.as_ref())));
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        // A bar for nothing would be full.
+        bar.set_style(style(UNCOUNTED));
+        bar.set_message(in_one_line(what));
+    }
+
+    /// Removes a line.
+    fn end(&mut self, subject: &Subject) {
+        if let Some(bar) = self.lines.remove(subject) {
+            bar.finish_and_clear();
         }
     }
 
@@ -114,7 +138,19 @@ impl ProgressSink {
     }
 }
 
-fn style() -> ProgressStyle {
-    let template = "{spinner} {prefix} [{bar:20}] {pos}/{len} {wide_msg} {elapsed}";
+/// Whom a line is about.
+fn named(subject: Option<&(ProjectName, Option<BranchName>)>) -> String {
+    match subject {
+        Some((project, Some(branch))) => format!("{project} ({branch})"),
+        Some((project, None)) => project.to_string(),
+        None => "bst-fetcher".to_owned(),
+    }
+}
+
+/// A line with a bar, for what is counted; and one without.
+const COUNTED: &str = "{spinner} {prefix} [{bar:20}] {pos}/{len} {wide_msg} {elapsed}";
+const UNCOUNTED: &str = "{spinner} {prefix} {wide_msg} {elapsed}";
+
+fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
 }

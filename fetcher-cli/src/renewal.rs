@@ -39,5 +39,6 @@ pub(crate) fn go_on(program: &Path) -> Diagnosis {
         actor: Actor::Host,
         hint: "see whether the file can be executed on this host".to_owned(),
         place: Location { file: Some(program.to_owned()), ..Location::default() },
+        allowed: false,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use fetcher_core::report::CacheCoverage;
 use fetcher_core::state::BranchState;
 use jiff::Timestamp;
 
@@ -10,9 +11,10 @@ const HOLDS: usize = 50;
 
 /// A line a branch, in columns.
 pub(crate) fn table(branches: &[BranchState], now: Timestamp) -> String {
-    let mut rows = vec![["PROJECT", "BRANCH", "STATE", "LAST SUCCESS", "LAST RUN", "COMMIT"].map(str::to_owned)];
+    let mut rows =
+        vec![["PROJECT", "BRANCH", "STATE", "LAST SUCCESS", "LAST RUN", "COMMIT", "CACHED"].map(str::to_owned)];
     rows.extend(branches.iter().map(|branch| row(branch, now)));
-    let mut widths = [0; 6];
+    let mut widths = [0; 7];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
@@ -68,13 +70,16 @@ pub(crate) fn holds(branches: &[BranchState]) -> String {
     if text.is_empty() { text } else { format!("\n{text}") }
 }
 
-fn row(branch: &BranchState, now: Timestamp) -> [String; 6] {
+fn row(branch: &BranchState, now: Timestamp) -> [String; 7] {
     let ago = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", age(at, now)));
     let outcome = branch.history.last().map_or("unknown", |past| past.outcome.as_str());
     let state = match branch.failing_since {
         Some(since) => format!("{outcome} for {} ({} runs)", age(since, now), branch.consecutive_failures),
         None => outcome.to_owned(),
     };
+    let allowed = branch.history.last().map_or(0, |past| past.allowed);
+    let state = if allowed > 0 { format!("{state}, {allowed} allowed to fail") } else { state };
+    let cached = CacheCoverage::least(&branch.coverage).map(|known| format!("{} {}", known.refs, known.percent()));
     [
         branch.project.to_string(),
         branch.branch.as_ref().map_or_else(|| "(repository)".to_owned(), ToString::to_string),
@@ -82,6 +87,7 @@ fn row(branch: &BranchState, now: Timestamp) -> [String; 6] {
         ago(branch.last_success),
         ago(branch.last_run),
         branch.commit.as_ref().map_or_else(String::new, |commit| commit.as_str()[..12].to_owned()),
+        cached.collect::<Vec<_>>().join(", "),
     ]
 }
 

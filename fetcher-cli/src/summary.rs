@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use fetcher_core::report::{BranchReport, IssueGroup, Outcome, StageReport, count_left_out};
+use fetcher_core::report::{BranchReport, IssueGroup, Outcome, ProofReport, StageReport, count_left_out};
 use fetcher_core::{BranchName, Diagnosis, ProjectName, RunReport};
 
 /// Up to so many failures and findings are each told at length, by stage; more of them by cause, so that all fits on a
@@ -189,8 +189,13 @@ pub(crate) fn told(stage: &StageReport) -> String {
     }
     let elements = stage.elements;
     let mut text = stage.outcome.to_string();
+    if stage.allowed {
+        text.push_str(" (allowed)");
+    }
     // BuildStream 1 counts no element in all, but those of a queue.
-    if elements.total + elements.processed + elements.skipped + elements.failed > 0 {
+    if let Some(proof) = &stage.proof {
+        let _ = write!(text, ", {}", self::proof(proof));
+    } else if elements.total + elements.processed + elements.skipped + elements.failed > 0 {
         let _ = write!(
             text,
             ", {} done, {} had nothing to do, {} failed",
@@ -204,8 +209,8 @@ pub(crate) fn told(stage: &StageReport) -> String {
         let changed = stage.changes.len();
         let _ = write!(text, ", {changed} ref{} changed", if changed == 1 { "" } else { "s" });
     }
-    if !stage.findings.is_empty() {
-        let found = stage.findings.len();
+    let found = stage.findings.len() - stage.allowed_failures().count();
+    if found > 0 {
         let _ = write!(text, ", {found} finding{}", if found == 1 { "" } else { "s" });
     }
     if stage.attempts > 1 {
@@ -215,10 +220,25 @@ pub(crate) fn told(stage: &StageReport) -> String {
     text
 }
 
+/// What was proved, in a few words.
+pub(crate) fn proof(proof: &ProofReport) -> String {
+    let mut text = format!("{} proved", proof.proved.len());
+    if proof.remembered > 0 {
+        let _ = write!(text, " ({} of them before)", proof.remembered);
+    }
+    let _ = write!(text, ", {} incomplete", proof.missing.len());
+    if proof.repaired > 0 {
+        let _ = write!(text, ", {} repaired", proof.repaired);
+    }
+    let _ = write!(text, ", {} blobs asked for", proof.blobs);
+    text
+}
+
 fn told_failure(text: &mut String, prefix: &str, failure: &Diagnosis) {
     let element = failure.element.as_ref().map_or_else(String::new, |element| format!(" {element}:"));
     let mut lines = failure.message.lines();
-    let _ = writeln!(text, "{prefix}{element} {} [{}]", lines.next().unwrap_or_default(), failure.kind);
+    let allowed = if failure.allowed { ", allowed to fail" } else { "" };
+    let _ = writeln!(text, "{prefix}{element} {} [{}{allowed}]", lines.next().unwrap_or_default(), failure.kind);
     lines.take(12).for_each(|line| {
         let _ = writeln!(text, "    {line}");
     });

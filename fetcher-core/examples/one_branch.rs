@@ -65,6 +65,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         prepared: None,
         one_at_a_time: None,
         refresh_after: Duration::ZERO,
+        probing: None,
+        clean_client_every: None,
     };
     // What people build today, and then what tracking finds.
     let mut memory = ElementMemory::default();

@@ -10,15 +10,21 @@ use crate::environment::Environment;
 use crate::runner::{Invocation, tool_paths};
 
 mod compare;
+#[cfg(feature = "fetcher")]
 pub mod conf;
+#[cfg(feature = "fetcher")]
 pub mod dialect;
 pub(crate) mod distributions;
+#[cfg(feature = "fetcher")]
 pub mod environment;
 pub mod inventory;
 pub mod messages;
 pub mod plugins;
+#[cfg(feature = "fetcher")]
 pub mod probe;
+#[cfg(feature = "fetcher")]
 pub(crate) mod project_files;
+pub(crate) mod ref_slots;
 pub(crate) mod ref_writer;
 pub mod refs;
 pub(crate) mod spanned_yaml;
@@ -26,6 +32,7 @@ pub(crate) mod stored_writer;
 pub mod version;
 pub(crate) mod yaml;
 
+#[cfg(feature = "fetcher")]
 use dialect::Dialect;
 use version::BstVersion;
 
@@ -38,6 +45,7 @@ pub struct Bst {
     pub version: BstVersion,
 }
 
+#[cfg(feature = "fetcher")]
 impl Bst {
     /// The command line that it understands.
     pub fn dialect(&self) -> Dialect {

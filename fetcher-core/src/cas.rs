@@ -10,8 +10,10 @@ mod client;
 pub(crate) mod digest;
 pub(crate) mod index;
 mod local;
+pub(crate) mod null_cache;
 mod proof;
 pub(crate) mod rooted_dir;
 
+pub use crate::names::SourceKey;
 pub use client::CacheError;
-pub use proof::{CacheProver, ProofTotals, SourceKey, SourceProof};
+pub use proof::{CacheProver, ProofTotals, SourceProof};

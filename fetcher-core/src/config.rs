@@ -14,6 +14,7 @@ mod keys;
 mod last_good;
 mod load;
 mod notify;
+mod probe;
 mod problem;
 mod project;
 mod publish;
@@ -36,10 +37,11 @@ pub use notify::{
     CommandConfig, CommitStatusConfig, EmailConfig, HealthcheckConfig, IrcConfig, NotifierConfig, NotifyOn,
     NotifyTarget, StatusForge, UploadConfig, WebhookConfig, WebhookFormat, ZulipConfig,
 };
+pub use probe::{ProbeConfig, ProbeMode};
 pub use problem::{ConfigError, ConfigProblem};
 pub use project::{
-    BuildStreamConfig, BuildStreamTool, DependencyScope, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig,
-    SourceCacheConfig, VariantConfig,
+    AllowFailure, BuildStreamConfig, BuildStreamTool, DependencyScope, HoldConfig, OnError, ProjectConfig, PushMode,
+    SelectConfig, SourceCacheConfig, VariantConfig,
 };
 pub use publish::{
     CommitFormat, ElementGroup, ForgeKind, GitHubApp, HumanCommitPolicy, PublishConfig, PublishMode, PublishSelection,
@@ -94,6 +96,10 @@ pub struct Config {
     pub metrics_file: Option<PathBuf>,
     /// `fetcher.refresh-after`: how long "nothing changed" may skip fetch and push.
     pub refresh_after: Duration,
+    /// `[probe]`.
+    pub probe: ProbeConfig,
+    /// `fetcher.clean-client-every`: within which time a client with empty caches fetches everything once.
+    pub clean_client_every: Option<Duration>,
     /// `[self-update]`.
     pub self_update: SelfUpdateConfig,
     /// `[[project]]`, `[defaults]` merged in; no two have the same name.
@@ -126,6 +132,43 @@ pub fn starter() -> &'static str {
 }
 
 impl Config {
+    /// What a file means that says nothing: the defaults of every key, and no project. `environment` says where state and cache are,
+    /// by `XDG_STATE_HOME`, `XDG_CACHE_HOME` and `HOME`; the configuration's own path is empty.
+    ///
+    /// ```
+    /// use fetcher_core::{Config, Environment, config::ProjectConfig};
+    ///
+    /// let environment = Environment::from_iter([("HOME", "/home/me")]);
+    /// let mut project = ProjectConfig::new("https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git")?;
+    /// project.branches = vec!["master".into(), "release/*".into()];
+    /// let mut config = Config::new(&environment)?.project(project);
+    /// config.jobs = 4.try_into()?;
+    /// assert_eq!(config.projects[0].name.as_str(), "freedesktop-sdk");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the environment does not say where state and cache are.
+    pub fn new(environment: &Environment) -> Result<Self, ConfigError> {
+        // A file has to have a project. What is said of this one does not stay.
+        let text = "[[project]]\nurl = 'https://project.invalid/none.git'\n";
+        let mut config = Self::parse(text, Path::new(""), &DiskFiles, environment)?;
+        config.projects.clear();
+        config.effective.remove("project");
+        config.digest.clear();
+        Ok(config)
+    }
+
+    /// Adds a project, or replaces the one of the same name.
+    #[must_use]
+    pub fn project(mut self, project: ProjectConfig) -> Self {
+        match self.projects.iter_mut().find(|known| known.name == project.name) {
+            Some(known) => *known = project,
+            None => self.projects.push(project),
+        }
+        self
+    }
+
     /// Reads a configuration file. Relative paths in it are relative to where the file really is, symbolic links to it
     /// followed. Files with secrets are not read, but it is seen that they could be.
     ///

@@ -44,6 +44,7 @@ pub use network::{HostReachability, ProxyFailure, upstream_host};
 pub(crate) use redact::redacted_element;
 pub use render::render_text;
 pub use specificity::Specificity;
+#[cfg(feature = "fetcher")]
 pub(crate) use tools::requirement_of_module;
 
 /// One failure, explained.
@@ -69,6 +70,9 @@ pub struct Diagnosis {
     /// Where to look.
     #[serde(rename = "where", default)]
     pub place: Location,
+    /// Whether it may fail, by `allow-failure` of the project: then it is a finding, and nothing counts it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allowed: bool,
 }
 
 impl Diagnosis {
@@ -81,7 +85,8 @@ impl Diagnosis {
         hint: impl Into<String>,
     ) -> Self {
         let (message, hint) = (message.into(), hint.into());
-        Self { kind, element: None, stage: None, message, retry, actor, hint, place: Location::default() }
+        let place = Location::default();
+        Self { kind, element: None, stage: None, message, retry, actor, hint, place, allowed: false }
     }
 }
 

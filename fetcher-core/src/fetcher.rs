@@ -8,6 +8,7 @@ mod hints;
 pub mod host;
 mod housekeeping;
 mod leftovers;
+mod listing;
 mod notifications;
 mod publish_failures;
 mod publishing;
@@ -17,9 +18,10 @@ mod shared;
 mod space;
 mod tools;
 mod tracked_publication;
+mod upstreams;
+pub mod verify;
 mod workers;
 
-use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,7 @@ use crate::environment::Environment;
 use crate::names::{ElementName, RunId};
 use crate::notify::Notifier;
 use crate::publish::Forge;
-use crate::report::{BranchReport, Event, Outcome, RunReport};
+use crate::report::{Activity, BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, SandboxMechanism, Sandboxed, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
 use crate::state::{BranchState, LockError, RunInProgress, StateError, StateStore, UsageRegister};
@@ -146,6 +148,12 @@ pub struct Fetcher {
     sandbox_helper: Option<PathBuf>,
 }
 
+impl std::fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetcher").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
 impl Fetcher {
     /// A fetcher for a configuration. Children get a little of `environment`, by an allow-list.
     pub fn new(config: Config, environment: Environment) -> Self {
@@ -189,8 +197,8 @@ impl Fetcher {
 
     /// Tells `notifier` too, beside those that the configuration names.
     #[must_use]
-    pub fn notifier(mut self, notifier: Box<dyn Notifier>) -> Self {
-        self.notifiers.push(Arc::from(notifier));
+    pub fn notifier(mut self, notifier: impl Notifier + 'static) -> Self {
+        self.notifiers.push(Arc::new(notifier));
         self
     }
 
@@ -270,10 +278,10 @@ impl Fetcher {
         let state_dir = made(&self.config.state_dir)?;
         made(&self.config.cache_dir)?;
         let holder = format!("process {process}, since {}", started.strftime("%Y-%m-%d %H:%M:%S UTC"));
-        let (_locks, unended) = self.lock(&holder, selection.lock_wait)?;
+        let ((_locks, unended), untold) = self.wait_for_lock(&holder, selection.lock_wait, &mut events)?;
         let store = StateStore::new(&self.config.state_dir);
         let (killed, failures) = self.clear_killed(&store, state_dir.as_os_str());
-        let mut at_start: Vec<_> = killed.into_iter().chain(unended).chain(failures).collect();
+        let mut at_start: Vec<_> = killed.into_iter().chain(unended).chain(failures).chain(untold).collect();
         let temporary = self.temporary()?;
         store.set_current(&RunInProgress::new(run.clone(), process, temporary.path().to_owned()))?;
         let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
@@ -311,6 +319,7 @@ impl Fetcher {
             }
         }
         if !selection.dry_run && !self.cancel.is_cancelled() {
+            report.failures.extend(events.tell(Activity::CleaningUp).err());
             report.failures.extend(self.gc(&store, Some(&report.run), &usage).failures);
         }
         report.finished = Some(self.clock.now());
@@ -321,16 +330,19 @@ impl Fetcher {
         } else {
             store.save_report(&report)?;
             let local = LocalRunner::new(state_dir.as_os_str());
-            let failures = self.show(&store, &usage, &report, Some(&local));
+            let untold = events.tell(Activity::Publishing).err();
+            let mut failures = self.show(&store, &usage, &report, Some(&local));
+            failures.extend(untold);
             // A server that does not answer now is not waited for twice.
             let local = failures.iter().all(|failure| failure.kind != FailureKind::Upload).then_some(&local);
             self.add(&store, &mut report, failures)?;
+            let untold = events.tell(Activity::Notifying).err();
             // Pages are there by now, so that links lead somewhere.
             let mut failures = match unknown {
-                None => self.tell_end(&store, &told(&report, selection), selection.is_all(), telling),
+                None => self.tell_end(&store, &notifications::told(&report, selection), selection.is_all(), telling),
                 Some(_) => Vec::new(),
             };
-            failures.extend(self.clock.take_failures());
+            failures.extend(self.clock.take_failures().into_iter().chain(untold));
             if !failures.is_empty() {
                 self.add(&store, &mut report, failures)?;
                 self.show(&store, &usage, &report, local);
@@ -406,6 +418,7 @@ impl Fetcher {
             local: &local,
             space: &space,
             tools: tools::RunTools::new(self, runner, &store.run_directory(&report.run)),
+            upstreams: upstreams::RunUpstreams::new(self, store, &local, &space, temporary.join("upstreams")),
             runner,
             run: &report.run.clone(),
         };
@@ -436,6 +449,12 @@ impl Fetcher {
         if !selection.dry_run && !self.cancel.is_cancelled() {
             self.complete_hints(report, &local, temporary, &all.tools);
         }
+        if !selection.dry_run {
+            let unsaved =
+                all.upstreams.conclude(report, selection.is_all() && !self.cancel.is_cancelled(), self.clock.now());
+            report.failures.extend(unsaved.iter().map(|error| self.masked(error.diagnosis())));
+            report.rot = std::mem::take(&mut report.rot).redacted(&self.redactor);
+        }
         // Where a project's branches could not be found out, it may have been one of those.
         let known =
             |name: &&String| order.iter().any(|(_, branch)| branch.as_ref().is_some_and(|b| b.as_str() == *name));
@@ -461,14 +480,6 @@ impl Fetcher {
     }
 }
 
-/// What those who are notified are told of: of branches only what is true of them as a whole.
-fn told<'r>(report: &'r RunReport, selection: &RunSelection) -> Cow<'r, RunReport> {
-    if selection.elements.is_empty() {
-        return Cow::Borrowed(report);
-    }
-    Cow::Owned(RunReport { branches: Vec::new(), ..report.clone() })
-}
-
 /// Where a run works.
 #[derive(Clone, Copy)]
 struct RunDirectories<'r> {
@@ -491,6 +502,8 @@ fn empty_report(run: RunId, started: Timestamp) -> RunReport {
         configuration: None,
         failures: Vec::new(),
         network: HostReachability::default(),
+        probes: None,
+        rot: Vec::new(),
         branches: Vec::new(),
     }
 }

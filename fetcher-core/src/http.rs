@@ -58,7 +58,7 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, ClientError> {
 }
 
 /// The proxy that the caller's environment names, as curl(1) understands it.
-fn proxy(url: &str, environment: &Environment) -> Result<Option<Proxy>, ClientError> {
+pub(crate) fn proxy(url: &str, environment: &Environment) -> Result<Option<Proxy>, ClientError> {
     let get = |name: &str| environment.get(name).and_then(|value| value.to_str());
     let either = |lower: &str, upper: &str| get(lower).or_else(|| get(upper));
     let host = host_of(url);

@@ -3,8 +3,96 @@
 //! For every branch of every configured project it gets a clean checkout of the branch's tip, tracks, fetches, and
 //! pushes the sources to a remote source cache, so that nobody who builds waits for an upstream.
 //!
-//! The library does no terminal I/O, keeps no process-wide state, and reads the process's environment only where the
-//! caller hands it in as an [`Environment`].
+//! # Where to begin
+//!
+//! **Everything that is configured**: a [`Fetcher`], with a configuration from a file ([`Config::load`]) or made in code,
+//! and with notifiers of one's own.
+//!
+//! ```no_run
+//! use fetcher_core::config::{Config, ProjectConfig};
+//! use fetcher_core::notify::{Notification, Notifier, NotifyError, render};
+//! use fetcher_core::{Environment, Fetcher, RunSelection};
+//!
+//! struct Screen;
+//!
+//! impl Notifier for Screen {
+//!     fn name(&self) -> &str {
+//!         "screen"
+//!     }
+//!     fn send(&self, notification: &Notification) -> Result<(), NotifyError> {
+//!         println!("{}", render::line(notification));
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let environment = Environment::of_this_process();
+//! let mut project = ProjectConfig::new("https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git")?;
+//! project.branches = vec!["release/*".into()];
+//! let config = Config::new(&environment)?.project(project);
+//! let fetcher = Fetcher::new(config, environment).notifier(Screen);
+//! let report = fetcher.run(&RunSelection::all(), &mut |event| println!("{event:?}"))?;
+//! println!("{}", report.outcome);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **One branch of one project**: a [`Project`] lists and fetches its branches, a [`Branch`] is checked out, and a
+//! [`Pipeline`] works on the checkout.
+//!
+//! ```no_run
+//! # use std::{path::Path, time::Duration};
+//! # use fetcher_core::{Cancel, Environment, LocalRunner, Project, config::ProjectConfig, git::Git};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (runner, environment, cancel) = (LocalRunner::default(), Environment::of_this_process(), Cancel::new());
+//! let timeout = Duration::from_secs(600);
+//! let git = Git { runner: &runner, environment: &environment, cancel: &cancel, timeout, space: None };
+//! let config = ProjectConfig::new("https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git")?;
+//! let project = Project::new(&config, Path::new("/var/cache/fetcher"), git)?;
+//! for branch in project.fetch(&project.list()?.tips)?.branches {
+//!     println!("{} is in {:?}", branch.name(), branch.checkout()?);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **What failed, from a log**: [`diagnosis`] reads what `bst` wrote, from anywhere, and needs no other part.
+//!
+//! ```
+//! use fetcher_core::diagnosis::{Actor, FailureKind, diagnose};
+//! use fetcher_core::Exit;
+//!
+//! let mut log: &[u8] = b"git source at a.bst [line 3 column 2]: Did not find 'git' in PATH: ['/bin']\n";
+//! let found = diagnose(Some(Exit::Status(255)), None, &mut log)?;
+//! assert_eq!((found.failures[0].kind, found.failures[0].actor), (FailureKind::HostToolMissing, Actor::Host));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! **Git alone**: [`git`] has mirrors, branches by pattern, and working trees that are exactly a commit, with an example.
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `fetcher` (default) | all that a [`Fetcher`] needs. Without it there are names, BuildStream's messages, [`diagnosis`], [`report`] and [`runner`]: no libgit2, no C compiler |
+//! | `email`, `irc`, `webhook` | notifiers |
+//! | `cas` | asking source caches whether what was pushed is there |
+//! | `serve` | the server of the local cache |
+//!
+//! # What it does to a host
+//!
+//! It writes below the state and cache directories of the configuration, and below `publish-dir` and `metrics-file` where
+//! they are set. It starts `git`, `bst`, `python3` for managed environments, and the commands that a configuration names,
+//! each in a process group that ends with it. It does no terminal I/O, keeps no process-wide state, installs no signal
+//! handler, and reads the process's environment only where the caller hands it in as an [`Environment`]. Runs are
+//! blocking: from asynchronous code they are started in a thread of their own, and stopped with a [`Cancel`].
+
+#![warn(missing_debug_implementations)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(feature = "fetcher"),
+    expect(dead_code, reason = "what only a fetcher needs of the modules that all have")
+)]
 
 mod atomic_file;
 pub mod bst;
@@ -12,24 +100,37 @@ pub mod cancel;
 #[cfg(feature = "cas")]
 pub mod cas;
 pub mod clock;
+#[cfg(feature = "fetcher")]
 pub mod config;
 pub mod diagnosis;
 pub mod environment;
+#[cfg(feature = "fetcher")]
 pub mod fetcher;
+#[cfg(feature = "fetcher")]
 mod file_state;
 pub mod free_space;
+#[cfg(feature = "fetcher")]
 pub mod git;
-#[cfg(any(feature = "forge", feature = "webhook"))]
+#[cfg(any(feature = "forge", feature = "probe", feature = "webhook"))]
 mod http;
+#[cfg(feature = "fetcher")]
 mod json_file;
+#[cfg(feature = "fetcher")]
 pub mod links;
+#[cfg(feature = "fetcher")]
 pub mod metrics;
 pub mod names;
+#[cfg(feature = "fetcher")]
 pub mod notify;
+#[cfg(feature = "fetcher")]
 mod own_directory;
+#[cfg(feature = "fetcher")]
 pub mod pages;
+#[cfg(feature = "fetcher")]
 mod panics;
+#[cfg(feature = "fetcher")]
 pub mod pipeline;
+#[cfg(feature = "fetcher")]
 pub mod project;
 pub mod publish;
 pub mod report;
@@ -37,23 +138,33 @@ pub mod requirements;
 pub mod runner;
 pub mod sanitize;
 pub mod secret;
+#[cfg(feature = "fetcher")]
 pub mod self_update;
 #[cfg(feature = "serve")]
 pub mod serve;
+#[cfg(feature = "fetcher")]
 pub mod state;
+#[cfg(feature = "fetcher")]
 pub mod upload;
+#[cfg(feature = "fetcher")]
+pub mod upstream;
 
 pub use cancel::Cancel;
 pub use clock::{Clock, SystemClock};
+#[cfg(feature = "fetcher")]
 pub use config::Config;
 pub use diagnosis::Diagnosis;
 pub use environment::Environment;
+#[cfg(feature = "fetcher")]
 pub use fetcher::{Fetcher, FetcherError, RunSelection};
 pub use free_space::FreeSpace;
 pub use names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, VariantName};
+#[cfg(feature = "fetcher")]
 pub use pipeline::Pipeline;
+#[cfg(feature = "fetcher")]
 pub use project::{Branch, Project};
 pub use report::{Event, RunReport};
 pub use runner::{Exit, Invocation, LocalRunner, Runner};
 pub use secret::{Redactor, Secret};
+#[cfg(feature = "fetcher")]
 pub use self_update::SelfUpdate;

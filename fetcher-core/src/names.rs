@@ -105,6 +105,12 @@ name! {
 }
 
 name! {
+    /// The key of an element's sources, as bst's messages name it where keys are told whole: 64 digits of lower-case
+    /// hexadecimal.
+    SourceKey, "source key", check_source_key
+}
+
+name! {
     /// A run's name, unique on its host; its order is the order of time.
     RunId, "run id", check_plain
 }
@@ -156,7 +162,8 @@ impl RunId {
     }
 }
 
-/// The parts of the work on a branch, in their order.
+/// The parts of the work on a branch, in their order. A name that is none of them is read as [`Stage::Other`].
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
@@ -172,12 +179,17 @@ pub enum Stage {
     Push,
     /// Handing the refs that tracking found to those who merge them.
     Publish,
+    /// Asking the source caches whether all that was pushed is there.
+    Verify,
+    /// A stage that this release does not know, in the report of a newer one or of an embedding program.
+    #[serde(other)]
+    Other,
 }
 
 impl Stage {
-    /// All stages in their order.
-    pub const ALL: [Stage; 6] =
-        [Stage::Checkout, Stage::Prepare, Stage::Track, Stage::Fetch, Stage::Push, Stage::Publish];
+    /// All stages that this library knows, in their order.
+    pub const ALL: [Stage; 7] =
+        [Stage::Checkout, Stage::Prepare, Stage::Track, Stage::Fetch, Stage::Push, Stage::Verify, Stage::Publish];
 
     /// The stage's name as reports and files have it.
     pub fn as_str(self) -> &'static str {
@@ -188,6 +200,8 @@ impl Stage {
             Stage::Fetch => "fetch",
             Stage::Push => "push",
             Stage::Publish => "publish",
+            Stage::Verify => "verify",
+            Stage::Other => "other",
         }
     }
 }
@@ -253,10 +267,25 @@ fn check_branch(name: &str) -> Result<(), &'static str> {
     if name.starts_with('-') {
         return Err("it begins with '-'");
     }
-    if name == "HEAD" || !git2::Reference::is_valid_name(&format!("refs/heads/{name}")) {
+    if name == "HEAD" || !is_ref_name(name) {
         return Err("git does not allow it (see git check-ref-format)");
     }
     Ok(())
+}
+
+/// Whether git takes it for a name below `refs/heads/`, by the rules of git-check-ref-format(1). They are written out here,
+/// so that a name can be checked where there is no libgit2; a test compares the two.
+fn is_ref_name(name: &str) -> bool {
+    let forbidden = |c: char| c.is_ascii_control() || " ~^:?*[\\".contains(c);
+    let is_component = |part: &str| {
+        let lock = part.as_bytes().ends_with(b".lock");
+        !part.is_empty() && !part.starts_with('.') && !lock
+    };
+    !name.contains(forbidden)
+        && !name.contains("..")
+        && !name.contains("@{")
+        && !name.ends_with('.')
+        && name.split('/').all(is_component)
 }
 
 fn check_element(name: &str) -> Result<(), &'static str> {
@@ -278,9 +307,32 @@ fn check_commit(name: &str) -> Result<(), &'static str> {
     }
 }
 
+fn check_source_key(name: &str) -> Result<(), &'static str> {
+    let hex = name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if hex && name.len() == 64 { Ok(()) } else { Err("it has to be 64 lower-case hexadecimal digits") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "fetcher")]
+    #[test]
+    fn branches_are_named_as_libgit2_allows() {
+        let parts = [
+            "a", ".", "..", "/", ".lock", "@", "{", "@{", "~", "^", ":", "?", "*", "[", "\\", " ", "\u{7f}", "\t", "é",
+            "HEAD",
+        ];
+        for first in parts {
+            for second in parts {
+                for third in parts {
+                    let name = format!("{first}{second}{third}");
+                    let allowed = git2::Reference::is_valid_name(&format!("refs/heads/{name}"));
+                    assert_eq!(is_ref_name(&name), allowed, "{name:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn names_refuse_what_would_leave_their_directory() {

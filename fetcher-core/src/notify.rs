@@ -35,6 +35,7 @@ mod error;
 #[cfg(any(feature = "email", feature = "irc", feature = "webhook"))]
 mod files;
 mod findings;
+mod forward;
 #[cfg(feature = "webhook")]
 mod healthcheck;
 mod host;

@@ -55,7 +55,7 @@ use crate::state::{BranchState, StateStore};
 /// assert!(site.join("index.html").exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct SitePublisher<'a> {
     /// `publish-dir`: the folder that a web server serves. It belongs to this alone: a folder that was begun by
     /// something else is refused.

@@ -5,15 +5,23 @@
 //! element in each stage in `results`, what need not be done again in `known`; this module knows what comes after what, and why something is not done.
 
 mod access;
+mod allowed;
+pub(crate) mod audit;
 mod changes;
+mod clean_client;
 mod command;
+mod coverage;
 mod holds;
 mod inputs;
 mod listing;
 pub(crate) mod log;
 mod mirrors;
+#[cfg(feature = "cas")]
+mod naming;
 mod output;
 mod prepare;
+mod probing;
+mod prover;
 mod recovery;
 mod remaining_work;
 mod results;
@@ -21,6 +29,7 @@ mod selection;
 mod sources;
 mod stage_runner;
 mod tracking;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -28,6 +37,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::bst::Bst;
+use crate::bst::conf::push_servers;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
 use crate::clock::Clock;
@@ -40,12 +50,15 @@ use crate::runner::Runner;
 use crate::secret::{Redact as _, Redactor};
 use crate::state::ElementMemory;
 
+pub(crate) use allowed::allow_all;
 pub(crate) use changes::tracked_changes;
 pub(crate) use inputs::{ChangedFile, changed as changed_files};
 pub use prepare::{Preparation, PreparedFiles};
 
 pub(crate) use holds::{ProjectHolds, expired};
 use listing::{LISTING_LOG, NotListed};
+pub use probing::TrackProbing;
+pub(crate) use probing::TrackingMemory;
 use remaining_work::{ElementInputs, FetchCandidates};
 use stage_runner::{StageRunner, refs_of};
 
@@ -67,6 +80,7 @@ pub struct PipelineDirectories {
 }
 
 /// The stages of one branch of one project.
+#[derive(Debug)]
 pub struct Pipeline<'a> {
     /// The project.
     pub project: &'a ProjectConfig,
@@ -92,6 +106,11 @@ pub struct Pipeline<'a> {
     pub one_at_a_time: Option<&'a Mutex<()>>,
     /// How long what was done may stand for doing it again.
     pub refresh_after: Duration,
+    /// How upstreams are asked what moved; without it everything is tracked.
+    pub probing: Option<TrackProbing<'a>>,
+    /// Within which time a client with empty caches and no way to any upstream is to have fetched everything once, a share
+    /// of it in each run; none where there is no such client.
+    pub clean_client_every: Option<Duration>,
 }
 
 impl Pipeline<'_> {
@@ -202,7 +221,10 @@ impl Pipeline<'_> {
         }
     }
 
-    fn finish(&self, report: StageReport, work: &mut StageRunner<'_, '_>) -> StageReport {
+    fn finish(&self, mut report: StageReport, work: &mut StageRunner<'_, '_>) -> StageReport {
+        let (stage, results) = (report.stage, &work.results);
+        let is_own = |element: &ElementName| results.is_failed(stage, element);
+        allowed::allow_elements(self.project, &mut report, is_own, &results.unfetched(stage));
         (work.events)(Event::StageFinished {
             project: self.project.name.clone(),
             branch: self.branch.clone(),
@@ -221,14 +243,21 @@ impl Pipeline<'_> {
         first.skipped = None;
         first.outcome = Outcome::Failed;
         first.failures.push(Diagnosis { stage: Some(first.stage), ..failure });
+        allow_all(&self.project.allow_failure, first);
         reports
     }
 
-    /// Fetch and push, neither of which is done: because they are not wanted, or else for this reason.
+    /// Fetch, push and their proof, none of which is done: because they are not wanted, or else for this reason.
     fn neither(&self, variant: Option<&VariantConfig>, refs: Refs, reason: &str) -> Vec<StageReport> {
         let fetch = if self.project.fetch { reason } else { FETCH_FALSE };
         let push = self.pushes().err().unwrap_or(reason);
-        [(Stage::Fetch, fetch), (Stage::Push, push)].map(|(stage, why)| self.skipped(variant, refs, stage, why)).into()
+        let verify = match self.proof_target() {
+            Ok(_) => reason.to_owned(),
+            Err(why) => why,
+        };
+        [(Stage::Fetch, fetch), (Stage::Push, push), (Stage::Verify, &verify)]
+            .map(|(stage, why)| self.skipped(variant, refs, stage, why))
+            .into()
     }
 
     fn skipped(&self, variant: Option<&VariantConfig>, refs: Refs, stage: Stage, reason: &str) -> StageReport {
@@ -242,7 +271,7 @@ impl Pipeline<'_> {
 
 /// Whether a project's configuration has sources pushed.
 pub(crate) fn pushes_sources(project: &ProjectConfig) -> bool {
-    let takes = project.source_caches.iter().any(|cache| cache.push);
+    let takes = !push_servers(&project.source_caches, &project.buildstream.config).is_empty();
     match project.push {
         PushMode::Never => false,
         PushMode::Auto => takes,

@@ -21,24 +21,28 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::config::ProjectConfig;
 use crate::git::{
-    BranchMatches, BranchTip, Git, GitError, GitNote, Mirror, RemoteRepository, ScratchRepository, TreeReader, select,
+    BranchMatches, BranchTip, Git, GitError, GitNote, Mirror, RemoteRefs, RemoteRepository, ScratchRepository,
+    TreeReader, select,
 };
 use crate::names::{BranchName, CommitId};
 use crate::own_directory::OwnDirectory;
 
 /// A project: its repository elsewhere, and the mirror of it here.
+#[derive(Debug)]
 pub struct Project<'a> {
     config: &'a ProjectConfig,
     cache_dir: &'a Path,
-    mirror: Mirror<'a>,
+    mirror: Arc<Mirror<'a>>,
 }
 
 /// What a fetch of a project's branches gave.
+#[derive(Debug)]
 pub struct BranchListing<'p> {
     /// The branches that the mirror has now, each at its tip.
     pub branches: Vec<Branch<'p>>,
@@ -49,7 +53,7 @@ pub struct BranchListing<'p> {
 }
 
 /// One branch of a project at one commit, which the project's mirror has.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Branch<'p> {
     project: &'p Project<'p>,
     tip: BranchTip,
@@ -125,8 +129,23 @@ impl<'a> Project<'a> {
     /// When its address is none, or the file with its token cannot be read.
     pub fn new(config: &'a ProjectConfig, cache_dir: &'a Path, git: Git<'a>) -> Result<Self, GitError> {
         let remote = RemoteRepository::new(&config.url, &config.git)?;
-        let mirror = Mirror::new(git, &cache_dir.join("mirrors").join(config.name.as_str()), remote);
-        Ok(Self { config, cache_dir, mirror })
+        let mirror = Mirror::new(git, &cache_dir.join("mirrors").join(Self::mirror_name(config)?), remote);
+        Ok(Self { config, cache_dir, mirror: Arc::new(mirror) })
+    }
+
+    /// Another project of the same repository, which [`Project::mirror_name`] tells: both use this one's mirror.
+    #[must_use]
+    pub fn sharing_mirror(&self, config: &'a ProjectConfig) -> Self {
+        Self { config, cache_dir: self.cache_dir, mirror: Arc::clone(&self.mirror) }
+    }
+
+    /// The name of the directory in `mirrors` where a project's repository is mirrored: the same for all projects of one
+    /// repository that reach it in the same way.
+    ///
+    /// # Errors
+    /// When the project's address is none.
+    pub fn mirror_name(config: &ProjectConfig) -> Result<String, GitError> {
+        RemoteRepository::slug(&config.url, &config.git)
     }
 
     /// What is configured.
@@ -139,15 +158,31 @@ impl<'a> Project<'a> {
     /// # Errors
     /// When it cannot be asked. A branch that is not there stops nothing: it is in [`BranchMatches::missing`].
     pub fn list(&self) -> Result<BranchMatches, GitError> {
-        self.own_directory(&["mirrors"])?;
-        let mut refs = self.mirror.remote_refs()?;
-        let mut selection = select(&self.config.branches, &self.config.exclude_branches, &refs)?;
-        refs.notes.append(&mut selection.notes);
-        Ok(BranchMatches { notes: refs.notes, ..selection })
+        self.select(&self.remote_refs()?)
+    }
+
+    /// Asks the remote repository for its branches, with one connection.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn remote_refs(&self) -> Result<RemoteRefs, GitError> {
+        self.prepare_mirrors()?;
+        self.mirror.remote_refs()
+    }
+
+    /// Which of the remote repository's branches the configuration means.
+    ///
+    /// # Errors
+    /// When a pattern is malformed, or matches too much. A branch that is not there stops nothing: it is in
+    /// [`BranchMatches::missing`].
+    pub fn select(&self, refs: &RemoteRefs) -> Result<BranchMatches, GitError> {
+        let mut selection = select(&self.config.branches, &self.config.exclude_branches, refs)?;
+        selection.notes.splice(0..0, refs.notes.iter().cloned());
+        Ok(selection)
     }
 
     /// Gets branches into the mirror, with one connection, or none where it has their tips already. The mirror keeps
-    /// these branches alone.
+    /// these branches alone, so that projects that share it have to ask for all of theirs at once.
     ///
     /// # Errors
     /// When the remote repository cannot be asked, or the mirror cannot be written.
@@ -155,7 +190,7 @@ impl<'a> Project<'a> {
     where
         'a: 'p,
     {
-        self.own_directory(&["mirrors"])?;
+        self.prepare_mirrors()?;
         let fetched = self.mirror.fetch(tips)?;
         let rebuilt = fetched.rebuilt.map(|reason| format!("the mirror was made anew, for it was corrupt: {reason}"));
         Ok(BranchListing {
@@ -183,6 +218,20 @@ impl<'a> Project<'a> {
     /// When the commit cannot be had.
     pub fn messages(&self, commit: &CommitId, most: usize) -> Result<Vec<String>, GitError> {
         self.mirror.messages(commit, most)
+    }
+
+    /// A branch at a commit that the mirror has, for a project that shares it with the one that fetched.
+    pub fn branch<'p>(&'p self, tip: &BranchTip) -> Branch<'p>
+    where
+        'a: 'p,
+    {
+        Branch { project: self, tip: tip.clone() }
+    }
+
+    /// Makes the directory of the mirrors. What an earlier release mirrored for this project alone is taken over.
+    fn prepare_mirrors(&self) -> Result<(), GitError> {
+        let mirrors = self.own_directory(&["mirrors"])?;
+        self.mirror.take_over(&mirrors.path().join(self.config.name.as_str())).map(drop)
     }
 
     /// Looks into a commit without checking it out.
@@ -239,6 +288,11 @@ impl<'p> Branch<'p> {
     /// Its name.
     pub fn name(&self) -> &BranchName {
         &self.tip.branch
+    }
+
+    /// Its name and the commit at its tip.
+    pub fn tip(&self) -> &BranchTip {
+        &self.tip
     }
 
     /// The commit at its tip.

@@ -1,8 +1,14 @@
 //! What happens and what happened, as data: events while a run goes on, reports when it is over.
 
+mod activity;
+mod coverage;
+mod host_probes;
 mod issues;
 mod left_out;
+mod probes;
+mod proof;
 mod redact;
+mod rot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,8 +23,14 @@ pub use crate::bst::refs::RefChange;
 use crate::diagnosis::{Diagnosis, HostReachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
 
+pub use activity::Activity;
+pub use coverage::CacheCoverage;
+pub use host_probes::{HostProbes, ProbeReport};
 pub use left_out::{HoldOrigin, HoldReport, LeftOutElement, LeftOutReason, count_left_out};
+pub use probes::TrackProbes;
+pub use proof::ProofReport;
 pub use publication::{HeldRef, HoldCause, PublicationReport, RequestReport, RequestStatus};
+pub use rot::{RotFinding, RotKind, RotUrgency, RotUser};
 pub use tracked::{SeenRef, TrackedRef};
 
 pub use issues::{AffectedBranch, IssueGroup, UpstreamCount, group_issues, group_stage_issues};
@@ -94,6 +106,12 @@ pub struct RunReport {
     /// be this host's or an upstream's.
     #[serde(default)]
     pub network: HostReachability,
+    /// What upstreams were asked, by their hosts; none where nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<ProbeReport>,
+    /// Trouble to come with upstreams. It changes no outcome.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rot: Vec<RotFinding>,
     /// The branches, in the order of the configuration.
     pub branches: Vec<BranchReport>,
 }
@@ -134,6 +152,10 @@ pub struct BranchReport {
     /// The holds on the branch's elements, those that expired included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<HoldReport>,
+    /// What of the tip's sources is known to be in the cache: for each option set, of the committed refs and of those that
+    /// tracking found, as far as they are wanted and could be counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coverage: Vec<CacheCoverage>,
 }
 
 impl BranchReport {
@@ -142,9 +164,19 @@ impl BranchReport {
         self.stages.iter().flat_map(|stage| &stage.failures)
     }
 
-    /// Every finding of every stage: what failed nothing, and somebody has to look at.
+    /// Every finding of every stage: what counts as no failure, and somebody has to look at.
     pub fn findings(&self) -> impl Iterator<Item = &Diagnosis> {
         self.stages.iter().flat_map(|stage| &stage.findings)
+    }
+
+    /// Every failure of every stage, also what may fail.
+    pub fn all_failures(&self) -> impl Iterator<Item = &Diagnosis> {
+        self.stages.iter().flat_map(StageReport::all_failures)
+    }
+
+    /// What failed in any stage and may fail, by `allow-failure` of the project.
+    pub fn allowed_failures(&self) -> impl Iterator<Item = &Diagnosis> {
+        self.stages.iter().flat_map(StageReport::allowed_failures)
     }
 
     /// The stage under whose name the log of `stage` is kept: of those that one `bst` did, and so share a log, the last.
@@ -163,11 +195,15 @@ pub struct StageReport {
     /// The option set that it ran for; none where the project has no `variants`.
     #[serde(default)]
     pub variant: Option<VariantName>,
-    /// Which refs it fetched or pushed; none for the other stages.
+    /// Which refs it fetched, pushed or proved; none for the other stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refs: Option<Refs>,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether all that is wrong with it may fail, by `allow-failure` of the project: then the branch counts it as good.
+    /// What failed is among the findings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allowed: bool,
     /// Why it was skipped, in words; none where it was not.
     #[serde(default)]
     pub skipped: Option<String>,
@@ -186,11 +222,14 @@ pub struct StageReport {
     /// The refs that tracking changed, by element; those that it changed with an option set before are not among them.
     #[serde(default)]
     pub changes: Vec<RefChange>,
+    /// What upstreams were asked before tracking, and what that spared; none where nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<TrackProbes>,
     /// What failed, an entry an element as a rule.
     #[serde(default)]
     pub failures: Vec<Diagnosis>,
-    /// What failed nothing, and is to be looked at all the same: content that changed behind an address. It changes no
-    /// outcome.
+    /// What counts as no failure, and is to be looked at all the same: content that changed behind an address, and what
+    /// the project's `allow-failure` lets fail.
     #[serde(default)]
     pub findings: Vec<Diagnosis>,
     /// The hosts of upstreams that answered.
@@ -202,6 +241,9 @@ pub struct StageReport {
     /// Remarks that are no failures: a mirror rebuilt, elements left out because they have no ref.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What a stage `verify` found out; none for the other stages, and where nothing was to be proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<ProofReport>,
     /// The stage's whole log, relative to the run's directory.
     #[serde(default)]
     pub log: Option<PathBuf>,
@@ -215,6 +257,7 @@ impl StageReport {
             variant,
             refs: None,
             outcome: Outcome::Ok,
+            allowed: false,
             skipped: None,
             attempts: 0,
             started,
@@ -222,13 +265,35 @@ impl StageReport {
             bst_seconds: 0.0,
             elements: ElementCounts::default(),
             changes: Vec::new(),
+            probes: None,
             failures: Vec::new(),
             findings: Vec::new(),
             reached: BTreeSet::new(),
             left_out: Vec::new(),
             notes: Vec::new(),
+            proof: None,
             log: None,
         }
+    }
+
+    /// Whether nothing is wrong with it that counts.
+    pub fn counts_as_good(&self) -> bool {
+        self.outcome.is_good() || (self.allowed && self.failures.is_empty())
+    }
+
+    /// What failed in it, also what may fail.
+    pub fn all_failures(&self) -> impl Iterator<Item = &Diagnosis> {
+        self.failures.iter().chain(self.allowed_failures())
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn all_failures_mut(&mut self) -> impl Iterator<Item = &mut Diagnosis> {
+        self.failures.iter_mut().chain(self.findings.iter_mut().filter(|finding| finding.allowed))
+    }
+
+    /// What failed in it and may fail, by `allow-failure` of the project.
+    pub fn allowed_failures(&self) -> impl Iterator<Item = &Diagnosis> {
+        self.findings.iter().filter(|finding| finding.allowed)
     }
 
     /// The stage's name for people: `fetch (committed) [arm]`, with what there is of it.
@@ -266,6 +331,15 @@ pub enum Event {
     },
     /// Something worth a line that belongs to no branch: waiting for the lock, making an environment.
     Note(String),
+    /// What goes on where no element moves. It is over when the next event of the same branch, project or run comes.
+    Activity {
+        /// The project; none where it is of the run.
+        project: Option<ProjectName>,
+        /// The branch; none where it is of the project.
+        branch: Option<BranchName>,
+        /// What is done.
+        activity: Activity,
+    },
     /// A project's branches are known.
     Branches {
         /// The project.
@@ -345,5 +419,15 @@ mod tests {
         let report: StageReport = serde_json::from_str(text).unwrap();
         assert_eq!((report.stage, report.outcome), (Stage::Fetch, Outcome::Ok));
         assert!(!serde_json::to_string(&report).unwrap().contains("bytes"));
+    }
+
+    #[test]
+    fn kinds_and_stages_of_a_newer_release_are_read() {
+        let text = r#"{"stage": "teleport", "outcome": "failed", "attempts": 1, "started": "2024-01-01T00:00:00Z",
+            "seconds": 1.5, "failures": [{"kind": "quantum-noise", "message": "m", "place": {}, "retry": "no",
+            "actor": "host", "hint": "h"}]}"#;
+        let report: StageReport = serde_json::from_str(text).unwrap();
+        assert_eq!(report.stage, Stage::Other);
+        assert_eq!(report.failures[0].kind, crate::diagnosis::FailureKind::Unknown);
     }
 }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::cancel::Cancel;
 
+mod forward;
 mod invocation;
 mod local;
 mod output;
@@ -23,6 +24,7 @@ pub use output::{ChildOutput, OutputTail, output};
 pub use sandbox::{SandboxMechanism, SandboxReport, Sandboxed, find_program, helper_main, tool_paths};
 pub use sandbox_options::{SandboxMode, SandboxOptions, USER_CREDENTIALS, UpstreamCredentials};
 pub use space_guard::SpaceGuard;
+#[cfg(feature = "fetcher")]
 pub(crate) use space_guard::run_until;
 pub use with_sandbox::WithSandbox;
 

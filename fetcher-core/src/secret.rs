@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use gate::Redact;
+#[cfg(feature = "fetcher")]
 pub(crate) use parts::names_a_secret;
 pub use set::SecretSet;
 use values::SecretValues;

@@ -191,6 +191,12 @@ struct UpdateOutcome {
     wanted: Option<String>,
 }
 
+impl std::fmt::Debug for SelfUpdate<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SelfUpdate").finish_non_exhaustive()
+    }
+}
+
 impl<'a> SelfUpdate<'a> {
     /// One that waits for nobody, and leaves the program as it is.
     pub fn new(environment: &'a Environment, cancel: &'a Cancel, clock: &'a dyn Clock) -> Self {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
-use crate::report::{BranchReport, HoldReport, Outcome, PublicationReport, SeenRef};
+use crate::report::{BranchReport, CacheCoverage, HoldReport, Outcome, PublicationReport, SeenRef};
 
 pub use elements::{DoneElement, ElementMemory, RefsMemory, RememberedInventory};
 pub use lock::{DirectoryLock, LockError};
@@ -53,6 +53,9 @@ pub struct BranchState {
     /// The holds on its elements, as the last run found them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<HoldReport>,
+    /// What of the sources of `commit` is known to be in the cache, as the last run that could tell found it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coverage: Vec<CacheCoverage>,
     /// The last runs, oldest first, at most [`BranchState::HISTORY`].
     #[serde(default)]
     pub history: Vec<BranchRun>,
@@ -79,6 +82,7 @@ impl BranchState {
             tracked: None,
             publication: None,
             holds: Vec::new(),
+            coverage: Vec::new(),
             history: Vec::new(),
         }
     }
@@ -90,7 +94,8 @@ impl BranchState {
         let times = [&mut self.last_run, &mut self.last_success, &mut self.last_failure, &mut self.failing_since];
         let history = self.history.iter_mut().map(|past| &mut past.at);
         let tracked = self.tracked.iter_mut().flatten().map(|seen| &mut seen.since);
-        for at in times.into_iter().flatten().chain(history).chain(tracked).filter(|at| **at > now) {
+        let coverage = self.coverage.iter_mut().map(|known| &mut known.at);
+        for at in times.into_iter().flatten().chain(history).chain(tracked).chain(coverage).filter(|at| **at > now) {
             *at = now;
             clamped = true;
         }
@@ -100,6 +105,7 @@ impl BranchState {
     /// Takes in what a run did. An interrupted run says nothing about the branch, so that it counts neither way.
     pub fn record(&mut self, run: &RunId, report: &BranchReport, at: Timestamp) {
         self.last_run = Some(at);
+        let same_tip = self.commit == report.commit;
         let tracks = || report.stages.iter().filter(|stage| stage.stage == Stage::Track && stage.skipped.is_none());
         if tracks().next().is_some() {
             let complete = tracks().all(|stage| stage.outcome.is_good());
@@ -132,13 +138,12 @@ impl BranchState {
         }
         let fetch = report.stages.iter().filter(|stage| stage.stage == Stage::Fetch);
         let fetched = fetch.map(|stage| stage.elements.processed).sum();
-        self.history.push(BranchRun {
-            run: run.clone(),
-            at,
-            outcome: report.outcome,
-            seconds: report.seconds,
-            fetched,
-        });
+        if !report.coverage.is_empty() || (report.commit.is_some() && !same_tip) {
+            self.coverage.clone_from(&report.coverage);
+        }
+        let allowed = report.allowed_failures().count() as u64;
+        let (run, outcome, seconds) = (run.clone(), report.outcome, report.seconds);
+        self.history.push(BranchRun { run, at, outcome, seconds, fetched, allowed });
         let surplus = self.history.len().saturating_sub(Self::HISTORY);
         self.history.drain(..surplus);
     }
@@ -158,4 +163,12 @@ pub struct BranchRun {
     pub seconds: f64,
     /// Elements fetched.
     pub fetched: u64,
+    /// Failures that the project's `allow-failure` lets be.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub allowed: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

@@ -27,7 +27,7 @@ use crate::state::{StateError, StateStore};
 const TAIL_BYTES: usize = 4096;
 
 /// What is to be sent, where, and with what.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct SiteUpload<'a> {
     /// `[upload]`.
     pub config: &'a UploadConfig,

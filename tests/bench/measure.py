@@ -2,10 +2,12 @@
 
     measure.py run FILE NAME CASE COMMAND...   runs a command, and adds a line of JSON to the file
     measure.py show FILE                       prints a table of the file
+    measure.py compare FILE                    prints the medians of what the file has several of
 """
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import threading
@@ -52,8 +54,24 @@ def show(file):
         print(f"{case:44}{cells}{script['wall'] / ours['wall']:>8.2f}{ours['rss'] / 1024:>10.1f} MB")
 
 
+def compare(file):
+    """Prints the median of each name's runs, and their ratio to those of the case's first."""
+    with open(file) as lines:
+        measured = [json.loads(line) for line in lines]
+    print(f"{'':44}{'median':>20}{'ratio':>8}")
+    for case in dict.fromkeys(each["case"] for each in measured):
+        of_case = [each for each in measured if each["case"] == case]
+        first = None
+        for of in dict.fromkeys(each["of"] for each in of_case):
+            median = statistics.median(each["wall"] for each in of_case if each["of"] == of)
+            first = first or median
+            print(f"{case + ', ' + of:52}{median:>10.3f} s{median / first:>8.2f}")
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "run":
         run(sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:])
+    elif sys.argv[1] == "compare":
+        compare(sys.argv[2])
     else:
         show(sys.argv[2])

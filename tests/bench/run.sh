@@ -9,6 +9,7 @@ mkdir -p "$top/target/bench"
 work=$(mktemp -d "$top/target/bench/XXXXXX")
 venv=$top/target/bench/venv
 results=$top/target/bench/results.jsonl
+comparisons=$top/target/bench/comparisons.jsonl
 say() { printf '\n==> %s\n' "$*" >&2; }
 
 servers=
@@ -41,12 +42,15 @@ sys.exit("a server did not start")' "$port"
 
 measure() { python3 "$here/measure.py" run "$results" "$@"; }
 
+# compare OF CASE COMMAND...: measures a command of which several runs are compared with those of another
+compare() { python3 "$here/measure.py" run "$comparisons" "$@"; }
+
 say 'Building (release)'
 (cd "$top" && cargo build --locked --release --quiet --package fetcher-cli)
 fetcher=$top/target/release/bst-fetcher
 
 # A home of its own, with git as everybody else has it.
-rm -f "$results"
+rm -f "$results" "$comparisons"
 mkdir -p "$work/home" "$work/up" "$work/files"
 HOME=$work/home GIT_CONFIG_GLOBAL=$work/home/.gitconfig GIT_CONFIG_NOSYSTEM=1
 export HOME GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM
@@ -59,7 +63,7 @@ port=$(port)
 serve "$(git --exec-path)/git-daemon" --export-all --reuseaddr --listen=127.0.0.1 --port="$port" "--base-path=$work/up"
 server=git://127.0.0.1:$port
 
-# configuration FILE NAME BRANCHES COMMAND SOURCE-CACHE
+# configuration FILE NAME BRANCHES COMMAND SOURCE-CACHE [KEYS]
 configuration() {
     cat >"$1" <<EOF
 [fetcher]
@@ -73,6 +77,7 @@ url = "$server/project-${2%%-*}"
 branches = $3
 targets = ["all.bst"]
 retries = 0
+${6-}
 [[project.source-caches]]
 url = "$5"
 push = true
@@ -199,12 +204,73 @@ source-caches:
 EOF
 mkdir -p "$work/script-real"
 configuration "$work/real.toml" real '["main", "one", "two", "three"]' "[\"$venv/bin/bst\"]" "$remote_fetcher"
-for turn in 'first run' 'nothing moved'; do
+# A server's time of change is believed where it is not just now.
+sleep 5
+for turn in 'first run' 'nothing moved' '3 of 80 moved'; do
     say "The real bst, 100 elements, 4 branches, $turn"
+    if [ "$turn" = '3 of 80 moved' ]; then
+        for element in 0 51; do
+            (cd "$work/up/s$element" && echo moved >file && git commit --quiet --all -m moved)
+        done
+        echo moved, and longer >"$work/files/p42/file"
+        tar -C "$work/files" -czf "$work/files/p42.tar.gz" p42
+        touch --date '1 minute ago' "$work/files/p42.tar.gz"
+    fi
     measure script "bst 2.8.1, 4 branches, $turn" "$here/plain.sh" "$server/project-real" "$work/script-real/clone" \
         'main one two three' "$venv/bin/bst" --no-interactive -c "$work/bst.conf" --on-error continue
     measure fetcher "bst 2.8.1, 4 branches, $turn" "$fetcher" --config "$work/real.toml" run
 done
 
+# (c) One dead element of a hundred. -------------------------------------------------------------------------------
+
+say 'Making a branch in which one of a hundred elements is dead'
+cd "$work/up/project-real"
+git checkout --quiet -b dead
+printf 'kind: import\nsources:\n- {kind: tar, url: "files:gone.tar.gz", ref: %064d}\n' 0 >elements/e2.bst
+git add --all
+git commit --quiet --message 'One is dead'
+git checkout --quiet main
+cd "$work"
+for of in none dead; do
+    port=$(port)
+    serve "$casd" "--bind=127.0.0.1:$port" --quota-high=10G "$work/remote-one-$of"
+    case $of in none) branch=main ;; dead) branch=dead ;; esac
+    configuration "$work/one-$of.toml" "real-one-$of" "[\"$branch\"]" "[\"$venv/bin/bst\"]" "http://127.0.0.1:$port" \
+        'allow-failure = { elements = ["e2.bst"] }'
+    say "The real bst, 100 elements, 1 branch, $of dead, first run"
+    "$fetcher" --config "$work/one-$of.toml" run
+done
+for turn in 1 2 3; do
+    for of in none dead; do
+        say "The real bst, 100 elements, 1 branch, $of dead, nothing moved, turn $turn"
+        compare "$of" 'nothing moved, one of 100 elements dead' "$fetcher" --config "$work/one-$of.toml" run
+    done
+done
+
+# (d) What is remembered of a large project. -----------------------------------------------------------------------
+
+say 'Making a project of 1,000 elements'
+mkdir -p "$work/up/project-large/elements" "$work/scenario-large"
+cd "$work/up/project-large"
+git init --quiet
+printf 'name: bench\nmin-version: 2.0\nelement-path: elements\n' >project.conf
+element=0
+while [ $element -lt 1000 ]; do
+    printf 'kind: import\nsources:\n- kind: git\n  url: up:%s\n  track: main\n  ref: %040d\n' $element $element \
+        >elements/e$element.bst
+    element=$((element + 1))
+done
+printf 'kind: stack\n' >elements/all.bst
+git add --all
+git commit --quiet --message 'A project'
+cd "$work"
+: >"$work/scenario-large/scenario.sh"
+configuration "$work/large.toml" large '["main"]' "[\"$fake\", \"--scenario\", \"$work/scenario-large\"]" http://127.0.0.1:1
+"$fetcher" --config "$work/large.toml" run
+for turn in 1 2 3 4 5; do
+    compare inventory 'an inventory of 1,000 elements, remembered' "$fetcher" --config "$work/large.toml" inventory >/dev/null
+done
+
 say "Results (JSON lines in $results)"
 python3 "$here/measure.py" show "$results"
+python3 "$here/measure.py" compare "$comparisons"

@@ -5,7 +5,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const REQUIREMENTS: [&str; 3] = ["buildstream==2.8.1", "buildstream-plugins==2.8.0", "dulwich<0.25"];
+/// With what the community's plugins import and do not ask for.
+const REQUIREMENTS: [&str; 6] = [
+    "buildstream==2.8.1",
+    "buildstream-plugins==2.8.0",
+    "buildstream-plugins-community==2.4.0",
+    "dulwich<0.25",
+    "requests",
+    "tomlkit",
+];
 
 /// The program `bst`, in an environment under `target/test-tools` that is made when it is not there.
 pub fn bst() -> PathBuf {
@@ -13,7 +21,7 @@ pub fn bst() -> PathBuf {
     fs::create_dir_all(&tools).expect("make target/test-tools");
     let lock = File::create(tools.join("venv.lock")).expect("make the lock");
     lock.lock().expect("take the lock");
-    let (venv, done) = (tools.join("venv"), tools.join("venv/.complete"));
+    let (venv, done) = (tools.join("venv-2"), tools.join("venv-2/.complete"));
     if !done.exists() {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
         run(Command::new(venv.join("bin/pip")).args(["install", "--quiet"]).args(REQUIREMENTS));

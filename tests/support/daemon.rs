@@ -44,6 +44,11 @@ impl Daemon {
         Self { child, url: String::new() }
     }
 
+    /// Lets its address name this host instead of 127.0.0.1.
+    pub fn rename_host(&mut self, name: &str) {
+        self.url = self.url.replace("127.0.0.1", name);
+    }
+
     /// The server's address, with no slash at its end.
     pub fn url(&self) -> &str {
         &self.url
@@ -68,6 +73,29 @@ pub fn on_free_port(scheme: &str, mut command: impl FnMut(u16) -> Command) -> Da
         }
     }
     panic!("no server of {scheme} would start");
+}
+
+/// nginx with something in its `server`; it writes `access.log` below a directory, a line a request, which begins with
+/// the connection's number.
+pub fn nginx(directory: &Path, server: &str) -> Daemon {
+    std::fs::create_dir_all(directory).expect("a directory");
+    on_free_port("http", |port| {
+        let at = directory.display();
+        let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path {at}/{name};\n"))
+            .concat();
+        let text = format!(
+            "daemon off;\nmaster_process off;\npid {at}/pid;\nerror_log {at}/error.log;\nevents {{}}\nhttp {{\n{paths}\
+             log_format c '$connection $request';\naccess_log {at}/access.log c;\n\
+             server {{ listen 127.0.0.1:{port}; {server} }}\n}}\n"
+        );
+        let file = directory.join("nginx.conf");
+        std::fs::write(&file, text).expect("nginx's configuration");
+        let mut command = Command::new("nginx");
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.arg("-c").arg(file).arg("-p").arg(directory).env("PATH", format!("{path}:/usr/sbin:/sbin"));
+        command
+    })
 }
 
 /// Starts a server, and waits until it listens on its port; none where it ends instead.

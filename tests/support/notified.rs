@@ -41,7 +41,7 @@ impl Notified {
 
     /// The program, configured.
     pub fn fetcher(&self) -> Fetcher<'_> {
-        let project = "[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\nretries = 0\nbranches = [\"*\"]\n";
+        let project = "[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\nretries = 0\nverify = false\nbranches = [\"*\"]\n";
         let cache = "[[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true\n";
         let (general, bst, notifiers) = (&self.general, self.fake.config(), &self.notifiers);
         Fetcher::new(&self.scratch).config(format!("[fetcher]\n{general}\n{bst}\n{project}{cache}\n{notifiers}"))

@@ -11,11 +11,13 @@ use fetcher_core::clock::FixedClock;
 use fetcher_core::diagnosis::{Actor, Diagnosis, FailureKind, HostReachability, Location, Retry};
 use fetcher_core::pages::{PublishError, PublishedSite, SitePublisher, publish};
 use fetcher_core::report::{
-    BranchReport, ElementCounts, HoldReport, Outcome, RefChange, RunReport, StageReport, TrackedRef,
+    BranchReport, CacheCoverage, ElementCounts, HoldReport, Outcome, ProofReport, RefChange, RunReport, StageReport,
+    TrackedRef,
 };
 use fetcher_core::state::{BranchRun, BranchState, StateStore};
 use fetcher_core::{BranchName, ProjectName, Redactor, RunId, Secret, Stage};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// A branch's name that git allows, and that is dangerous wherever it is not escaped.
@@ -122,6 +124,8 @@ impl Sample {
             configuration: Some("1f0c3b5a9d7e".repeat(3) + "abcd"),
             failures: if run == RUNS - 1 { vec![notifier_failure()] } else { Vec::new() },
             network: HostReachability::default(),
+            probes: None,
+            rot: Vec::new(),
             branches: reports,
         };
         self.store().save_report(&report).unwrap();
@@ -207,6 +211,7 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
             outcome,
             seconds: branch.seconds(run),
             fetched: branch.fetched(run),
+            allowed: 0,
         })
     };
     let history: Vec<BranchRun> = (0..runs).filter_map(past).collect();
@@ -225,6 +230,7 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
         last_failure: last(false),
         failing_since: failing.clone().last().map(|past| past.at),
         consecutive_failures: u32::try_from(failing.count()).unwrap(),
+        coverage: coverage(branch),
         history,
     }
 }
@@ -248,6 +254,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                 stage: *stage,
                 variant: None,
                 refs: None,
+                allowed: false,
                 outcome: match (skipped, fails) {
                     (true, _) => Outcome::Skipped,
                     (false, true) => outcome,
@@ -273,9 +280,11 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                     }
                 },
                 changes: if *stage == Stage::Track && !fails { changes(run) } else { Vec::new() },
+                probes: None,
                 failures: if fails { vec![failure(branch, *stage)] } else { Vec::new() },
                 findings: Vec::new(),
                 reached: std::collections::BTreeSet::new(),
+                proof: (*stage == Stage::Verify && !skipped).then(proof),
                 left_out: Vec::new(),
                 notes: if fails {
                     vec!["2 elements have no ref and are left out: a.bst, b.bst".to_owned()]
@@ -298,6 +307,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
         publication: None,
         holds: holds(),
         stages,
+        coverage: coverage(branch),
     }
 }
 
@@ -309,6 +319,20 @@ fn holds() -> Vec<HoldReport> {
         { "element": "b.bst", "origin": "bstignore" },
     ]);
     serde_json::from_value(holds).expect("holds")
+}
+
+/// What is in the cache: of what upstream has moved, not all. The names of elements are strangers' too.
+fn coverage(branch: &SampleBranch) -> Vec<CacheCoverage> {
+    if branch.name().1.is_none() {
+        return Vec::new();
+    }
+    let (commit, at) = ("0123456789abcdef0123456789abcdef01234567", at(0));
+    let missing = "</code><img src=x onerror=alert(4)>.bst";
+    let committed =
+        json!({ "commit": commit, "refs": "committed", "sources": 984, "cached": 984, "without-ref": 2, "at": at });
+    let tracked =
+        json!({ "commit": commit, "refs": "tracked", "sources": 986, "cached": 985, "missing": [missing], "at": at });
+    [committed, tracked].map(|known| serde_json::from_value(known).unwrap()).into()
 }
 
 /// The refs that tracking found, one of which moved since the run before.
@@ -356,6 +380,7 @@ fn failure(branch: &SampleBranch, stage: Stage) -> Diagnosis {
                 column: Some(2),
                 url: Some("https://tukaani.org/xz/xz-5.6.1.tar.gz".to_owned()),
             },
+            allowed: false,
         },
         "hostile" => Diagnosis {
             kind: FailureKind::Unknown,
@@ -368,6 +393,7 @@ fn failure(branch: &SampleBranch, stage: Stage) -> Diagnosis {
             actor: Actor::Nobody,
             hint: "\"><script>alert(3)</script>".to_owned(),
             place: Location { url: Some(format!("javascript:alert('{SECRET}')")), ..Location::default() },
+            allowed: false,
         },
         _ => Diagnosis {
             kind: FailureKind::HostToolMissing,
@@ -382,6 +408,7 @@ fn failure(branch: &SampleBranch, stage: Stage) -> Diagnosis {
                 line: Some(3),
                 ..Location::default()
             },
+            allowed: false,
         },
     }
 }
@@ -396,6 +423,7 @@ fn notifier_failure() -> Diagnosis {
         actor: Actor::Host,
         hint: "Look whether the server is up; the message is sent again with the next run.".to_owned(),
         place: Location::default(),
+        allowed: false,
     }
 }
 
@@ -425,4 +453,13 @@ fn write_log(path: &Path, stage: &StageReport, run: u32) {
     }
     log.push_str("\u{1b}]0;title\u{7}Pipeline Summary\n    Total: 984\n");
     fs::write(path, log).unwrap();
+}
+
+/// What a proof found.
+fn proof() -> ProofReport {
+    let mut proof = ProofReport::default();
+    proof.caches = vec!["https://cache.example.org:11002".to_owned()];
+    proof.proved = ["core/a.bst", "core/b.bst"].iter().map(|name| name.parse().expect("a name")).collect();
+    (proof.remembered, proof.blobs, proof.requests) = (1, 40_321, 12);
+    proof
 }

@@ -51,6 +51,20 @@ impl Scratch {
         path
     }
 
+    /// Where the repository of this name is mirrored, relative to the cache directory.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn mirror(&self, repository: &str) -> String {
+        let all = fs::read_dir(self.path("cache/mirrors")).expect("the mirrors");
+        let mut names = all.map(|entry| entry.expect("a mirror").file_name().to_string_lossy().into_owned());
+        let is_its = |name: &String| {
+            name.starts_with(&format!("{repository}@")) && Path::new(name).extension().is_none_or(|end| end != "lock")
+        };
+        let name = names.find(is_its).unwrap_or_else(|| panic!("no mirror of {repository}"));
+        format!("mirrors/{name}")
+    }
+
     /// Makes an empty git repository.
     pub fn repo(&self, name: &str) -> Repo {
         Repo::init(self.root(), name)

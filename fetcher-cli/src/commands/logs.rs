@@ -59,7 +59,7 @@ pub(crate) fn run(context: &CommandContext, args: &LogsArgs) -> io::Result<u8> {
 
 fn parse_stage(name: &str) -> Result<Stage, String> {
     let found = Stage::ALL.into_iter().find(|stage| stage.as_str() == name);
-    found.ok_or_else(|| format!("{name:?} is no stage: there are checkout, track, fetch and push"))
+    found.ok_or_else(|| format!("{name:?} is no stage: there are checkout, track, fetch, push and verify"))
 }
 
 fn print(store: &StateStore, report: &RunReport, branch: &BranchReport, stage: Option<Stage>) -> io::Result<()> {

@@ -132,7 +132,7 @@ fn status(report: &RunReport) -> u8 {
     }
 }
 
-fn status_of_error(error: &FetcherError) -> u8 {
+pub(super) fn status_of_error(error: &FetcherError) -> u8 {
     match error {
         FetcherError::Lock(LockError::Held { .. }) => LOCKED,
         FetcherError::NoSuchProject { .. } | FetcherError::NoSuchBranch { .. } | FetcherError::NoSuchElement { .. } => {

@@ -48,6 +48,8 @@ impl UserConfiguration<'_> {
             }
             Dialect::Pre191 | Dialect::Pre193 | Dialect::Two => {
                 logging.insert("message-format".to_owned(), json!(MESSAGE_FORMAT));
+                // Whole keys: what is pushed is asked for by them.
+                logging.insert("key-length".to_owned(), json!(64));
                 conf.insert("cachedir".to_owned(), json!(self.cachedir));
             }
         }
@@ -56,6 +58,35 @@ impl UserConfiguration<'_> {
         conf.insert("logging".to_owned(), Value::Object(logging));
         format!("{:#}\n", Value::Object(conf))
     }
+}
+
+/// The servers that sources are pushed to, as far as this program configures them; those that only a project's own
+/// `project.conf` names are not among them.
+pub fn push_servers(source_caches: &[SourceCacheConfig], config: &Map<String, Value>) -> Vec<SourceCacheConfig> {
+    let mut servers = source_caches.to_vec();
+    if servers.is_empty() {
+        let written = config.get("source-caches").and_then(|caches| caches.get("servers")).and_then(Value::as_array);
+        servers.extend(written.into_iter().flatten().filter_map(written_server));
+    }
+    servers.retain(|server| server.push);
+    servers
+}
+
+/// A server as BuildStream's own configuration has it.
+fn written_server(server: &Value) -> Option<SourceCacheConfig> {
+    let text = |key| server.get(key).and_then(Value::as_str).map(str::to_owned);
+    let table = |key| {
+        let pairs = server.get(key).and_then(Value::as_object).into_iter().flatten();
+        pairs.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    Some(SourceCacheConfig {
+        url: text("url")?,
+        push: server.get("push").and_then(Value::as_bool).unwrap_or_default(),
+        kind: text("type"),
+        instance_name: text("instance-name"),
+        auth: table("auth"),
+        connection_config: table("connection-config"),
+    })
 }
 
 /// Whether a configuration limits the cache's size.
@@ -117,6 +148,7 @@ mod tests {
         assert_eq!(two["cachedir"], "/c");
         assert_eq!(two["logging"]["error-lines"], 5);
         assert_eq!(two["logging"]["message-format"], MESSAGE_FORMAT);
+        assert_eq!(two["logging"]["key-length"], 64);
         assert_eq!(two["source-caches"]["override-project-caches"], true);
         assert_eq!(two["source-caches"]["servers"][0]["push"], true);
         let one: Value = serde_json::from_str(&configuration.render(Dialect::One)).unwrap();

@@ -115,6 +115,7 @@ pub struct InstalledBst {
 }
 
 /// The environments below one directory.
+#[derive(Debug)]
 pub struct BstEnvironments<'a> {
     directory: &'a Path,
     runner: &'a dyn Runner,
@@ -156,6 +157,19 @@ impl<'a> BstEnvironments<'a> {
         recipe: EnvironmentSpec<'_>,
         said: &mut dyn FnMut(&[u8]),
     ) -> Result<InstalledBst, EnvironmentError> {
+        self.ensure_telling(recipe, &mut || {}, said)
+    }
+
+    /// The same; `making` is called where it has to be made first, which takes a while.
+    ///
+    /// # Errors
+    /// As for [`ensure`](Self::ensure).
+    pub fn ensure_telling(
+        &self,
+        recipe: EnvironmentSpec<'_>,
+        making: &mut dyn FnMut(),
+        said: &mut dyn FnMut(&[u8]),
+    ) -> Result<InstalledBst, EnvironmentError> {
         let requirements = RequirementFiles::read(recipe)?;
         let key = self.key(recipe, &requirements, said)?;
         let link = self.directory.join(BY_KEY).join(&key);
@@ -167,6 +181,7 @@ impl<'a> BstEnvironments<'a> {
         if let Some(found) = self.open(&link) {
             return Ok(found);
         }
+        making();
         let made = self.make(&key, recipe, &requirements, said)?;
         self.point(&link, &made)?;
         Ok(made)

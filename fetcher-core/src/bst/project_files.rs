@@ -3,6 +3,8 @@
 //! A checkout's files are a stranger's: none is read through a link that leads out of it, none beyond what such files
 //! are, and no more than a project can have.
 
+mod definitions;
+
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -16,6 +18,8 @@ use rustix::fs::OFlags;
 use super::refs::{StoredRefs, have_urls, stored_refs, written_sources};
 use super::yaml::{LARGEST, YamlNode};
 use crate::names::{ElementName, digest};
+
+pub(crate) use definitions::{PluginOrigin, RefPlace, SourceDefinition};
 
 /// How many files one element may include, directly or not.
 const MOST_INCLUDES: usize = 1_000;

@@ -8,17 +8,20 @@ use std::time::Duration;
 
 use bazel_remote_apis::build::bazel::remote::asset::v1::FetchBlobRequest;
 use bazel_remote_apis::build::bazel::remote::asset::v1::fetch_client::FetchClient;
+use bazel_remote_apis::build::bazel::remote::execution::v2::batch_read_blobs_response::Response as ReadBlob;
 use bazel_remote_apis::build::bazel::remote::execution::v2::content_addressable_storage_client::ContentAddressableStorageClient;
 use bazel_remote_apis::build::bazel::remote::execution::v2::{BatchReadBlobsRequest, FindMissingBlobsRequest};
 use bazel_remote_apis::google::bytestream::ReadRequest;
 use bazel_remote_apis::google::bytestream::byte_stream_client::ByteStreamClient;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 
-use super::digest::ObjectDigest;
+use super::digest::{ObjectDigest, Sha256Hash};
 use super::index::PREFIX;
 use crate::config::SourceCacheConfig;
 
@@ -26,6 +29,8 @@ use crate::config::SourceCacheConfig;
 pub(super) const DIGESTS_A_REQUEST: usize = 4_096;
 /// How many bytes of content are asked for at once.
 const BYTES_A_REQUEST: u64 = 3 << 20;
+/// How many requests for content are under way at once: each answer is held in memory.
+const BATCHES_AT_ONCE: usize = 4;
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long one request may take where `connection-config` says nothing.
@@ -89,9 +94,16 @@ impl CacheClient {
     pub(super) fn new(config: &SourceCacheConfig) -> Result<Self, CacheError> {
         let wrong = |message: String| CacheError::Config { url: config.url.clone(), message };
         let timeout = seconds(&config.connection_config, "request-timeout").unwrap_or(REQUEST_TIMEOUT);
-        let endpoint = Endpoint::from_shared(config.url.clone()).map_err(|error| wrong(error.to_string()))?;
+        // The schemes of gRPC's own are the same.
+        let address = match config.url.split_once("://") {
+            Some(("grpc", rest)) => format!("http://{rest}"),
+            Some(("grpcs", rest)) => format!("https://{rest}"),
+            _ => config.url.clone(),
+        };
+        let is_tls = address.starts_with("https:");
+        let endpoint = Endpoint::from_shared(address).map_err(|error| wrong(error.to_string()))?;
         let mut endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT.min(timeout)).timeout(timeout);
-        if config.url.starts_with("https:") {
+        if is_tls {
             endpoint = endpoint.tls_config(tls(config)?).map_err(|error| wrong(text_of(&error)))?;
         }
         let token = match config.auth.get("access-token").and_then(Value::as_str) {
@@ -167,7 +179,60 @@ impl CacheClient {
         Ok(contents)
     }
 
-    async fn read_batch(&self, objects: &[ObjectDigest]) -> Result<Vec<(ObjectDigest, Vec<u8>)>, CacheError> {
+    /// Those of the objects, of any number, that are not there or are not what their digests say. Every byte is read.
+    pub(super) async fn damaged(&self, objects: &[ObjectDigest]) -> Result<Vec<ObjectDigest>, CacheError> {
+        let (small, large): (Vec<_>, Vec<_>) = objects.iter().partition(|object| object.size <= BYTES_A_REQUEST);
+        let batches = stream::iter(batches(&small)).map(|batch| self.damaged_of_batch(batch));
+        let found: Vec<Vec<ObjectDigest>> = batches.buffer_unordered(BATCHES_AT_ONCE).try_collect().await?;
+        let mut damaged: Vec<ObjectDigest> = found.into_iter().flatten().collect();
+        for object in large {
+            if !self.is_whole(object).await? {
+                damaged.push(object);
+            }
+        }
+        Ok(damaged)
+    }
+
+    async fn damaged_of_batch(&self, objects: &[ObjectDigest]) -> Result<Vec<ObjectDigest>, CacheError> {
+        let mut open: HashSet<ObjectDigest> = objects.iter().copied().collect();
+        for blob in self.answered_batch(objects).await? {
+            let object = blob.digest.as_ref().and_then(ObjectDigest::from_digest);
+            let is_read = blob.status.as_ref().is_none_or(|status| status.code == 0);
+            if let Some(object) = object.filter(|object| is_read && ObjectDigest::of(&blob.data) == *object) {
+                open.remove(&object);
+            }
+        }
+        Ok(open.into_iter().collect())
+    }
+
+    /// Whether an object of any size is there with the content that its digest says.
+    async fn is_whole(&self, object: ObjectDigest) -> Result<bool, CacheError> {
+        let ask = || async {
+            let answer = ByteStreamClient::new(self.channel.clone()).read(self.request(self.stream_of(object))).await?;
+            let (mut stream, mut hasher, mut length) = (answer.into_inner(), Sha256::new(), 0_u64);
+            while let Some(piece) = stream.message().await? {
+                hasher.update(&piece.data);
+                length += piece.data.len() as u64;
+                if length > object.size {
+                    break;
+                }
+            }
+            Ok(ObjectDigest { hash: Sha256Hash::finish(hasher), size: length })
+        };
+        match self.patiently(ask).await {
+            Ok(found) => Ok(found == object),
+            Err(status) if matches!(status.code(), Code::NotFound | Code::OutOfRange | Code::DataLoss) => Ok(false),
+            Err(status) => Err(self.error(&status)),
+        }
+    }
+
+    fn stream_of(&self, object: ObjectDigest) -> ReadRequest {
+        let prefix = if self.instance.is_empty() { String::new() } else { format!("{}/", self.instance) };
+        let resource_name = format!("{prefix}blobs/{}/{}", object.hash, object.size);
+        ReadRequest { resource_name, ..Default::default() }
+    }
+
+    async fn answered_batch(&self, objects: &[ObjectDigest]) -> Result<Vec<ReadBlob>, CacheError> {
         let request = BatchReadBlobsRequest {
             instance_name: self.instance.clone(),
             digests: objects.iter().map(ObjectDigest::digest).collect(),
@@ -177,9 +242,12 @@ impl CacheClient {
             let mut client = ContentAddressableStorageClient::new(self.channel.clone());
             Ok(client.batch_read_blobs(self.request(request.clone())).await?.into_inner())
         };
-        let answer = self.patiently(ask).await.map_err(|status| self.error(&status))?;
+        self.patiently(ask).await.map(|answer| answer.responses).map_err(|status| self.error(&status))
+    }
+
+    async fn read_batch(&self, objects: &[ObjectDigest]) -> Result<Vec<(ObjectDigest, Vec<u8>)>, CacheError> {
         let mut contents = Vec::new();
-        for blob in answer.responses {
+        for blob in self.answered_batch(objects).await? {
             if blob.status.as_ref().is_some_and(|status| status.code != 0) {
                 continue;
             }
@@ -194,9 +262,7 @@ impl CacheClient {
     }
 
     async fn read_stream(&self, object: ObjectDigest) -> Result<Option<Vec<u8>>, CacheError> {
-        let prefix = if self.instance.is_empty() { String::new() } else { format!("{}/", self.instance) };
-        let name = format!("{prefix}blobs/{}/{}", object.hash, object.size);
-        let request = ReadRequest { resource_name: name, ..Default::default() };
+        let request = self.stream_of(object);
         let ask = || async {
             let answer = ByteStreamClient::new(self.channel.clone()).read(self.request(request.clone())).await?;
             let mut stream = answer.into_inner();
@@ -250,7 +316,12 @@ impl CacheClient {
     }
 
     fn error(&self, status: &Status) -> CacheError {
-        let (url, message) = (self.url.clone(), format!("{:?}: {}", status.code(), text_of(status)));
+        let (url, message) = (self.url.clone(), format!("{:?}: {}", status.code(), said_by(status)));
+        match http_status(status) {
+            Some(400 | 401 | 403 | 404 | 407 | 495 | 496) => return CacheError::Refused { url, message },
+            Some(408 | 429 | 500..) => return CacheError::Unreachable { url, message },
+            _ => {}
+        }
         match status.code() {
             Code::Unavailable | Code::DeadlineExceeded | Code::Aborted | Code::Cancelled | Code::ResourceExhausted => {
                 CacheError::Unreachable { url, message }
@@ -283,6 +354,25 @@ fn batches(mut objects: &[ObjectDigest]) -> Vec<&[ObjectDigest]> {
         objects = rest;
     }
     batches
+}
+
+/// The status of HTTP with which a proxy answered that knows nothing of gRPC; tonic tells of it in words alone.
+fn http_status(status: &Status) -> Option<u16> {
+    let (_, rest) = status.message().rsplit_once("response with status: ")?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+/// What a status says, with the first cause of it, on one line.
+fn said_by(status: &Status) -> String {
+    let mut cause = std::error::Error::source(status);
+    while let Some(behind) = cause.and_then(|error| error.source()) {
+        cause = Some(behind);
+    }
+    let mut text = status.message().to_owned();
+    if let Some(cause) = cause.map(ToString::to_string).filter(|cause| !text.contains(cause.as_str())) {
+        text = format!("{text}: {cause}");
+    }
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }
 
 /// An error with what is behind it, on one line and not longer than anybody reads.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use bazel_remote_apis::build::bazel::remote::execution::v2::{Digest, Directory};
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 
-use super::digest::ObjectDigest;
+use super::digest::{ObjectDigest, Sha256Hash};
 use super::index::{AssetIndex, AssetName};
 use super::rooted_dir::RootedDir;
 
@@ -52,6 +53,12 @@ impl LocalSources {
         Self { index: AssetIndex::new(cachedir), objects, trees: HashMap::new() }
     }
 
+    /// The message that the index has for a key, where it can be read.
+    pub(super) fn message_of(&self, key: &str) -> Option<ObjectDigest> {
+        let entry = self.index.find(&AssetName::Sources(key.to_owned())).ok()??;
+        Some(ObjectDigest::of(&entry.message))
+    }
+
     /// What the sources of a key consist of.
     pub(super) fn objects_of(&mut self, key: &str) -> Result<SourceObjects, LocalGap> {
         let entry = self.index.find(&AssetName::Sources(key.to_owned())).map_err(LocalGap::Unreadable)?;
@@ -70,6 +77,24 @@ impl LocalSources {
     pub(super) fn has(&self, object: ObjectDigest) -> bool {
         object.size == 0
             || self.objects.stat(&object.hash.path()).is_ok_and(|stat| u64::try_from(stat.st_size) == Ok(object.size))
+    }
+
+    /// Whether an object is there with the content that its name says. Every byte of it is read.
+    pub(super) fn is_whole(&self, object: ObjectDigest) -> bool {
+        let Ok(file) = self.objects.file(&object.hash.path()) else { return object.size == 0 };
+        let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 64 << 10]);
+        let (mut file, mut length) = (File::from(file).take(object.size + 1), 0_u64);
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return ObjectDigest { hash: Sha256Hash::finish(hasher), size: length } == object,
+                Ok(count) => {
+                    hasher.update(&buffer[..count]);
+                    length += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
     }
 
     fn directory(&self, object: ObjectDigest) -> Result<Vec<u8>, LocalGap> {

@@ -1,49 +1,23 @@
 //! The proof that the sources of elements are in the caches: every index has the entry, every storage every blob.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::client::{CacheClient, CacheError, DIGESTS_A_REQUEST};
-use super::digest::{ObjectDigest, Sha256Hash};
+use super::digest::ObjectDigest;
 use super::index::source_root;
 use super::local::{LARGEST_DIRECTORY, LocalGap, LocalSources, MOST_OBJECTS, SourceObjects, members};
 use crate::cancel::Cancel;
 use crate::config::SourceCacheConfig;
+use crate::names::SourceKey;
 
 /// How many requests are under way at once to one server.
 const REQUESTS_AT_ONCE: usize = 16;
 /// How often a wish to stop is looked for.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(100);
-
-/// The key of an element's sources, as bst's messages name it: 64 digits of hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SourceKey(String);
-
-impl SourceKey {
-    /// Its digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for SourceKey {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Sha256Hash::parse(text).map(|_| Self(text.to_owned())).ok_or("a key has 64 digits of lower-case hexadecimal")
-    }
-}
-
-impl fmt::Display for SourceKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
 
 /// What is known of the sources of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +32,19 @@ pub enum SourceProof {
         /// Whether its index has no entry.
         index: bool,
         /// How many blobs are missing, the message of the index among them.
+        blobs: u64,
+    },
+    /// An index has an entry that leads to other sources than those that the local cache has under the same key: who asks
+    /// for them gets others.
+    Elsewhere {
+        /// The address of the cache.
+        cache: String,
+    },
+    /// Something of it is there and is not what its name says, which only reading it shows.
+    Damaged {
+        /// The address of the cache; `the local cache` for the one of this host.
+        cache: String,
+        /// How many blobs.
         blobs: u64,
     },
     /// It cannot be told: neither the local cache nor the remote one says what belongs to it.
@@ -104,12 +91,33 @@ pub struct ProofTotals {
 pub struct CacheProver {
     local: LocalSources,
     totals: ProofTotals,
+    timeout: Option<Duration>,
+    reads_contents: bool,
+}
+
+impl std::fmt::Debug for CacheProver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CacheProver").finish_non_exhaustive()
+    }
 }
 
 impl CacheProver {
     /// A prover that takes what belongs to sources from BuildStream's cache in `cachedir`, as far as that has it.
     pub fn new(cachedir: &Path) -> Self {
-        Self { local: LocalSources::new(cachedir), totals: ProofTotals::default() }
+        Self {
+            local: LocalSources::new(cachedir),
+            totals: ProofTotals::default(),
+            timeout: None,
+            reads_contents: false,
+        }
+    }
+
+    /// Lets proofs read every byte of every blob, and compare it with its digest. Servers are asked whether they have a
+    /// blob else, which says nothing of what is in it.
+    #[must_use]
+    pub fn reading_contents(mut self, reads_contents: bool) -> Self {
+        self.reads_contents = reads_contents;
+        self
     }
 
     /// What the proofs so far cost.
@@ -117,10 +125,11 @@ impl CacheProver {
         self.totals
     }
 
-    /// Proves that the local cache itself has all blobs of sources. Contents are not read.
+    /// Proves that the local cache itself has all blobs of sources, by their sizes.
     pub fn prove_local(&mut self, keys: &[SourceKey]) -> BTreeMap<SourceKey, SourceProof> {
         let began = Instant::now();
         let mut known: HashMap<ObjectDigest, bool> = HashMap::new();
+        let mut whole: HashMap<ObjectDigest, bool> = HashMap::new();
         let mut proofs = BTreeMap::new();
         for key in keys {
             let missing = |index, blobs| SourceProof::Missing { cache: LOCAL.to_owned(), index, blobs };
@@ -129,6 +138,7 @@ impl CacheProver {
                     let mut has =
                         |object: &&ObjectDigest| !*known.entry(**object).or_insert_with(|| self.local.has(**object));
                     match found.objects.iter().filter(&mut has).count() {
+                        0 if self.reads_contents => damaged_here(&self.local, &found, &mut whole),
                         0 => SourceProof::Proved,
                         blobs => missing(false, blobs as u64),
                     }
@@ -141,6 +151,23 @@ impl CacheProver {
         }
         self.totals.blobs += known.len() as u64;
         self.totals.seconds += began.elapsed().as_secs_f64();
+        proofs
+    }
+
+    /// The same as [`Self::prove_remote`], given up after some time.
+    ///
+    /// # Errors
+    /// The same, and when the caches have not answered within that time.
+    pub fn prove_remote_within(
+        &mut self,
+        timeout: Duration,
+        caches: &[SourceCacheConfig],
+        keys: &[SourceKey],
+        cancel: &Cancel,
+    ) -> Result<BTreeMap<SourceKey, SourceProof>, CacheError> {
+        self.timeout = Some(timeout);
+        let proofs = self.prove_remote(caches, keys, cancel);
+        self.timeout = None;
         proofs
     }
 
@@ -162,10 +189,15 @@ impl CacheProver {
             message: format!("no connection can be made: {error}"),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let timeout = self.timeout.unwrap_or(Duration::MAX);
         let proofs = runtime.block_on(async {
             tokio::select! {
                 proofs = self.ask(caches, keys) => proofs,
                 () = cancelled(cancel) => Err(CacheError::Interrupted),
+                () = elapsed(timeout) => Err(CacheError::Unreachable {
+                    url: caches.first().map(|cache| cache.url.clone()).unwrap_or_default(),
+                    message: format!("timed out after {} s", timeout.as_secs()),
+                }),
             }
         });
         self.totals.seconds += began.elapsed().as_secs_f64();
@@ -191,7 +223,14 @@ impl CacheProver {
             let mut asked = asked.buffer_unordered(REQUESTS_AT_ONCE);
             while let Some((key, entry)) = asked.try_next().await? {
                 match entry {
-                    Some(message) => drop(entries.entry(key.clone()).or_default().insert(message)),
+                    Some(message) => {
+                        let here = self.local.message_of(key.as_str());
+                        if here.is_some_and(|here| here != message) && proofs[key].is_proved() {
+                            let cache = index.url().to_owned();
+                            proofs.insert(key.clone(), SourceProof::Elsewhere { cache });
+                        }
+                        entries.entry(key.clone()).or_default().insert(message);
+                    }
                     None => note_missing(&mut proofs, key, index.url(), true, 0),
                 }
             }
@@ -202,13 +241,23 @@ impl CacheProver {
         let unique: Vec<ObjectDigest> = unique.into_iter().filter(|object| object.size > 0).collect();
         for storage in &storages {
             let missing = self.missing(storage, &unique).await?;
-            if missing.is_empty() {
+            let mut damaged = HashSet::new();
+            if self.reads_contents {
+                let there: Vec<_> = unique.iter().filter(|object| !missing.contains(object)).copied().collect();
+                damaged.extend(storage.damaged(&there).await?);
+            }
+            if missing.is_empty() && damaged.is_empty() {
                 continue;
             }
             for (key, objects) in &wanted {
-                let blobs = objects.all().filter(|object| missing.contains(object)).count() as u64;
-                if blobs > 0 {
-                    note_missing(&mut proofs, key, storage.url(), false, blobs);
+                let of_it =
+                    |set: &HashSet<ObjectDigest>| objects.all().filter(|object| set.contains(object)).count() as u64;
+                let (lost, bad) = (of_it(&missing), of_it(&damaged));
+                if lost > 0 {
+                    note_missing(&mut proofs, key, storage.url(), false, lost);
+                } else if bad > 0 && proofs.get(key).is_some_and(SourceProof::is_proved) {
+                    let cache = storage.url().to_owned();
+                    proofs.insert(key.clone(), SourceProof::Damaged { cache, blobs: bad });
                 }
             }
         }
@@ -319,10 +368,26 @@ impl SourceObjects {
     }
 }
 
+/// Whether all that is here of sources is what it says; `whole` is what was read before.
+fn damaged_here(local: &LocalSources, found: &SourceObjects, whole: &mut HashMap<ObjectDigest, bool>) -> SourceProof {
+    let mut is_bad = |object: &&ObjectDigest| !*whole.entry(**object).or_insert_with(|| local.is_whole(**object));
+    match found.objects.iter().filter(&mut is_bad).count() as u64 {
+        0 => SourceProof::Proved,
+        blobs => SourceProof::Damaged { cache: LOCAL.to_owned(), blobs },
+    }
+}
+
 /// Notes that a cache lacks something; what was noted of an earlier one stands.
 fn note_missing(proofs: &mut BTreeMap<SourceKey, SourceProof>, key: &SourceKey, cache: &str, index: bool, blobs: u64) {
     if proofs.get(key).is_some_and(SourceProof::is_proved) {
         proofs.insert(key.clone(), SourceProof::Missing { cache: cache.to_owned(), index, blobs });
+    }
+}
+
+async fn elapsed(timeout: Duration) {
+    match Instant::now().checked_add(timeout) {
+        Some(until) => tokio::time::sleep_until(until.into()).await,
+        None => std::future::pending().await,
     }
 }
 

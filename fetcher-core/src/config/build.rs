@@ -15,6 +15,7 @@ use serde_json::{Map, Value as Json};
 use super::Config;
 use super::declare::FromConfigNode;
 use super::value::{ConfigNode, ConfigTable, ConfigValue};
+use super::{ProbeConfig, ProbeMode};
 
 mod project;
 mod publish;
@@ -37,6 +38,8 @@ pub(super) fn config(place: &Path, top: ConfigTable) -> Option<Config> {
         base_url: text(fetcher, "base-url").map(|url| with_slash(&url)),
         metrics_file: path(fetcher, "metrics-file"),
         refresh_after: time(fetcher, "refresh-after")?,
+        probe: probe(top.get("probe")?.fields()?)?,
+        clean_client_every: time(fetcher, "clean-client-every"),
         self_update: FromConfigNode::from_node(top.get("self-update"))?,
         projects: all(&top, "project", |fields| project::project(fields, place))?,
         notify: FromConfigNode::from_node(top.get("notify"))?,
@@ -45,6 +48,25 @@ pub(super) fn config(place: &Path, top: ConfigTable) -> Option<Config> {
         effective: top,
         secret_variables: Vec::new(),
     })
+}
+
+fn probe(fields: &ConfigTable) -> Option<ProbeConfig> {
+    let count = |name| usize::try_from(number(fields, name)?).ok();
+    Some(ProbeConfig {
+        mode: probe_mode(&text(fields, "mode")?)?,
+        concurrency: count("concurrency")?,
+        per_host: count("per-host")?,
+        full_track_after: time(fields, "full-track-after")?,
+        kinds: text_map(fields, "kinds"),
+    })
+}
+
+fn probe_mode(word: &str) -> Option<ProbeMode> {
+    match word {
+        "auto" => Some(ProbeMode::Auto),
+        "off" => Some(ProbeMode::Off),
+        _ => None,
+    }
 }
 
 fn value<'f>(fields: &'f ConfigTable, name: &str) -> Option<&'f ConfigValue> {

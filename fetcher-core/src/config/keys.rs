@@ -164,6 +164,8 @@ pub(crate) enum ValueKind {
     Free,
     /// A table.
     Table(&'static TableDeclaration),
+    /// `true`, `false`, or a table.
+    BoolOrTable(&'static TableDeclaration),
     /// A list of tables.
     Tables(&'static TableDeclaration),
 }
@@ -231,6 +233,7 @@ impl ValueKind {
             ValueKind::Date => "a date, without quotes".to_owned(),
             ValueKind::Requirements => "a list of requirements, or the name of a file with them".to_owned(),
             ValueKind::Free | ValueKind::Table(_) => "a table".to_owned(),
+            ValueKind::BoolOrTable(_) => "true, false or a table".to_owned(),
             ValueKind::Tables(_) => "a list of tables".to_owned(),
         }
     }
@@ -249,6 +252,7 @@ impl ValueKind {
             | ValueKind::Date
             | ValueKind::Free
             | ValueKind::Table(_)
+            | ValueKind::BoolOrTable(_)
             | ValueKind::Tables(_) => false,
             ValueKind::Text
             | ValueKind::Time(_)

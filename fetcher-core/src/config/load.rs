@@ -113,7 +113,9 @@ fn fill(reader: &ConfigReader<'_>, table: &'static TableDeclaration, fields: &mu
         }
         let Some(node) = fields.get_mut(key.name) else { continue };
         match (&key.kind, &mut node.value) {
-            (ValueKind::Table(inner), ConfigValue::Table(fields)) if !inner.layered => fill(reader, inner, fields),
+            (ValueKind::Table(inner) | ValueKind::BoolOrTable(inner), ConfigValue::Table(fields)) if !inner.layered => {
+                fill(reader, inner, fields);
+            }
             (ValueKind::Tables(inner), ConfigValue::List(nodes)) => {
                 for node in nodes {
                     if let ConfigValue::Table(fields) = &mut node.value {

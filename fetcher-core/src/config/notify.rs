@@ -41,7 +41,7 @@ config_table! {
         /// What it is called in messages and in `bst-fetcher notify test NAME`.
         name: String = KeyDeclaration::new("name", ValueKind::Name, Words("its kind, from the second of a kind on with a number (`email-2`)"), "\"team\"");
         /// What is told: a new, different or lasting failure; success after failure; every success; every
-        /// change of outcome or refs; every run. A healthcheck is pinged with every run, and a commit gets its status, whatever
+        /// change of outcome or refs; trouble to come with upstreams; every run. A healthcheck is pinged with every run, and a commit gets its status, whatever
         /// is here.
         on: Vec<NotifyOn> = KeyDeclaration::new("on", ValueKind::List(&ValueKind::Word(NotifyOn::WORDS), 1), Value("[\"failure\", \"recovery\"]"), "[\"change\"]");
         /// Of which projects: names or globs.
@@ -71,6 +71,8 @@ config_words! {
         Success = "success",
         /// Every change between success and failure, and of refs.
         Change = "change",
+        /// Trouble to come with upstreams: when it is new, lasts longer than `remind-after`, or is over.
+        Rot = "rot",
         /// Every run.
         Always = "always",
     }

@@ -1,16 +1,21 @@
 //! What is configured for BuildStream and for one project.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use globset::GlobBuilder;
 use jiff::civil::Date;
 use serde_json::{Map, Value};
 
+use super::ProbeMode;
 use super::publish::{ElementGroup, PublishConfig};
+use crate::environment::Environment;
 use crate::git::GitAccess;
-use crate::names::{ProjectName, Refs, VariantName};
+use crate::names::{ElementName, ProjectName, Refs, VariantName};
 use crate::runner::{SandboxOptions, UpstreamCredentials};
+
+use super::{Config, ConfigError, DiskFiles};
 
 /// `[buildstream]`, or `[project.buildstream]` where a project has its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +91,8 @@ pub struct ProjectConfig {
     pub fetch: bool,
     /// `push`.
     pub push: PushMode,
+    /// `verify`: whether the caches are asked for what was fetched and pushed.
+    pub verify: bool,
     /// `timeout` of a stage.
     pub timeout: Duration,
     /// `retries`: how many more times a stage is tried.
@@ -94,6 +101,10 @@ pub struct ProjectConfig {
     pub retry_delay: Duration,
     /// `on-error`.
     pub on_error: OnError,
+    /// `allow-failure`: what may fail without being counted.
+    pub allow_failure: AllowFailure,
+    /// `probe`: whether upstreams are asked what moved; none for what `[probe]` says.
+    pub probe: Option<ProbeMode>,
     /// `git`.
     pub git: GitAccess,
     /// `source-caches`.
@@ -111,6 +122,21 @@ pub struct ProjectConfig {
 }
 
 impl ProjectConfig {
+    /// A project of which nothing is said but its `url`: all else is as the table of keys has it. Its name is the last
+    /// part of the url; a path has to be absolute.
+    ///
+    /// # Errors
+    /// When it is no address of a repository, or no name follows from it.
+    pub fn new(url: &str) -> Result<Self, ConfigError> {
+        let text = format!("[[project]]\nurl = {}\n", toml::Value::String(url.to_owned()));
+        // What the directories are that follow from it does not matter: projects have none of their own.
+        let environment = Environment::from_iter([("HOME", "/")]);
+        let config = Config::parse(&text, Path::new(""), &DiskFiles, &environment)?;
+        let none =
+            || ConfigError::of_file(Path::new(""), "a value got lost while it was read", "report this as a fault");
+        config.projects.into_iter().next().ok_or_else(none)
+    }
+
     /// Whether the stages for these refs are wanted: `track = false` leaves the committed ones alone.
     pub fn wants(&self, refs: Refs) -> bool {
         match refs {
@@ -183,6 +209,34 @@ pub enum PushMode {
     Always,
     /// `false`.
     Never,
+}
+
+/// `allow-failure`: what of a project may fail; it is told then, and not counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AllowFailure {
+    /// `true`: all of the project.
+    pub project: bool,
+    /// `variants`: the option sets of which everything may fail.
+    pub variants: BTreeSet<VariantName>,
+    /// `elements`: names and globs.
+    pub elements: Vec<String>,
+}
+
+impl AllowFailure {
+    /// Whether everything of an option set may fail; of all that is not done for one, where there is none.
+    pub fn includes_variant(&self, variant: Option<&VariantName>) -> bool {
+        self.project || variant.is_some_and(|variant| self.variants.contains(variant))
+    }
+
+    /// Whether an element may fail by its name.
+    pub fn includes_element(&self, element: &ElementName) -> bool {
+        self.elements.iter().any(|pattern| {
+            let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
+            // What is no glob is a name.
+            glob.map_or(pattern == element.as_str(), |glob| glob.compile_matcher().is_match(element.as_str()))
+        })
+    }
 }
 
 /// `on-error`: what bst does when an element fails. The words are bst's.

@@ -143,6 +143,9 @@ fn value(kind: &ValueKind) -> Value {
         ValueKind::Free => json!({ "type": "object" }),
         ValueKind::Table(inner) if inner.layered => Value::Object(table(inner, &[], MissingKey::Allowed)),
         ValueKind::Table(inner) => Value::Object(table(inner, &[], MissingKey::Refused)),
+        ValueKind::BoolOrTable(inner) => {
+            json!({ "anyOf": [{ "type": "boolean" }, table(inner, &[], MissingKey::Refused)] })
+        }
         // `url` may come from `[defaults]`.
         ValueKind::Tables(inner) if inner.layered => {
             json!({ "type": "array", "items": table(inner, &[], MissingKey::Allowed), "minItems": 1 })

@@ -54,7 +54,7 @@ fn section(text: &mut String, path: &str, table: &TableDeclaration, node: &Confi
     for (key, node) in keys {
         let path = format!("{path}.{}", key.name);
         match &key.kind {
-            ValueKind::Table(table) => section(text, &path, table, node, Brackets::One),
+            ValueKind::Table(table) | ValueKind::BoolOrTable(table) => section(text, &path, table, node, Brackets::One),
             ValueKind::Tables(table) => {
                 node.list().iter().for_each(|node| section(text, &path, table, node, Brackets::Two));
             }
@@ -67,6 +67,7 @@ fn section(text: &mut String, path: &str, table: &TableDeclaration, node: &Confi
 fn is_section(key: &KeyDeclaration, node: &ConfigNode) -> bool {
     match key.kind {
         ValueKind::Table(_) => true,
+        ValueKind::BoolOrTable(_) => node.fields().is_some(),
         ValueKind::Tables(_) => !node.list().is_empty(),
         ValueKind::Map(_) | ValueKind::Free => node.fields().is_some_and(|fields| !fields.is_empty()),
         _ => false,

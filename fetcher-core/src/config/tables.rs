@@ -36,6 +36,13 @@ pub(crate) static TOP: TableDeclaration = TableDeclaration {
             "Where `bst` comes from and how it is configured, for every project that does not say otherwise.",
         ),
         key(
+            "probe",
+            ValueKind::Table(&PROBE),
+            Value("{}"),
+            "{ mode = \"off\" }",
+            "Asking upstreams what moved, so that the rest need not be tracked.",
+        ),
+        key(
             "sandbox",
             ValueKind::Table(&sandbox::SANDBOX),
             Value("{}"),
@@ -160,8 +167,47 @@ static FETCHER: TableDeclaration = TableDeclaration {
             ValueKind::Time(MinimumDuration::Zero),
             Value("\"24h\""),
             "\"12h\"",
-            "How long \"nothing changed\" may skip fetch and push. A cache that expires what nobody asks for \
-             needs less.",
+            "How long \"nothing changed\" may skip fetch and push, and what was proved to be in the caches may go unasked. \
+             Asking keeps it from expiring there: a cache that drops what nobody asks for needs less.",
+        ),
+        key(
+            "clean-client-every",
+            ValueKind::Time(MinimumDuration::Second),
+            Words("never"),
+            "\"7d\"",
+            "Within which time a `bst` with empty caches, and with no way to any upstream, is to have fetched from the source \
+             caches all that is pushed to them: a share in each run.",
+        ),
+    ],
+    ..TableDeclaration::EMPTY
+};
+
+static PROBE: TableDeclaration = TableDeclaration {
+    keys: &[
+        key(
+            "mode",
+            ValueKind::Word(&["auto", "off"]),
+            Value("\"auto\""),
+            "\"off\"",
+            "Whether upstreams are asked. `\"auto\"`: wherever what they say may be believed, and everything else is \
+             tracked. `\"off\"`: everything is tracked.",
+        ),
+        key("concurrency", ValueKind::Number(1, 256), Value("32"), "8", "How many requests are under way at once."),
+        key("per-host", ValueKind::Number(1, 64), Value("6"), "2", "How many of these to one host."),
+        key(
+            "full-track-after",
+            ValueKind::Time(MinimumDuration::Second),
+            Value("\"7d\""),
+            "\"1d\"",
+            "Within this time everything that was left out is really tracked once, a share in each run, so that an upstream \
+             whose answers mislead is found.",
+        ),
+        key(
+            "kinds",
+            ValueKind::Map(&ValueKind::Text),
+            Value("{}"),
+            "{ my_git = \"git_repo\" }",
+            "Source plugins of a project's own, each with the known kind that it tracks like.",
         ),
     ],
     ..TableDeclaration::EMPTY

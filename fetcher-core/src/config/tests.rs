@@ -250,6 +250,31 @@ fn directories_follow_the_environment() {
 }
 
 #[test]
+fn a_configuration_made_in_code_is_what_a_file_means_that_says_no_more() {
+    let environment = Environment::from_iter([("HOME", "/home/me")]);
+    let made = Config::new(&environment).unwrap().project(ProjectConfig::new("https://example.org/a/b.git").unwrap());
+    let text = "[[project]]\nurl = 'https://example.org/a/b.git'\n";
+    let read = Config::parse(text, Path::new("/etc/x.toml"), &DiskFiles, &environment).unwrap();
+    assert_eq!(made.projects, read.projects);
+    let shown = |config: &Config| {
+        format!(
+            "{:#?}",
+            Config {
+                path: PathBuf::new(),
+                digest: String::new(),
+                effective: value::ConfigTable::new(),
+                ..config.clone()
+            }
+        )
+    };
+    assert_eq!(shown(&made), shown(&read));
+    assert!(Config::new(&Environment::from_iter([("USER", "me")])).is_err());
+    for bad in ["", "ftp://x/y.git", "--upload-pack=x", "a\nb"] {
+        assert!(ProjectConfig::new(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
 fn holds_and_prepare_are_checked() {
     let hold = |until: &str| project(&format!("[[project.hold]]\nelement = 'a*'\nreason = 'x'\nuntil = {until}"));
     let config = hold("2027-02-28").unwrap();

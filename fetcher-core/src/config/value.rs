@@ -102,5 +102,5 @@ pub(super) fn merge(under: &ConfigTable, over: &ConfigTable, table: Option<&Tabl
 
 fn table_of(table: &TableDeclaration, name: &str) -> Option<&'static TableDeclaration> {
     let key = table.keys.iter().find(|key| key.name == name)?;
-    if let ValueKind::Table(inner) = key.kind { Some(inner) } else { None }
+    if let ValueKind::Table(inner) | ValueKind::BoolOrTable(inner) = key.kind { Some(inner) } else { None }
 }

@@ -246,6 +246,8 @@ fn is_outside(kind: FailureKind) -> bool {
         | FailureKind::RefMissing
         | FailureKind::Checksum
         | FailureKind::ChecksumChanged
+        | FailureKind::ProbeMiss
+        | FailureKind::Rot
         | FailureKind::NotFound
         | FailureKind::Unauthorised
         | FailureKind::RateLimited
@@ -259,6 +261,8 @@ fn is_outside(kind: FailureKind) -> bool {
         | FailureKind::CacheUnreachable
         | FailureKind::CacheDenied
         | FailureKind::CacheFull
+        | FailureKind::CacheWrong
+        | FailureKind::CacheIncomplete
         | FailureKind::PushIncomplete
         | FailureKind::NoPushRemote
         | FailureKind::CasdDied

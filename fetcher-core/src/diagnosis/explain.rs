@@ -287,7 +287,7 @@ fn diagnosis(verdict: LineDiagnosis, text: &str, more: Option<&str>, detail: &st
         message.push_str(&short(line.trim_end()));
     }
     let LineDiagnosis { kind, retry, actor, hint } = verdict;
-    Diagnosis { kind, element: None, stage: None, message, retry, actor, hint: hint.into_owned(), place }
+    Diagnosis { place, ..Diagnosis::new(kind, message, retry, actor, hint) }
 }
 
 /// A failure that this library words itself.

@@ -20,12 +20,14 @@ pub struct Remedy {
 
 /// Declares [`FailureKind`]: a kind without a meaning and a remedy does not compile. The manual's table is written from it.
 macro_rules! kinds {
-    ($($(#[doc = $meaning:literal])+ $variant:ident => $retry:ident, $actor:ident, $hint:literal;)*) => {
-        /// The sorts of failure. Their kebab-case names are stable: reports, metrics and templates use them.
+    ($($(#[doc = $meaning:literal])+ $(#[serde($read:ident)])? $variant:ident => $retry:ident, $actor:ident, $hint:literal;)*) => {
+        /// The sorts of failure. Their kebab-case names are stable: reports, metrics and templates use them. A name
+        /// that is none of them, in the report of a newer release, is read as [`FailureKind::Unknown`].
+        #[non_exhaustive]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum FailureKind {
-            $($(#[doc = $meaning])+ $variant,)*
+            $($(#[doc = $meaning])+ $(#[serde($read)])? $variant,)*
         }
 
         impl FailureKind {
@@ -117,6 +119,13 @@ kinds! {
     /// Tracking found other content under an address that had not changed. Nothing failed: it is a finding.
     ChecksumChanged => No, Upstream,
         "upstream now serves other content under the same address: see whether that is honest before the new ref is taken";
+    /// An upstream's answer said that nothing had moved, and tracking found something. Nothing failed: it is a finding.
+    ProbeMiss => No, Host,
+        "sources of this kind are really tracked from now on; when the reason is mended, `bst-fetcher run --force \
+         --project P` tracks everything, and believes the probes again that are right";
+    /// An upstream will break builds, or has to be looked at. Nothing failed: it is a finding.
+    Rot => No, Project,
+        "see `bst-fetcher rot`: what each upstream says, which files name it, and what to write there";
     /// A hold's last day is over, and its elements are tracked again. Nothing failed: it is a finding.
     HoldExpired => No, Host,
         "remove the hold from the configuration, or give it a later `until`";
@@ -164,6 +173,13 @@ kinds! {
     /// The source cache is full.
     CacheFull => Yes, Cache,
         "make space in the source cache, or raise its quota";
+    /// The source cache answers what no working cache answers: nothing of what it says is believed.
+    CacheWrong => Yes, Cache,
+        "see the cache's own log and its disk; until it answers rightly nothing counts as proved to be there";
+    /// This host's own cache lacks something of what was fetched.
+    CacheIncomplete => Yes, Host,
+        "see that the cache directory's disk is sound, that nothing else removes files there, and that `cache: quota` is \
+         large enough for everything that is configured";
     /// A push ended without everything being in the cache.
     PushIncomplete => Yes, Cache,
         "not everything reached the source cache, though bst ended well: look into the cache's own log, and push again";
@@ -243,6 +259,7 @@ kinds! {
     Bug => No, Plugin,
         "report the traceback to the authors of the plugin, or of BuildStream where no plugin is in it";
     /// Nothing that is known; the message shows the lines that matter.
+    #[serde(other)]
     Unknown => Once, Host,
         "read the lines that are shown, and the log around them";
 }

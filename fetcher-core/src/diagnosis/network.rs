@@ -154,6 +154,7 @@ impl Diagnosis {
             FailureKind::CacheUnreachable
                 | FailureKind::CacheDenied
                 | FailureKind::CacheFull
+                | FailureKind::CacheWrong
                 | FailureKind::PushIncomplete
                 | FailureKind::NoPushRemote
         );
@@ -183,7 +184,9 @@ fn is_unreachable(failure: &Diagnosis) -> bool {
         FailureKind::Tls => failure.actor == Actor::Upstream || failure.hint == OFFLINE_HINT,
         _ => false,
     };
-    unreachable && !matches!(failure.stage, Some(Stage::Push | Stage::Publish)) && !failure.hides_reason()
+    unreachable
+        && !matches!(failure.stage, Some(Stage::Push | Stage::Publish | Stage::Verify))
+        && !failure.hides_reason()
 }
 
 /// Whether a host that says this was reached.

@@ -6,7 +6,7 @@ use crate::secret::{Redact, Redactor};
 
 impl Redact for Diagnosis {
     fn redacted(self, redactor: &Redactor) -> Self {
-        let Self { kind, element, stage, message, retry, actor, hint, place } = self;
+        let Self { kind, element, stage, message, retry, actor, hint, place, allowed } = self;
         let Location { file, line, column, url } = place;
         Self {
             kind,
@@ -17,6 +17,7 @@ impl Redact for Diagnosis {
             actor,
             hint: hint.redacted(redactor),
             place: Location { file: file.redacted(redactor), line, column, url: url.redacted(redactor) },
+            allowed,
         }
     }
 }

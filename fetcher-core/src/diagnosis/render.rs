@@ -22,7 +22,8 @@ pub fn render_text(diagnoses: &[Diagnosis]) -> String {
 fn one(text: &mut String, found: &Diagnosis) {
     let subject = found.element.as_ref().map_or_else(|| "the whole".to_owned(), |element| plain(element.as_str()));
     let stage = found.stage.map_or_else(String::new, |stage| format!(", {stage}"));
-    let _ = writeln!(text, "{}: {subject}{stage}", found.kind);
+    let allowed = if found.allowed { ", allowed to fail" } else { "" };
+    let _ = writeln!(text, "{}: {subject}{stage}{allowed}", found.kind);
     for line in found.message.lines() {
         let _ = writeln!(text, "    {}", plain(line));
     }

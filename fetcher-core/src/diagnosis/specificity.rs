@@ -37,6 +37,7 @@ impl Diagnosis {
             | FailureKind::JunctionNoRef
             | FailureKind::JunctionNotFetched
             | FailureKind::NoPushRemote
+            | FailureKind::CacheIncomplete
             | FailureKind::PushIncomplete => Specificity::Symptom,
             FailureKind::Usage
             | FailureKind::Configuration
@@ -54,6 +55,8 @@ impl Diagnosis {
             | FailureKind::RefMissing
             | FailureKind::Checksum
             | FailureKind::ChecksumChanged
+            | FailureKind::ProbeMiss
+            | FailureKind::Rot
             | FailureKind::HoldExpired
             | FailureKind::PrepareFailed
             | FailureKind::NotFound
@@ -69,6 +72,7 @@ impl Diagnosis {
             | FailureKind::CacheUnreachable
             | FailureKind::CacheDenied
             | FailureKind::CacheFull
+            | FailureKind::CacheWrong
             | FailureKind::MirrorCorrupt
             | FailureKind::PublishDenied
             | FailureKind::PublishRefused

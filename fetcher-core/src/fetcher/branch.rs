@@ -16,10 +16,12 @@ use crate::config::{DependencyScope, ProjectConfig, VariantConfig};
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, ElementName, Refs, Stage, VariantName};
 use crate::pipeline::{
-    Pipeline, PipelineDirectories, Preparation, PreparedFiles, ProjectHolds, expired, tracked_changes,
+    Pipeline, PipelineDirectories, Preparation, PreparedFiles, ProjectHolds, TrackProbing, expired, tracked_changes,
 };
 use crate::project::{Branch, BranchCheckout, CheckoutError};
-use crate::report::{BranchReport, Event, HoldReport, Outcome, RefChange, StageReport, TrackedRef};
+use crate::report::{
+    Activity, BranchReport, CacheCoverage, Event, HoldReport, Outcome, RefChange, StageReport, TrackedRef,
+};
 use crate::state::ElementMemory;
 
 impl<'f> WorkerPool<'f> {
@@ -46,7 +48,15 @@ impl<'f> WorkerPool<'f> {
         checkout.reached.extend(self.fetcher.listing_proves(place.config));
         let made = checked_out(branch, &mut checkout);
         checkout.seconds = began.elapsed().as_secs_f64();
-        let made = made.and_then(|made| Ok((made, self.tools.bst(place.config)?)));
+        let made = made.and_then(|made| {
+            let (project, branch) = (Some(place.config.name.clone()), Some(branch.name().clone()));
+            let mut tell = |activity| {
+                events(Event::Activity { project: project.clone(), branch: branch.clone(), activity });
+            };
+            tell(Activity::PreparingBuildStream);
+            let bst = self.tools.bst_telling(place.config, &mut || tell(Activity::InstallingBuildStream))?;
+            Ok((made, bst))
+        });
         let (made, bst) = match made {
             Ok((made, (bst, failure))) => {
                 if let Some(failure) = failure {
@@ -56,14 +66,10 @@ impl<'f> WorkerPool<'f> {
                 (made, bst)
             }
             Err(failure) => {
-                let interrupted = failure.kind == crate::diagnosis::FailureKind::Interrupted;
-                checkout.outcome = if interrupted { Outcome::Interrupted } else { Outcome::Failed };
-                checkout.failures.push(failure);
-                let outcome = checkout.outcome;
                 return Err(BranchReport {
                     commit: Some(branch.commit().clone()),
                     seconds: began.elapsed().as_secs_f64(),
-                    ..self.branch_report(place, Some(branch.name().clone()), vec![checkout], outcome)
+                    ..self.failed(place, Some(branch.name().clone()), checkout, failure)
                 });
             }
         };
@@ -146,7 +152,7 @@ impl<'f> WorkerPool<'f> {
             clock: &self.fetcher.clock,
             directory: &checkout.directory,
             tree: &checkout.tree,
-            temporary: &self.temporary.join(slot.to_string()),
+            temporary: &self.temporary.join(format!("{slot}.{}", self.number_of(project))),
             run: &run,
             logs: &run.join(project.name.as_str()).join(name.slug()),
             again: self.selection.force,
@@ -238,12 +244,27 @@ impl<'f> WorkerPool<'f> {
             bst_version: Some(work.bst.version.to_string()),
             changes: std::mem::take(&mut work.changes),
             holds: std::mem::take(&mut work.holds),
+            coverage: self.coverage(place.config, work),
             ..self.branch_report(place, Some(work.branch.name().clone()), stages, outcome)
         };
         for failure in work.failures.drain(..) {
             blame(&mut report, failure);
         }
         report
+    }
+
+    /// What of the tip's sources is known to be in the cache: nothing of a run of a few elements, which did not look at
+    /// the others.
+    fn coverage(&self, project: &ProjectConfig, work: &BranchWork<'_>) -> Vec<CacheCoverage> {
+        if !self.selection.elements.is_empty() {
+            return Vec::new();
+        }
+        let commit = work.branch.commit();
+        let of_variant = |(variant, memory): (&'_ Option<VariantName>, &'_ ElementMemory)| {
+            memory.coverage(commit, variant.as_ref()).cloned().collect::<Vec<_>>()
+        };
+        let known = work.memories.iter().flat_map(of_variant);
+        known.filter(|known| project.wants(known.refs)).collect()
     }
 
     /// What is known of a branch's elements, by option set. What cannot be read is not known: all is done again then.
@@ -293,6 +314,15 @@ impl<'f> WorkerPool<'f> {
             logs: run.join(project.name.as_str()).join(branch.slug()),
             run,
         };
+        let (tracking, unread) = self.upstreams.memory(&project.name, self.fetcher.clock.now());
+        work.failures.extend(unread.map(|error| error.diagnosis()));
+        let probing = TrackProbing {
+            prober: self.upstreams.prober(),
+            ask_again: &|questions| self.upstreams.ask_again(questions),
+            memory: &tracking,
+            config: &config.probe,
+            forced: self.selection.force,
+        };
         let pipeline = Pipeline {
             project,
             branch: &branch,
@@ -306,6 +336,8 @@ impl<'f> WorkerPool<'f> {
             prepared: work.prepared.as_ref(),
             one_at_a_time,
             refresh_after: config.refresh_after,
+            probing: self.upstreams.are_asked(project).then_some(probing),
+            clean_client_every: config.clean_client_every,
         };
         for variant in variants(project) {
             let name = variant.map(|variant| &variant.name);
@@ -321,6 +353,10 @@ impl<'f> WorkerPool<'f> {
             {
                 stage.notes.push(format!("what was done is not remembered: {error}"));
             }
+            let saved = self.upstreams.save(&project.name, &tracking, self.fetcher.clock.now());
+            if let (Err(error), Some(stage)) = (saved, stages.last_mut()) {
+                stage.notes.push(format!("what tracking found is not remembered: {error}"));
+            }
             work.stages.extend(stages);
         }
     }
@@ -330,7 +366,7 @@ impl<'f> WorkerPool<'f> {
 fn failed_with(change: &RefChange, stages: &[StageReport]) -> Vec<VariantName> {
     let failed = stages.iter().filter(|stage| {
         let of_element = |failure: &Diagnosis| failure.element.as_ref() == Some(&change.element);
-        stage.stage == Stage::Track && stage.failures.iter().any(of_element)
+        stage.stage == Stage::Track && stage.all_failures().any(of_element)
     });
     failed.filter_map(|stage| stage.variant.clone()).collect()
 }
@@ -363,14 +399,14 @@ fn checked_out(branch: &Branch<'_>, report: &mut StageReport) -> Result<BranchCh
 /// How a branch ended. What counts is whether sources were got; where that was not asked for, whether refs were.
 fn outcome(stages: &[StageReport]) -> Outcome {
     let of = |wanted: Stage| {
-        let done = move |stage: &&StageReport| stage.stage == wanted && stage.skipped.is_none();
+        let done = move |stage: &&StageReport| stage.stage == wanted && stage.skipped.is_none() && !stage.allowed;
         stages.iter().filter(done).map(|stage| stage.outcome).collect::<Vec<_>>()
     };
     let counts = [Stage::Fetch, Stage::Push, Stage::Track].map(of).into_iter().find(|done| !done.is_empty());
     let some = |done: &Vec<Outcome>| done.iter().any(|outcome| matches!(outcome, Outcome::Ok | Outcome::Partial));
     if stages.iter().any(|stage| stage.outcome == Outcome::Interrupted) {
         Outcome::Interrupted
-    } else if stages.iter().all(|stage| stage.outcome.is_good()) {
+    } else if stages.iter().all(StageReport::counts_as_good) {
         Outcome::Ok
     } else if counts.is_some_and(|done| some(&done)) {
         Outcome::Partial

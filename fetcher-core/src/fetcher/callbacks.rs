@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::diagnosis::Diagnosis;
 use crate::names::{BranchName, ProjectName};
 use crate::panics;
-use crate::report::{BranchReport, Event, Outcome};
+use crate::report::{Activity, BranchReport, Event, Outcome};
 
 /// A clock that always tells a time: the machine's, where the one that is lent panics.
 pub(super) struct GuardedClock {
@@ -95,6 +95,11 @@ impl<'s> GuardedSink<'s> {
         }
     }
 
+    /// Says what goes on that is of no project.
+    pub(super) fn tell(&mut self, activity: Activity) -> Result<(), Diagnosis> {
+        self.send(Event::Activity { project: None, branch: None, activity })
+    }
+
     /// What failed at events of branches that have no report.
     pub(super) fn take_failures(&mut self) -> Vec<Diagnosis> {
         std::mem::take(&mut self.failures).into_iter().map(|(_, _, failure)| failure).collect()
@@ -117,6 +122,7 @@ fn worse(outcome: Outcome) -> Outcome {
 /// The project and branch that an event is of; none where it is of the run.
 fn branch_of(event: &Event) -> Option<(ProjectName, Option<BranchName>)> {
     match event {
+        Event::Activity { project, branch, .. } => project.clone().map(|project| (project, branch.clone())),
         Event::Branches { project, .. } => Some((project.clone(), None)),
         Event::BranchStarted { project, branch }
         | Event::StageStarted { project, branch, .. }

@@ -18,6 +18,31 @@ use crate::project::CheckoutError;
 use crate::runner::{Exit, SandboxReport};
 use crate::state::LockError;
 
+impl GitError {
+    /// The failure as data: who must act, and what to do.
+    ///
+    /// ```
+    /// use fetcher_core::diagnosis::FailureKind;
+    /// use fetcher_core::git::{GitAccess, RemoteRepository};
+    ///
+    /// let error = RemoteRepository::new("ftp://example.org/x.git", &GitAccess::default()).unwrap_err();
+    /// assert_eq!(error.diagnosis(fetcher_core::Stage::Checkout).kind, FailureKind::Configuration);
+    /// ```
+    pub fn diagnosis(&self, stage: Stage) -> Diagnosis {
+        git(self, stage)
+    }
+}
+
+impl CheckoutError {
+    /// The failure as data: who must act, and what to do.
+    pub fn diagnosis(&self) -> Diagnosis {
+        match self {
+            CheckoutError::Git(error) => error.diagnosis(Stage::Checkout),
+            CheckoutError::NoProject { .. } => no_project(self),
+        }
+    }
+}
+
 /// Projects' code ran without a sandbox, since this machine has none.
 pub(super) fn unconfined(report: &SandboxReport) -> Diagnosis {
     let message = format!("projects' code ran without a sandbox: {}", report.failed.join("; "));

@@ -120,7 +120,7 @@ impl Fetcher {
             let Some(project) = self.config.projects.iter().find(|project| project.name == branch.project) else {
                 continue;
             };
-            if branch.failures().any(can_be_completed) {
+            if branch.all_failures().any(can_be_completed) {
                 let needs = self.needs(project, branch, local);
                 self.complete(project, branch, needs.as_ref(), local, temporary, tools);
             }
@@ -168,7 +168,7 @@ impl Fetcher {
         temporary: &Path,
         tools: &tools::RunTools<'_>,
     ) {
-        let mut wanted: BTreeSet<String> = branch.failures().filter_map(Diagnosis::missing_requirement).collect();
+        let mut wanted: BTreeSet<String> = branch.all_failures().filter_map(Diagnosis::missing_requirement).collect();
         let needs = looked.and_then(|looked| looked.needs.as_ref());
         if let (false, Some(needs), Ok((bst, _))) = (wanted.is_empty(), needs, tools.bst(project)) {
             // bst stops at the first module that is missing.
@@ -177,7 +177,7 @@ impl Fetcher {
         let everything = project.targets.is_empty() && needs.is_some_and(|needs| !needs.conf.default_targets);
         for stage in &mut branch.stages {
             let loaded = stage.elements.total > 0;
-            for failure in &mut stage.failures {
+            for failure in stage.all_failures_mut() {
                 if failure.missing_requirement().is_some() {
                     failure.hint = requirements_hint(&project.buildstream.tool, &wanted);
                 }

@@ -77,7 +77,7 @@ impl Fetcher {
         let mut there = BTreeSet::new();
         let cache = &self.config.cache_dir;
         for (parent, name, key) in [
-            (&**cache, "mirrors", project_key as fn(&str) -> String),
+            (&**cache, "mirrors", mirror_key as fn(&str) -> String),
             (cache, "checkouts", project_key),
             // What is no number was put there by somebody else.
             (cache, "sources", |name| name.parse().map_or_else(|_| format!("?{name}"), slot_key)),
@@ -121,6 +121,12 @@ impl Fetcher {
             }
         }
     }
+}
+
+/// Mirrors of earlier releases had the names of projects: who still needs one has taken it over by the end of a run.
+fn mirror_key(name: &str) -> String {
+    let name = name.strip_suffix(".lock").unwrap_or(name);
+    if name.contains('@') { name.to_owned() } else { format!("@{name}") }
 }
 
 fn project_key(name: &str) -> String {

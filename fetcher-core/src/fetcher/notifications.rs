@@ -1,9 +1,10 @@
 //! Telling: what a run found out, and what fails without one.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Fetcher, FetcherError, error_diagnoses};
+use super::{Fetcher, FetcherError, RunSelection, error_diagnoses};
 use crate::config::ConfigError;
 use crate::diagnosis::Diagnosis;
 use crate::names::RunId;
@@ -112,4 +113,12 @@ impl Fetcher {
 /// The host's name, as reports have it.
 pub(super) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// What those who are notified are told of: of branches only what is true of them as a whole.
+pub(super) fn told<'r>(report: &'r RunReport, selection: &RunSelection) -> Cow<'r, RunReport> {
+    if selection.elements.is_empty() {
+        return Cow::Borrowed(report);
+    }
+    Cow::Owned(RunReport { branches: Vec::new(), ..report.clone() })
 }

@@ -12,7 +12,7 @@ use crate::config::ProjectConfig;
 use crate::diagnosis::{Diagnosis, FailureKind, HostReachability, ProxyFailure, upstream_host};
 use crate::environment::Environment;
 use crate::git::{Git, GitAccess, GitFailure, RemoteRepository};
-use crate::report::{BranchReport, Event, RunReport};
+use crate::report::{BranchReport, Event, RunReport, StageReport};
 use crate::runner::LocalRunner;
 
 /// How many hosts are asked in a run at most, how many at once, and for how long each.
@@ -66,7 +66,7 @@ impl Fetcher {
         }
         self.reveal(report, &mut network, runner, temporary, events);
         for branch in &report.branches {
-            network.learn(branch.failures());
+            network.learn(branch.all_failures());
         }
         if !network.unreached.is_empty() {
             let variables = self.proxies(report);
@@ -74,7 +74,7 @@ impl Fetcher {
             network.proxy_not_passed = self.proxy_not_passed(report);
         }
         for stage in report.branches.iter_mut().flat_map(|branch| &mut branch.stages) {
-            stage.failures.iter_mut().for_each(|failure| network.blame(failure));
+            stage.all_failures_mut().for_each(|failure| network.blame(failure));
         }
         report.network = network;
         // One finding of the host's; what it did to each element stays where it is.
@@ -109,7 +109,7 @@ impl Fetcher {
             _ => None,
         });
         let stages = report.branches.iter_mut().flat_map(|branch| &mut branch.stages);
-        for failure in stages.flat_map(|stage| &mut stage.failures).filter(|failure| failure.hides_reason()) {
+        for failure in stages.flat_map(StageReport::all_failures_mut).filter(|failure| failure.hides_reason()) {
             let Some(host) = failure.upstream() else { continue };
             match (known.get(&host), answers.get(&host), silent) {
                 (Some((kind, words)), ..) => {
@@ -130,7 +130,7 @@ impl Fetcher {
             let Some(project) = self.config.projects.iter().find(|project| project.name == branch.project) else {
                 continue;
             };
-            for failure in branch.failures().filter(|failure| failure.hides_reason()) {
+            for failure in branch.all_failures().filter(|failure| failure.hides_reason()) {
                 let (Some(host), Some(url)) = (failure.upstream(), &failure.place.url) else { continue };
                 let asked = ["https://", "http://", "git://"].iter().any(|scheme| url.starts_with(scheme));
                 let new = questions.iter().all(|question| question.host != host) && !known.contains_key(&host);

@@ -83,6 +83,7 @@ impl Republished<'_> {
             stages: vec![stage],
             changes: Vec::new(),
             holds: self.state.holds.clone(),
+            coverage: Vec::new(),
             publication: publication.map(Box::new),
         }
     }

@@ -16,6 +16,7 @@ use crate::free_space::{FreeSpace, SpaceShortage};
 use crate::git;
 use crate::names::RunId;
 use crate::own_directory::OwnDirectory;
+use crate::project::Project;
 use crate::runner::processes;
 use crate::state::{StateStore, UsageRegister};
 
@@ -146,6 +147,8 @@ impl Fetcher {
         let mut spare = Vec::new();
         let Some(cache) = OwnDirectory::open(&self.config.cache_dir)? else { return Ok(spare) };
         let configured = |name: &OsString| self.config.projects.iter().any(|project| *name == *project.name.as_str());
+        let mirrored: Vec<_> = self.config.projects.iter().filter_map(|it| Project::mirror_name(it).ok()).collect();
+        let is_mirrored = |name: &OsString| mirrored.iter().any(|known| *name == **known);
         for kind in ["mirrors", "submodules"] {
             let Some(mirrors) = cache.below(kind)?.map(Rc::new) else { continue };
             for name in mirrors.names()? {
@@ -153,7 +156,7 @@ impl Fetcher {
                 spare.push(ReclaimableDirectory {
                     is_mirror: true,
                     // Whose submodules they are nothing says.
-                    configured: kind == "submodules" || configured(&name),
+                    configured: kind == "submodules" || is_mirrored(&name) || configured(&name),
                     used: mirror.changed_at("packed-refs")?.unwrap_or_default(),
                     bytes: disk_usage(mirror.path(), &self.cancel),
                     parent: mirrors.clone(),

@@ -18,18 +18,18 @@ use crate::runner::{Runner, SandboxOptions, WithSandbox};
 /// How long a program may take that is asked one question, where it is not bst.
 pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A tool's configuration, how it is confined, and what came of looking for it.
-type FoundTool = (BuildStreamConfig, SandboxOptions, Result<ResolvedTool, Diagnosis>);
-
 /// The tools of one run.
 pub(super) struct RunTools<'f> {
     fetcher: &'f Fetcher,
     runner: &'f dyn Runner,
     log: PathBuf,
-    found: Mutex<Vec<FoundTool>>,
+    found: Mutex<Vec<KnownTool>>,
     /// What served before and serves again, held to the end of the run so that nobody removes it.
     last_good: Mutex<Vec<InstalledBst>>,
 }
+
+/// What was looked for, how it is confined, and what was found.
+type KnownTool = (BuildStreamConfig, SandboxOptions, Result<ResolvedTool, Diagnosis>);
 
 /// A `bst`, held if it is one of ours.
 #[derive(Clone)]
@@ -58,11 +58,20 @@ impl<'f> RunTools<'f> {
     /// The `bst` of a project, with what went wrong where it is not the one that is configured but the last that
     /// served. Who asks for one that is being made waits for it.
     pub(super) fn bst(&self, project: &ProjectConfig) -> Result<(Bst, Option<Diagnosis>), Diagnosis> {
+        self.bst_telling(project, &mut || {})
+    }
+
+    /// The same; `installing` is called where it has to be installed first.
+    pub(super) fn bst_telling(
+        &self,
+        project: &ProjectConfig,
+        installing: &mut dyn FnMut(),
+    ) -> Result<(Bst, Option<Diagnosis>), Diagnosis> {
         let directory = environments_directory(&self.fetcher.config);
         // It runs where the project's own code will.
         let runner = WithSandbox::new(self.runner, &project.sandbox);
         let environments = self.environments(&directory, &project.buildstream, &runner);
-        match self.configured(project, &environments, &runner) {
+        match self.configured(project, &environments, &runner, installing) {
             Ok(ResolvedTool { bst, installed }) => {
                 if let Some(installed) = installed {
                     // Without it a later failure has nothing to fall back on, which is no failure now.
@@ -102,6 +111,7 @@ impl<'f> RunTools<'f> {
         project: &ProjectConfig,
         environments: &BstEnvironments<'_>,
         runner: &dyn Runner,
+        installing: &mut dyn FnMut(),
     ) -> Result<ResolvedTool, Diagnosis> {
         let (wanted, sandbox) = (&project.buildstream, &project.sandbox);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,7 +120,7 @@ impl<'f> RunTools<'f> {
         if let Some((_, _, found)) = found.iter().find(|(known, confined, _)| same(known) && confined == sandbox) {
             return found.clone();
         }
-        let bst = self.find(wanted, environments, runner);
+        let bst = self.find(wanted, environments, runner, installing);
         found.push((wanted.clone(), sandbox.clone(), bst.clone()));
         bst
     }
@@ -120,6 +130,7 @@ impl<'f> RunTools<'f> {
         wanted: &BuildStreamConfig,
         environments: &BstEnvironments<'_>,
         runner: &dyn Runner,
+        installing: &mut dyn FnMut(),
     ) -> Result<ResolvedTool, Diagnosis> {
         let environment = child_environment(&self.fetcher.environment, &wanted.pass_environment);
         let (requirements, python, directory) = match &wanted.tool {
@@ -145,8 +156,8 @@ impl<'f> RunTools<'f> {
         };
         // Without a log it is made all the same; what matters of pip's words is in the failure.
         let mut log = StageLog::open(&self.log, &self.fetcher.redactor).unwrap_or_else(|_| StageLog::none());
-        let installed =
-            environments.ensure(EnvironmentSpec { requirements, directory, python }, &mut |bytes| log.write(bytes));
+        let recipe = EnvironmentSpec { requirements, directory, python };
+        let installed = environments.ensure_telling(recipe, installing, &mut |bytes| log.write(bytes));
         installed.map(ResolvedTool::installed).map_err(|error| error_diagnoses::environment(&error))
     }
 

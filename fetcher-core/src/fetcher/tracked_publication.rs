@@ -204,9 +204,16 @@ fn variant_readiness(project: &ProjectConfig, stages: &[&StageReport], memory: &
     let inventories = [&memory.committed, &memory.tracked].into_iter().flat_map(|refs| &refs.inventory);
     let listed = inventories.flat_map(|known| known.inventory.elements.iter().map(|element| &element.name));
     let failing = failures.iter().filter_map(|failure| failure.element.as_ref());
+    // Where the caches were asked, what they say decides.
+    let verify = tracked().find(|stage| stage.stage == Stage::Verify && stage.skipped.is_none());
+    let proved: Option<BTreeSet<_>> = verify.map(|stage| stage.proved().collect());
+    let unproved = |element| proved.as_ref().is_some_and(|proved| !proved.contains(element));
     let mut readiness = VariantReadiness::default();
     for element in listed.chain(settled.keys()).chain(failing).collect::<BTreeSet<_>>() {
         match (settled.get(element), failed(element)) {
+            (Some(true), None) if unproved(element) => {
+                readiness.missing.insert(element.clone(), "its sources are not proved to be in the cache".to_owned());
+            }
             (Some(true), None) => drop(readiness.ready.insert(element.clone())),
             (_, failure) => {
                 let reason = failure.and_then(|failure| failure.message.lines().next()).unwrap_or_default();

@@ -128,6 +128,18 @@ impl RemoteRepository {
         Ok(Self { ssh, credential, local_allowed: url.is_local(), url, project: Arc::new(project) })
     }
 
+    /// A file name for a mirror of the repository at an address that is reached in this way: the same for all who reach
+    /// the same repository in the same way. It follows from where credentials are, and not from what they are.
+    ///
+    /// # Errors
+    /// When the address is none that git may be given ([`RemoteUrl::parse`]).
+    pub fn slug(url: &str, access: &GitAccess) -> Result<String, GitError> {
+        let GitAccess { ssh_key, known_hosts, token_file, username, credentials_for } = access;
+        let way = format!("{:?}", (ssh_key, known_hosts, token_file, username, credentials_for));
+        let nothing = *access == GitAccess::default();
+        Ok(RemoteUrl::parse(url)?.slug(if nothing { "" } else { &way }))
+    }
+
     /// A submodule of a repository that came from here. Credentials stay with the repositories they are for; a path on this
     /// machine is allowed only where this repository is on it too.
     pub(super) fn submodule(&self, url: &str) -> Result<Self, GitError> {

@@ -17,7 +17,7 @@ use crate::runner::{Exit, Invocation, OutputStream, OutputTail, Runner, run_unti
 use crate::secret::Redactor;
 
 /// How git children are run: by whom, in which environment, for how long at most, and until when.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Git<'a> {
     /// Who runs them.
     pub runner: &'a dyn Runner,
@@ -77,7 +77,7 @@ struct GitTask<'t> {
 impl Git<'_> {
     /// Runs a `git` that needs no repository here, and gives what it wrote to its standard output. `directory` is one
     /// of ours.
-    pub(super) fn ask(&self, directory: &Path, remote: &RemoteRepository, args: &[&str]) -> Result<String, GitError> {
+    pub(crate) fn ask(&self, directory: &Path, remote: &RemoteRepository, args: &[&str]) -> Result<String, GitError> {
         fs::create_dir_all(directory).map_err(|error| GitError::io("write in", directory, error))?;
         let task = GitTask {
             action: "list the branches of",

@@ -19,6 +19,7 @@ use crate::names::CommitId;
 /// It belongs to a directory, not to an address: where the address changes, the objects stay of use. Threads and
 /// processes may use one at once: who changes it holds a kernel lock on a file beside it alone, who reads it holds that
 /// lock with others.
+#[derive(Debug)]
 pub struct Mirror<'a> {
     git: Git<'a>,
     remote: RemoteRepository,
@@ -54,6 +55,16 @@ impl<'a> Mirror<'a> {
     /// happens until it is used.
     pub fn new(git: Git<'a>, directory: &Path, remote: RemoteRepository) -> Self {
         Self { git, remote, store: MirrorStore::new(directory.to_owned()), wanted: Mutex::default() }
+    }
+
+    /// Takes over what an earlier release mirrored in another directory, where this mirror is not there yet: nothing of it
+    /// is fetched again. Says whether it did.
+    ///
+    /// # Errors
+    /// When the directory cannot be renamed.
+    pub fn take_over(&self, directory: &Path) -> Result<bool, GitError> {
+        let _lock = self.store.lock(true, self.git.cancel)?;
+        self.store.take_over(&MirrorStore::new(directory.to_owned()))
     }
 
     /// Asks the remote repository for its branches and its HEAD, with one connection.

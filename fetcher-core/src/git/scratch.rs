@@ -16,6 +16,7 @@ use super::store::MirrorStore;
 use crate::names::CommitId;
 
 /// A repository in which commits are made, and from which they are pushed.
+#[derive(Debug)]
 pub struct ScratchRepository<'a> {
     git: Git<'a>,
     remote: RemoteRepository,

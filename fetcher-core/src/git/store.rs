@@ -157,6 +157,18 @@ impl MirrorStore {
         remove(&self.0).map_err(|error| GitError::io("remove", &self.0, error))
     }
 
+    /// Takes another mirror's directory for this one, where there is none here yet and nobody works in the other.
+    pub(super) fn take_over(&self, other: &MirrorStore) -> Result<bool, GitError> {
+        if self.exists() || !other.exists() || fs::symlink_metadata(&other.0).is_ok_and(|found| found.is_symlink()) {
+            return Ok(false);
+        }
+        let Some(_others) = other.try_lock()? else { return Ok(false) };
+        // What is there instead of a mirror is nothing.
+        self.remove()?;
+        fs::rename(&other.0, &self.0).map_err(|error| GitError::io("rename", &other.0, error))?;
+        Ok(true)
+    }
+
     /// Puts another mirror in this one's place.
     pub(super) fn replace_with(&self, other: &MirrorStore) -> Result<(), GitError> {
         let old = self.beside("old");

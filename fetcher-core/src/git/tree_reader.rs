@@ -32,6 +32,12 @@ impl Mirror<'_> {
     }
 }
 
+impl std::fmt::Debug for TreeReader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TreeReader").finish_non_exhaustive()
+    }
+}
+
 impl TreeReader<'_> {
     /// The text of a regular file; none where there is no such file, or it is larger than a mebibyte. What is not UTF-8
     /// in it is replaced.

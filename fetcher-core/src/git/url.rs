@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::error::GitError;
+use crate::names::digest;
 use crate::secret::Secret;
 
 /// An address of a git repository that may be asked. What was secret in it is kept apart: its text, which goes to
@@ -113,6 +114,46 @@ impl RemoteUrl {
     /// The address as git gets it and as reports show it: without user and password for `http`.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The address in a form that is the same for addresses that differ in nothing but case of scheme and host, a port
+    /// that is the scheme's own, or a slash at the end. What only a server knows to be the same stays apart.
+    pub(crate) fn normalised(&self) -> String {
+        let trimmed = |path: &str| path.trim_end_matches('/').to_owned();
+        let Some((scheme, rest)) = self.text.split_once("://") else { return trimmed(&self.text) };
+        let scheme = scheme.to_ascii_lowercase();
+        let (authority, path) = split_authority(rest);
+        let (user, host) = authority.rsplit_once('@').map_or(("", authority), |(user, host)| (user, host));
+        let host = host.to_ascii_lowercase();
+        let own_port = match scheme.as_str() {
+            "https" => ":443",
+            "http" => ":80",
+            "git" => ":9418",
+            "ssh" | "git+ssh" | "ssh+git" => ":22",
+            _ => "",
+        };
+        let host = host.strip_suffix(own_port).unwrap_or(&host);
+        let at = if user.is_empty() { "" } else { "@" };
+        format!("{scheme}://{user}{at}{host}{}", trimmed(path))
+    }
+
+    /// The last part of the path without `.git`, for people.
+    fn last_part(&self) -> &str {
+        let path = self.text.trim_end_matches('/');
+        let last = path.rsplit(['/', ':']).next().unwrap_or_default();
+        last.strip_suffix(".git").unwrap_or(last)
+    }
+
+    /// A file name for what is kept of the repository: other addresses, and other ways to be let in, have another one.
+    /// No project's name has an `@` in it.
+    pub(super) fn slug(&self, access: &str) -> String {
+        const LONGEST: usize = 64;
+        let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let name: String = self.last_part().chars().filter(plain).take(LONGEST).collect();
+        let name = name.trim_start_matches('.');
+        let parts = [&self.normalised(), self.user().unwrap_or_default(), access];
+        let digest = digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes());
+        format!("{name}@{}", &digest[..16])
     }
 
     /// The user that an `http` address named.
@@ -295,6 +336,33 @@ mod tests {
     fn text_from_elsewhere_is_masked() {
         assert_eq!(mask("fatal: 'https://u:p@h/x' and http://tok@h"), "fatal: 'https://u:***@h/x' and http://***@h");
         assert_eq!(mask("ssh://git@h/x, a@b:c"), "ssh://git@h/x, a@b:c");
+    }
+
+    #[test]
+    fn addresses_of_one_repository_have_one_form() {
+        let same = |one: &str, other: &str| parse(one).normalised() == parse(other).normalised();
+        assert!(same("https://H.example.org:443/a/b/", "https://h.example.org/a/b"));
+        assert!(same("ssh://git@h:22/a", "SSH://git@H/a") && same("/srv/a/", "/srv/a") && same("git@h:a/", "git@h:a"));
+        for (one, other) in [
+            ("https://h/a", "https://h/A"),
+            ("https://h/a", "http://h/a"),
+            ("https://h:8443/a", "https://h/a"),
+            ("ssh://git@h/a", "ssh://me@h/a"),
+            ("https://h/a", "https://h/a.git"),
+        ] {
+            assert!(!same(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_slug_is_a_file_name_whatever_the_address_is() {
+        for url in ["https://h/..", "https://h/", "https://h/a b%2f", "git@h:x/y.git", "/", "https://h/.git"] {
+            let slug = parse(url).slug("");
+            assert!(!slug.contains('/') && !slug.starts_with('.') && slug.contains('@'), "{url} {slug}");
+        }
+        assert!(parse("git@h:x/y.git").slug("").starts_with("y@"));
+        assert_ne!(parse("https://me@h/a").slug(""), parse("https://h/a").slug(""), "users may see different things");
+        assert_ne!(parse("https://h/a").slug("key"), parse("https://h/a").slug(""));
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub(super) struct BranchMemory {
     pub(super) last_findings: Vec<(FailureKind, Actor)>,
     /// Seconds of each stage when it was last done and not skipped, by variant.
     pub(super) durations: Vec<StageDuration>,
+    /// What was proved of the branch's sources when that was last tried, by variant and refs.
+    #[serde(default)]
+    pub(super) proofs: Vec<ProofCount>,
     pub(super) runs: BTreeMap<Outcome, u64>,
     pub(super) failures: BTreeMap<FailureKind, u64>,
     pub(super) stages: BTreeMap<Stage, StageCount>,
@@ -98,6 +101,16 @@ impl From<KnownDuration> for StageDuration {
     }
 }
 
+/// What was proved of a branch's sources with one option set and some refs.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct ProofCount {
+    pub(super) variant: Option<VariantName>,
+    pub(super) refs: Option<Refs>,
+    pub(super) proved: u64,
+    pub(super) missing: u64,
+}
+
 /// What was counted of one stage of a branch, all variants together.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -107,6 +120,12 @@ pub(super) struct StageCount {
     pub(super) processed: u64,
     pub(super) skipped: u64,
     pub(super) failed: u64,
+    /// Of `verify`: blobs that caches were asked for.
+    #[serde(default)]
+    pub(super) blobs: u64,
+    /// Of `verify`: requests that it took.
+    #[serde(default)]
+    pub(super) requests: u64,
 }
 
 impl MetricsState {
@@ -214,6 +233,7 @@ impl BranchMemory {
             last_failures: Vec::new(),
             last_findings: Vec::new(),
             durations: Vec::new(),
+            proofs: Vec::new(),
             runs: BTreeMap::new(),
             failures: BTreeMap::new(),
             stages: BTreeMap::new(),
@@ -233,6 +253,12 @@ impl BranchMemory {
         }
         for stage in &report.stages {
             self.stages.entry(stage.stage).or_default().add(stage);
+            if let Some(proof) = &stage.proof {
+                let (variant, refs) = (stage.variant.clone(), stage.refs);
+                self.proofs.retain(|known| (&known.variant, known.refs) != (&variant, refs));
+                let (proved, missing) = (proof.proved.len() as u64, proof.missing.len() as u64);
+                self.proofs.push(ProofCount { variant, refs, proved, missing });
+            }
             if stage.outcome != Outcome::Skipped {
                 let (variant, refs) = (&stage.variant, stage.refs);
                 // What an earlier release measured had no refs.
@@ -254,6 +280,10 @@ impl StageCount {
         self.processed += report.elements.processed;
         self.skipped += report.elements.skipped;
         self.failed += report.elements.failed;
+        if let Some(proof) = &report.proof {
+            self.blobs += proof.blobs;
+            self.requests += proof.requests;
+        }
     }
 }
 

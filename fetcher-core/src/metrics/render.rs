@@ -6,10 +6,10 @@ use std::fmt::{self, Display, Write as _};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::metrics_state::{BranchMemory, MetricsState, StageCount};
+use super::metrics_state::{BranchMemory, MetricsState, ProofCount, StageCount};
 use crate::diagnosis::{Actor, FailureKind};
-use crate::names::{BranchName, Refs};
-use crate::report::{Outcome, RequestStatus};
+use crate::names::{BranchName, Refs, Stage};
+use crate::report::{CacheCoverage, Outcome, RequestStatus};
 use crate::state::BranchState;
 
 const OUTCOMES: [Outcome; 5] = [Outcome::Skipped, Outcome::Ok, Outcome::Partial, Outcome::Failed, Outcome::Interrupted];
@@ -19,6 +19,11 @@ type SampleOwner<'a> = Option<&'a BranchState>;
 /// The branches with what is remembered of them.
 type BranchSamples<'a> = [(&'a BranchState, &'a BranchMemory)];
 
+/// A number of a proof.
+type ProofNumber = fn(&ProofCount) -> u64;
+/// A number that is counted of a stage.
+type StageNumber = fn(&StageCount) -> u64;
+
 /// The text.
 pub(super) fn render(memory: &MetricsState, states: &[BranchState]) -> String {
     let branches: Vec<_> = states.iter().filter_map(|state| Some((state, memory.branch(state)?))).collect();
@@ -26,6 +31,8 @@ pub(super) fn render(memory: &MetricsState, states: &[BranchState]) -> String {
     text.last_run(memory);
     text.times(states);
     text.last_run_of_branches(&branches);
+    text.proofs(&branches);
+    text.coverage(states);
     text.counters(&branches);
     text.out
 }
@@ -123,6 +130,10 @@ impl MetricsText {
                 self.failures(Some(state), &memory.last_findings);
             }
         }
+        self.gauge("branch_allowed_failures", "Failures of the branch's last run that its project allows.");
+        for (branch, past) in last() {
+            self.sample(branch, &[], past.allowed);
+        }
         if branches.iter().any(|(state, _)| state.publication.is_some()) {
             self.requests(branches);
         }
@@ -139,6 +150,60 @@ impl MetricsText {
                 let refs = known.refs.map_or("", Refs::as_str);
                 let labels = [("stage", known.stage.as_str()), ("variant", variant), ("refs", refs)];
                 self.sample(Some(state), &labels, known.seconds);
+            }
+        }
+    }
+
+    /// What was proved; nothing where nothing is.
+    fn proofs(&mut self, branches: &BranchSamples) {
+        if branches.iter().all(|(_, memory)| memory.proofs.is_empty()) {
+            return;
+        }
+        let counts: [(_, _, ProofNumber); 2] = [
+            ("proved_elements", "Elements whose sources are all proved to be in the caches.", |proof| proof.proved),
+            ("incomplete_elements", "Elements of whose sources the caches lack something.", |proof| proof.missing),
+        ];
+        for (name, help, count) in counts {
+            self.gauge(name, help);
+            for (state, memory) in branches {
+                for proof in &memory.proofs {
+                    let variant = proof.variant.as_ref().map_or("", |variant| variant.as_str());
+                    let labels = [("variant", variant), ("refs", proof.refs.map_or("", Refs::as_str))];
+                    self.sample(Some(state), &labels, count(proof));
+                }
+            }
+        }
+        let costs: [(_, _, StageNumber); 2] = [
+            ("verify_blobs_total", "Blobs that caches were asked for.", |count| count.blobs),
+            ("verify_requests_total", "Requests that asking the caches took.", |count| count.requests),
+        ];
+        for (name, help, cost) in costs {
+            self.counter(name, help);
+            for (state, memory) in branches {
+                if let Some(count) = memory.stages.get(&Stage::Verify) {
+                    self.sample(Some(state), &[], cost(count));
+                }
+            }
+        }
+    }
+
+    fn coverage(&mut self, states: &[BranchState]) {
+        type Value = fn(&CacheCoverage) -> String;
+        let gauges: [(_, _, Value); 2] = [
+            (
+                "source_coverage_ratio",
+                "The share of the sources of the branch's tip that is known to be in the cache.",
+                |known| known.ratio().to_string(),
+            ),
+            ("sources", "Sources of the branch's tip that could be in the cache.", |known| known.sources.to_string()),
+        ];
+        for (name, help, value) in gauges {
+            self.gauge(name, help);
+            for (state, known) in states.iter().flat_map(|state| state.coverage.iter().map(move |known| (state, known)))
+            {
+                let variant = known.variant.as_ref().map_or("", |variant| variant.as_str());
+                let labels = [("variant", variant), ("refs", known.refs.as_str())];
+                self.sample(Some(state), &labels, value(known));
             }
         }
     }

@@ -285,7 +285,7 @@ fn unremembered(error: &StateError) -> Diagnosis {
 pub(crate) fn started(notifiers: &[Arc<dyn Notifier>], run: &RunId, host: &str) -> Vec<Delivery> {
     let heartbeat =
         Heartbeat { run: run.clone(), host: host.to_owned(), phase: RunPhase::Started, text: String::new() };
-    let taking = notifiers.iter().filter(|notifier| notifier.wants_heartbeat());
+    let taking = notifiers.iter().filter(super::Notifier::wants_heartbeat);
     taking.map(|notifier| deliver::heartbeat(notifier, heartbeat.clone())).collect()
 }
 

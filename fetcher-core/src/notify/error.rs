@@ -57,6 +57,7 @@ impl NotifyError {
             actor: Actor::Host,
             hint: self.hint.clone(),
             place: Location::default(),
+            allowed: false,
         };
         failure.redacted(redactor)
     }

@@ -8,7 +8,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use super::message::NotificationTopic;
-use super::notifier_state::{FOUND_IN, NotifierState, TopicKey};
+use super::notifier_state::{FOUND_IN, NotifierState, ROT_OF, TopicKey};
 use super::policy::{TopicFinding, signature};
 use super::render::cause;
 use crate::diagnosis::{Diagnosis, FailureKind};
@@ -87,7 +87,32 @@ pub(super) fn of_run(run: &FinishedRun<'_>, further: &[Diagnosis]) -> Vec<TopicF
         }
         findings.extend(found_in(run, branch));
     }
+    findings.extend(rot(run));
     findings
+}
+
+/// Trouble to come with the upstreams of each project.
+fn rot(run: &FinishedRun<'_>) -> Vec<TopicFinding> {
+    let mut projects: BTreeMap<&ProjectName, Vec<Diagnosis>> = BTreeMap::new();
+    for found in &run.of.rot {
+        let users: BTreeMap<_, _> = found.users.iter().map(|user| ((&user.project, &user.element), user)).collect();
+        for user in users.into_values() {
+            projects.entry(&user.project).or_default().push(found.diagnosis(user));
+        }
+    }
+    let finding = |(project, diagnoses): (&ProjectName, Vec<Diagnosis>)| {
+        let url = run.links.run(&run.of.run);
+        let mut topic = NotificationTopic { project: Some(project.clone()), url, ..NotificationTopic::host() };
+        topic.failed(diagnoses.iter());
+        // Whatever is the matter with it: an element of another upstream is news.
+        let one = |found: &Diagnosis| {
+            let element = found.element.as_ref().map_or("-", |element| element.as_str());
+            format!("{} - {element} {}", found.kind, found.place.url.as_deref().unwrap_or_default())
+        };
+        let signature = diagnoses.iter().map(one).collect();
+        TopicFinding { signature, ..TopicFinding::well(format!("{ROT_OF}{project}"), topic) }
+    };
+    projects.into_iter().map(finding).collect()
 }
 
 /// What failed nothing in a branch and is to be looked at: told as a failure is, and its end is not.
@@ -136,6 +161,12 @@ pub(super) fn over(memory: &NotifierState, findings: &[TopicFinding], report: &R
             // The branch was worked on, and nothing of the sort was found.
             let worked = report.branches.iter().any(|b| self::key(&b.project, b.branch.as_ref()) == branch);
             return worked.then(|| TopicFinding { event: true, ..TopicFinding::well(key, NotificationTopic::host()) });
+        }
+        if let Some(name) = key.strip_prefix(ROT_OF) {
+            // The run asked, and heard of no trouble.
+            let project =
+                listed.get(name).map(|project| Some((*project).clone())).filter(|_| report.probes.is_some())?;
+            return Some(TopicFinding::well(key, NotificationTopic { project, ..NotificationTopic::host() }));
         }
         if key.starts_with("host:") {
             let event = key == format!("host:{}", FailureKind::Killed);

@@ -12,6 +12,8 @@ use crate::names::{ProjectName, digest};
 
 /// How the keys of findings begin; no project's name has a colon.
 pub(super) const FOUND_IN: &str = "found:";
+/// What the topic of a project's upstreams begins with.
+pub(super) const ROT_OF: &str = "rot:";
 
 /// The most messages that wait for a notifier that cannot be reached.
 const MAX_QUEUED: usize = 100;
@@ -150,6 +152,9 @@ impl NotifierState {
     pub(super) fn keep(&mut self, there: &BTreeSet<TopicKey>) {
         let waits = |key: &TopicKey| self.outbox.iter().any(|step| step.after.contains_key(key));
         let branch = |key: &TopicKey| key.strip_prefix(FOUND_IN).map_or_else(|| key.clone(), TopicKey::from);
-        self.topics.retain(|key, _| key.starts_with("host:") || there.contains(&branch(key)) || waits(key));
+        let projects: BTreeSet<&str> = there.iter().filter_map(|key| key.split('/').next()).collect();
+        let is_rot = |key: &TopicKey| key.strip_prefix(ROT_OF).is_some_and(|project| projects.contains(project));
+        self.topics
+            .retain(|key, _| key.starts_with("host:") || there.contains(&branch(key)) || is_rot(key) || waits(key));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::message::{Notification, NotificationEvent, NotificationTopic};
-use super::notifier_state::{ActiveIssue, NotifierState, QueuedMessage, TopicKey, TopicState};
+use super::notifier_state::{ActiveIssue, NotifierState, QueuedMessage, ROT_OF, TopicKey, TopicState};
 use super::render::cause;
 use super::subscription::Subscription;
 use crate::diagnosis::{Diagnosis, FailureKind};
@@ -33,6 +33,11 @@ impl TopicFinding {
     /// Something well.
     pub(super) fn well(key: impl Into<TopicKey>, topic: NotificationTopic) -> Self {
         Self { key: key.into(), topic, signature: BTreeSet::new(), changes: Vec::new(), event: false }
+    }
+
+    /// Whether it is about upstreams, and what is to come.
+    fn is_rot(&self) -> bool {
+        self.key.starts_with(ROT_OF)
     }
 
     /// Failures of no project.
@@ -180,7 +185,14 @@ fn next_state(
             (!finding.event).then_some(event)
         }
     };
-    let told = event.filter(|event| subscription.event(*event));
+    let is_wanted = |event: &NotificationEvent| {
+        if finding.is_rot() {
+            subscription.rot() && *event != NotificationEvent::Success
+        } else {
+            subscription.event(*event)
+        }
+    };
+    let told = event.filter(is_wanted);
     if bad {
         let known = before.trouble.as_ref();
         let since = known.map(|known| known.since).into_iter().chain(topic.since).min().unwrap_or(at);

@@ -103,7 +103,11 @@ pub(super) fn cause(topic: &NotificationTopic) -> String {
 fn failing(verb: &str, topic: &NotificationTopic) -> String {
     // Nothing failed: something was found.
     if topic.project.is_some() && topic.outcome.is_good() {
-        let verb = if verb.starts_with("still") { "still found" } else { "found" };
+        let still = if verb.starts_with("still") { "still " } else { "" };
+        if topic.failures.iter().all(|failure| failure.allowed) {
+            return format!("{still}failed, and may, {}", cause(topic));
+        }
+        let verb = format!("{still}found");
         return format!("{verb} {}", cause(topic));
     }
     // What fails of the host says so itself.
@@ -119,9 +123,10 @@ fn failing(verb: &str, topic: &NotificationTopic) -> String {
 fn recovered(topic: &NotificationTopic, at: Timestamp) -> String {
     let span = topic.since.map(|since| format!(" after {}", span(since, at))).unwrap_or_default();
     let was = topic.was.as_deref().map(|was| format!("; it failed {}", one_line(was))).unwrap_or_default();
+    let is_rot = topic.was.as_deref().is_some_and(|was| was.ends_with("(rot)"));
     match topic.project {
-        Some(_) => format!("works again{span}{was}"),
-        None => format!("over{span}: {}", topic.was.as_deref().map(one_line).unwrap_or_default()),
+        Some(_) if !is_rot => format!("works again{span}{was}"),
+        Some(_) | None => format!("over{span}: {}", topic.was.as_deref().map(one_line).unwrap_or_default()),
     }
 }
 

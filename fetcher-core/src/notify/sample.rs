@@ -31,6 +31,7 @@ pub(crate) fn failure(kind: FailureKind, element: Option<&str>, stage: Option<St
         actor: Actor::Upstream,
         hint: "ask the upstream where the file went".to_owned(),
         place: Location { url: Some("https://up.example.org/a.tar?x=1&y=2".to_owned()), ..Location::default() },
+        allowed: false,
     }
 }
 
@@ -63,6 +64,7 @@ fn issues(project: &str, branch: Option<&str>, failures: &[Diagnosis]) -> Vec<Is
         outcome: Outcome::Failed,
         bst_version: None,
         stages: vec![stage],
+        coverage: Vec::new(),
         changes: Vec::new(),
         publication: None,
         holds: Vec::new(),

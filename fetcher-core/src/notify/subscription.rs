@@ -55,10 +55,16 @@ impl Subscription {
             (NotifyOn::Failure, event) => event.is_failure(),
             (NotifyOn::Recovery, event) => event == NotificationEvent::Recovery,
             (NotifyOn::Success, event) => matches!(event, NotificationEvent::Recovery | NotificationEvent::Success),
+            (NotifyOn::Rot, _) => false,
             (NotifyOn::Change, event) => {
                 matches!(event, NotificationEvent::Failure | NotificationEvent::Recovery | NotificationEvent::Change)
             }
         })
+    }
+
+    /// Whether it wants to hear of trouble to come with upstreams.
+    pub(super) fn rot(&self) -> bool {
+        self.on.iter().any(|on| matches!(on, NotifyOn::Rot | NotifyOn::Always))
     }
 
     /// Whether every run is told, also where all is as it was.

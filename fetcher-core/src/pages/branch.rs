@@ -7,7 +7,7 @@ use super::layout;
 use super::plot::{self, DURATION, FETCHED};
 use super::site_view::{BranchView, SiteView};
 use crate::links::PageAddress;
-use crate::report::{HoldReport, Outcome, PublicationReport, RequestReport};
+use crate::report::{CacheCoverage, HoldReport, Outcome, PublicationReport, RequestReport};
 use crate::state::BranchRun;
 
 /// Holds that are shown, and elements that are named of each.
@@ -70,6 +70,7 @@ fn facts(branch: &BranchView) -> Markup {
     html! {
         dl {
             @if let Some(commit) = &state.commit { dt { "Commit" } dd { code { (commit) } } }
+            @for known in &state.coverage { (coverage(known)) }
             dt { "Last success" } dd { @match state.last_success { Some(at) => (time(at)), None => "never" } }
             @if let Some(at) = state.last_failure { dt { "Last failure" } dd { (time(at)) } }
             @if state.consecutive_failures > 0 {
@@ -110,6 +111,24 @@ fn held(holds: &[HoldReport]) -> Markup {
                 }
             }
             @if holds.len() > HOLDS { p { "And " (counted((holds.len() - HOLDS) as u64, "more", "more")) "." } }
+        }
+    }
+}
+
+/// What of the tip's sources is known to be in the cache.
+fn coverage(known: &CacheCoverage) -> Markup {
+    let missing = known.sources.saturating_sub(known.cached);
+    html! {
+        dt { "In the cache, " (known.refs) @if let Some(variant) = &known.variant { " [" (variant) "]" } }
+        dd {
+            (known.percent()) " of " (format::counted(known.sources, "source", "sources"))
+            @if known.without_ref > 0 {
+                ", " (format::counted(known.without_ref, "element", "elements")) " without a committed ref"
+            }
+            @if missing > 0 {
+                ", not: " @for (at, name) in known.missing.iter().enumerate() { @if at > 0 { ", " } code { (name) } }
+                @if known.missing.len() as u64 >= CacheCoverage::NAMED as u64 { " and others" }
+            }
         }
     }
 }
@@ -180,7 +199,9 @@ fn runs(branch: &BranchView, view: &SiteView) -> Markup {
                                 None => (time(past.at)),
                             }
                         }
-                        td data-label="Outcome" { div { (format::badge(past.outcome)) } }
+                        td data-label="Outcome" { div {
+                            (format::badge(past.outcome)) @if past.allowed > 0 { small { (format::allowed(past.allowed)) } }
+                        } }
                         td.n data-label="Took" { (format::span(past.seconds)) }
                         td.n data-label="Elements fetched" { (format::count(past.fetched)) }
                     }

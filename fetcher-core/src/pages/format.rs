@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::diagnosis::FailureKind;
-use crate::report::Outcome;
+use crate::report::{CacheCoverage, Outcome};
 
 /// A moment, to the minute, in UTC, which every page says once.
 pub(super) fn minute(at: Timestamp) -> String {
@@ -79,6 +79,18 @@ pub(super) fn count(number: u64) -> String {
 /// `1 run`, `2 runs`.
 pub(super) fn counted(number: u64, one: &str, more: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { more })
+}
+
+/// What of a tip's sources is in the cache: of each sort of refs, with the option set that lacks most.
+pub(super) fn coverage(all: &[CacheCoverage]) -> Markup {
+    html! {
+        @for known in CacheCoverage::least(all) { small { (known.refs) " " (known.percent()) } }
+    }
+}
+
+/// How much failed that may fail.
+pub(super) fn allowed(failures: u64) -> String {
+    format!("{} allowed", counted(failures, "failure", "failures"))
 }
 
 /// A kind of failure in words.

@@ -78,7 +78,7 @@ fn card(issue: &IssueGroup, view: &SiteView, here: &PageAddress) -> Markup {
     let struck: Vec<&BranchView> = view.branches.iter().filter(touches).collect();
     html! {
         article.card.diagnosis {
-            h3 { (format::kind(issue.kind)) }
+            h3 { (format::kind(issue.kind)) @if issue.is_allowed { " (allowed to fail)" } }
             p.small {
                 @for (at, branch) in struck.iter().take(NAMED).enumerate() {
                     @if at > 0 { ", " }
@@ -106,11 +106,11 @@ fn branches(view: &SiteView, here: &PageAddress) -> Markup {
         table aria-labelledby="branches" {
             thead { tr {
                 th scope="col" { "Branch" } th scope="col" { "State" } th scope="col" { "Last success" }
-                th scope="col" { "Last runs" } th scope="col" { "Duration" } th scope="col" { "Fetched" }
+                th scope="col" { "In the cache" } th scope="col" { "Last runs" } th scope="col" { "Duration" } th scope="col" { "Fetched" }
             } }
             @for group in groups {
                 tbody {
-                    tr { th scope="rowgroup" colspan="6" { (group[0].state.project) } }
+                    tr { th scope="rowgroup" colspan="7" { (group[0].state.project) } }
                     @for branch in group { (row(branch, view, here)) }
                 }
             }
@@ -136,6 +136,9 @@ fn row(branch: &BranchView, view: &SiteView, here: &PageAddress) -> Markup {
                         None => "never",
                     }
                 }
+            }
+            @if branch.state.coverage.is_empty() { td {} } @else {
+                td data-label="In the cache" { div { (format::coverage(&branch.state.coverage)) } }
             }
             @if let Some(last) = history.last() {
                 td data-label="Last runs" { (plot::strip(history)) }

@@ -77,7 +77,10 @@ pub(super) fn diagnoses<'a>(failures: impl IntoIterator<Item = &'a Diagnosis>) -
     html! {
         @for failure in failures.iter().take(SHOWN) {
             article.card.diagnosis {
-                h3 { (format::kind(failure.kind)) @if let Some(element) = &failure.element { ": " code { (element) } } }
+                h3 {
+                    (format::kind(failure.kind)) @if let Some(element) = &failure.element { ": " code { (element) } }
+                    @if failure.allowed { " (allowed to fail)" }
+                }
                 (explained(failure))
             }
         }

@@ -360,5 +360,6 @@ fn unreadable(error: &StateError, path: PathBuf) -> Diagnosis {
         actor: Actor::Host,
         hint: format!("Look at {}; remove the run's directory if it is damaged.", path.display()),
         place: Location { file: Some(path), ..Location::default() },
+        allowed: false,
     }
 }

@@ -170,7 +170,15 @@ fn stage_row(
                 (format::span(stage.seconds))
                 @if stage.bst_seconds > 0.0 { small { (format::span(stage.bst_seconds)) " in bst" } }
             } } }
-            td.n data-label="Elements" { @if elements.total > 0 { div {
+            td.n data-label="Elements" { @if let Some(proof) = &stage.proof { div {
+                (count(proof.proved.len() as u64)) " proved"
+                small {
+                    @if proof.missing.is_empty() { "0 incomplete" }
+                    @else { strong { (count(proof.missing.len() as u64)) " incomplete" } }
+                    @if proof.repaired > 0 { ", " (count(proof.repaired)) " repaired" }
+                    ", " (counted(proof.blobs, "blob", "blobs")) " asked for"
+                }
+            } } @else if elements.total > 0 { div {
                 (count(elements.processed)) " done"
                 small {
                     (count(elements.skipped)) " skipped, "

@@ -152,7 +152,12 @@ impl<'a> BranchView<'a> {
         match self.outcome() {
             None => html! { span.badge { "not run yet" } },
             // A run that found nothing to do says that what was well still is.
-            Some(Outcome::Skipped | Outcome::Ok) => format::badge(Outcome::Ok),
+            Some(Outcome::Skipped | Outcome::Ok) => html! {
+                (format::badge(Outcome::Ok))
+                @if let Some(past) = self.state.history.last().filter(|past| past.allowed > 0) {
+                    " " small { (format::allowed(past.allowed)) }
+                }
+            },
             Some(bad @ (Outcome::Partial | Outcome::Failed | Outcome::Interrupted)) => format::badge(bad),
         }
     }

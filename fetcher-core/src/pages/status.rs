@@ -7,7 +7,7 @@ use super::site_view::{BranchView, SiteView};
 use crate::diagnosis::Diagnosis;
 use crate::links::PageAddress;
 use crate::names::{BranchName, CommitId, ProjectName, RunId};
-use crate::report::{HoldReport, Outcome};
+use crate::report::{CacheCoverage, HoldReport, Outcome};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -50,10 +50,13 @@ struct BranchStatus<'a> {
     last_failure: Option<Timestamp>,
     failing_since: Option<Timestamp>,
     consecutive_failures: u32,
+    coverage: &'a [CacheCoverage],
     page: String,
     run_page: Option<String>,
     failures: Vec<&'a Diagnosis>,
     holds: &'a [HoldReport],
+    /// What failed and may fail.
+    allowed_failures: Vec<&'a Diagnosis>,
 }
 
 /// The file's text.
@@ -94,10 +97,12 @@ fn status_of<'a>(branch: &'a BranchView, view: &SiteView) -> BranchStatus<'a> {
         last_failure: state.last_failure,
         failing_since: state.failing_since,
         consecutive_failures: state.consecutive_failures,
+        coverage: &state.coverage,
         page: address(&branch.address, view),
         run_page: branch.history().last().and_then(|past| view.run_page(&past.run)).map(|page| address(&page, view)),
         failures: branch.failures().collect(),
         holds: &state.holds,
+        allowed_failures: branch.findings().filter(|finding| finding.allowed).collect(),
     }
 }
 

@@ -34,13 +34,13 @@ pub(super) fn read(project: &ProjectConfig, directories: &PipelineDirectories) -
 }
 
 /// Its home.
-pub(super) fn home(directories: &PipelineDirectories) -> PathBuf {
-    directories.temporary.join("home")
+pub(super) fn home(temporary: &Path) -> PathBuf {
+    temporary.join("home")
 }
 
 /// Makes its home: empty but for links to the project's credentials.
-pub(super) fn make_home(project: &ProjectConfig, directories: &PipelineDirectories) -> io::Result<()> {
-    let home = home(directories);
+pub(super) fn make_home(project: &ProjectConfig, temporary: &Path) -> io::Result<()> {
+    let home = home(temporary);
     // An earlier child of this project may have left anything there.
     match fs::remove_dir_all(&home) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 use super::access;
@@ -14,7 +14,7 @@ use crate::bst::messages::LogParser;
 use crate::diagnosis::{Actor, Diagnoser, Diagnosis, FailureKind, LogDiagnoses, Retry, of_runner};
 use crate::names::Stage;
 use crate::panics;
-use crate::report::Event;
+use crate::report::{Activity, Event};
 use crate::runner::{Exit, Invocation};
 
 impl<'w> StageRunner<'w, '_> {
@@ -36,9 +36,9 @@ impl<'w> StageRunner<'w, '_> {
         let mut diagnoser = Diagnoser::new(Some(stage));
         let mut tracker = OutputTracker::default();
         let mut parser = LogParser::default();
+        let (turn, invocation) = self.invocation(arguments, until);
         let (name, branch) = (&self.pipeline.project.name, self.pipeline.branch);
         let mut reported = None;
-        let (turn, invocation) = self.invocation(arguments, until);
         // The events are lent out while bst runs; nobody else wants them then.
         let events = &mut *self.events;
         let (runner, cancel) = (self.pipeline.runner, self.cancel);
@@ -92,17 +92,23 @@ impl<'w> StageRunner<'w, '_> {
     }
 
     pub(super) fn invocation(
-        &self,
+        &mut self,
         arguments: Vec<String>,
         until: Instant,
     ) -> (Option<MutexGuard<'w, ()>>, Invocation) {
         let pipeline = self.pipeline;
-        let turn = pipeline.one_at_a_time.map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
+        let turn = pipeline.one_at_a_time.map(|lock| {
+            if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+                self.tell(Activity::WaitingForTurn);
+            }
+            lock.lock().unwrap_or_else(PoisonError::into_inner)
+        });
         let project = pipeline.project;
         let mut environment =
             crate::bst::child_environment(pipeline.environment, &project.buildstream.pass_environment);
         let directories = &pipeline.directories;
         environment.insert("TMPDIR".into(), directories.temporary.clone().into());
+        environment.extend(self.more_environment.clone());
         let timeout = until.saturating_duration_since(Instant::now()).max(LEAST_TIME);
         let words = arguments.into_iter().map(OsString::from);
         let mut invocation = crate::bst::invocation(&pipeline.bst.command, words, &directories.project, environment)
@@ -110,7 +116,7 @@ impl<'w> StageRunner<'w, '_> {
             .writes(access::write(directories))
             .sandbox(project.sandbox.clone())
             .timeout(timeout);
-        invocation.access.home = Some(access::home(directories));
+        invocation.access.home = Some(access::home(&directories.temporary));
         (turn, invocation)
     }
 }

@@ -12,6 +12,7 @@ use crate::bst::inventory::{Inventory, InventoryReader, is_told_sources};
 use crate::bst::messages::{ElementState, LogParser};
 use crate::diagnosis::{Diagnoser, Diagnosis, FailureKind, Retry};
 use crate::names::{ElementName, Refs, Stage};
+use crate::report::Activity;
 use crate::runner::Exit;
 use crate::secret::Redact as _;
 use crate::state::{ElementMemory, RememberedInventory};
@@ -68,7 +69,11 @@ impl StageRunner<'_, '_> {
             };
             let wait = project.retry_delay.saturating_mul(1 << (tries - 1).min(10));
             let has_time = Instant::now() + wait + LEAST_TIME < until;
-            if tries > project.retries || !failures.iter().any(may_pass) || !has_time || self.cancel.wait(wait) {
+            if tries > project.retries || !failures.iter().any(may_pass) || !has_time {
+                return asked;
+            }
+            self.tell(Activity::WaitingToRetry);
+            if self.cancel.wait(wait) {
                 return asked;
             }
         }
@@ -123,6 +128,7 @@ impl StageRunner<'_, '_> {
         log: &mut StageLog,
         until: Instant,
     ) -> Result<Inventory, Vec<Diagnosis>> {
+        self.tell(Activity::ListingElements);
         let mut reader = InventoryReader::new(marker(), sources);
         let conf = self.conf_path();
         let conf = conf.to_string_lossy();

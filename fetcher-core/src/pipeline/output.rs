@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bst::messages::{self, ElementState, LogItem, TaskState};
 use crate::diagnosis::Diagnosis;
-use crate::names::{ElementName, Stage};
+use crate::names::{ElementName, SourceKey, Stage};
 use crate::runner::Exit;
 
 /// One `bst`, from its start to its end.
@@ -28,6 +28,10 @@ pub(super) struct StageAttempt {
     /// The elements whose task found nothing to do.
     pub(super) skipped: BTreeMap<Stage, BTreeSet<ElementName>>,
     pub(super) junctions: BTreeSet<ElementName>,
+    /// The keys of elements' sources, as far as bst named them.
+    pub(super) source_keys: BTreeMap<ElementName, SourceKey>,
+    /// The keys of what came from a cache.
+    pub(super) pulled_keys: BTreeSet<SourceKey>,
     pub(super) seconds: f64,
     /// Whether what stopped it was mended, so that its end is accounted for.
     pub(super) recovered: bool,
@@ -74,6 +78,8 @@ pub(super) struct OutputTracker {
     skipped: BTreeMap<Stage, BTreeSet<ElementName>>,
     over: BTreeMap<Stage, u64>,
     junctions: BTreeSet<ElementName>,
+    source_keys: BTreeMap<ElementName, SourceKey>,
+    pulled_keys: BTreeSet<SourceKey>,
     last: Option<(Stage, ElementName)>,
 }
 
@@ -94,6 +100,11 @@ impl OutputTracker {
             }
             LogItem::Message(message) => {
                 let (Some(stage), Some(element)) = (message.action.stage(), &message.element) else { return };
+                if let Some(key) = message.source_key() {
+                    // A task that is tried again says it again.
+                    self.source_keys.insert(element.clone(), key);
+                }
+                self.pulled_keys.extend(message.pulled_key());
                 match message.task() {
                     Some(TaskState::Succeeded) => {
                         self.done.entry(stage).or_default().insert(element.clone());
@@ -140,6 +151,8 @@ impl OutputTracker {
             done: self.done,
             skipped: self.skipped,
             junctions: self.junctions,
+            source_keys: self.source_keys,
+            pulled_keys: self.pulled_keys,
             seconds: 0.0,
             recovered: false,
         }

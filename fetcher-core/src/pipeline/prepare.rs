@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::access;
 use super::log::StageLog;
 use crate::bst::child_environment;
 use crate::cancel::Cancel;
@@ -37,6 +38,7 @@ const TAIL_LINES: usize = 10;
 const LOG: &str = "prepare.log";
 
 /// Preparing one clean checkout.
+#[derive(Debug)]
 pub struct Preparation<'a> {
     /// The project, whose `prepare` is run.
     pub project: &'a ProjectConfig,
@@ -161,12 +163,16 @@ impl Preparation<'_> {
         environment.insert("TMPDIR".into(), self.temporary.into());
         // It runs the branch's own code, as bst does, and is confined as that is.
         let git = self.tree.join(".git");
-        Ok(Invocation::new(command, self.directory)
+        access::make_home(self.project, self.temporary)?;
+        let mut invocation = Invocation::new(command, self.directory)
             .environment(environment)
             .timeout(self.project.timeout)
             .reads(Some(git).filter(|path| path.exists()))
+            .reads(self.project.credentials.files().map(|(_, file)| file))
             .writes([self.tree, self.temporary])
-            .sandbox(self.project.sandbox.clone()))
+            .sandbox(self.project.sandbox.clone());
+        invocation.access.home = Some(access::home(self.temporary));
+        Ok(invocation)
     }
 
     fn open_log(&self, report: &mut StageReport) -> StageLog {

@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
 use super::inputs;
 use super::stage_runner::{StageRequest, StageRunner};
 use crate::bst::inventory::Inventory;
 use crate::bst::project_files::ProjectFiles;
-use crate::names::{ElementName, Refs, Stage, digest};
+use crate::names::{ElementName, Refs, SourceKey, Stage, digest};
 use crate::report::{Outcome, StageReport};
 use crate::state::{DoneElement, ElementMemory};
 
@@ -67,14 +65,16 @@ impl ElementInputs {
 
 /// What is left to do.
 pub(super) struct RemainingWork {
-    /// What to ask bst for; none where nothing is left.
-    pub(super) request: Option<StageRequest>,
     /// Everything that was looked at, with its inputs.
     looked_at: BTreeMap<ElementName, Option<String>>,
-    /// What is done, and since when.
-    done: BTreeMap<ElementName, Timestamp>,
+    /// What is done.
+    done: BTreeMap<ElementName, DoneElement>,
+    /// What was done, and is to be proved anew before it counts.
+    unproved: BTreeMap<ElementName, DoneElement>,
     /// What this run tried already.
     tried: BTreeSet<ElementName>,
+    /// What bst has to do.
+    open: BTreeSet<ElementName>,
 }
 
 impl RemainingWork {
@@ -84,27 +84,87 @@ impl RemainingWork {
         candidates: &FetchCandidates,
         inputs: &ElementInputs,
         memory: &ElementMemory,
+        is_to_be_proved: bool,
     ) -> Self {
         let (now, refresh_after) = (work.pipeline.clock.now(), work.pipeline.refresh_after);
         let mut names = candidates.fetchable.clone();
         names.extend(work.junctions.iter().filter(|junction| !candidates.missing.contains(*junction)).cloned());
         let looked_at: BTreeMap<_, _> = names.into_iter().map(|name| (name.clone(), inputs.of(&name))).collect();
-        let (mut done, mut tried, mut open) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let mut choice = Self {
+            looked_at: BTreeMap::new(),
+            done: BTreeMap::new(),
+            unproved: BTreeMap::new(),
+            tried: BTreeSet::new(),
+            open: BTreeSet::new(),
+        };
         for (element, inputs) in &looked_at {
             let known = inputs.as_ref().and_then(|inputs| memory.done(element, inputs));
             let asked = inputs.is_some() && memory.asked.get(element) == inputs.as_ref();
-            match known.filter(|at| asked || now.duration_since(*at).unsigned_abs() < refresh_after) {
-                Some(at) => drop(done.insert(element.clone(), at)),
-                None if asked => drop(tried.insert(element.clone())),
-                None => drop(open.insert(element.clone())),
+            let since = known.and_then(|known| if is_to_be_proved { known.proved } else { Some(known.at) });
+            let fresh = since.is_some_and(|at| asked || now.duration_since(at).unsigned_abs() < refresh_after);
+            match known {
+                Some(known) if fresh => drop(choice.done.insert(element.clone(), known.clone())),
+                _ if asked => drop(choice.tried.insert(element.clone())),
+                Some(known) if is_to_be_proved && known.key.is_some() => {
+                    choice.unproved.insert(element.clone(), known.clone());
+                }
+                _ => drop(choice.open.insert(element.clone())),
             }
         }
-        let request = match (open.is_empty(), open.len() == looked_at.len() && candidates.missing.is_empty()) {
+        Self { looked_at, ..choice }
+    }
+
+    /// The keys of what is to be proved anew.
+    pub(super) fn unproved_keys(&self) -> BTreeSet<SourceKey> {
+        self.unproved.values().filter_map(|known| known.key.clone()).collect()
+    }
+
+    /// Takes what the caches said: what they have is done as before, what they lack is left to bst, and what they could
+    /// not be asked about stays as it is. Gives what they lack.
+    pub(super) fn settle(
+        &mut self,
+        now: jiff::Timestamp,
+        answer: impl Fn(&SourceKey) -> Option<bool>,
+    ) -> BTreeSet<ElementName> {
+        let mut lost = BTreeSet::new();
+        for (element, known) in std::mem::take(&mut self.unproved) {
+            match known.key.as_ref().and_then(&answer) {
+                Some(true) => {
+                    drop(self.done.insert(element, DoneElement { at: now, proved: Some(now), ..known }));
+                }
+                Some(false) => {
+                    lost.insert(element.clone());
+                    self.open.insert(element);
+                }
+                None => drop(self.done.insert(element, DoneElement { proved: None, ..known })),
+            }
+        }
+        lost
+    }
+
+    /// What is left to do.
+    pub(super) fn open(&self) -> &BTreeSet<ElementName> {
+        &self.open
+    }
+
+    /// What to ask bst for; none where nothing is left.
+    pub(super) fn request(&self, work: &StageRunner<'_, '_>, candidates: &FetchCandidates) -> Option<StageRequest> {
+        let all = self.open.len() == self.looked_at.len() && candidates.missing.is_empty();
+        match (self.open.is_empty(), all) {
             (true, _) => None,
             (false, true) => Some(StageRequest::everything(work.with_junctions(work.elements.clone()))),
-            (false, false) => Some(StageRequest::named(open)),
-        };
-        Self { request, looked_at, done, tried }
+            (false, false) => Some(StageRequest::named(self.open.clone())),
+        }
+    }
+
+    /// The elements that were looked at.
+    pub(super) fn elements(&self) -> impl Iterator<Item = &ElementName> {
+        self.looked_at.keys()
+    }
+
+    /// Everything that was looked at, with its inputs.
+    pub(super) fn looked_at(&self) -> &BTreeMap<ElementName, Option<String>> {
+        &self.looked_at
     }
 
     /// Why nothing is left to do.
@@ -112,7 +172,7 @@ impl RemainingWork {
         if !self.tried.is_empty() {
             return "nothing that this run has not tried already".to_owned();
         }
-        match self.done.values().min() {
+        match self.done.values().map(|known| known.at).min() {
             Some(at) => format!("nothing changed since it was done at {}", at.strftime("%Y-%m-%d %H:%M:%S UTC")),
             None => "no element has a ref".to_owned(),
         }
@@ -159,9 +219,7 @@ impl StageRunner<'_, '_> {
                 known.retain(|element, _| choice.looked_at.contains_key(element));
                 for (element, inputs) in &choice.looked_at {
                     match (inputs, choice.done.get(element)) {
-                        (Some(inputs), Some(at)) => {
-                            drop(known.insert(element.clone(), DoneElement { inputs: inputs.clone(), at: *at }));
-                        }
+                        (Some(_), Some(done)) => drop(known.insert(element.clone(), done.clone())),
                         _ => drop(asked.insert(element.clone(), inputs.clone())),
                     }
                 }
@@ -180,9 +238,29 @@ impl StageRunner<'_, '_> {
             let Some(inputs) = inputs else { continue };
             memory.asked.insert(element.clone(), inputs.clone());
             if self.results.is_good(last, &element) {
-                memory.of_mut(refs).done.insert(element, DoneElement { inputs, at });
+                let key = self.source_keys.get(&element).cloned();
+                memory
+                    .of_mut(refs)
+                    .done
+                    .insert(element, DoneElement { inputs, at, key, proved: None, fetched_by_client: None });
+            } else if choice.is_some_and(|choice| choice.open.contains(&element)) {
+                // What was done once and has to be done again is not done.
+                memory.of_mut(refs).done.retain(|name, known| *name != element || known.inputs != inputs);
             }
         }
+    }
+
+    /// The elements, and the junctions that showed since they were looked at, with their inputs.
+    pub(super) fn with_inputs(
+        &self,
+        elements: &BTreeMap<ElementName, Option<String>>,
+        inputs: &ElementInputs,
+    ) -> BTreeMap<ElementName, Option<String>> {
+        let mut all = elements.clone();
+        for junction in &self.junctions {
+            all.entry(junction.clone()).or_insert_with(|| inputs.of(junction));
+        }
+        all
     }
 
     /// A digest of options, caches and tools: what all elements' sources depend on beside the checkout.
@@ -193,6 +271,17 @@ impl StageRunner<'_, '_> {
             format!("{} {:?} {:?}", bst.version, bst.command, self.plugins),
             self.conf(nowhere, nowhere, nowhere),
             format!("{:?} {:?} {}", self.options, project.push, project.fetch),
+        ];
+        digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes())
+    }
+
+    /// A digest of options and tools: what tracking depends on beside the checkout and the upstreams.
+    pub(super) fn tracking_inputs(&self) -> String {
+        let (project, bst) = (self.pipeline.project, self.pipeline.bst);
+        let parts = [
+            format!("{} {:?} {:?}", bst.version, bst.command, self.plugins),
+            format!("{:?}", project.buildstream.config),
+            format!("{:?}", self.options),
         ];
         digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes())
     }

@@ -161,9 +161,21 @@ impl ElementResults {
         self.of(stage, element) == Some(&ElementResult::Done)
     }
 
+    /// Whether the element's own task failed in the stage, and has not worked since.
+    pub(super) fn is_failed(&self, stage: Stage, element: &ElementName) -> bool {
+        matches!(self.of(stage, element), Some(ElementResult::Failed(_)))
+    }
+
     /// Whether bst got past loading everything in the stage.
     pub(super) fn has_loaded(&self, stage: Stage) -> bool {
         self.stages.get(&stage).is_some_and(|results| results.loaded)
+    }
+
+    /// Notes that a stage that was asked for by name had the project loaded, if anything is known of what was named.
+    pub(super) fn note_loaded(&mut self, stage: Stage) {
+        if let Some(results) = self.stages.get_mut(&stage) {
+            results.loaded |= !results.elements.is_empty();
+        }
     }
 
     /// What of the scope failed in the stages and is worth another try; none where nothing is.
@@ -202,8 +214,10 @@ impl ElementResults {
         }
         // What tracking skips cannot be tracked at all; what fetching and pushing skip is there already.
         let good = match report.stage {
-            Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish => report.elements.processed,
-            Stage::Fetch | Stage::Push => report.elements.processed + report.elements.skipped,
+            Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Other => {
+                report.elements.processed
+            }
+            Stage::Fetch | Stage::Push | Stage::Verify => report.elements.processed + report.elements.skipped,
         };
         report.outcome = match (interrupted, report.failures.is_empty() && unfetched.is_empty(), good) {
             (true, _, _) => Outcome::Interrupted,
@@ -214,7 +228,7 @@ impl ElementResults {
     }
 
     /// The elements that a push was about and that it could not reach, for fetching them failed.
-    fn unfetched(&self, stage: Stage) -> Vec<&ElementName> {
+    pub(super) fn unfetched(&self, stage: Stage) -> Vec<&ElementName> {
         let Some(fetched) = self.stages.get(&Stage::Fetch).filter(|_| stage == Stage::Push) else { return Vec::new() };
         let failed = fetched.elements.iter().filter(|(_, result)| matches!(result, ElementResult::Failed(_)));
         failed.map(|(element, _)| element).filter(|element| self.of(Stage::Push, element).is_none()).collect()

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::remaining_work::{ElementInputs, FetchCandidates, RemainingWork};
 use super::stage_runner::{StageRequest, StageRunner};
+use super::verify::Verification;
 use super::{FETCH_FALSE, Pipeline};
 use crate::bst::dialect::BstAction;
 use crate::bst::inventory::is_told_sources;
@@ -58,7 +59,7 @@ impl Pipeline<'_> {
             (Ok(()), false) => (&[Stage::Push], BstAction::Push),
             (Err(_), _) => (&[Stage::Fetch], BstAction::Fetch),
         };
-        let mut reports = match candidates {
+        let (mut reports, verify) = match candidates {
             Some(candidates) => self.what_is_left(work, stages, action, memory, inputs, candidates),
             None => self.everything(work, stages, action, memory, inputs),
         };
@@ -68,6 +69,7 @@ impl Pipeline<'_> {
         if let Err(reason) = pushing {
             reports.push(self.skipped(work.variant, work.refs, Stage::Push, reason));
         }
+        reports.push(verify);
         reports.into_iter().map(|report| self.finish(report, work)).collect()
     }
 
@@ -80,10 +82,12 @@ impl Pipeline<'_> {
         memory: &mut ElementMemory,
         inputs: &ElementInputs,
         candidates: &FetchCandidates,
-    ) -> Vec<StageReport> {
-        let choice = RemainingWork::new(work, candidates, inputs, memory);
-        let mut reports = if let Some(request) = &choice.request {
-            self.sources(work, stages, action, request, Some(&choice))
+    ) -> (Vec<StageReport>, StageReport) {
+        let mut verification = Verification::new(work);
+        let mut choice = RemainingWork::new(work, candidates, inputs, memory, verification.is_wanted());
+        verification.renew(work, &mut choice);
+        let mut reports = if let Some(request) = choice.request(work, candidates) {
+            self.sources(work, stages, action, &request, Some(&choice))
         } else {
             let reason = choice.reason();
             stages.iter().map(|stage| self.skipped(work.variant, work.refs, *stage, &reason)).collect()
@@ -92,8 +96,13 @@ impl Pipeline<'_> {
             choice.count_in(candidates, report);
         }
         note_left_out(work.refs, &mut reports, &candidates.missing);
-        work.remember(work.refs, stages[stages.len() - 1], Some(&choice), inputs, memory);
-        reports
+        let last = stages[stages.len() - 1];
+        let fetched: BTreeSet<_> = choice.open().iter().chain(&work.junctions).cloned().collect();
+        verification.name_keys(work, inputs, memory, fetched);
+        work.remember(work.refs, last, Some(&choice), inputs, memory);
+        let verify = verification.finish(work, Some(&choice), memory, &mut reports);
+        work.count_coverage(last, &work.with_inputs(choice.looked_at(), inputs), &candidates.missing, memory);
+        (reports, verify)
     }
 
     /// Does the stages for all that the configuration asks for.
@@ -104,12 +113,20 @@ impl Pipeline<'_> {
         action: BstAction,
         memory: &mut ElementMemory,
         inputs: &ElementInputs,
-    ) -> Vec<StageReport> {
+    ) -> (Vec<StageReport>, StageReport) {
+        let mut verification = Verification::new(work);
         let (elements, missing) = work.resolved_elements();
         let mut reports = self.sources(work, stages, action, &StageRequest::everything(elements), None);
         note_left_out(work.refs, &mut reports, &missing);
-        work.remember(work.refs, stages[stages.len() - 1], None, inputs, memory);
-        reports
+        let last = stages[stages.len() - 1];
+        let fetched: BTreeSet<_> = work.results.elements(Stage::Fetch).chain(&work.junctions).cloned().collect();
+        verification.name_keys(work, inputs, memory, fetched);
+        work.remember(work.refs, last, None, inputs, memory);
+        let verify = verification.finish(work, None, memory, &mut reports);
+        let asked = work.results.elements(last).chain(work.listed.keys()).filter(|element| !missing.contains(*element));
+        let asked = asked.map(|element| (element.clone(), inputs.of(element))).collect();
+        work.count_coverage(last, &work.with_inputs(&asked, inputs), &missing, memory);
+        (reports, verify)
     }
 
     /// Runs `bst source push`, which fetches first, or `bst source fetch`; then once more for what could not be named

@@ -1,9 +1,12 @@
 //! Running `bst` for a stage: one attempt after another, until it worked, cannot work, or its time is over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
 
 use super::access;
 use super::inputs;
@@ -17,10 +20,10 @@ use crate::bst::dialect::{BstAction, ElementSelection};
 use crate::bst::distributions::plugin_distributions;
 use crate::bst::messages::ElementState;
 use crate::cancel::Cancel;
-use crate::config::{DependencyScope, OnError, VariantConfig};
+use crate::config::{DependencyScope, OnError, SourceCacheConfig, VariantConfig};
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
-use crate::names::{ElementName, Refs, Stage};
-use crate::report::{Event, Outcome, RefChange, StageReport};
+use crate::names::{ElementName, Refs, SourceKey, Stage};
+use crate::report::{Activity, Event, Outcome, RefChange, StageReport};
 use crate::runner::Exit;
 
 /// The least time a `bst` is given, at the end of a stage's time.
@@ -28,6 +31,9 @@ pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
 /// How often a stage may be mended on the way (a junction tracked by name, elements without a ref left out), which
 /// does not count as a retry.
 pub(super) const MAX_RECOVERIES: u32 = 8;
+
+/// The name of the configuration that bst gets as a rule.
+pub(super) const CONF: &str = "buildstream.conf";
 
 /// A pipeline at work with one option set.
 pub(super) struct StageRunner<'w, 'p> {
@@ -48,10 +54,18 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) tracked_junctions: BTreeSet<ElementName>,
     /// The junctions that lead to listed elements, and those that bst told of.
     pub(super) junctions: BTreeSet<ElementName>,
+    /// The keys of elements' sources, as far as bst named them.
+    pub(super) source_keys: BTreeMap<ElementName, SourceKey>,
+    /// The name of the configuration that bst gets.
+    pub(super) conf_name: &'static str,
+    /// Variables that bst gets beside the usual ones.
+    pub(super) more_environment: BTreeMap<OsString, OsString>,
     /// The installed distributions that bring plugins.
     pub(super) plugins: Vec<String>,
     /// Whether `source push` was run again because of its bug with junctions.
     pub(super) push_retried: bool,
+    /// The elements that need not be tracked, whose tracked refs are in the checkout.
+    pub(super) left_out: BTreeSet<ElementName>,
 }
 
 /// What one or more attempts at one or two stages came to.
@@ -141,8 +155,12 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             results: ElementResults::default(),
             tracked_junctions: BTreeSet::new(),
             junctions: BTreeSet::new(),
+            source_keys: BTreeMap::new(),
+            conf_name: CONF,
+            more_environment: BTreeMap::new(),
             plugins: plugin_distributions(&pipeline.bst.command, pipeline.environment),
             push_retried: false,
+            left_out: BTreeSet::new(),
         };
         runner.prepare().map_err(|(path, error)| cannot("write", &path, &error))?;
         Ok(runner)
@@ -156,7 +174,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             for directory in [&directories.cachedir, &directories.sourcedir, &directories.temporary] {
                 fs::create_dir_all(directory)?;
             }
-            access::make_home(self.pipeline.project, directories)?;
+            access::make_home(self.pipeline.project, &directories.temporary)?;
             // Children write into this directory too: a link that one of them left is replaced, and not followed.
             let conf = self.conf(&directories.cachedir, &directories.sourcedir, &self.task_logs());
             write_atomic(&path, conf.as_bytes())
@@ -165,7 +183,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     }
 
     pub(super) fn conf_path(&self) -> PathBuf {
-        self.pipeline.directories.temporary.join("buildstream.conf")
+        self.pipeline.directories.temporary.join(self.conf_name)
     }
 
     /// Where bst puts its tasks' logs. They are not kept, for they are not redacted: the stage's log has their ends.
@@ -175,7 +193,18 @@ impl<'w, 'p> StageRunner<'w, 'p> {
 
     pub(super) fn conf(&self, cachedir: &Path, sourcedir: &Path, logdir: &Path) -> String {
         let project = self.pipeline.project;
-        let (source_caches, config) = (&project.source_caches[..], &project.buildstream.config);
+        self.conf_with(cachedir, sourcedir, logdir, &project.source_caches, &project.buildstream.config)
+    }
+
+    /// The same with other source caches and further keys than the project's.
+    pub(super) fn conf_with(
+        &self,
+        cachedir: &Path,
+        sourcedir: &Path,
+        logdir: &Path,
+        source_caches: &[SourceCacheConfig],
+        config: &Map<String, Value>,
+    ) -> String {
         UserConfiguration { cachedir, sourcedir, logdir, source_caches, config }.render(self.pipeline.bst.dialect())
     }
 
@@ -189,7 +218,9 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     /// The elements that bst listed and that have a ref by now, and those that have none.
     pub(super) fn listed_elements(&self) -> (BTreeSet<ElementName>, BTreeSet<ElementName>) {
         let tracked = |element: &ElementName| {
-            self.tracked_junctions.contains(element) || self.results.is_done(Stage::Track, element)
+            self.tracked_junctions.contains(element)
+                || self.results.is_done(Stage::Track, element)
+                || self.left_out.contains(element)
         };
         let missing = unresolved(self.listed.iter(), tracked);
         (self.listed.keys().filter(|element| !missing.contains(*element)).cloned().collect(), missing)
@@ -256,6 +287,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             let Some((next, wait)) = self.next_retry(stages, action, &attempt, tries, &whole, until) else { break };
             asked = next;
             log.write(format!("[trying again in {} s]\n", wait.as_secs_f32()).as_bytes());
+            self.tell(Activity::WaitingToRetry);
             if self.cancel.wait(wait) {
                 break;
             }
@@ -313,7 +345,13 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         path.is_file().then(|| path.strip_prefix(&self.pipeline.directories.run).unwrap_or(&path).to_owned())
     }
 
-    fn announce(&mut self, stage: Stage, attempt: u32) {
+    /// Says what goes on where no element moves.
+    pub(super) fn tell(&mut self, activity: Activity) {
+        let (project, branch) = (self.pipeline.project.name.clone(), self.pipeline.branch.clone());
+        (self.events)(Event::Activity { project: Some(project), branch: Some(branch), activity });
+    }
+
+    pub(super) fn announce(&mut self, stage: Stage, attempt: u32) {
         (self.events)(Event::StageStarted {
             project: self.pipeline.project.name.clone(),
             branch: self.pipeline.branch.clone(),
@@ -331,6 +369,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             self.junctions.extend(element.junctions());
         }
         self.junctions.extend(attempt.junctions.iter().cloned());
+        self.source_keys.extend(attempt.source_keys.clone());
     }
 
     /// What to try next and after which wait; none where there is nothing left to try.
@@ -385,8 +424,8 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 /// The refs that a stage's report names.
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
-        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish => None,
-        Stage::Fetch | Stage::Push => Some(refs),
+        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Other => None,
+        Stage::Fetch | Stage::Push | Stage::Verify => Some(refs),
     }
 }
 

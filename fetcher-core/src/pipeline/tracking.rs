@@ -11,7 +11,7 @@ use super::listing::{LISTING_LOG, NotListed};
 use super::log::StageLog;
 use super::results::ElementResults;
 use super::selection::{TrackSelection, select};
-use super::stage_runner::{MAX_RECOVERIES, StageRequest, StageRunner};
+use super::stage_runner::{MAX_RECOVERIES, StageRunner};
 use crate::bst::dialect::BstAction;
 use crate::bst::inventory::Inventory;
 use crate::bst::project_files::ProjectFiles;
@@ -31,8 +31,8 @@ impl Pipeline<'_> {
     ) -> (StageReport, Option<String>) {
         let holds = ProjectHolds::read(self.project, &self.directories.project, self.today());
         let (mut report, loads) = match self.track_selection(work, &holds, memory) {
-            Ok(None) => (track_everything(work), false),
-            Ok(Some(selection)) => (self.track_selected(work, selection), true),
+            Ok(None) => (self.track_what_moved(work, None, memory), false),
+            Ok(Some(selection)) => (self.track_selected(work, selection, memory), true),
             Err(failures) => (self.not_listed(work, failures), false),
         };
         report.notes.extend(holds.notes);
@@ -107,9 +107,14 @@ impl Pipeline<'_> {
         work.track_junction(junction, &mut log, Instant::now() + self.project.timeout)
     }
 
-    fn track_selected(&self, work: &mut StageRunner<'_, '_>, selection: TrackSelection) -> StageReport {
+    fn track_selected(
+        &self,
+        work: &mut StageRunner<'_, '_>,
+        selection: TrackSelection,
+        memory: &mut ElementMemory,
+    ) -> StageReport {
         if selection.is_everything() {
-            return track_everything(work);
+            return self.track_what_moved(work, None, memory);
         }
         let to_track = selection.to_track().clone();
         let left_out = selection.into_left_out();
@@ -117,7 +122,7 @@ impl Pipeline<'_> {
             let reason = format!("nothing to track: {}", count_left_out(&left_out).unwrap_or_default());
             self.skipped(work.variant, Refs::Tracked, Stage::Track, &reason)
         } else {
-            work.run(&[Stage::Track], BstAction::Track, StageRequest::named(to_track)).reports.remove(0)
+            self.track_what_moved(work, Some(&to_track), memory)
         };
         report.left_out = left_out;
         report
@@ -141,11 +146,6 @@ impl Pipeline<'_> {
     }
 }
 
-fn track_everything(work: &mut StageRunner<'_, '_>) -> StageReport {
-    let everything = StageRequest::everything(work.elements.clone());
-    work.run(&[Stage::Track], BstAction::Track, everything).reports.remove(0)
-}
-
 /// A failure of tracking with its kind's remedy.
 fn of_track(kind: FailureKind, message: String) -> Diagnosis {
     let remedy = kind.remedy();
@@ -157,7 +157,7 @@ fn of_track(kind: FailureKind, message: String) -> Diagnosis {
 fn blocked_by(track: &StageReport, results: &ElementResults, loads: bool) -> Option<String> {
     // What stopped bst before its first task stops a fetch as well, whichever element it names.
     let before_all = !loads && !results.has_loaded(Stage::Track);
-    let whole = track.failures.iter().find(|failure| {
+    let whole = track.all_failures().find(|failure| {
         (before_all || failure.element.is_none())
             && !matches!(failure.kind, FailureKind::TimeOut | FailureKind::Killed | FailureKind::CasdDied)
     });

@@ -29,6 +29,7 @@ use crate::report::{HoldCause, PublicationReport, RequestReport, RequestStatus, 
 use delivery::{Delivery, Situation};
 
 /// Publishes tracked refs of a project's branches.
+#[derive(Debug)]
 pub struct Publisher<'a> {
     /// The project.
     pub project: &'a ProjectConfig,
@@ -53,6 +54,7 @@ pub struct Publisher<'a> {
 }
 
 /// A branch's checkout after tracking, and what is known of it.
+#[derive(Debug)]
 pub struct TrackedCheckout<'t> {
     /// The branch.
     pub branch: &'t Branch<'t>,
@@ -69,6 +71,7 @@ pub struct TrackedCheckout<'t> {
 }
 
 /// What publishing came to.
+#[derive(Debug)]
 pub struct Publication {
     /// The report.
     pub report: PublicationReport,

@@ -64,7 +64,7 @@ fn concerns(element: &ElementName, other: &ElementName) -> bool {
     }
     // Stored refs name the other project, and not the junction that leads to it.
     let behind = |name: &str| name.split_once(':').map(|(_, rest)| rest.to_owned());
-    !element.split(':').next().is_some_and(|first| first.rsplit('.').next() == Some("bst"))
+    element.split(':').next().is_none_or(|first| first.rsplit('.').next() != Some("bst"))
         && behind(element).is_some_and(|rest| behind(other).as_deref() == Some(&rest))
 }
 

@@ -26,8 +26,11 @@ pub struct IssueGroup {
     pub hint: String,
     /// The first failure's own words.
     pub message: String,
-    /// Whether nothing failed by it: it is a finding.
+    /// Whether nothing failed by it that counts: it is a finding.
     pub is_finding: bool,
+    /// Whether it is of what failed and may, by `allow-failure` of the projects.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_allowed: bool,
     /// Whether it is this host's network as a whole, or its proxy, rather than an upstream or anything else.
     pub is_of_this_host: bool,
     /// How many failures or findings have this cause.
@@ -104,7 +107,8 @@ enum IssueCause {
 
 struct IssueGrouper<'n> {
     network: &'n HostReachability,
-    by_cause: BTreeMap<IssueCause, GrowingIssue>,
+    /// By cause, and by whether it may fail.
+    by_cause: BTreeMap<(IssueCause, bool), GrowingIssue>,
     count: usize,
 }
 
@@ -127,7 +131,9 @@ impl IssueGrouper<'_> {
     fn add(&mut self, branch: &BranchReport, failure: &Diagnosis, is_finding: bool) {
         self.count += 1;
         let cause = cause(failure, self.network);
-        let group = self.by_cause.entry(cause).or_insert_with(|| GrowingIssue {
+        // This host's network is one issue, whosoever may fail.
+        let is_allowed = failure.allowed && cause != IssueCause::ThisHost;
+        let group = self.by_cause.entry((cause, is_allowed)).or_insert_with(|| GrowingIssue {
             order: self.count,
             issue: issue(failure, is_finding),
             kinds: BTreeMap::new(),
@@ -139,6 +145,8 @@ impl IssueGrouper<'_> {
             *group.hosts.entry(host).or_default() += 1;
         }
         let issue = &mut group.issue;
+        issue.is_finding &= is_finding;
+        issue.is_allowed &= failure.allowed;
         issue.occurrences += 1;
         issue.stages.extend(failure.stage);
         if let Some(element) = &failure.element
@@ -154,7 +162,8 @@ impl IssueGrouper<'_> {
 
     fn finish(self) -> Vec<IssueGroup> {
         let network = self.network;
-        let mut all: Vec<_> = self.by_cause.into_iter().map(|(cause, group)| group.finish(&cause, network)).collect();
+        let mut all: Vec<_> =
+            self.by_cause.into_iter().map(|((cause, _), group)| group.finish(&cause, network)).collect();
         all.sort_by_key(|(order, issue)| {
             (issue.is_finding, !issue.is_of_this_host, std::cmp::Reverse(issue.element_count), *order)
         });
@@ -191,7 +200,7 @@ impl IssueGroup {
     pub fn headline(&self) -> String {
         let more = self.branches.len();
         let branches = if more > 1 { format!(" of {more} branches") } else { String::new() };
-        match (self.element_count, &self.elements[..]) {
+        let headline = match (self.element_count, &self.elements[..]) {
             (0, _) if self.occurrences > 1 => format!("{}: {} times{branches}", self.title, self.occurrences),
             (0, _) => self.title.clone(),
             (1, [element, ..]) if more > 1 => {
@@ -199,13 +208,14 @@ impl IssueGroup {
             }
             (1, [element, ..]) => format!("{}: {}", one_line(element.as_str()), self.title),
             (count, _) => format!("{}: {count} elements{branches}", self.title),
-        }
+        };
+        if self.is_allowed { format!("{headline} (allowed to fail)") } else { headline }
     }
 
     /// What the first failure says, in one line: its last line, which tells most; all of a finding's.
     pub fn example(&self) -> String {
         let lines = || self.message.lines().map(str::trim).filter(|line| !line.is_empty());
-        let telling = if self.is_finding {
+        let telling = if self.is_finding && !self.is_allowed {
             lines().collect::<Vec<_>>().join(", ")
         } else {
             lines().next_back().unwrap_or_default().to_owned()
@@ -254,6 +264,7 @@ fn issue(failure: &Diagnosis, is_finding: bool) -> IssueGroup {
         hint: failure.hint.clone(),
         message: failure.message.clone(),
         is_finding,
+        is_allowed: failure.allowed,
         is_of_this_host: false,
         occurrences: 0,
         element_count: 0,
@@ -304,6 +315,8 @@ fn cause(failure: &Diagnosis, network: &HostReachability) -> IssueCause {
             | FailureKind::JunctionNotFetched
             | FailureKind::CasdDied
             | FailureKind::HostResources
+            | FailureKind::ProbeMiss
+            | FailureKind::Rot
             | FailureKind::Interrupted
             | FailureKind::Dns
             | FailureKind::Network
@@ -316,6 +329,7 @@ fn cause(failure: &Diagnosis, network: &HostReachability) -> IssueCause {
             FailureKind::CacheUnreachable
             | FailureKind::CacheDenied
             | FailureKind::CacheFull
+            | FailureKind::CacheWrong
             | FailureKind::PushIncomplete,
             _,
         ) => IssueCause::Other(kind, failure.hint.clone(), failure.place.url.clone().unwrap_or_default()),

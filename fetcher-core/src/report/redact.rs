@@ -1,11 +1,14 @@
 //! Reports and events on their way out. Every field is taken apart by name, so that one which is added later cannot be
 //! forgotten.
 
+use std::collections::BTreeSet;
+
 use super::{
-    BranchReport, Event, HeldRef, HoldReport, IssueGroup, LeftOutElement, PublicationReport, RefChange, RequestReport,
-    RunReport, StageReport, TrackedRef, UpstreamCount,
+    BranchReport, CacheCoverage, Event, HeldRef, HoldReport, IssueGroup, LeftOutElement, ProofReport,
+    PublicationReport, RefChange, RequestReport, RunReport, StageReport, TrackProbes, TrackedRef, UpstreamCount,
 };
 use crate::diagnosis::redacted_element;
+use crate::names::ElementName;
 use crate::secret::{Redact, Redactor};
 
 impl Redact for RunReport {
@@ -21,6 +24,8 @@ impl Redact for RunReport {
             configuration,
             failures,
             network,
+            probes,
+            rot,
             branches,
         } = self;
         Self {
@@ -34,6 +39,8 @@ impl Redact for RunReport {
             configuration: configuration.redacted(redactor),
             failures: failures.redacted(redactor),
             network: network.redacted(redactor),
+            probes: probes.redacted(redactor),
+            rot: rot.redacted(redactor),
             branches: branches.redacted(redactor),
         }
     }
@@ -51,14 +58,37 @@ impl Redact for BranchReport {
             bst_version,
             stages,
             changes,
-            holds,
             publication,
+            holds,
+            coverage,
         } = self;
         let (bst_version, stages) = (bst_version.redacted(redactor), stages.redacted(redactor));
         let changes = changes.into_iter().filter_map(|found| found.redacted(redactor)).collect();
         let holds = holds.redacted(redactor);
+        let coverage = coverage.into_iter().map(|known| known.redacted(redactor)).collect();
         let publication = publication.map(|publication| Box::new(publication.redacted(redactor)));
-        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds, publication }
+        Self {
+            project,
+            branch,
+            commit,
+            started,
+            seconds,
+            outcome,
+            bst_version,
+            stages,
+            changes,
+            publication,
+            holds,
+            coverage,
+        }
+    }
+}
+
+impl Redact for CacheCoverage {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { commit, variant, refs, sources, cached, without_ref, missing, at } = self;
+        let missing = missing.iter().filter_map(|name| redacted_element(name, redactor)).collect();
+        Self { commit, variant, refs, sources, cached, without_ref, missing, at }
     }
 }
 
@@ -104,6 +134,7 @@ impl Redact for StageReport {
             variant,
             refs,
             outcome,
+            allowed,
             skipped,
             attempts,
             started,
@@ -111,11 +142,13 @@ impl Redact for StageReport {
             bst_seconds,
             elements,
             changes,
+            probes,
             failures,
             findings,
             reached,
             left_out,
             notes,
+            proof,
             log,
         } = self;
         Self {
@@ -123,6 +156,7 @@ impl Redact for StageReport {
             variant,
             refs,
             outcome,
+            allowed,
             skipped: skipped.redacted(redactor),
             attempts,
             started,
@@ -130,12 +164,38 @@ impl Redact for StageReport {
             bst_seconds,
             elements,
             changes: changes.into_iter().filter_map(|moved| redacted_change(moved, redactor)).collect(),
+            probes: probes.map(|probes| redacted_probes(probes, redactor)),
             failures: failures.redacted(redactor),
             findings: findings.redacted(redactor),
             reached: reached.into_iter().map(|host| host.redacted(redactor)).collect(),
             left_out: left_out.into_iter().filter_map(|left_out| redacted_left_out(left_out, redactor)).collect(),
             notes: notes.redacted(redactor),
+            proof: proof.redacted(redactor),
             log,
+        }
+    }
+}
+
+fn redacted_probes(probes: TrackProbes, redactor: &Redactor) -> TrackProbes {
+    // The reasons are this library's own words.
+    let missed = probes.missed.iter().filter_map(|element| redacted_element(element, redactor)).collect();
+    TrackProbes { missed, ..probes }
+}
+
+impl Redact for ProofReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { caches, proved, remembered, missing, repaired, fetched_by_client, blobs, requests } = self;
+        let elements =
+            |names: BTreeSet<ElementName>| names.iter().filter_map(|name| redacted_element(name, redactor)).collect();
+        Self {
+            caches: caches.redacted(redactor),
+            proved: elements(proved),
+            remembered,
+            missing: elements(missing),
+            repaired,
+            fetched_by_client: elements(fetched_by_client),
+            blobs,
+            requests,
         }
     }
 }
@@ -204,6 +264,7 @@ impl Redact for IssueGroup {
             hint,
             message,
             is_finding,
+            is_allowed,
             is_of_this_host,
             occurrences,
             element_count,
@@ -222,6 +283,7 @@ impl Redact for IssueGroup {
             hint: hint.redacted(redactor),
             message: message.redacted(redactor),
             is_finding,
+            is_allowed,
             is_of_this_host,
             occurrences,
             element_count,
@@ -251,6 +313,7 @@ impl Redact for Event {
             Event::BranchFinished(report) => Event::BranchFinished(report.redacted(redactor)),
             Event::RunFinished(report) => Event::RunFinished(report.redacted(redactor)),
             Event::RunStarted { .. }
+            | Event::Activity { .. }
             | Event::Branches { .. }
             | Event::BranchStarted { .. }
             | Event::StageStarted { .. } => self,

@@ -12,6 +12,7 @@ use crate::free_space::FreeSpace;
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Lets another runner run children, and stops them (or does not start them) while there is too little space.
+#[derive(Debug)]
 pub struct SpaceGuard<'a> {
     runner: &'a dyn Runner,
     space: &'a FreeSpace,

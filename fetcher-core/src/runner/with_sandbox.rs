@@ -5,6 +5,7 @@ use super::{Exit, Invocation, OutputStream, Runner, RunnerError};
 use crate::cancel::Cancel;
 
 /// Lets another runner run children, confined as these options ask.
+#[derive(Debug)]
 pub struct WithSandbox<'a> {
     runner: &'a dyn Runner,
     options: &'a SandboxOptions,

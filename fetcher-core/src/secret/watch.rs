@@ -80,6 +80,12 @@ fn is_settled(found: &fs::Metadata) -> bool {
     SystemTime::now().duration_since(latest).is_ok_and(|age| age > UNSETTLED)
 }
 
+/// The passwords in a text like that of a netrc(5).
+fn netrc_passwords(text: &str) -> impl Iterator<Item = Secret> {
+    let words = text.split_whitespace();
+    words.clone().zip(words.skip(1)).filter(|(key, _)| *key == "password").map(|(_, password)| Secret::new(password))
+}
+
 /// The secrets in a file's text.
 fn secrets(text: &str) -> Vec<Secret> {
     if text.contains("-----BEGIN ") {
@@ -88,6 +94,7 @@ fn secrets(text: &str) -> Vec<Secret> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines
         .flat_map(|line| if line.contains("://") { parts::of_address(line) } else { vec![Secret::new(line)] })
+        .chain(netrc_passwords(text))
         .collect()
 }
 

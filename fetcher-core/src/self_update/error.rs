@@ -343,7 +343,7 @@ impl UpdateError {
 /// A failure of self-update, about no place.
 pub(super) fn diagnosis(kind: FailureKind, message: String, retry: Retry, hint: impl Into<String>) -> Diagnosis {
     let hint = hint.into();
-    Diagnosis { kind, element: None, stage: None, message, retry, actor: Actor::Host, hint, place: Location::default() }
+    Diagnosis::new(kind, message, retry, Actor::Host, hint)
 }
 
 fn of_git(failure: GitFailure) -> (FailureKind, Retry, String) {

@@ -69,6 +69,12 @@ pub struct CacheServer {
     events: ServeEventSink,
 }
 
+impl std::fmt::Debug for CacheServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CacheServer").field("cachedir", &self.cachedir).finish_non_exhaustive()
+    }
+}
+
 impl CacheServer {
     /// A server for a cache; [`ServeConfig::cachedir`] is not looked at.
     ///
@@ -192,6 +198,12 @@ pub struct BoundServer {
     metrics: Option<TcpListener>,
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
+}
+
+impl std::fmt::Debug for BoundServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BoundServer").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl BoundServer {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bst::inventory::Inventory;
 use crate::json_file::StoredJson;
-use crate::names::{ElementName, Refs};
+use crate::names::{CommitId, ElementName, Refs, SourceKey, VariantName};
+use crate::report::CacheCoverage;
 
 /// What is known of a branch's elements with one option set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -67,6 +68,10 @@ impl ElementMemory {
     /// of the project are stays.
     pub(crate) fn return_to(&mut self, whole: ElementMemory) {
         let few = std::mem::replace(self, whole);
+        // What was asked for and is not done is so no longer.
+        for refs in [&mut self.committed, &mut self.tracked] {
+            refs.done.retain(|element, _| !few.asked.contains_key(element));
+        }
         self.committed.done.extend(few.committed.done);
         self.tracked.done.extend(few.tracked.done);
         self.asked = few.asked;
@@ -92,10 +97,21 @@ impl ElementMemory {
         Some((inventory, committed.at))
     }
 
-    /// When the sources of an element with these inputs were last fetched and pushed, whichever refs that was for.
-    pub fn done(&self, element: &ElementName, inputs: &str) -> Option<Timestamp> {
+    /// What of the sources of a tip is known to be in the cache, as far as it was counted for that tip.
+    pub(crate) fn coverage<'m>(
+        &'m self,
+        commit: &'m CommitId,
+        variant: Option<&'m VariantName>,
+    ) -> impl Iterator<Item = &'m CacheCoverage> {
+        let known = [&self.committed, &self.tracked].into_iter().filter_map(|refs| refs.coverage.as_ref());
+        known.filter(move |known| known.commit == *commit && known.variant.as_ref() == variant)
+    }
+
+    /// What is known of the sources of an element with these inputs, whichever refs they were fetched and pushed for: the
+    /// latest proof, else the latest push.
+    pub fn done(&self, element: &ElementName, inputs: &str) -> Option<&DoneElement> {
         let known = [&self.committed, &self.tracked].into_iter().filter_map(|refs| refs.done.get(element));
-        known.filter(|done| done.inputs == inputs).map(|done| done.at).max()
+        known.filter(|done| done.inputs == inputs).max_by_key(|done| (done.proved, done.at))
     }
 }
 
@@ -104,6 +120,7 @@ impl RefsMemory {
     /// was anything.
     fn forget_future(&mut self, now: Timestamp) -> bool {
         let before = (self.done.len(), self.inventory.is_some());
+        self.coverage = self.coverage.take().filter(|known| known.at <= now);
         self.done.retain(|_, done| done.at <= now);
         self.inventory = self.inventory.take().filter(|known| known.at <= now);
         before != (self.done.len(), self.inventory.is_some())
@@ -120,6 +137,9 @@ pub struct RefsMemory {
     /// What was fetched, and pushed where that is wanted, by element.
     #[serde(default)]
     pub done: BTreeMap<ElementName, DoneElement>,
+    /// What of the sources of a tip was known to be in the cache when that was last counted.
+    #[serde(default)]
+    pub coverage: Option<CacheCoverage>,
 }
 
 /// A listing, and what it is a listing of.
@@ -140,6 +160,15 @@ pub struct RememberedInventory {
 pub struct DoneElement {
     /// A digest of what its sources follow from, of the caches, and of the tools.
     pub inputs: String,
-    /// When that was done.
+    /// When that was done, or last proved to be so.
     pub at: Timestamp,
+    /// The key of its sources, as bst named it; none where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<SourceKey>,
+    /// When all of its sources were last proved to be in the caches; none where they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved: Option<Timestamp>,
+    /// When a client with empty caches last fetched them; none where none has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_by_client: Option<Timestamp>,
 }

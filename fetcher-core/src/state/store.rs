@@ -6,6 +6,7 @@
 //! state-dir/branches/PROJECT/BRANCH.json          a [`BranchState`]; `~.json` for the project itself
 //! state-dir/publish/PROJECT/BRANCH.json  what was published of a branch
 //! state-dir/elements/PROJECT/BRANCH/VARIANT.json  an [`ElementMemory`]; `~.json` where there are no option sets
+//! state-dir/tracking/PROJECT.json                 what tracking a project's elements found, for `pipeline`
 //! state-dir/run.new, run.old                      a run's directory that is being made or removed
 //! state-dir/runs/RUN/report.json                  a [`RunReport`]
 //! state-dir/runs/RUN/PROJECT/BRANCH/…             the logs of its stages
@@ -148,7 +149,12 @@ impl StateStore {
         self.directory.join("elements").join(project.as_str()).join(branch.slug())
     }
 
-    /// Forgets a branch.
+    /// Where it is kept what tracking a project's elements found.
+    pub(crate) fn tracking_path(&self, project: &ProjectName) -> PathBuf {
+        self.directory.join("tracking").join(format!("{project}.json"))
+    }
+
+    /// Forgets a branch; without one what is known of the project itself.
     ///
     /// # Errors
     /// When the file cannot be removed.
@@ -157,6 +163,8 @@ impl StateStore {
             let directory = self.elements_directory(project, branch);
             gone(&directory).map_err(StateError::io("remove", &directory))?;
             remove_file(&self.publish_path(project, branch))?;
+        } else {
+            remove_file(&self.tracking_path(project))?;
         }
         remove_file(self.branch_file(project, branch).path())
     }
@@ -416,7 +424,12 @@ mod tests {
         let old = at("2025-12-31T00:00:00Z");
         (state.failing_since, state.last_failure, state.last_success) = (Some(ahead), Some(ahead), Some(old));
         let (project, branch) = (state.project.clone(), "b".parse().unwrap());
-        let done = |name: &str, at| (name.parse().unwrap(), DoneElement { inputs: "x".to_owned(), at });
+        let done = |name: &str, at| {
+            (
+                name.parse().unwrap(),
+                DoneElement { inputs: "x".to_owned(), at, key: None, proved: None, fetched_by_client: None },
+            )
+        };
         let mut memory = ElementMemory { version: ElementMemory::VERSION, ..ElementMemory::default() };
         memory.committed.done = [done("old.bst", old), done("ahead.bst", ahead)].into();
         store.save_elements(&project, &branch, None, &memory).unwrap();

@@ -19,7 +19,7 @@ const FILE: &str = "usage.json";
 const FOUND: &str = "";
 
 /// What is named: `PROJECT`; `PROJECT/BRANCH`; `PROJECT/`, which is when the project's branches were listed; `#N` for the
-/// sourcedir of a worker.
+/// sourcedir of a worker; `NAME@DIGEST` for the mirror of a repository, which projects may share.
 type UsageKey = String;
 
 fn branch_key(project: &ProjectName, branch: &BranchName) -> UsageKey {
@@ -121,6 +121,11 @@ impl UsageRegister {
     pub(crate) fn begin<'p>(&mut self, projects: impl Iterator<Item = &'p ProjectName>, slots: usize) {
         let keys: Vec<UsageKey> = projects.map(ToString::to_string).chain((0..slots).map(slot_key)).collect();
         self.note(&self.configuration.clone(), &keys);
+    }
+
+    /// Notes which mirrors the configuration's projects use.
+    pub(crate) fn use_mirrors(&mut self, names: impl Iterator<Item = String>) {
+        self.note(&self.configuration.clone(), &names.collect::<Vec<_>>());
     }
 
     /// Notes which branches of a project the configuration means; all of them where the list is `whole`.

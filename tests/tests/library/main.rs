@@ -14,3 +14,6 @@ mod managed_environment;
 mod metrics;
 mod pages;
 mod pages_browser;
+mod type_names;
+mod upstreams;
+mod upstreams_hostile;

@@ -9,7 +9,11 @@ fn asked(scenario: &str, project: &str, remote: bool) -> String {
     let scratch = Scratch::new();
     upstream(&scratch, &[]);
     let fake = FakeBst::new(&scratch, scenario);
-    let caches = if remote { "[[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true\n" } else { "" };
+    let caches = if remote {
+        "verify = false\n[[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true\n"
+    } else {
+        ""
+    };
     let config = format!("{}\n[[project]]\nurl = \"project\"\n{project}\n{caches}", fake.config());
     Fetcher::new(&scratch).config(config).run(&["run"]).expect(0);
     fake.calls().iter().map(brief).collect::<Vec<_>>().join("\n")
@@ -146,7 +150,7 @@ fn junctions_are_fetched_and_pushed_by_name() {
     upstream(&scratch, &[]);
     let fake = FakeBst::new(&scratch, "elements='a.bst sub.bst:x.bst sub.bst:deep.bst:y.bst all.bst'");
     let config = format!(
-        "{}\n[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\n[[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true\n",
+        "{}\n[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\nverify = false\n[[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true\n",
         fake.config()
     );
     Fetcher::new(&scratch).config(config).run(&["run"]).expect(0);

@@ -72,7 +72,7 @@ fn a_failed_track_keeps_what_it_got_and_the_others_are_fetched_and_pushed() {
     let scenario = "track_ref() { ref=cccccccccccccccccccccccccccccccccccccccc; }
         fails() { [ $command = track ] && [ $1 = a.bst ] && text='HTTP Error 404: Not Found'; }";
     let fake = FakeBst::new(&scratch, scenario);
-    let cache = "retries = 0\n[[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true";
+    let cache = "retries = 0\nverify = false\n[[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true";
     run(&scratch, &fake, cache).expect(1);
     let report = fetcher(&scratch, &fake, "").report();
     let track = stage(&report, "track");

@@ -9,7 +9,7 @@ use fetcher_tests::fetcher::{Ended, Fetcher};
 use fetcher_tests::scratch::Scratch;
 use serde_json::Value;
 
-const CACHE: &str = "[[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true\n";
+const CACHE: &str = "verify = false\n[[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true\n";
 
 /// Runs a project of the elements `a.bst` and `b.bst`, and `all.bst` over them.
 fn run(scratch: &Scratch, fake: &FakeBst, project: &str) -> (Ended, Value) {

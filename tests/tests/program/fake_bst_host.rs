@@ -35,8 +35,8 @@ fn a_full_disk_under_the_cache_is_told_as_such() {
     upstream(&scratch, &[]);
     let scenario = r#"before() {
         [ $command = fetch ] || return 0
-        { head -c 50000000 /dev/zero >"${PWD%/checkouts/*}/sources/big"; } 2>/dev/null && exit 97
-        rm "${PWD%/checkouts/*}/sources/big"
+        { head -c 50000000 /dev/zero >"${PWD%/checkouts/*}/cachedir/big"; } 2>/dev/null && exit 97
+        rm "${PWD%/checkouts/*}/cachedir/big"
     }
     fails() { [ $command = fetch ] && [ $1 = a.bst ] && text='tar source at a.bst [line 3 column 2]: [Errno 28] No space left on device'; }"#;
     let fake = FakeBst::new(&scratch, scenario);

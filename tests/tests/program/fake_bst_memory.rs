@@ -27,7 +27,8 @@ impl World {
     }
 
     pub(super) fn configured(&self, general: &str, more: &str) -> Fetcher<'_> {
-        let project = format!("[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\nretries = 0\n{more}\n");
+        let project =
+            format!("[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\nretries = 0\nverify = false\n{more}\n");
         let cache = "[[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true\n";
         Fetcher::new(&self.scratch).config(format!("[fetcher]\n{general}\n{}\n{project}{cache}", self.fake.config()))
     }
@@ -215,9 +216,9 @@ fn status_and_logs_tell_of_the_last_run() {
     $ bst-fetcher status
     exit status 0
     ---- stdout
-    PROJECT  BRANCH  STATE                    LAST SUCCESS  LAST RUN  COMMIT
-    project  main    partial for [span] (1 runs)  never         [span] ago    [short commit]
-    project  other   partial for [span] (1 runs)  never         [span] ago    [short commit]
+    PROJECT  BRANCH  STATE                    LAST SUCCESS  LAST RUN  COMMIT        CACHED
+    project  main    partial for [span] (1 runs)  never         [span] ago    [short commit]  committed 50%, tracked 50%
+    project  other   partial for [span] (1 runs)  never         [span] ago    [short commit]  committed 50%, tracked 50%
     ");
     });
     let ended = fetcher.run(&["logs", "project/main", "track"]).expect(0);

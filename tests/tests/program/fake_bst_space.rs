@@ -38,11 +38,13 @@ fn what_killed_programs_left_is_removed_before_the_space_is_looked_at() {
     let fetcher = Fetcher::new(&scratch);
     config(&scratch, &fake, "1M", PROJECT);
     fetcher.run(&["run"]).expect(0);
+    let mirror = scratch.mirror("project");
+    let in_mirror = |name: &str| format!("{mirror}/{name}");
     let leftovers = [
-        "mirrors/project/objects/pack/tmp_pack_1",
-        "mirrors/project/objects/pack/.tmp-1-pack-2",
-        "mirrors/project/objects/tmp_objdir-incoming-1/x",
-        "mirrors/project/packed-refs.lock",
+        &*in_mirror("objects/pack/tmp_pack_1"),
+        &in_mirror("objects/pack/.tmp-1-pack-2"),
+        &in_mirror("objects/tmp_objdir-incoming-1/x"),
+        &in_mirror("packed-refs.lock"),
         "mirrors/gone.new/HEAD",
         "submodules/0123/objects/pack/tmp_idx_1",
         "cachedir/cas/tmp/casd-temp",
@@ -128,7 +130,7 @@ fn a_bst_that_would_fill_the_disk_is_stopped() {
     upstream(&scratch, &[]);
     let greedy = r#"before() {
         [ $command = fetch ] || return 0
-        head -c 25000000 /dev/zero >"${PWD%/checkouts/*}/sources/big"
+        head -c 25000000 /dev/zero >"${PWD%/checkouts/*}/cachedir/big"
         sleep 600
     }"#;
     let fake = FakeBst::new(&scratch, greedy);
@@ -156,9 +158,8 @@ fn links_in_the_place_of_our_directories_lead_nowhere() {
         scratch.write(&format!("outside/{name}"), "precious");
     }
     let before = contents(&scratch.path("outside"));
-    for name in
-        ["checkouts", "mirrors", "checkouts/project", "checkouts/project/main", "mirrors/project", "cachedir/cas"]
-    {
+    let mirror = scratch.mirror("project");
+    for name in ["checkouts", "mirrors", "checkouts/project", "checkouts/project/main", &mirror, "cachedir/cas"] {
         let path = scratch.path("cache").join(name);
         let _ = fs::remove_dir_all(&path);
         symlink(scratch.path("outside"), &path).expect("a link");

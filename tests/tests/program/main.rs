@@ -1,5 +1,6 @@
 //! The program with a fake `bst`, and with real servers of mail, IRC, HTTP and git.
 
+mod allowed_failures;
 mod canaries;
 mod clock_ahead;
 mod diagnose;
@@ -22,6 +23,7 @@ mod notify_forges;
 mod notify_irc;
 mod notify_run;
 mod notify_webhook;
+mod progress;
 mod publish;
 mod publish_forges;
 mod publish_kill;
@@ -33,6 +35,7 @@ mod self_update_kill;
 mod self_update_program;
 mod self_update_trust;
 mod shared_directories;
+mod shared_mirrors;
 mod state_files;
 mod told_again;
 mod upload;

@@ -104,7 +104,8 @@ fn a_cache_that_another_configuration_works_in_is_waited_for() {
     assert!(working.wait().expect("its end").success());
     assert!(waiting.wait().expect("its end").success());
     assert_eq!((shown(&a), shown(&b)), (vec!["project/main".to_owned()], vec!["second/main".to_owned()]));
-    for kept in ["mirrors/project", "mirrors/second", "checkouts/project", "checkouts/second"] {
+    let mirrors = ["project", "second"].map(|name| world.scratch.mirror(name));
+    for kept in ["checkouts/project", "checkouts/second"].into_iter().chain(mirrors.iter().map(String::as_str)) {
         assert!(world.there(&format!("cache/{kept}")), "{kept}");
     }
 }
@@ -189,7 +190,8 @@ fn what_is_no_longer_named_is_not_shown_and_goes_after_its_time() {
     let a = world.fetcher("a.toml", "state", &project("project"));
     a.run(&["run"]).expect(0);
     assert_eq!(shown(&a), ["project/main"]);
-    let kept = ["cache/mirrors/second", "cache/checkouts/second", "state/branches/second"];
+    let mirror = format!("cache/{}", world.scratch.mirror("second"));
+    let kept = [&*mirror, "cache/checkouts/second", "state/branches/second"];
     assert!(kept.iter().all(|name| world.there(name)), "a run has named it lately");
     // A renamed file is ordinary.
     fs::rename(world.scratch.path("a.toml"), world.scratch.path("c.toml")).expect("a rename");

@@ -93,8 +93,8 @@ variants = [{ name = "sweet", options = { flavour = "sweet" } }, { name = "sour"
     fetcher.run(&["run"]).expect(0);
     let report = fetcher.report();
     let (committed_stages, tracked_stages) = (
-        ["fetch committed ok", "push committed ok"].repeat(2),
-        ["track - ok", "fetch tracked ok", "push tracked ok"].repeat(2),
+        ["fetch committed ok", "push committed ok", "verify committed ok"].repeat(2),
+        ["track - ok", "fetch tracked ok", "push tracked ok", "verify tracked ok"].repeat(2),
     );
     let expected = [vec!["checkout - ok"], committed_stages, tracked_stages].concat();
     assert_eq!(stages(&report, 0), expected, "{report:#}");
@@ -198,9 +198,9 @@ fn refs_that_a_project_stores_in_one_file_are_told_apart_by_element() {
     let stages = &report["branches"][0]["stages"];
     assert_eq!(stages[1]["elements"]["processed"], 3, "{report:#}");
     // What did not move is left out.
-    assert_eq!((&stages[4]["refs"], &stages[4]["elements"]["processed"]), (&"tracked".into(), &1.into()), "{report:#}");
+    assert_eq!((&stages[5]["refs"], &stages[5]["elements"]["processed"]), (&"tracked".into(), &1.into()), "{report:#}");
     let log = scratch.path(&format!("state/runs/{}", report["run"].as_str().expect("a run")));
-    let log = log.join(stages[5]["log"].as_str().expect("a log"));
+    let log = log.join(stages[6]["log"].as_str().expect("a log"));
     let command = fs::read_to_string(log).expect("the log").lines().next().expect("a command").to_owned();
     assert!(command.ends_with("--deps none -- flavoured.bst"), "{command}");
 

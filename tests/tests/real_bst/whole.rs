@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fetcher_tests::cachedir::{hash, object_below};
 use fetcher_tests::casd;
 use fetcher_tests::fetcher::Fetcher;
 use fetcher_tests::project::Project;
@@ -39,8 +40,8 @@ variants = [{ name = "sweet", options = { flavour = "sweet" } }, { name = "sour"
         let stages = branch["stages"].as_array().expect("stages");
         let outcomes: Vec<_> = stages.iter().map(|stage| stage["outcome"].as_str().expect("an outcome")).collect();
         // Nothing is committed without a ref for the junction.
-        assert_eq!(outcomes[..5], ["ok", "skipped", "skipped", "skipped", "skipped"], "{branch:#}");
-        assert_eq!(outcomes[5..], ["ok"; 6], "three stages for each option set: {branch:#}");
+        assert_eq!((outcomes[0], &outcomes[1..7]), ("ok", &["skipped"; 6][..]), "{branch:#}");
+        assert_eq!(outcomes[7..], ["ok"; 8], "four stages for each option set: {branch:#}");
         let changed = |element: &str| {
             let of = |stage: &&Value| stage["stage"] == "track";
             let changes = stages.iter().filter(of).flat_map(|stage| stage["changes"].as_array().expect("changes"));
@@ -58,6 +59,25 @@ variants = [{ name = "sweet", options = { flavour = "sweet" } }, { name = "sour"
             client_fetches_everything(&scratch, &cache, branch, flavour);
         }
     }
+
+    // The same by the program itself: junctions first, and with each option set.
+    let proved = fetcher.run(&["verify", "--clean-client", "--json"]).expect(0).json();
+    for branch in proved["branches"].as_array().expect("branches") {
+        if branch["refs"] == "tracked" {
+            assert!(branch["proved"].as_array().is_some_and(|proved| proved.len() >= 8), "{branch:#}");
+            assert_eq!(branch["fetched-by-client"], branch["proved"], "{branch:#}");
+        }
+    }
+
+    // The cache says that it has these bytes, and has others: a client does not get away with them.
+    let object = object_below(&scratch.path("remote"), &hash(b"A package\n"));
+    fs::remove_file(&object).expect("a blob");
+    fs::write(&object, "a package\n").expect("a blob");
+    fetcher.run(&["verify", "example/main", "--element", "tar.bst"]).expect(0);
+    let client = ["verify", "example/main", "--element", "tar.bst", "--clean-client", "--json"];
+    let damaged = fetcher.run(&client).expect(1).json();
+    let tracked = damaged["branches"].as_array().expect("branches").iter().find(|of| of["refs"] == "tracked");
+    assert!(tracked.expect("a branch")["missing"]["tar.bst"].is_string(), "{damaged:#}");
 
     // Nothing moved upstream; but upstream is gone, so that tracking fails, and what is there stays.
     let again = fetcher.run(&["run", "--branch", "main"]);
@@ -117,9 +137,9 @@ fn a_failed_track_is_partial_and_the_others_reach_the_cache() {
     let report = fetcher.report();
     let stages = &report["branches"][0]["stages"];
     assert_eq!(report["branches"][0]["outcome"], "partial");
-    assert_eq!(stages[3]["failures"][0]["element"], "gone.bst", "{report:#}");
-    assert_eq!(stages[3]["failures"][0]["kind"], "not-found");
-    assert_eq!((&stages[5]["outcome"], &stages[5]["refs"]), (&"ok".into(), &"tracked".into()), "{report:#}");
+    assert_eq!(stages[4]["failures"][0]["element"], "gone.bst", "{report:#}");
+    assert_eq!(stages[4]["failures"][0]["kind"], "not-found");
+    assert_eq!((&stages[6]["outcome"], &stages[6]["refs"]), (&"ok".into(), &"tracked".into()), "{report:#}");
 
     project.hide_upstreams(&scratch);
     let home = client_of(&scratch, &cache, "main", "client");

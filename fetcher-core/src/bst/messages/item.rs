@@ -1,6 +1,6 @@
 //! What bst's output is made of.
 
-use crate::names::{ElementName, Stage};
+use crate::names::{ElementName, SourceKey, Stage};
 
 use super::LogExcerpt;
 
@@ -140,6 +140,19 @@ impl BstMessage {
             "Push" => Some(TaskAction::Push),
             _ => None,
         }
+    }
+
+    /// The key of all sources of its element together, where the message tells it: a push names it for each server, also
+    /// where the server has all of them. It is whole where `key-length` is 64.
+    pub fn source_key(&self) -> Option<SourceKey> {
+        let key = self.text.strip_prefix("Pushed data from source ")?.split(' ').next()?;
+        key.parse().ok().filter(|_| self.level == MessageLevel::Info && self.element.is_some())
+    }
+
+    /// The key under which sources came from a cache, of all sources of its element or of one of them.
+    pub fn pulled_key(&self) -> Option<SourceKey> {
+        let key = self.text.strip_prefix("Pulled source ")?.split(' ').next()?;
+        key.parse().ok().filter(|_| self.level == MessageLevel::Info && self.element.is_some())
     }
 
     /// Whether it says that a task failed and will be tried again.

@@ -154,3 +154,29 @@ fn rubbish_is_survived() {
     assert_eq!(items(&rubbish, 3), whole);
     assert!(!whole.is_empty());
 }
+
+#[test]
+fn the_keys_of_sources_are_those_of_elements_and_whole() {
+    let key = "37885b8c54c63af2e398a9e7621299908b08ded017adafa61e18e121396c9aa8";
+    let said = |text: &str| {
+        let line = format!("@BST|12:00:00|--:--:--.------|{key}|src-push:e0.bst      |{text}\n");
+        let (mut parser, mut found) = (LogParser::default(), Vec::new());
+        let mut take = |item: LogItem| {
+            if let LogItem::Message(message) = item {
+                found.push((message.source_key(), message.pulled_key()));
+            }
+        };
+        parser.push(line.as_bytes(), &mut take);
+        parser.finish(&mut take);
+        found.remove(0)
+    };
+    let whole: Option<crate::names::SourceKey> = key.parse().ok();
+    assert_eq!(said(&format!("INFO   |Pushed data from source {key} -> http://127.0.0.1:1")), (whole.clone(), None));
+    assert_eq!(said(&format!("INFO   |Pulled source {key} <- http://127.0.0.1:1")), (None, whole));
+    // One source of several, what is only being done, and a key that was cut.
+    assert_eq!(said(&format!("INFO   |Pushed source {key} -> http://127.0.0.1:1")), (None, None));
+    assert_eq!(said(&format!("STATUS |Pushing data from source {key} -> http://127.0.0.1:1")), (None, None));
+    assert_eq!(said(&format!("STATUS |Pushed data from source {key} -> http://127.0.0.1:1")), (None, None));
+    assert_eq!(said("INFO   |Pushed data from source 37885b8c -> http://127.0.0.1:1"), (None, None));
+    assert_eq!(said("INFO   |Pushed data from source ../../etc -> http://127.0.0.1:1"), (None, None));
+}

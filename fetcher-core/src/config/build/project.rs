@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::super::value::{ConfigNode, ConfigTable, ConfigValue};
 use super::super::{
-    BuildStreamConfig, BuildStreamTool, DependencyScope, HoldConfig, OnError, ProjectConfig, PushMode, SelectConfig,
-    SourceCacheConfig, VariantConfig,
+    AllowFailure, BuildStreamConfig, BuildStreamTool, DependencyScope, HoldConfig, OnError, ProjectConfig, PushMode,
+    SelectConfig, SourceCacheConfig, VariantConfig,
 };
-use super::{all, date, flag, json_map, number, path, publish, text, text_map, texts, time, value};
+use super::{all, date, flag, json_map, number, path, probe_mode, publish, text, text_map, texts, time, value};
 
 pub(super) fn project(fields: &ConfigTable, place: &Path) -> Option<ProjectConfig> {
     Some(ProjectConfig {
@@ -43,6 +43,7 @@ pub(super) fn project(fields: &ConfigTable, place: &Path) -> Option<ProjectConfi
             ConfigValue::Bool(false) => PushMode::Never,
             _ => PushMode::Auto,
         },
+        verify: flag(fields, "verify")?,
         timeout: time(fields, "timeout")?,
         retries: u32::try_from(number(fields, "retries")?).ok()?,
         retry_delay: time(fields, "retry-delay")?,
@@ -52,6 +53,8 @@ pub(super) fn project(fields: &ConfigTable, place: &Path) -> Option<ProjectConfi
             "terminate" => OnError::Terminate,
             _ => return None,
         },
+        allow_failure: allow_failure(fields.get("allow-failure")?)?,
+        probe: text(fields, "probe").and_then(|word| probe_mode(&word)),
         git: git(fields.get("git")?.fields()?),
         source_caches: all(fields, "source-caches", source_cache)?,
         buildstream: buildstream(fields.get("buildstream")?.fields()?, place)?,
@@ -114,6 +117,18 @@ fn select(fields: &ConfigTable) -> SelectConfig {
 fn hold(fields: &ConfigTable) -> Option<HoldConfig> {
     let (element, reason) = (text(fields, "element")?, text(fields, "reason")?);
     Some(HoldConfig { element, reason, until: date(fields, "until") })
+}
+
+fn allow_failure(node: &ConfigNode) -> Option<AllowFailure> {
+    match &node.value {
+        ConfigValue::Bool(project) => Some(AllowFailure { project: *project, ..AllowFailure::default() }),
+        ConfigValue::Table(fields) => Some(AllowFailure {
+            project: false,
+            variants: texts(fields, "variants").iter().map(|name| name.parse().ok()).collect::<Option<_>>()?,
+            elements: texts(fields, "elements"),
+        }),
+        _ => None,
+    }
 }
 
 fn git(fields: &ConfigTable) -> GitAccess {

@@ -18,6 +18,7 @@ pub(super) fn projects(reader: &mut ConfigReader<'_>, top: &ConfigTable) {
         let place = place_of(fields, index);
         name(reader, fields, &place, &mut seen);
         variants(reader, fields, &place);
+        allowed_variants(reader, fields, &place);
         credentials(reader, fields, &place);
         super::publish::check(reader, fields, &place);
         if ["track", "fetch", "push"].iter().all(|stage| matches!(value(fields, stage), Some(ConfigValue::Bool(false))))
@@ -89,6 +90,22 @@ fn credentials(reader: &mut ConfigReader<'_>, fields: &ConfigTable, place: &str)
         let place = join(&join(place, "git"), "token-file");
         let message = "the token travels in the clear over http".to_owned();
         reader.warning(token.at, &place, message, "use https in the url".to_owned());
+    }
+}
+
+/// Remarks on option sets that may fail and are not there.
+fn allowed_variants(reader: &mut ConfigReader<'_>, fields: &ConfigTable, place: &str) {
+    let names: Vec<_> = tables(fields, "variants").filter_map(|variant| variant.get("name")?.text()).collect();
+    let allowed = fields.get("allow-failure").and_then(ConfigNode::fields).and_then(|allowed| allowed.get("variants"));
+    for node in allowed.map_or(&[][..], ConfigNode::list) {
+        if node.text().is_some_and(|name| !names.contains(&name)) {
+            let place = join(&join(place, "allow-failure"), "variants");
+            let advice = match &names[..] {
+                [] => "the project has no variants".to_owned(),
+                names => format!("the project's variants are {}", names.join(", ")),
+            };
+            reader.warning(node.at, &place, "no variant has such a name".to_owned(), advice);
+        }
     }
 }
 

@@ -79,5 +79,9 @@ pub(super) fn give_general(top: &mut ConfigTable) {
 
 fn table_of(table: &'static TableDeclaration, name: &str) -> Option<&'static TableDeclaration> {
     let key = table.keys.iter().find(|key| key.name == name)?;
-    if let ValueKind::Table(inner) | ValueKind::Tables(inner) = key.kind { Some(inner) } else { None }
+    if let ValueKind::Table(inner) | ValueKind::BoolOrTable(inner) | ValueKind::Tables(inner) = key.kind {
+        Some(inner)
+    } else {
+        None
+    }
 }

@@ -21,7 +21,9 @@ impl ConfigReader<'_> {
         spot: KeySpan<'_>,
     ) -> Option<ConfigValue> {
         match (kind, written.get_ref()) {
-            (ValueKind::Bool | ValueKind::BoolOr(_), DeValue::Boolean(value)) => Some(ConfigValue::Bool(*value)),
+            (ValueKind::Bool | ValueKind::BoolOr(_) | ValueKind::BoolOrTable(_), DeValue::Boolean(value)) => {
+                Some(ConfigValue::Bool(*value))
+            }
             (ValueKind::Number(least, most), DeValue::Integer(number)) => self.number(number, *least, *most, spot),
             (ValueKind::Size, DeValue::Integer(number)) => {
                 let ConfigValue::Number(bytes) = self.number(number, 0, u64::MAX, spot)? else { return None };
@@ -35,7 +37,7 @@ impl ConfigReader<'_> {
             (ValueKind::Requirements, DeValue::Array(items)) => self.items(&ValueKind::Text, 1, items, spot),
             (ValueKind::Map(of), DeValue::Table(table)) => Some(self.map(of, table, spot)),
             (ValueKind::Free, DeValue::Table(_)) => self.free(written.get_ref(), spot),
-            (ValueKind::Table(inner), DeValue::Table(table)) => {
+            (ValueKind::Table(inner) | ValueKind::BoolOrTable(inner), DeValue::Table(table)) => {
                 Some(ConfigValue::Table(self.inner_table(inner, table, spot)))
             }
             (ValueKind::Tables(inner), DeValue::Array(items)) => Some(self.tables(inner, items, spot)),

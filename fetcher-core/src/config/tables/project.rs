@@ -147,6 +147,14 @@ const PROJECT_KEYS: &[KeyDeclaration] = &[
          the project's own configuration names such a cache.",
     ),
     key(
+        "verify",
+        ValueKind::Bool,
+        Value("true"),
+        "false",
+        "Whether the source caches are asked for every blob of what was pushed; where nothing is pushed, whether the local \
+         cache is looked through for what was fetched.",
+    ),
+    key(
         "timeout",
         ValueKind::Time(MinimumDuration::Second),
         Value("\"2h\""),
@@ -175,11 +183,27 @@ const PROJECT_KEYS: &[KeyDeclaration] = &[
         "What bst does when an element fails, in bst's words.",
     ),
     key(
+        "allow-failure",
+        ValueKind::BoolOrTable(&ALLOW_FAILURE),
+        Value("false"),
+        "{ elements = [\"experimental/*\"] }",
+        "What may fail: `true` for all of the project, or a table. Such failures are told and shown as allowed, and \
+         count neither in the branch's result nor in the exit status. What is the matter with this host or with a \
+         source cache counts all the same.",
+    ),
+    key(
         "config",
         ValueKind::Free,
         Value("{}"),
         "{ scheduler = { fetchers = 4 } }",
         "Merged into this project's `buildstream.conf`, over `[buildstream] config`.",
+    ),
+    key(
+        "probe",
+        ValueKind::Word(&["auto", "off"]),
+        Words("`probe.mode`"),
+        "\"off\"",
+        "Whether upstreams are asked what moved, so that the rest need not be tracked.",
     ),
     key(
         "git",
@@ -330,6 +354,27 @@ static HOLD: TableDeclaration = TableDeclaration {
             Words("until it is removed"),
             "2027-01-31",
             "The last day on which it holds, by UTC. After it the elements are tracked again, which is told once.",
+        ),
+    ],
+    ..TableDeclaration::EMPTY
+};
+
+static ALLOW_FAILURE: TableDeclaration = TableDeclaration {
+    keys: &[
+        key(
+            "variants",
+            ValueKind::List(&ValueKind::Name, 0),
+            Value("[]"),
+            "[\"arm\"]",
+            "Option sets, by the names of `variants`, of which everything may fail.",
+        ),
+        key(
+            "elements",
+            ValueKind::List(&ValueKind::Glob, 0),
+            Value("[]"),
+            "[\"experimental/*\"]",
+            "Elements that may fail: names or globs, in which `*` matches `/` too. Those of a subproject are named with \
+             their junction, as in `sub.bst:*`. A junction that keeps everything from being loaded counts all the same.",
         ),
     ],
     ..TableDeclaration::EMPTY

@@ -25,7 +25,7 @@ struct Section {
 
 fn table(path: &[&str]) -> &'static TableDeclaration {
     path.iter().fold(&TOP, |table, name| match table.keys.iter().find(|key| key.name == *name).unwrap().kind {
-        ValueKind::Table(inner) | ValueKind::Tables(inner) => inner,
+        ValueKind::Table(inner) | ValueKind::BoolOrTable(inner) | ValueKind::Tables(inner) => inner,
         _ => panic!("{name} is no table"),
     })
 }
@@ -67,6 +67,11 @@ fn sections() -> Vec<Section> {
         section("[[project.variants]]", &["project", "variants"], &format!("{PROJECT}[[project.variants]]\n")),
         section("[project.select]", &["project", "select"], &format!("{PROJECT}[project.select]\n")),
         section("[[project.hold]]", &["project", "hold"], &format!("{PROJECT}[[project.hold]]\n")),
+        section(
+            "[project.allow-failure]",
+            &["project", "allow-failure"],
+            &format!("{PROJECT}[project.allow-failure]\n"),
+        ),
         section("[project.git]", &["project", "git"], &format!("{PROJECT}[project.git]\n")),
         section(
             "[[project.source-caches]]",

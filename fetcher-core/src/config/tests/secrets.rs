@@ -46,6 +46,7 @@ fn may_be_secret(kind: &ValueKind) -> bool {
         | ValueKind::Element
         | ValueKind::Version
         | ValueKind::Table(_)
+        | ValueKind::BoolOrTable(_)
         | ValueKind::Tables(_) => false,
     }
 }
@@ -57,7 +58,9 @@ fn secret_keys(table: &TableDeclaration, path: &str, found: &mut Vec<String>) {
         match &key.kind {
             // It has the keys of `project`.
             ValueKind::Table(_) if key.name == "defaults" => {}
-            ValueKind::Table(inner) | ValueKind::Tables(inner) => secret_keys(inner, &here, found),
+            ValueKind::Table(inner) | ValueKind::BoolOrTable(inner) | ValueKind::Tables(inner) => {
+                secret_keys(inner, &here, found);
+            }
             kind if may_be_secret(kind) => found.push(here),
             _ => {}
         }
@@ -98,8 +101,11 @@ fn canaries(files: &Path) -> BTreeMap<&'static str, (String, Vec<&'static str>)>
         ("project.publish.api-url", ("\"https://canary-api@h/\"".to_owned(), vec!["canary-api"])),
         ("project.publish.push-url", ("\"https://canary-push@h/x.git\"".to_owned(), vec!["canary-push"])),
         ("project.publish.token-file", (file("forge", "canary-forge"), vec!["canary-forge"])),
-        ("project.publish.signing-key", (file("signing", &pem("canaryCANARYcanary02")), vec!["canaryCANARYcanary02"])),
+        ("project.publish.signing-key", (file("signing", &pem("canaryCANARYcanary04")), vec!["canaryCANARYcanary04"])),
         ("project.publish.app.private-key", (file("app", &pem("canaryCANARYcanary03")), vec!["canaryCANARYcanary03"])),
+        ("project.credentials.netrc", (file("netrc", "machine h login u password canary-netrc"), vec!["canary-netrc"])),
+        ("project.credentials.ssh-key", (file("upstream", &pem("canaryCANARYcanary02")), vec!["canaryCANARYcanary02"])),
+        ("project.credentials.git-config", (file("gitconfig", "canary-gitconfig"), vec!["canary-gitconfig"])),
         ("project.source-caches.url", ("\"https://canary-cache@h\"".to_owned(), vec!["canary-cache"])),
         (
             "project.source-caches.auth.client-key",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{HostCheck, Preflight, place};
 use crate::bst::{Bst, probe};
-use crate::config::{DependencyScope, ProjectConfig, PushMode, SourceCacheConfig};
+use crate::config::{AllowFailure, DependencyScope, ProjectConfig, PushMode, SourceCacheConfig};
 use crate::names::{BranchName, CommitId, Refs, Stage};
 use crate::pipeline::{Pipeline, PipelineDirectories};
 use crate::report::{Outcome, StageReport};
@@ -64,8 +64,10 @@ impl Preflight<'_> {
             track: false,
             fetch: false,
             push: PushMode::Always,
+            verify: true,
             timeout: TIMEOUT,
             retries: 0,
+            allow_failure: AllowFailure::default(),
             source_caches: vec![SourceCacheConfig { push: true, ..cache.clone() }],
             ..project.clone()
         };
@@ -91,6 +93,8 @@ impl Preflight<'_> {
             prepared: None,
             one_at_a_time: None,
             refresh_after: Duration::ZERO,
+            probing: None,
+            clean_client_every: None,
         };
         let mut memory = ElementMemory::default();
         let stages = pipeline.run(Refs::Committed, None, &mut memory, &self.fetcher.cancel, &mut |_| {});

@@ -21,7 +21,7 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::snapshot::{TreeChange, TreeEntry};
+use super::snapshot::{SnapshotEntry, TreeChange};
 use crate::names::{digest, hexadecimal};
 use crate::own_directory::OwnDirectory;
 
@@ -236,16 +236,16 @@ fn copy_all(
         }
         let entry = match change {
             TreeChange::Removed => PreparedEntry::Removed,
-            TreeChange::Made(TreeEntry::Directory) => PreparedEntry::Directory,
-            TreeChange::Made(TreeEntry::Special) => {
+            TreeChange::Made(SnapshotEntry::Directory) => PreparedEntry::Directory,
+            TreeChange::Made(SnapshotEntry::Special) => {
                 return Err(made(path, "is neither file nor link, and cannot be kept"));
             }
-            TreeChange::Made(TreeEntry::Link(_)) => {
+            TreeChange::Made(SnapshotEntry::Link(_)) => {
                 let target = fs::read_link(tree.join(path))?;
                 let target = target.to_str().ok_or_else(|| made(path, "leads to what is not UTF-8"))?.to_owned();
                 PreparedEntry::Link { target }
             }
-            TreeChange::Made(TreeEntry::File(stamp)) => {
+            TreeChange::Made(SnapshotEntry::File(stamp)) => {
                 let mut copy = File::create_new(files.join(number.to_string()))?;
                 let (size, sha256) = copy_hashed(&mut open(&tree.join(path))?, &mut copy, left)
                     .map_err(|error| if error.kind() == io::ErrorKind::FileTooLarge { too_large() } else { error })?;

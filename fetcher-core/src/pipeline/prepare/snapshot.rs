@@ -13,18 +13,18 @@ const MAX_DEPTH: usize = 200;
 
 /// What a name in a working tree is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TreeEntry {
+pub(super) enum SnapshotEntry {
     Directory,
     /// A regular file, with what changes whenever it is written.
-    File(FileStamp),
+    File(SnapshotStamp),
     /// A symbolic link, likewise.
-    Link(FileStamp),
+    Link(SnapshotStamp),
     /// A FIFO, socket or device, which nobody can keep.
     Special,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FileStamp {
+pub(super) struct SnapshotStamp {
     inode: u64,
     pub(super) size: u64,
     pub(super) mode: u32,
@@ -36,7 +36,7 @@ pub(super) struct FileStamp {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TreeChange {
     /// It is there now, and was not there in this form.
-    Made(TreeEntry),
+    Made(SnapshotEntry),
     /// It is gone, or something of another sort is in its place.
     Removed,
 }
@@ -44,7 +44,7 @@ pub(super) enum TreeChange {
 /// Everything below a directory but git's own.
 #[derive(Debug, Default)]
 pub(super) struct TreeSnapshot {
-    entries: BTreeMap<PathBuf, TreeEntry>,
+    entries: BTreeMap<PathBuf, SnapshotEntry>,
 }
 
 impl TreeSnapshot {
@@ -63,7 +63,7 @@ impl TreeSnapshot {
                 }
                 let path = directory.join(name);
                 let found = kind(&fs::symlink_metadata(top.join(&path))?);
-                if found == TreeEntry::Directory {
+                if found == SnapshotEntry::Directory {
                     if depth == MAX_DEPTH {
                         return Err(io::Error::other(format!("directories lie more than {MAX_DEPTH} deep")));
                     }
@@ -87,8 +87,8 @@ impl TreeSnapshot {
     }
 }
 
-fn kind(found: &Metadata) -> TreeEntry {
-    let stamp = FileStamp {
+fn kind(found: &Metadata) -> SnapshotEntry {
+    let stamp = SnapshotStamp {
         inode: found.ino(),
         size: found.len(),
         mode: found.mode() & 0o7777,
@@ -97,12 +97,12 @@ fn kind(found: &Metadata) -> TreeEntry {
     };
     let sort = found.file_type();
     if sort.is_dir() {
-        TreeEntry::Directory
+        SnapshotEntry::Directory
     } else if sort.is_symlink() {
-        TreeEntry::Link(stamp)
+        SnapshotEntry::Link(stamp)
     } else if sort.is_fifo() || sort.is_socket() || sort.is_block_device() || sort.is_char_device() {
-        TreeEntry::Special
+        SnapshotEntry::Special
     } else {
-        TreeEntry::File(stamp)
+        SnapshotEntry::File(stamp)
     }
 }

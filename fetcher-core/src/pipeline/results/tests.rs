@@ -22,6 +22,8 @@ fn attempt(stage: Stage, done: &[&str], failed: &[(&str, FailureKind)]) -> Stage
     let (processed, failing) = (done.len() as u64, failed.len() as u64);
     let names = done.iter().copied().chain(failed.iter().map(|(name, _)| *name));
     StageAttempt {
+        source_keys: BTreeMap::new(),
+        pulled_keys: BTreeSet::new(),
         exit: Exit::Status(if failed.is_empty() { 0 } else { 255 }),
         failures: failed.iter().map(|(name, kind)| failure(*kind, Retry::Yes, Some(name), stage)).collect(),
         findings: Vec::new(),

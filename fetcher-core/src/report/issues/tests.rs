@@ -28,6 +28,7 @@ fn branch(project: &str, failures: Vec<Diagnosis>) -> BranchReport {
         outcome: Outcome::Failed,
         bst_version: None,
         stages: vec![StageReport { failures, ..StageReport::new(Stage::Track, None, at) }],
+        coverage: Vec::new(),
         changes: Vec::new(),
         publication: None,
         holds: Vec::new(),

@@ -17,12 +17,19 @@ use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getppid, kill_process_group, pidfd_open,
     set_child_subreaper, set_parent_process_death_signal, setrlimit, waitid,
 };
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use serde::{Deserialize, Serialize};
 
 use super::landlock::{self, FileRules};
 
 /// The first argument of a program that is to be the helper.
 const WORD: &str = "--become-sandbox-helper";
+/// Not one.
+const NO_CAPABILITIES: CapabilitySets = CapabilitySets {
+    effective: CapabilitySet::empty(),
+    permitted: CapabilitySet::empty(),
+    inheritable: CapabilitySet::empty(),
+};
 /// The exit status where the child was not started, as a shell's.
 const NOT_STARTED: i32 = 126;
 
@@ -48,28 +55,26 @@ impl HelperTask {
 /// Does the work of the sandbox's helper, where this process was started as that: then with the exit status.
 ///
 /// `arguments` are those of the process, its own name first.
-pub fn helper_main(arguments: impl IntoIterator<Item = OsString>) -> Option<i32> {
+///
+/// # Errors
+/// When the child could not be started: the process should say so, and end with the status 126, as a shell does.
+pub fn helper_main(arguments: impl IntoIterator<Item = OsString>) -> Option<io::Result<i32>> {
     let mut arguments = arguments.into_iter().skip(1);
     if arguments.next()? != WORD {
         return None;
     }
     let done = match arguments.next().map(|task| serde_json::from_slice(task.as_encoded_bytes())) {
-        Some(Ok(task)) => work(task, &arguments.collect::<Vec<_>>()),
+        Some(Ok(task)) => work(&task, &arguments.collect::<Vec<_>>()),
         Some(Err(error)) => Err(error.into()),
         None => Err(io::ErrorKind::InvalidInput.into()),
     };
-    Some(done.unwrap_or_else(|error| {
-        use io::Write as _;
-        // Where not even that can be said, the status says it.
-        let _ = writeln!(io::stderr(), "sandbox helper: {error}");
-        NOT_STARTED
-    }))
+    Some(done)
 }
 
-fn work(task: HelperTask, command: &[OsString]) -> io::Result<i32> {
+fn work(task: &HelperTask, command: &[OsString]) -> io::Result<i32> {
     match task.supervise_for {
-        Some(parent) => supervise(HelperTask { supervise_for: None, ..task }, parent, command),
-        None => Err(enter(&task, command)),
+        Some(parent) => supervise(&HelperTask { supervise_for: None, ..task.clone() }, parent, command),
+        None => Err(enter(task, command)),
     }
 }
 
@@ -89,6 +94,9 @@ fn enter(task: &HelperTask, command: &[OsString]) -> io::Error {
         if task.files.is_some() {
             // Whoever ends the helper ends the child.
             set_parent_process_death_signal(Some(Signal::KILL))?;
+            // Root's would let it read other processes' environments (CAP_PERFMON, capabilities(7)). They do not come back,
+            // for no program that it becomes gets new privileges.
+            set_capabilities(None, NO_CAPABILITIES)?;
         }
         landlock::confine(task.files.as_ref())
     };
@@ -99,7 +107,7 @@ fn enter(task: &HelperTask, command: &[OsString]) -> io::Error {
 }
 
 /// Lets another helper become the child, and ends all that it started when it ends, or when whoever waits for this does.
-fn supervise(task: HelperTask, parent: i32, command: &[OsString]) -> io::Result<i32> {
+fn supervise(task: &HelperTask, parent: i32, command: &[OsString]) -> io::Result<i32> {
     let parent = Pid::from_raw(parent).ok_or(io::ErrorKind::InvalidInput)?;
     let waiting = pidfd_open(parent, PidfdFlags::empty())?;
     if getppid() != Some(parent) {

@@ -46,13 +46,13 @@ pub(super) fn confine(files: Option<&FileRules>) -> io::Result<()> {
             ruleset.handle_access(AccessFs::from_all(NEWEST)).and_then(|rules| rules.scope(Scope::from_all(NEWEST)))
         }
     };
-    let created = ruleset.and_then(Ruleset::create).map_err(failed)?;
+    let created = ruleset.and_then(Ruleset::create).map_err(|error| failed(&error))?;
     let created = match files {
         // Every ruleset forbids what hard links and renames between directories need unless it grants it.
         None => allow(created, Path::new("/"), AccessFs::Refer.into())?,
         Some(files) => allow_files(created, files)?,
     };
-    let status = created.restrict_self().map_err(failed)?;
+    let status = created.restrict_self().map_err(|error| failed(&error))?;
     if files.is_some() && status.ruleset == RulesetStatus::NotEnforced {
         return Err(io::Error::other("this kernel has no Landlock"));
     }
@@ -66,8 +66,9 @@ pub(super) fn confine_signals() -> io::Result<()> {
         .handle_access(AccessFs::Refer)
         .and_then(|rules| rules.scope(Scope::Signal))
         .and_then(Ruleset::create)
-        .map_err(failed)?;
-    let status = allow(ruleset, Path::new("/"), AccessFs::Refer.into())?.restrict_self().map_err(failed)?;
+        .map_err(|error| failed(&error))?;
+    let status =
+        allow(ruleset, Path::new("/"), AccessFs::Refer.into())?.restrict_self().map_err(|error| failed(&error))?;
     match status.ruleset {
         RulesetStatus::FullyEnforced => Ok(()),
         RulesetStatus::PartiallyEnforced | RulesetStatus::NotEnforced => {
@@ -103,9 +104,9 @@ fn allow_files(mut rules: RulesetCreated, files: &FileRules) -> io::Result<Rules
 fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> io::Result<RulesetCreated> {
     let Ok(opened) = PathFd::new(path) else { return Ok(rules) };
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };
-    rules.add_rule(PathBeneath::new(opened, access)).map_err(failed)
+    rules.add_rule(PathBeneath::new(opened, access)).map_err(|error| failed(&error))
 }
 
-fn failed(error: RulesetError) -> io::Error {
+fn failed(error: &RulesetError) -> io::Error {
     io::Error::other(format!("Landlock: {error}"))
 }

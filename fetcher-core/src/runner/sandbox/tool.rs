@@ -97,7 +97,7 @@ fn interpreter(script: &Path) -> Vec<PathBuf> {
     let read = File::open(script).and_then(|mut file| file.read(&mut start)).unwrap_or_default();
     let Some(line) = start[..read].strip_prefix(b"#!") else { return Vec::new() };
     let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let words = line.split(|byte| byte.is_ascii_whitespace()).map(|word| PathBuf::from(OsStr::from_bytes(word)));
+    let words = line.split(u8::is_ascii_whitespace).map(|word| PathBuf::from(OsStr::from_bytes(word)));
     words.filter(|path| path.is_absolute() && path.is_file()).collect()
 }
 

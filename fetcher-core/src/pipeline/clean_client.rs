@@ -1,0 +1,250 @@
+//! A client with empty caches and no way to any upstream: what it gets, everybody gets.
+//!
+//! That its bst ends well proves nothing, for it stages local sources without any cache. What counts is that it says of the
+//! key of each element's sources that they came from a cache.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::log::StageLog;
+use super::prover::{KeyAnswer, ProofTarget, SourceProver};
+use super::stage_runner::{StageRequest, StageRunner};
+use crate::atomic_file::write_atomic;
+use crate::bst::conf::merge;
+use crate::bst::dialect::BstAction;
+use crate::cancel::Cancel;
+use crate::config::SourceCacheConfig;
+use crate::names::{ElementName, SourceKey, Stage};
+use crate::state::DoneElement;
+
+/// The name of its configuration.
+const CONF: &str = "client.conf";
+/// How it is kept from upstreams, in words.
+pub(super) const ISOLATION: &str = "its environment (git's protocols, proxies)";
+/// What part of all a first client fetches.
+const FIRST_SHARE: u32 = 10;
+/// The name of bst's log.
+const LOG: &str = "client";
+/// A port on loopback where nobody listens (discard).
+const NOWHERE: &str = "http://127.0.0.1:9";
+
+/// What a client got.
+#[derive(Debug, Default)]
+pub(super) struct ClientResult {
+    /// The elements whose sources came from a cache.
+    pub(super) fetched: BTreeSet<ElementName>,
+    /// The others, with what bst said.
+    pub(super) missing: BTreeMap<ElementName, String>,
+    /// Seconds that it took.
+    pub(super) seconds: f64,
+}
+
+impl ClientResult {
+    /// What was done, in words.
+    pub(super) fn told(&self) -> String {
+        let all = self.fetched.len() + self.missing.len();
+        format!(
+            "a client with empty caches, kept from upstreams by {ISOLATION}, fetched {} of {all} elements",
+            self.fetched.len()
+        )
+    }
+}
+
+/// The elements that are next, with their keys: as many as keep the pace at which all of them are tried within some time,
+/// those first that were never tried, or longest ago.
+pub(super) fn share(
+    proved: &BTreeSet<ElementName>,
+    known: &BTreeMap<ElementName, DoneElement>,
+    now: Timestamp,
+    every: Duration,
+) -> BTreeMap<ElementName, SourceKey> {
+    let mut all: Vec<_> = proved.iter().filter_map(|element| Some((element, known.get(element)?))).collect();
+    all.sort_by_key(|(element, known)| (known.fetched_by_client, *element));
+    let last = all.iter().filter_map(|(_, known)| known.fetched_by_client).max();
+    let since = last.map_or(every / FIRST_SHARE, |last| now.duration_since(last).unsigned_abs());
+    let part = (since.as_secs_f64() / every.as_secs_f64().max(1.0)).min(1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a length")]
+    #[expect(clippy::cast_precision_loss, reason = "no project has 2^52 elements")]
+    let count = (all.len() as f64 * part).ceil() as usize;
+    let due =
+        |known: &DoneElement| known.fetched_by_client.is_none_or(|at| now.duration_since(at).unsigned_abs() >= every);
+    // What is due goes in any case, up to the share; and whoever has nothing due waits.
+    let next = all.into_iter().filter(|(_, known)| due(known)).take(count);
+    next.filter_map(|(element, known)| Some((element.clone(), known.key.clone()?))).collect()
+}
+
+impl StageRunner<'_, '_> {
+    /// Lets a client fetch elements whose sources have these keys.
+    ///
+    /// # Errors
+    /// In words, why there could be no such client.
+    pub(super) fn clean_client(
+        &mut self,
+        keys: &BTreeMap<ElementName, SourceKey>,
+        caches: &[SourceCacheConfig],
+    ) -> Result<ClientResult, String> {
+        let began = Instant::now();
+        // Among the mirrors, where there is space, where bst may write, and where nobody else is at work.
+        let home = self.pipeline.directories.sourcedir.join("clean-client");
+        let failed = |error: std::io::Error| format!("cannot use {}: {error}", home.display());
+        remove(&home).map_err(failed)?;
+        fs::create_dir_all(&home).map_err(failed)?;
+        let conf = self.client_conf(&home, caches);
+        write_atomic(&self.pipeline.directories.temporary.join(CONF), conf.as_bytes()).map_err(failed)?;
+        let mut log = StageLog::open(&self.log_path(LOG), self.pipeline.redactor).unwrap_or_else(|_| StageLog::none());
+        let until = began + self.pipeline.project.timeout;
+        self.conf_name = CONF;
+        self.more_environment = cut_off(caches);
+        let (mut pulled, mut said) = (BTreeSet::new(), BTreeMap::new());
+        for names in self.in_order(keys.keys()) {
+            let request = StageRequest::named(names);
+            let attempt = self.attempt(Stage::Verify, BstAction::Fetch, &request.elements, &mut log, until);
+            pulled.extend(attempt.pulled_keys);
+            for failure in attempt.failures {
+                let of = failure.element.clone();
+                said.entry(of).or_insert(failure.message);
+            }
+        }
+        self.conf_name = super::stage_runner::CONF;
+        self.more_environment.clear();
+        // Its casd takes what a cache gives, whatever that is.
+        let whole = whole(&home.join("cache"), &pulled, self.pipeline.project.timeout, self.cancel);
+        remove(&home).map_err(failed)?;
+        let mut result = ClientResult { seconds: began.elapsed().as_secs_f64(), ..ClientResult::default() };
+        for (element, key) in keys {
+            if pulled.contains(key) && whole.contains(key) {
+                result.fetched.insert(element.clone());
+            } else if pulled.contains(key) {
+                let why = "what the cache gave is not what its digests say";
+                result.missing.insert(element.clone(), why.to_owned());
+            } else {
+                let why = said.get(&Some(element.clone())).or(said.get(&None));
+                let why = why.map_or("no cache gave them", String::as_str);
+                result.missing.insert(element.clone(), why.to_owned());
+            }
+        }
+        Ok(result)
+    }
+
+    /// Commands in which elements can be named: nothing behind a junction can be loaded before it is there, and bst asks
+    /// no cache for a junction that it meets while it loads.
+    fn in_order<'e>(&self, elements: impl Iterator<Item = &'e ElementName>) -> Vec<BTreeSet<ElementName>> {
+        let (junctions, others): (BTreeSet<_>, BTreeSet<_>) =
+            elements.cloned().partition(|element| self.junctions.contains(element));
+        // Those that others lie behind come first, wanted or not.
+        let leading = others.iter().chain(&junctions).flat_map(ElementName::junctions).collect::<BTreeSet<_>>();
+        let mut ordered: Vec<ElementName> = junctions.union(&leading).cloned().collect();
+        ordered.sort_by_key(|junction| (junction.junctions().count(), junction.clone()));
+        let mut commands: Vec<_> = ordered.into_iter().map(|junction| BTreeSet::from([junction])).collect();
+        commands.extend(Some(others).filter(|others| !others.is_empty()));
+        commands
+    }
+
+    fn client_conf(&self, home: &Path, caches: &[SourceCacheConfig]) -> String {
+        let mut config = self.pipeline.project.buildstream.config.clone();
+        config.remove("cache");
+        // What is missing is missing at once.
+        if let Value::Object(own) = json!({ "scheduler": { "network-retries": 0 } }) {
+            merge(&mut config, &own);
+        }
+        let caches: Vec<_> = caches.iter().map(|cache| SourceCacheConfig { push: false, ..cache.clone() }).collect();
+        self.conf_with(&home.join("cache"), &home.join("sources"), &self.task_logs(), &caches, &config)
+    }
+}
+
+/// Those of the keys all of whose blobs are in the client's cache and are what their digests say.
+fn whole(cachedir: &Path, keys: &BTreeSet<SourceKey>, timeout: Duration, cancel: &Cancel) -> BTreeSet<SourceKey> {
+    let mut prover = SourceProver::new(ProofTarget::Local, cachedir, timeout).reading_contents(true);
+    // What could not be asked is not answered.
+    let _ = prover.ask(keys, cancel);
+    keys.iter().filter(|key| prover.answer(key) == Some(&KeyAnswer::Proved)).cloned().collect()
+}
+
+/// Variables that let what obeys them reach the caches and nothing else: git, and all that obeys proxies.
+fn cut_off(caches: &[SourceCacheConfig]) -> BTreeMap<OsString, OsString> {
+    let host = |cache: &SourceCacheConfig| {
+        let rest = cache.url.split_once("://").map_or(cache.url.as_str(), |(_, rest)| rest);
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        // A bracketed address keeps its colons.
+        host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(host, _)| host).to_owned()
+    };
+    let hosts: BTreeSet<String> = caches.iter().map(host).collect();
+    let mut variables = BTreeMap::from([
+        ("GIT_ALLOW_PROTOCOL".into(), "none".into()),
+        ("no_proxy".into(), OsString::new()),
+        ("NO_PROXY".into(), OsString::new()),
+        ("no_grpc_proxy".into(), hosts.into_iter().collect::<Vec<_>>().join(",").into()),
+    ]);
+    for name in ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy"] {
+        variables.insert(name.into(), NOWHERE.into());
+        variables.insert(name.to_uppercase().into(), NOWHERE.into());
+    }
+    variables
+}
+
+/// Removes a directory with all that is in it; casd leaves directories that nobody may write to.
+fn remove(directory: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(by_client: Option<&str>) -> DoneElement {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        DoneElement {
+            inputs: "x".to_owned(),
+            at: at("2026-01-01T00:00:00Z"),
+            key: Some("0".repeat(64).parse().unwrap()),
+            proved: Some(at("2026-01-01T00:00:00Z")),
+            fetched_by_client: by_client.map(at),
+        }
+    }
+
+    #[test]
+    fn all_elements_have_their_turn_within_the_time() {
+        let names: BTreeSet<ElementName> = (0..100).map(|n| format!("e{n:02}.bst").parse().unwrap()).collect();
+        let mut known: BTreeMap<ElementName, DoneElement> =
+            names.iter().map(|name| (name.clone(), done(None))).collect();
+        let (week, hour) = (Duration::from_hours(7 * 24), jiff::Span::new().hours(1));
+        let mut now: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
+        assert_eq!(share(&names, &known, now, week).len(), 10, "a first share");
+        for _ in 0..(7 * 24 + 24) {
+            for name in share(&names, &known, now, week).keys() {
+                known.get_mut(name).unwrap().fetched_by_client = Some(now);
+            }
+            now = now.checked_add(hour).unwrap();
+        }
+        let oldest = known.values().map(|known| known.fetched_by_client.unwrap()).min().unwrap();
+        assert!(now.duration_since(oldest).as_hours() <= 8 * 24, "{oldest} at {now}");
+        // Nothing is due before its time.
+        for known in known.values_mut() {
+            known.fetched_by_client = Some(now);
+        }
+        assert!(share(&names, &known, now, week).is_empty());
+        // What nobody knows a key of cannot be seen to be pulled.
+        for known in known.values_mut() {
+            (known.fetched_by_client, known.key) = (None, None);
+        }
+        assert!(share(&names, &known, now, week).is_empty());
+    }
+
+    #[test]
+    fn the_caches_hosts_alone_are_reached_directly() {
+        let cache = |url: &str| SourceCacheConfig { url: url.to_owned(), ..SourceCacheConfig::default() };
+        let caches = [cache("https://cache.example.org:11002/x"), cache("http://[::1]:9"), cache("http://plain")];
+        let variables = cut_off(&caches);
+        assert_eq!(variables[&OsString::from("no_grpc_proxy")], "[::1],cache.example.org,plain");
+        assert_eq!(variables[&OsString::from("HTTPS_PROXY")], NOWHERE);
+    }
+}

@@ -1,0 +1,387 @@
+//! How each of an element's sources is probed: what has to be known of its upstream, so that what tracking finds is known.
+//!
+//! What a source says of itself is believed only where bst names the same sources, with the same kinds and addresses.
+//! Whatever is not understood for certain is not probed, and so tracked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::ref_filter::RefFilter;
+use crate::bst::inventory::InventorySource;
+use crate::bst::project_files::{PluginOrigin, ProjectFiles, RefPlace, SourceDefinition};
+use crate::bst::yaml::YamlNode;
+use crate::names::ElementName;
+use crate::upstream::{RefSelection, UpstreamQuestion, UpstreamState};
+
+/// The most sources of an element that is probed.
+const MOST_SOURCES: usize = 200;
+
+/// How a source's ref comes to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SourceProbe {
+    /// Tracking never changes it.
+    Pinned,
+    /// It follows from the sources before it.
+    Derived,
+    /// It follows from the answer to a question.
+    Asked(ProbeQuestion),
+}
+
+/// A question, and which part of the answer matters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ProbeQuestion {
+    pub(super) question: UpstreamQuestion,
+    pub(super) filter: Option<RefFilter>,
+}
+
+impl ProbeQuestion {
+    /// A digest of what tracking depends on; none where it would find nothing.
+    pub(super) fn digest(&self, state: &UpstreamState) -> Option<String> {
+        match (&self.filter, state) {
+            (Some(filter), _) => filter.digest(state),
+            (None, UpstreamState::Git { refs }) if refs.iter().next().is_none() => None,
+            (None, _) => Some(state.digest()),
+        }
+    }
+
+    /// Whether what tracking finds is chance, as far as it depends on this.
+    pub(super) fn is_tied(&self, state: &UpstreamState) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.is_tied(state))
+    }
+}
+
+/// How an element is probed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct ElementProbes {
+    /// What is asked, in the order of the sources.
+    pub(super) questions: Vec<ProbeQuestion>,
+    /// The kinds of the sources that are asked for, or that follow from others.
+    pub(super) kinds: BTreeSet<String>,
+    /// Where tracking writes refs.
+    pub(super) places: BTreeSet<RefPlace>,
+    /// Whether some source's ref follows from the content of others.
+    pub(super) derives: bool,
+    /// Whether bst has told the same sources. Nothing may be concluded from what is not confirmed; what is found with it
+    /// counts as soon as it is.
+    pub(super) confirmed: bool,
+}
+
+/// Why an element cannot be probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum NotProbed {
+    /// Only bst knows what its sources are.
+    Unclear,
+    /// bst has not told its sources yet.
+    Untold,
+    /// What bst tells is not what its files say.
+    Mismatch,
+    /// Nobody knows what tracking sources of this kind depends on.
+    UnknownKind,
+}
+
+/// How a project's elements are probed.
+pub(super) struct ProbePlanner<'f> {
+    files: &'f ProjectFiles,
+    origins: BTreeMap<String, PluginOrigin>,
+    /// `[probe.kinds]`.
+    kinds: &'f BTreeMap<String, String>,
+    /// Whether sources have defaults that only bst knows.
+    has_defaults: bool,
+}
+
+impl<'f> ProbePlanner<'f> {
+    pub(super) fn new(files: &'f ProjectFiles, kinds: &'f BTreeMap<String, String>) -> Self {
+        Self { files, origins: files.plugin_origins(), kinds, has_defaults: files.has_source_defaults() }
+    }
+
+    /// How an element is probed of which bst lists these sources.
+    pub(super) fn of(
+        &self,
+        element: &ElementName,
+        listed: Option<&[InventorySource]>,
+    ) -> Result<ElementProbes, NotProbed> {
+        let definitions = self.files.source_definitions(element).ok_or(NotProbed::Unclear)?;
+        if definitions.is_empty() && listed.is_none_or(<[_]>::is_empty) {
+            return Ok(ElementProbes { confirmed: true, ..ElementProbes::default() });
+        }
+        if self.has_defaults || definitions.len() > MOST_SOURCES {
+            return Err(NotProbed::Unclear);
+        }
+        let urls = match listed {
+            Some(listed) => self.urls(&definitions, listed)?,
+            None => definitions.iter().map(|definition| self.written_url(definition)).collect(),
+        };
+        let mut probes = ElementProbes { confirmed: listed.is_some(), ..ElementProbes::default() };
+        for (definition, url) in definitions.into_iter().zip(urls) {
+            let probe = self.probe(&definition, url.as_deref())?;
+            if probe == SourceProbe::Pinned {
+                continue;
+            }
+            probes.kinds.insert(definition.kind);
+            probes.places.insert(definition.place);
+            match probe {
+                SourceProbe::Asked(question) => probes.questions.push(question),
+                SourceProbe::Derived | SourceProbe::Pinned => probes.derives = true,
+            }
+        }
+        Ok(probes)
+    }
+
+    /// The kind that a source's kind behaves like; none where nobody knows.
+    fn behaviour<'k>(&'k self, kind: &'k str) -> Option<&'k str> {
+        match (self.kinds.get(kind), self.origins.get(kind)) {
+            (Some(declared), _) => Some(declared),
+            (None, Some(PluginOrigin::Local)) => None,
+            (None, _) => Some(kind),
+        }
+    }
+
+    /// The address of each source, where bst tells the same sources as the files.
+    fn urls(
+        &self,
+        definitions: &[SourceDefinition],
+        listed: &[InventorySource],
+    ) -> Result<Vec<Option<String>>, NotProbed> {
+        let mut listed = listed.iter().peekable();
+        let mut urls = Vec::new();
+        for definition in definitions {
+            let written = definition.keys.get("url").and_then(YamlNode::scalar);
+            let mut mine = || listed.next_if(|source| source.kind == definition.kind);
+            let url = match counted(self.behaviour(&definition.kind).unwrap_or_default()) {
+                Counted::Once => {
+                    let told = mine().ok_or(NotProbed::Mismatch)?;
+                    Some(self.same_url(written, told.url.as_deref()).ok_or(NotProbed::Mismatch)?)
+                }
+                Counted::AtMostOnce => {
+                    mine();
+                    None
+                }
+                Counted::Anyhow => {
+                    while mine().is_some() {}
+                    None
+                }
+            };
+            urls.push(url);
+        }
+        if listed.next().is_some() { Err(NotProbed::Mismatch) } else { Ok(urls) }
+    }
+
+    /// A source's address as it is written, with its alias resolved.
+    fn written_url(&self, definition: &SourceDefinition) -> Option<String> {
+        let written = definition.keys.get("url").and_then(YamlNode::scalar);
+        self.same_url(written, written)
+    }
+
+    /// A source's address with its alias resolved, where bst tells the one that is written.
+    fn same_url(&self, written: Option<&str>, told: Option<&str>) -> Option<String> {
+        let (written, told) = (written?, told?);
+        let resolved = self.files.resolved(written);
+        let same = told == resolved || told == written;
+        (same && !resolved.contains("%{") && resolved.contains("://")).then_some(resolved)
+    }
+
+    fn probe(&self, definition: &SourceDefinition, url: Option<&str>) -> Result<SourceProbe, NotProbed> {
+        let behaviour = self.behaviour(&definition.kind).ok_or(NotProbed::UnknownKind)?;
+        let url = || url.map(str::to_owned).ok_or(NotProbed::Mismatch);
+        Ok(match behaviour {
+            "local" | "workspace" | "patch" | "patch_queue" | "quilt" => SourceProbe::Pinned,
+            "git_module" | "cargo" | "cargo2" | "bazel_source" => SourceProbe::Derived,
+            "git_repo" => match git_repo(&definition.keys)? {
+                None => SourceProbe::Pinned,
+                Some(filter) => {
+                    let refs = filter.selection().ok_or(NotProbed::Unclear)?;
+                    let question = UpstreamQuestion::GitRefs { url: url()?, refs };
+                    SourceProbe::Asked(ProbeQuestion { question, filter: Some(filter) })
+                }
+            },
+            "git" => match git(&definition.keys)? {
+                None => SourceProbe::Pinned,
+                Some(refs) => {
+                    let question = UpstreamQuestion::GitRefs { url: url()?, refs };
+                    SourceProbe::Asked(ProbeQuestion { question, filter: None })
+                }
+            },
+            "tar" | "zip" | "remote" | "deb" => {
+                let url = url()?;
+                let is_http = url.starts_with("https://") || url.starts_with("http://");
+                let question = match (is_http, is_immutable(&url)) {
+                    (false, _) => return Err(NotProbed::Unclear),
+                    (true, true) => UpstreamQuestion::ImmutableFile { url },
+                    (true, false) => UpstreamQuestion::HttpFile { url },
+                };
+                SourceProbe::Asked(ProbeQuestion { question, filter: None })
+            }
+            _ => return Err(NotProbed::UnknownKind),
+        })
+    }
+}
+
+/// How often bst tells of a source.
+enum Counted {
+    Once,
+    AtMostOnce,
+    Anyhow,
+}
+
+fn counted(behaviour: &str) -> Counted {
+    match behaviour {
+        "git" | "git_repo" | "tar" | "zip" | "remote" | "deb" => Counted::Once,
+        "local" | "workspace" | "patch" | "patch_queue" | "quilt" => Counted::AtMostOnce,
+        _ => Counted::Anyhow,
+    }
+}
+
+/// A key's value; none where there is none.
+fn word<'n>(keys: &'n YamlNode, key: &str) -> Result<Option<&'n str>, NotProbed> {
+    match keys.get(key) {
+        None => Ok(None),
+        Some(value) => match value.scalar() {
+            Some(text) if !text.contains("%{") => Ok(Some(text)),
+            _ => Err(NotProbed::Unclear),
+        },
+    }
+}
+
+/// Whether a source's refs are to be descriptions.
+fn describes(keys: &YamlNode) -> Result<bool, NotProbed> {
+    match word(keys, "ref-format")? {
+        None | Some("sha1") => Ok(false),
+        Some("git-describe") => Ok(true),
+        Some(_) => Err(NotProbed::Unclear),
+    }
+}
+
+/// What a `git_repo` source looks at; none where it tracks nothing.
+fn git_repo(keys: &YamlNode) -> Result<Option<RefFilter>, NotProbed> {
+    let Some(track) = word(keys, "track")? else { return Ok(None) };
+    let exclude = match keys.get("exclude") {
+        None => Vec::new(),
+        Some(YamlNode::Sequence(items)) => {
+            let text = |item: &YamlNode| item.scalar().filter(|text| !text.contains("%{")).map(str::to_owned);
+            items.iter().map(text).collect::<Option<_>>().ok_or(NotProbed::Unclear)?
+        }
+        Some(_) => return Err(NotProbed::Unclear),
+    };
+    Ok(Some(RefFilter { track: track.to_owned(), exclude, describe: describes(keys)? }))
+}
+
+/// What `git rev-list -n 1 TRACK` depends on, over all branches and tags; none where nothing is tracked.
+fn git(keys: &YamlNode) -> Result<Option<RefSelection>, NotProbed> {
+    let Some(track) = word(keys, "track")? else { return Ok(None) };
+    // It writes the tags it finds as well.
+    if word(keys, "track-tags")?.is_some_and(|value| !matches!(value, "false" | "False")) {
+        return Err(NotProbed::Unclear);
+    }
+    // Anything else may be an expression of git's, an object's name, or both that and a reference's.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/' | b'+' | b'-');
+    let is_hex = track.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_pseudo = track.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let starts = track.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if !starts || !track.bytes().all(plain) || track.contains("..") || is_hex || is_pseudo || track.contains("-g") {
+        return Err(NotProbed::Unclear);
+    }
+    let names = ["refs/", "refs/tags/", "refs/heads/"].map(|folder| format!("{folder}{track}"));
+    let exact = RefSelection::named(names.into_iter().chain(track.starts_with("refs/").then(|| track.to_owned())));
+    Ok(Some(if describes(keys)? { exact.and(RefSelection::beginning(["refs/tags/"])) } else { exact }))
+}
+
+/// Whether nothing at an address ever changes, by the registry's rule.
+fn is_immutable(url: &str) -> bool {
+    ["https://static.crates.io/crates/", "https://files.pythonhosted.org/packages/"]
+        .iter()
+        .any(|registry| url.starts_with(registry))
+}
+
+impl NotProbed {
+    /// Why, in words.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Unclear => "only bst knows what its sources are",
+            Self::Untold => "bst has not told its sources yet",
+            Self::Mismatch => "bst tells other sources than its files",
+            Self::UnknownKind => "it has a source of a kind that cannot be probed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Tree(tempfile::TempDir);
+
+    const CONF: &str = "name: p\naliases:\n  up: https://up.example/\n";
+
+    impl Tree {
+        fn new(conf: &str, sources: &str) -> Self {
+            let tree = Self(tempfile::tempdir().unwrap());
+            std::fs::write(tree.0.path().join("project.conf"), conf).unwrap();
+            std::fs::write(tree.0.path().join("a.bst"), format!("kind: import\nsources:\n{sources}")).unwrap();
+            tree
+        }
+
+        fn probes(&self, listed: &[(&str, &str)]) -> Result<ElementProbes, NotProbed> {
+            let json = |(kind, url): &(&str, &str)| serde_json::json!({ "kind": kind, "url": url });
+            let listed = serde_json::from_value::<Vec<InventorySource>>(listed.iter().map(json).collect()).unwrap();
+            let files = ProjectFiles::new(self.0.path());
+            let kinds = [("mine".to_owned(), "git".to_owned())].into();
+            ProbePlanner::new(&files, &kinds).of(&"a.bst".parse().unwrap(), Some(&listed))
+        }
+    }
+
+    fn urls(probes: &ElementProbes) -> Vec<&str> {
+        probes.questions.iter().map(|question| question.question.url()).collect()
+    }
+
+    #[test]
+    fn sources_are_asked_for_where_bst_and_the_files_agree() {
+        let sources = "- kind: git_repo\n  url: up:a.git\n  track: v*\n- kind: cargo2\n  ref: [x]\n- kind: patch\n  path: p\n\
+            - kind: tar\n  url: up:t.tar.gz\n- kind: git\n  url: up:pinned.git\n  ref: x\n- kind: mine\n  url: up:m.git\n  track: main\n";
+        let tree = Tree::new(CONF, sources);
+        let listed = [
+            ("git_repo", "https://up.example/a.git"),
+            ("cargo2", "x"),
+            ("cargo2", "y"),
+            ("tar", "https://up.example/t.tar.gz"),
+            ("git", "up:pinned.git"),
+            ("mine", "up:m.git"),
+        ];
+        let probes = tree.probes(&listed).unwrap();
+        let expected = ["https://up.example/a.git", "https://up.example/t.tar.gz", "https://up.example/m.git"];
+        assert_eq!((urls(&probes), probes.derives), (expected.to_vec(), true));
+        let places: Vec<_> = probes.places.iter().map(|place| place.path.as_str()).collect();
+        assert_eq!(places, ["/sources/0/ref", "/sources/1/ref", "/sources/3/ref", "/sources/5/ref"]);
+        for (at, other) in [(0, "https://elsewhere.example/a.git"), (3, "up:other.tar.gz")] {
+            let mut listed = listed;
+            listed[at].1 = other;
+            assert_eq!(tree.probes(&listed), Err(NotProbed::Mismatch));
+        }
+        assert_eq!(tree.probes(&listed[1..]), Err(NotProbed::Mismatch));
+        assert_eq!(tree.probes(&[&listed[..], &listed[5..]].concat()), Err(NotProbed::Mismatch));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_not_asked() {
+        let git = |more: &str| format!("- kind: git\n  url: up:a\n  {more}\n");
+        for (conf, sources) in [
+            (CONF, git("track: '%{branch}'")),
+            (CONF, git("track: v1~2")),
+            (CONF, git("track: deadbeef")),
+            (CONF, git("track: HEAD")),
+            (CONF, git("track: main\n  track-tags: true")),
+            (CONF, git("track: [main]")),
+            (CONF, git("track: main\n  ref-format: other")),
+            (CONF, git("track: --upload-pack=x")),
+            (&format!("{CONF}sources:\n  git:\n    config: {{track: x}}\n"), git("track: main")),
+        ] {
+            assert_eq!(Tree::new(conf, &sources).probes(&[("git", "up:a")]), Err(NotProbed::Unclear), "{sources}");
+        }
+        let own = format!("{CONF}plugins:\n- origin: local\n  path: p\n  sources: [git]\n");
+        assert!(Tree::new(&own, &git("track: main")).probes(&[("git", "up:a")]).is_err());
+        assert_eq!(Tree::new(CONF, "- kind: pip\n  url: x\n").probes(&[("pip", "x")]), Err(NotProbed::UnknownKind));
+        let file = "- kind: tar\n  url: file:///etc/passwd\n";
+        assert_eq!(Tree::new(CONF, file).probes(&[("tar", "file:///etc/passwd")]), Err(NotProbed::Unclear));
+        assert_eq!(Tree::new(CONF, "- kind: git\n  url: '-x'\n").probes(&[("git", "-x")]), Err(NotProbed::Mismatch));
+    }
+}

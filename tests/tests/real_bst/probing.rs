@@ -1,0 +1,321 @@
+//! What did not move upstream is not tracked, and the checkout holds what tracking would have written all the same.
+
+use std::fs;
+use std::path::Path;
+
+use fetcher_tests::bst;
+use fetcher_tests::casd;
+use fetcher_tests::client::Client;
+use fetcher_tests::daemon::Daemon;
+use fetcher_tests::fetcher::Fetcher;
+use fetcher_tests::git_fixture::Repo;
+use fetcher_tests::scratch::Scratch;
+use serde_json::Value;
+
+/// A project with a few upstreams, and a `bst` that notes how it is called.
+struct Probed {
+    scratch: Scratch,
+    repo: Repo,
+    upstreams: Vec<Repo>,
+    /// Further configuration.
+    config: &'static str,
+    cache: Daemon,
+    _servers: [Daemon; 2],
+}
+
+impl Probed {
+    /// An element for each of the sources, each with a repository of its own; `{url}` stands for its address.
+    fn new(conf: &str, sources: &[(&str, &str)]) -> Self {
+        let scratch = Scratch::new();
+        let upstreams: Vec<_> = sources.iter().map(|(name, _)| scratch.repo(&format!("up/{name}"))).collect();
+        for upstream in &upstreams {
+            upstream.write("file", "first\n");
+            upstream.commit("first");
+            upstream.git(&["tag", "-a", "-m", "v1", "v1"]);
+        }
+        serve_file(&scratch, "first\n", 3600);
+        let (git, web) = (Daemon::git(&scratch.path("up")), Daemon::files(&scratch.path("files")));
+        let repo = scratch.repo("project");
+        let text = format!(
+            "name: example\nmin-version: 2.0\nelement-path: elements\naliases:\n  up: {}/\n  web: {}/\nplugins:\n- origin: pip\n  \
+             package-name: buildstream-plugins\n  sources: [git]\n- origin: pip\n  \
+             package-name: buildstream-plugins-community\n  sources: [git_repo]\n{conf}",
+            git.url(),
+            web.url()
+        );
+        repo.write("project.conf", &text);
+        for ((name, source), upstream) in sources.iter().zip(&upstreams) {
+            let tip = upstream.tip("main").to_string();
+            let source = source.replace("{url}", &format!("up:{name}")).replace("{ref}", &tip);
+            let whole = source.starts_with("kind:");
+            let text = if whole { source } else { format!("kind: import\nsources:\n{source}") };
+            repo.write(&format!("elements/{name}.bst"), &text);
+        }
+        repo.commit("A project");
+        let cache = casd::source_cache(&scratch.path("remote"));
+        let real = bst::bst();
+        let script =
+            format!("#!/bin/sh\necho \"$*\" >> {}\nexec {} \"$@\"\n", scratch.path("calls").display(), real.display());
+        let path = scratch.write("bin/bst", script);
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
+        Self { scratch, repo, upstreams, config: "", cache, _servers: [git, web] }
+    }
+
+    fn fetcher(&self) -> Fetcher<'_> {
+        let (bst, url, cache) = (self.scratch.path("bin/bst"), self.repo.url(), self.cache.url());
+        let config = format!(
+            "[buildstream]\ncommand = ['{}']\n\n[sandbox]\nmode = \"off\"\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n\n\
+             [[project.source-caches]]\nurl = \"{cache}\"\npush = true\n{}",
+            bst.display(),
+            self.config
+        );
+        Fetcher::new(&self.scratch).config(config)
+    }
+
+    /// Runs, and gives how bst was called and what the report says of tracking.
+    #[track_caller]
+    fn run(&self, more: &[&str]) -> (Vec<String>, Value) {
+        let calls = self.scratch.path("calls");
+        let _ = fs::remove_file(&calls);
+        let fetcher = self.fetcher();
+        fetcher.run(&[&["run"], more].concat()).expect(0);
+        let calls = fs::read_to_string(calls).unwrap_or_default();
+        let calls = calls.lines().filter(|call| *call != "--version").map(|call| {
+            let words: Vec<_> = call.split(' ').collect();
+            let from = words.iter().position(|word| ["show", "source"].contains(word)).unwrap_or_default();
+            words[from..].join(" ")
+        });
+        let report = fetcher.report();
+        let stages = report["branches"][0]["stages"].as_array().expect("stages");
+        let track = stages.iter().find(|stage| stage["stage"] == "track").expect("a stage").clone();
+        (calls.collect(), track)
+    }
+
+    /// The checkout's elements, and the project's refs, as they are.
+    fn files(&self) -> Vec<(String, String)> {
+        files(&self.scratch.path("cache/checkouts/example/main/tree"))
+    }
+
+    /// The same as bst itself leaves them that tracks everything in a copy of the commit.
+    fn really_tracked(&self, name: &str) -> Vec<(String, String)> {
+        let clone = self.scratch.path(&format!("clone-{name}"));
+        self.repo.git(&["clone", "--quiet", ".", &clone.display().to_string()]);
+        let client = Client::new(&self.scratch, name, &clone, "");
+        let elements: Vec<_> =
+            self.upstreams.iter().map(|up| format!("{}.bst", up.path.file_name().expect("a name").display())).collect();
+        let elements: Vec<&str> = elements.iter().map(String::as_str).collect();
+        client.must(&[&["source", "track"], &elements[..]].concat());
+        files(&self.scratch.path(name).join("project"))
+    }
+
+    /// Lets an upstream move.
+    fn move_on(&self, upstream: usize, content: &str) {
+        self.upstreams[upstream].write("file", content);
+        self.upstreams[upstream].commit(content);
+    }
+}
+
+/// Writes the file that is served, as if that was some seconds ago: what was changed just now is not believed.
+fn serve_file(scratch: &Scratch, content: &str, ago: u64) {
+    let path = scratch.write("files/file.txt", content);
+    let file = fs::File::options().write(true).open(path).expect("the file");
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(ago)).expect("its time");
+}
+
+fn files(tree: &Path) -> Vec<(String, String)> {
+    let mut files: Vec<_> = fs::read_dir(tree.join("elements"))
+        .expect("the elements")
+        .map(|entry| entry.expect("an element").path())
+        .chain([tree.join("project.refs"), tree.join("shared.yml")])
+        .filter_map(|path| Some((path.file_name()?.display().to_string(), fs::read_to_string(&path).ok()?)))
+        .map(|(name, text)| if name == "project.refs" { (name, in_order(&text)) } else { (name, text) })
+        .collect();
+    files.sort();
+    files
+}
+
+/// A `project.refs` in the order of elements: bst's own is that in which they are tracked, which is chance.
+fn in_order(text: &str) -> String {
+    let mut elements: Vec<String> = Vec::new();
+    for line in text.lines() {
+        match elements.last_mut().filter(|_| line.trim_start().starts_with('-')) {
+            Some(element) => element.push_str(line),
+            None => elements.push(line.to_owned()),
+        }
+    }
+    elements.sort();
+    elements.join("\n")
+}
+
+fn sources() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("plain", "-   kind:   git\n    url: {url}   # where\n    track: main\n\n# the end"),
+        ("glob", "- kind: git_repo\n  url: {url}\n  track: v*\n  ref-format: git-describe\n"),
+        ("branch", "- kind: git_repo\n  url: {url}\n  track: main\n  ref-format: git-describe\n"),
+        ("described", "- kind: git\n  url: {url}\n  track: main\n  ref-format: git-describe\n"),
+    ]
+}
+
+#[test]
+fn nothing_moved_starts_no_bst_and_the_checkout_is_tracked_all_the_same() {
+    let probed = Probed::new("", &sources());
+    let tracks =
+        |calls: &[String]| calls.iter().filter(|call| call.starts_with("source track")).cloned().collect::<Vec<_>>();
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(tracks(&calls).len(), 1, "{calls:?} {track:#}");
+    let tracked = probed.files();
+    assert_eq!(tracked, probed.really_tracked("first"));
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(calls, [""; 0], "{track:#}");
+    assert_eq!(
+        (&track["outcome"], &track["probes"]["left-out"], &track["attempts"]),
+        (&"ok".into(), &4.into(), &0.into())
+    );
+    assert_eq!(track["changes"].as_array().map(Vec::len), Some(4), "{track:#}");
+    assert_eq!(probed.files(), tracked);
+
+    // One of four moves: it alone is tracked, and the others' refs are written.
+    probed.move_on(0, "second\n");
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(tracks(&calls).len(), 1, "{calls:?}");
+    assert!(tracks(&calls)[0].ends_with("--deps none -- plain.bst"), "{calls:?}");
+    assert_eq!(track["probes"]["tracked"]["moved, or new"], 1, "{track:#}");
+    assert_eq!(probed.files(), probed.really_tracked("second"));
+
+    // Somebody takes over what was tracked: nothing has to be written.
+    let merged = probed.files();
+    for (name, text) in &merged {
+        probed.repo.write(&format!("elements/{name}"), text);
+    }
+    probed.repo.commit("Update refs");
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(tracks(&calls), [""; 0], "{calls:?}");
+    assert_eq!((&track["probes"]["left-out"], &track["probes"]["written"]), (&4.into(), &0.into()));
+    assert_eq!(probed.files(), merged);
+
+    // Somebody goes back to an older ref, or to another form of it: tracking finds the newest again, as ever.
+    let first = probed.upstreams[0].tip("main~1").to_string();
+    let newest = probed.upstreams[0].tip("main").to_string();
+    probed.repo.write("elements/plain.bst", &merged[3].1.replace(&newest, &first));
+    probed.repo.write("elements/branch.bst", &merged[0].1.replace("ref: v1-0-g", "ref: "));
+    probed.repo.commit("Revert");
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(tracks(&calls), [""; 0], "{calls:?}");
+    assert_eq!(track["probes"]["written"], 2, "{track:#}");
+    assert_eq!(probed.files(), merged);
+    assert_eq!(probed.files(), probed.really_tracked("third"));
+}
+
+#[test]
+fn files_and_whatever_form_the_projects_files_have_are_left_as_bst_leaves_them() {
+    let flow = "- {kind: git_repo,  url: '{url}', track: main, ref: {ref}, directory: x}\n";
+    let probed = Probed::new(
+        "options:\n  debug: {type: bool, description: d, default: false}\n",
+        &[
+            ("tar", "- kind: remote\n  url: web:file.txt\n"),
+            ("quoted", "- kind: git_repo\r\n  ref: \"{ref}\"   # ref\r\n  url: {url}\r\n  track: main\r\n"),
+            ("flow", flow),
+            ("included", "kind: import\n(@): shared.yml\n"),
+            (
+                "including",
+                "kind: import\n(@):\n- shared.yml\nsources:\n  (>):\n  - kind: git\n    url: {url}\n    track: main\n    directory: own\n",
+            ),
+            (
+                "conditional",
+                "kind: import\n(?):\n- debug == False:\n    sources:\n    - kind: git\n      url: {url}\n      track: main\n",
+            ),
+            (
+                "tagged",
+                "- kind: git\n  url: {url}\n  track: v1\n  ref-format: git-describe\n- kind: local\n  path: shared.yml\n",
+            ),
+        ],
+    );
+    probed.repo.write("shared.yml", "# shared\nsources:\n-   kind: git\n    url: up:included\n    track: main\n");
+    probed.repo.commit("What is shared");
+    let unconditional = |calls: &[String]| {
+        let tracks = calls.iter().filter(|call| call.starts_with("source track"));
+        tracks.map(|call| call.split(" -- ").nth(1).unwrap_or("all").to_owned()).collect::<Vec<_>>()
+    };
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(unconditional(&calls), ["all"], "{track:#}");
+    assert_eq!(probed.files(), probed.really_tracked("first"));
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(unconditional(&calls), ["conditional.bst"], "{calls:?} {track:#}");
+    assert_eq!(track["probes"]["left-out"], 6, "{track:#}");
+    assert_eq!(probed.files(), probed.really_tracked("second"));
+
+    // The file, what is shared, and one whose comment has to stay where it is.
+    serve_file(&probed.scratch, "second, and longer\n", 60);
+    probed.move_on(3, "second\n");
+    probed.move_on(1, "second\n");
+    let (calls, track) = probed.run(&[]);
+    let tracked = unconditional(&calls);
+    assert_eq!(tracked, ["conditional.bst included.bst including.bst quoted.bst tar.bst"], "{track:#}");
+    assert_eq!(probed.files(), probed.really_tracked("third"));
+
+    // An element that changes is tracked, and one that sees another file of the tree is not.
+    probed.repo.write("elements/tagged.bst", "kind: import\nsources:\n- kind: git\n  url: up:tagged\n  track: main\n");
+    probed.repo.write("README", "news\n");
+    probed.repo.commit("Track the branch");
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(unconditional(&calls), ["conditional.bst tagged.bst"], "{track:#}");
+    assert_eq!(probed.files(), probed.really_tracked("fourth"));
+}
+
+#[test]
+fn refs_that_the_project_stores_in_one_file_are_written_whole() {
+    let probed = Probed::new("ref-storage: project.refs\n", &sources());
+    probed.run(&[]);
+    assert_eq!(probed.files(), probed.really_tracked("first"));
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(calls, [""; 0], "{track:#}");
+    assert_eq!(probed.files(), probed.really_tracked("second"));
+    // With one of them tracked by name, the file has its ref alone: the others are tracked as well.
+    probed.move_on(0, "second\n");
+    probed.run(&[]);
+    assert_eq!(probed.files(), probed.really_tracked("third"));
+    // Where it is committed, one is tracked and the others stand.
+    let stored =
+        fs::read_to_string(probed.scratch.path("cache/checkouts/example/main/tree/project.refs")).expect("refs");
+    probed.repo.write("project.refs", &stored);
+    probed.repo.commit("Take the refs");
+    probed.run(&[]);
+    probed.move_on(1, "third\n");
+    probed.move_on(2, "third\n");
+    let (calls, track) = probed.run(&[]);
+    let tracked: Vec<_> = calls.iter().filter(|call| call.starts_with("source track")).collect();
+    assert!(tracked.len() == 1 && tracked[0].ends_with(" -- branch.bst"), "{tracked:?} {track:#}");
+    assert_eq!(probed.files(), probed.really_tracked("fourth"));
+}
+
+#[test]
+fn a_probe_that_was_wrong_is_told_and_not_believed_until_it_is_found_right() {
+    let mut probed = Probed::new("", &[("remote", "- kind: remote\n  url: web:file.txt\n")]);
+    let served = |probed: &Probed, content: &str| {
+        let path = probed.scratch.write("files/file.txt", content);
+        let file = fs::File::options().write(true).open(path).expect("the file");
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000)).expect("its time");
+    };
+    let tracks = |calls: &[String]| calls.iter().filter(|call| call.starts_with("source track")).count();
+    served(&probed, "first\n");
+    probed.run(&[]);
+    assert_eq!(tracks(&probed.run(&[]).0), 0);
+    // Other bytes of the same length and time: no probe can see that, and the share that is tracked anyway does.
+    served(&probed, "other\n");
+    assert_eq!(tracks(&probed.run(&[]).0), 0);
+    probed.config = "[probe]\nfull-track-after = \"1s\"\n";
+    let (calls, track) = probed.run(&[]);
+    assert_eq!((tracks(&calls), &track["probes"]["missed"]), (1, &serde_json::json!(["remote.bst"])), "{track:#}");
+    let kinds: Vec<_> = track["findings"].as_array().expect("findings").iter().map(|found| &found["kind"]).collect();
+    assert!(kinds.contains(&&"probe-miss".into()), "{track:#}");
+    assert_eq!(probed.files(), probed.really_tracked("other"));
+
+    probed.config = "";
+    let (calls, track) = probed.run(&[]);
+    assert_eq!((tracks(&calls), &track["probes"]["tracked"]["a probe was wrong"]), (1, &1.into()), "{track:#}");
+    // Where everything is tracked and nothing is wrong, it is believed again.
+    probed.run(&["--force", "--project", "example"]);
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(tracks(&calls), 0, "{track:#}");
+    assert_eq!(probed.files(), probed.really_tracked("again"));
+}
