@@ -56,7 +56,7 @@ fn upstream_moves_a_request_appears_and_its_branch_needs_no_upstream() {
     for (flavour, element) in
         ["sweet", "sour"].map(|flavour| (flavour, published.file(BRANCH, "elements/flavoured.bst")))
     {
-        assert!(element.contains(&project.hello.tip(flavour)), "{flavour}: {element}");
+        assert!(element.contains(project.hello.tip(flavour).as_str()), "{flavour}: {element}");
     }
     let diff = published.git(&["diff", "--numstat", "main", BRANCH]);
     assert!(diff.lines().all(|line| line.split('\t').nth(1) == Some("0")), "nothing is taken away: {diff}");
@@ -67,7 +67,7 @@ fn upstream_moves_a_request_appears_and_its_branch_needs_no_upstream() {
     let moved = project.hello.commit("Move");
     fetcher.run(&["run"]).expect(0);
     let element = published.file(BRANCH, "elements/git.bst");
-    assert_eq!(element, published.file("main", "elements/git.bst").replace(&tip, &moved));
+    assert_eq!(element, published.file("main", "elements/git.bst").replace(tip.as_str(), moved.as_str()));
     assert_eq!(published.git(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
     assert_eq!(published.git(&["diff", "--name-only", "main", BRANCH]), "elements/git.bst");
 
