@@ -76,7 +76,8 @@
 //! |---|---|
 //! | `fetcher` (default) | all that a [`Fetcher`] needs. Without it there are names, BuildStream's messages, [`diagnosis`], [`report`] and [`runner`]: no libgit2, no C compiler |
 //! | `email`, `irc`, `webhook` | notifiers |
-//! | `cas` | asking source caches whether what was pushed is there |
+//! | `cas` (default) | asking source caches whether what was pushed is there |
+//! | `probe` | asking upstreams over HTTP what moved |
 //! | `serve` | the server of the local cache |
 //!
 //! # What it does to a host

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
 
-/// A module's path below its crate: `notify`, `desk`.
+/// A module's path below its crate: `notify`, `dispatcher`.
 type ModulePath = Vec<String>;
 
 /// One crate's files by module, with the modules that each names.

@@ -95,6 +95,19 @@ impl World {
         self.private(key, &pem)
     }
 
+    fn netrc(&mut self, key: &str) -> String {
+        let secret = self.secret(key);
+        self.private(key, &format!("machine upstream.example.org login me password {secret}\n"))
+    }
+
+    fn git_config(&mut self, key: &str) -> String {
+        let secret = self.secret(key);
+        self.private(
+            key,
+            &format!("[url \"https://me:{secret}@git.example.org/\"]\n\tinsteadOf = https://git.example.org/\n"),
+        )
+    }
+
     fn private(&self, name: &str, text: &str) -> String {
         let path = self.scratch.write(&format!("secrets/{name}"), text);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a private file");
@@ -123,10 +136,14 @@ impl World {
             text,
             "[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\nretries = 0\n\
              git = {{ token-file = {}, ssh-key = {} }}\n\
+             credentials = {{ netrc = {}, ssh-key = {}, git-config = {} }}\n\
              [[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true\n\
              auth = {{ access-token = {}, client-key = {}, client-cert = {cert} }}\n",
             self.file(".project.git.token-file"),
             self.key_file(".project.git.ssh-key"),
+            self.netrc(".project.credentials.netrc"),
+            self.key_file(".project.credentials.ssh-key"),
+            self.git_config(".project.credentials.git-config"),
             self.file(".project.source-caches.auth.access-token"),
             self.key_file(".project.source-caches.auth.client-key"),
         );

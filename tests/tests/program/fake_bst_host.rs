@@ -82,7 +82,7 @@ fn every_problem_of_a_configuration_is_told_at_once() {
     exit status 3
     ---- stderr
     [scratch]/config.toml:2:8: fetcher.jobs: it has to be from 1 to 256; for example: jobs = 4
-    [scratch]/config.toml:3:1: fetcher.keep-runz: there is no such key; did you mean "keep-runs"? (the keys here are state-dir, cache-dir, jobs, min-free-space, keep-runs, keep-logs, lock-alarm-after, publish-dir, base-url, metrics-file, refresh-after)
+    [scratch]/config.toml:3:1: fetcher.keep-runz: there is no such key; did you mean "keep-runs"? (the keys here are state-dir, cache-dir, jobs, min-free-space, keep-runs, keep-logs, lock-alarm-after, publish-dir, base-url, metrics-file, refresh-after, clean-client-every)
     [scratch]/config.toml:5:1: project "a": url: it is missing; add a line like: url = "https://git.example.org/other.git"
     [scratch]/config.toml:10:13: project "x": branches: it is no branch name: git does not allow it (see git check-ref-format); choose another branch name
     [scratch]/config.toml:11:11: project "x": timeout: it is no duration; use units from seconds to weeks, as in "[span]", "15m", "2h 30m" or "30d"

@@ -14,8 +14,12 @@ use fetcher_tests::scratch::Scratch;
 use rustix::process::{Pid, Signal, kill_process};
 
 fn fetcher<'s>(scratch: &'s Scratch, fake: &FakeBst) -> Fetcher<'s> {
+    configured(scratch, fake, "")
+}
+
+fn configured<'s>(scratch: &'s Scratch, fake: &FakeBst, more: &str) -> Fetcher<'s> {
     let project = "[[project]]\nurl = \"project\"\nbranches = [\"*\"]\nretries = 0\n";
-    Fetcher::new(scratch).config(format!("{}\n{project}", fake.config()))
+    Fetcher::new(scratch).config(format!("{}\n{project}{more}\n", fake.config()))
 }
 
 fn start(fetcher: &Fetcher<'_>, arguments: &[&str]) -> Child {
@@ -87,7 +91,8 @@ fn the_run_after_a_killed_one_tells_of_it_and_ends_what_it_left() {
     let scratch = Scratch::new();
     upstream(&scratch, &[]);
     let fake = FakeBst::new(&scratch, STAYS);
-    let fetcher = fetcher(&scratch, &fake);
+    // What is in a sandbox ends with the program.
+    let fetcher = configured(&scratch, &fake, "sandbox = { mode = \"off\" }");
     let mut child = start(&fetcher, &["run"]);
     wait_for(&fake.path("there"));
     child.kill().expect("kill");
