@@ -3,6 +3,7 @@
 mod branch;
 mod branch_work;
 mod callbacks;
+mod error;
 mod error_diagnoses;
 mod hints;
 pub mod host;
@@ -23,13 +24,11 @@ pub mod verify;
 mod workers;
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use thiserror::Error;
 
 use crate::cancel::Cancel;
 use crate::clock::{Clock, SystemClock};
@@ -42,10 +41,11 @@ use crate::publish::Forge;
 use crate::report::{Activity, BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, SandboxMechanism, Sandboxed, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
-use crate::state::{BranchState, LockError, RunInProgress, StateError, StateStore, UsageRegister};
+use crate::state::{BranchState, RunInProgress, StateError, StateStore, UsageRegister};
 
 use callbacks::{GuardedClock, GuardedSink};
 
+pub use error::FetcherError;
 pub use host::HostCheck;
 pub use housekeeping::HousekeepingResult;
 
@@ -78,47 +78,6 @@ impl RunSelection {
     fn is_all(&self) -> bool {
         self.projects.is_empty() && self.branches.is_empty() && self.elements.is_empty()
     }
-}
-
-/// Why there was no run.
-#[derive(Debug, Error)]
-pub enum FetcherError {
-    /// Another run is under way, or the state directory cannot be locked.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The memory cannot be written.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// A directory that is needed cannot be made.
-    #[error("cannot make {path:?}: {source}")]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// The system's word.
-        source: io::Error,
-    },
-    /// No project has a branch that was asked for by name.
-    #[error(
-        "no configured project has a branch {name:?} that its `branches` select; `bst-fetcher run --dry-run` lists them"
-    )]
-    NoSuchBranch {
-        /// The name.
-        name: String,
-    },
-    /// No branch has an element that was asked for by name.
-    #[error("no branch has the element {}", name.as_str())]
-    NoSuchElement {
-        /// The name.
-        name: ElementName,
-    },
-    /// A project that was asked for by name is not configured.
-    #[error("no project is called {name:?}; the configuration has {}", known.join(", "))]
-    NoSuchProject {
-        /// The name.
-        name: String,
-        /// The names that there are.
-        known: Vec<String>,
-    },
 }
 
 /// Runs everything that a configuration asks for.

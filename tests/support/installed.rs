@@ -7,6 +7,7 @@ use std::sync::Mutex;
 /// The Debian packages that tests may need, by the program that is looked for.
 const PACKAGES: &[(&str, &str)] = &[
     ("atheme-services", "atheme-services"),
+    ("bwrap", "bubblewrap"),
     ("chromium", "chromium"),
     ("crontab", "cron"),
     ("gpg", "gnupg"),

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,13 +57,20 @@ impl Runner for PlainRunner {
         command.stdin(Stdio::null()).stdout(writer).stderr(stderr);
         let mut child = command.spawn().map_err(failed)?;
         drop(command);
-        let read = |(stream, mut reader): (OutputStream, io::PipeReader)| {
+        let (pieces, coming) = sync_channel(16);
+        for (stream, mut reader) in readers.drain(..) {
+            let pieces = pieces.clone();
             thread::spawn(move || {
-                let mut bytes = Vec::new();
-                reader.read_to_end(&mut bytes).map(|_| (stream, bytes))
-            })
-        };
-        let reading: Vec<_> = readers.drain(..).map(read).collect();
+                let mut buffer = vec![0; 1 << 16];
+                // Until the end, or until nobody takes it any more.
+                while let Ok(length @ 1..) = reader.read(&mut buffer) {
+                    if pieces.send((stream, buffer[..length].to_vec())).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(pieces);
         let deadline = Instant::now() + invocation.timeout;
         let stop = |child: &mut std::process::Child, exit| {
             let group = Pid::from_child(child);
@@ -75,17 +83,20 @@ impl Runner for PlainRunner {
                 use std::os::unix::process::ExitStatusExt;
                 break Ok(status.code().map_or_else(|| Exit::Signal(status.signal().unwrap_or(0)), Exit::Status));
             }
-            if cancel.wait(Duration::from_millis(1)) {
+            match coming.recv_timeout(Duration::from_millis(1)) {
+                Ok((stream, piece)) => output(stream, &piece),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(Duration::from_millis(1)),
+            }
+            if cancel.is_cancelled() {
                 break stop(&mut child, Exit::Cancelled);
             }
             if Instant::now() > deadline {
                 break stop(&mut child, Exit::TimedOut);
             }
         };
-        for reading in reading {
-            if let Ok(Ok((stream, bytes))) = reading.join() {
-                output(stream, &bytes);
-            }
+        for (stream, piece) in coming {
+            output(stream, &piece);
         }
         exit
     }

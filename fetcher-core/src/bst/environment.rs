@@ -13,7 +13,7 @@
 //! A process that is killed leaves a directory to which nothing points. Who uses an environment holds a kernel lock on
 //! a file in it, and what is held is not removed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
@@ -29,14 +29,15 @@ use super::version::{BstVersion, ProbeError};
 use crate::cancel::Cancel;
 use crate::environment::Environment;
 use crate::names::{ProjectName, digest};
-use crate::own_directory::OwnDirectory;
-use crate::runner::{Exit, OutputTail, Runner, RunnerError};
+use crate::runner::{Exit, OutputStream, OutputTail, Runner, RunnerError, SandboxMode, SandboxOptions};
 
 mod pip;
+mod prune;
 mod spec;
 
 pub use crate::requirements::DEFAULT_REQUIREMENTS;
 pub use pip::PipFailure;
+pub use prune::prune;
 pub use spec::EnvironmentSpec;
 use spec::RequirementFiles;
 
@@ -121,7 +122,7 @@ pub struct BstEnvironments<'a> {
     runner: &'a dyn Runner,
     cancel: &'a Cancel,
     children: BTreeMap<OsString, OsString>,
-    /// The user's own settings of pip, and passwords for package indexes.
+    /// The user's own settings of pip, passwords for package indexes, and where packages are on this machine.
     settings: Vec<PathBuf>,
 }
 
@@ -143,7 +144,10 @@ impl<'a> BstEnvironments<'a> {
         children.insert("PIP_USER".into(), "0".into());
         let home = children.get(OsStr::new("HOME")).map(PathBuf::from);
         let own = |home: PathBuf| [".config/pip", ".pip/pip.conf", ".netrc"].map(|name| home.join(name));
-        let settings = home.into_iter().flat_map(own).chain(["/etc/pip.conf".into()]).collect();
+        // Files that a variable names are shown to whoever gets the variable; these are directories, or urls.
+        let links = children.get(OsStr::new("PIP_FIND_LINKS")).and_then(|links| links.to_str()).unwrap_or_default();
+        let links = links.split_whitespace().map(PathBuf::from).filter(|path| path.is_absolute());
+        let settings = home.into_iter().flat_map(own).chain(["/etc/pip.conf".into()]).chain(links).collect();
         Self { directory, runner, cancel, children, settings }
     }
 
@@ -171,7 +175,16 @@ impl<'a> BstEnvironments<'a> {
         said: &mut dyn FnMut(&[u8]),
     ) -> Result<InstalledBst, EnvironmentError> {
         let requirements = RequirementFiles::read(recipe)?;
-        let key = self.key(recipe, &requirements, said)?;
+        let python;
+        let mut recipe = recipe;
+        let key = match self.key(recipe, &requirements, said) {
+            Err(failure @ EnvironmentError::Failed { .. }) => {
+                python = self.python_behind(recipe).ok_or(failure)?;
+                recipe.python = &python;
+                self.key(recipe, &requirements, said)?
+            }
+            asked => asked?,
+        };
         let link = self.directory.join(BY_KEY).join(&key);
         if let Some(found) = self.open(&link) {
             return Ok(found);
@@ -199,6 +212,25 @@ impl<'a> BstEnvironments<'a> {
     /// The `bst` that served the project last, for when [`ensure`](Self::ensure) fails with requirements that are new.
     pub fn last_good(&self, project: &ProjectName) -> Option<InstalledBst> {
         self.open(&self.directory.join(BY_PROJECT).join(project.as_str()))
+    }
+
+    /// The interpreter to which a script in its place leads, as pyenv and asdf have them, which needs files that nobody can
+    /// know. It is asked outside of the sandbox, for it is this host's own program and runs nothing of a project's.
+    fn python_behind(&self, recipe: EnvironmentSpec<'_>) -> Option<String> {
+        let command = [recipe.python, "-I", "-c", "import sys; print(sys.executable)"].map(OsString::from);
+        let unconfined = SandboxOptions { mode: SandboxMode::Off, ..SandboxOptions::default() };
+        let invocation = super::invocation(&command, [], recipe.directory, self.children.clone());
+        let invocation = invocation.sandbox(unconfined).apart().timeout(TIMEOUT);
+        let mut told = Vec::new();
+        let exit = self.runner.run(&invocation, self.cancel, &mut |stream, bytes| {
+            if stream == OutputStream::Stdout {
+                told.extend_from_slice(bytes);
+            }
+        });
+        let told = String::from_utf8(told).ok()?;
+        let python = told.trim_end();
+        let is_another = Path::new(python).is_absolute() && python != recipe.python;
+        (matches!(exit, Ok(Exit::Status(0))) && is_another).then(|| python.to_owned())
     }
 
     /// What an environment is known by: the requirements with the files that they name, and the interpreter.
@@ -288,6 +320,8 @@ impl<'a> BstEnvironments<'a> {
     ) -> Result<(), EnvironmentError> {
         let mut environment = self.children.clone();
         if let Some(temporary) = into.map(|path| path.join("tmp")).filter(|path| path.is_dir()) {
+            // Where nothing else may be written pip keeps no cache elsewhere, and fails to build what has to be built.
+            environment.insert("XDG_CACHE_HOME".into(), temporary.join("cache").into());
             environment.insert("TMPDIR".into(), temporary.into());
         }
         // What is installed is the configuration's choice, as `bst` itself is: it sees what pip needs, and what is named.
@@ -352,81 +386,10 @@ impl<'a> BstEnvironments<'a> {
     }
 }
 
-/// Removes from `directory` what killed processes left and every environment but those that served one of `projects`
-/// last, those that served anybody within `unused_for`, and those in use; gives what was removed. Nothing happens while
-/// somebody makes an environment.
-///
-/// # Errors
-/// When the directory cannot be locked or read, or something cannot be removed.
-pub fn prune(directory: &Path, projects: &BTreeSet<ProjectName>, unused_for: Duration) -> io::Result<Vec<PathBuf>> {
-    // Whatever else runs as this user may have put a link anywhere here: none is followed.
-    let Some(own) = OwnDirectory::open_own(directory)? else { return Ok(Vec::new()) };
-    let lock = lock_file(directory)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Vec::new()),
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    let known = |name: &OsStr| projects.iter().any(|project| project.as_str() == name);
-    let mut wanted = BTreeSet::new();
-    for environment in own.names()? {
-        if served_within(&directory.join(&environment), unused_for)? {
-            wanted.insert(environment);
-        }
-    }
-    if let Some(links) = own.below(BY_PROJECT)? {
-        for name in links.names()? {
-            // What is no link is none of ours.
-            let target = fs::read_link(links.path().join(&name)).ok();
-            let target = target.and_then(|target| target.file_name().map(OsStr::to_owned));
-            match target.filter(|_| known(&name)) {
-                Some(target) => drop(wanted.insert(target)),
-                None => drop(links.remove(&name)?),
-            }
-        }
-    }
-    if let Some(links) = own.below(BY_KEY)? {
-        for name in links.names()? {
-            let target = fs::read_link(links.path().join(&name));
-            if !target.is_ok_and(|target| target.file_name().is_some_and(|name| wanted.contains(name))) {
-                links.remove(&name)?;
-            }
-        }
-    }
-    let ours = [BY_KEY, BY_PROJECT, LOCK].map(OsStr::new);
-    let mut removed = Vec::new();
-    for name in own.names()? {
-        let path = directory.join(&name);
-        if !ours.contains(&&*name) && !wanted.contains(&name) && !is_held(&path) && own.remove(&name)? {
-            removed.push(path);
-        }
-    }
-    Ok(removed)
-}
-
 /// Opens the file that is locked to change anything; a link in its place is not followed.
 fn lock_file(directory: &Path) -> io::Result<File> {
     let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
     File::options().create(true).truncate(false).write(true).custom_flags(no_link).open(directory.join(LOCK))
-}
-
-/// Whether an environment served somebody within a time. One that claims to have done so after now, for a clock was
-/// ahead, did so now.
-fn served_within(environment: &Path, time: Duration) -> io::Result<bool> {
-    let file = environment.join(IN_USE);
-    let served = match fs::metadata(&file).and_then(|found| found.modified()) {
-        Ok(served) => served,
-        // One that a killed process began may lack the file; and beside environments there are links and the lock.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(false);
-        }
-        Err(error) => return Err(error),
-    };
-    let now = SystemTime::now();
-    match now.duration_since(served) {
-        Ok(age) => Ok(age < time),
-        Err(_) => File::options().write(true).open(file)?.set_modified(now).map(|()| !time.is_zero()),
-    }
 }
 
 /// Holds an environment as one of its users.
@@ -436,12 +399,6 @@ fn hold(environment: &Path) -> io::Result<File> {
     // When it served last.
     file.set_modified(SystemTime::now())?;
     Ok(file)
-}
-
-/// Whether somebody uses an environment. One that a killed process began may lack the file.
-fn is_held(environment: &Path) -> bool {
-    let file = File::options().read(true).write(true).open(environment.join(IN_USE));
-    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Whether a variable says how to reach package indexes: pip's own, but not those that send packages elsewhere.

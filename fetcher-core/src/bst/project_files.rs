@@ -19,7 +19,7 @@ use super::refs::{StoredRefs, have_urls, stored_refs, written_sources};
 use super::yaml::{LARGEST, YamlNode};
 use crate::names::{ElementName, digest};
 
-pub(crate) use definitions::{PluginOrigin, RefPlace, SourceDefinition};
+pub(crate) use definitions::{PluginProvenance, RefPlace, SourceDefinition};
 
 /// How many files one element may include, directly or not.
 const MOST_INCLUDES: usize = 1_000;

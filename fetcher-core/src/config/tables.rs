@@ -8,6 +8,7 @@ use super::serve::SERVE;
 mod project;
 mod publish;
 mod sandbox;
+mod source_caches;
 
 use KeyDefault::{Required as Must, Value, Words};
 

@@ -51,6 +51,20 @@ macro_rules! kinds {
     };
 }
 
+impl FailureKind {
+    /// Whether it is the trouble of a host, whichever of what it has is asked for.
+    pub fn is_of_host(self) -> bool {
+        matches!(
+            self,
+            FailureKind::Dns
+                | FailureKind::Network
+                | FailureKind::Tls
+                | FailureKind::RateLimited
+                | FailureKind::ServerError
+        )
+    }
+}
+
 kinds! {
     /// `bst` was called in a way that it does not understand.
     Usage => No, Host,

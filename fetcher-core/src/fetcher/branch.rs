@@ -280,7 +280,8 @@ impl<'f> WorkerPool<'f> {
                 notes.push(format!("what was done is not known, so that all of it is done again: {error}"));
                 None
             });
-            let known = known.filter(|_| !self.selection.force).unwrap_or_default();
+            let known = known.unwrap_or_default();
+            let known = if self.selection.force { known.into_forced() } else { known };
             (variant.cloned(), ElementMemory { version: ElementMemory::VERSION, ..known })
         };
         variants(project).into_iter().map(known).collect()

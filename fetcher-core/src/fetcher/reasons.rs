@@ -238,17 +238,11 @@ impl Fetcher {
 
 /// What is known of hosts by failures that say their reason: that, and the line that says it.
 fn known_reasons(report: &RunReport) -> BTreeMap<String, (FailureKind, String)> {
-    let clear = report.branches.iter().flat_map(BranchReport::failures).filter(|failure| {
-        let of_host = matches!(
-            failure.kind,
-            FailureKind::Dns
-                | FailureKind::Network
-                | FailureKind::Tls
-                | FailureKind::RateLimited
-                | FailureKind::ServerError
-        );
-        of_host && !failure.hides_reason()
-    });
+    let clear = report
+        .branches
+        .iter()
+        .flat_map(BranchReport::failures)
+        .filter(|failure| failure.kind.is_of_host() && !failure.hides_reason());
     let mut known = BTreeMap::new();
     for failure in clear {
         let words = failure.message.lines().last().unwrap_or_default().trim().to_owned();

@@ -8,7 +8,7 @@ use super::message::{Notification, NotificationEvent, NotificationTopic};
 use super::notifier_state::{ActiveIssue, NotifierState, QueuedMessage, ROT_OF, TopicKey, TopicState};
 use super::render::cause;
 use super::subscription::Subscription;
-use crate::diagnosis::{Diagnosis, FailureKind};
+use crate::diagnosis::Diagnosis;
 use crate::names::{ProjectName, RunId, digest};
 use crate::report::TrackedRef;
 
@@ -53,15 +53,7 @@ pub(super) fn signature<'d>(failures: impl Iterator<Item = &'d Diagnosis>) -> BT
     let one = |failure: &Diagnosis| {
         let stage = failure.stage.map_or("-", crate::names::Stage::as_str);
         // What fails of a host of upstreams is the same trouble, whichever elements it strikes, of whatever project.
-        let of_host = matches!(
-            failure.kind,
-            FailureKind::Dns
-                | FailureKind::Network
-                | FailureKind::Tls
-                | FailureKind::RateLimited
-                | FailureKind::ServerError
-        );
-        if let Some(host) = failure.upstream().filter(|_| of_host) {
+        if let Some(host) = failure.upstream().filter(|_| failure.kind.is_of_host()) {
             return format!("{} {stage} {host} -", failure.kind);
         }
         let element = failure.element.as_ref().map_or("-", |element| element.as_str());

@@ -36,16 +36,39 @@ impl StageRunner<'_, '_> {
         inputs: String,
         memory: &mut ElementMemory,
     ) -> Result<Inventory, NotListed> {
+        self.inventory_in(inputs, &mut memory.of_mut(refs).inventory)
+    }
+
+    /// The elements before they are tracked: those of the tip. Where bst cannot list these, it lists what the checkout has by
+    /// now, with junctions that were tracked first, or with another option set: that is not what the tip has.
+    pub(super) fn inventory_to_track(&mut self, memory: &mut ElementMemory) -> Result<Inventory, NotListed> {
+        let committed = self.listing_inputs(&[]);
+        let is_known = memory.committed.inventory.as_ref().is_some_and(|known| known.inputs == committed);
+        let moved = match self.ref_changes() {
+            _ if is_known => Vec::new(),
+            Ok(changes) => changes.iter().map(|change| format!("{change:?}")).collect(),
+            Err(error) => vec![error],
+        };
+        if moved.is_empty() {
+            return self.inventory(Refs::Committed, committed, memory);
+        }
+        self.inventory_in(self.listing_inputs(&moved), &mut memory.to_track)
+    }
+
+    fn inventory_in(
+        &mut self,
+        inputs: String,
+        memory: &mut Option<RememberedInventory>,
+    ) -> Result<Inventory, NotListed> {
         let now = self.pipeline.clock.now();
-        let known = memory.of(refs).inventory.as_ref().filter(|known| {
+        let known = memory.as_ref().filter(|known| {
             known.inputs == inputs && now.duration_since(known.at).unsigned_abs() < self.pipeline.refresh_after
         });
         let inventory = if let Some(known) = known {
             known.inventory.clone()
         } else {
             let inventory = self.ask_until_told()?;
-            let known = RememberedInventory { inputs, at: now, inventory: inventory.clone() };
-            memory.of_mut(refs).inventory = Some(known);
+            *memory = Some(RememberedInventory { inputs, at: now, inventory: inventory.clone() });
             inventory
         };
         self.listed = inventory.elements.iter().map(|known| (known.name.clone(), state(known.has_refs))).collect();

@@ -75,10 +75,8 @@ impl Pipeline<'_> {
         holds: &ProjectHolds,
         memory: &mut ElementMemory,
     ) -> Result<Inventory, Vec<Diagnosis>> {
-        let mut shaping = Vec::new();
         for _ in 0..=MAX_RECOVERIES {
-            let inputs = work.listing_inputs(&shaping);
-            match work.inventory(Refs::Committed, inputs, memory) {
+            match work.inventory_to_track(memory) {
                 Ok(inventory) => return Ok(inventory),
                 Err(NotListed::Failed(failures)) => return Err(failures),
                 Err(NotListed::NoRef(junction)) => {
@@ -92,8 +90,6 @@ impl Pipeline<'_> {
                         }]);
                     }
                     self.track_first(work, &junction)?;
-                    let files = ProjectFiles::new(&self.directories.project);
-                    shaping.push(files.source_inputs(&junction).unwrap_or_default());
                 }
             }
         }

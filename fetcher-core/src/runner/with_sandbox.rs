@@ -1,10 +1,10 @@
 //! One sandbox's options for all that a runner runs.
 
-use super::sandbox_options::SandboxOptions;
+use super::sandbox_options::{SandboxMode, SandboxOptions};
 use super::{Exit, Invocation, OutputStream, Runner, RunnerError};
 use crate::cancel::Cancel;
 
-/// Lets another runner run children, confined as these options ask.
+/// Lets another runner run children, confined as these options ask, but for those that ask not to be.
 #[derive(Debug)]
 pub struct WithSandbox<'a> {
     runner: &'a dyn Runner,
@@ -25,6 +25,9 @@ impl Runner for WithSandbox<'_> {
         cancel: &Cancel,
         output: &mut dyn FnMut(OutputStream, &[u8]),
     ) -> Result<Exit, RunnerError> {
+        if invocation.sandbox.mode == SandboxMode::Off {
+            return self.runner.run(invocation, cancel, output);
+        }
         self.runner.run(&invocation.clone().sandbox(self.options.clone()), cancel, output)
     }
 }

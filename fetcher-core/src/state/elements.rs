@@ -24,6 +24,9 @@ pub struct ElementMemory {
     /// What is known of those that tracking found.
     #[serde(default)]
     pub tracked: RefsMemory,
+    /// The elements as bst listed them for tracking, where it could not list those of the tip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_track: Option<RememberedInventory>,
     /// What this run asked bst for already, with its inputs, whether it worked or not. It is not written.
     #[serde(skip)]
     pub asked: BTreeMap<ElementName, String>,
@@ -45,7 +48,9 @@ impl ElementMemory {
     /// Forgets what was noted later than `now`, for a clock was ahead then. Says whether there was anything.
     pub(crate) fn forget_future(&mut self, now: Timestamp) -> bool {
         let forgotten = [&mut self.committed, &mut self.tracked].map(|refs| refs.forget_future(now));
-        forgotten.contains(&true)
+        let listed = self.to_track.is_some();
+        self.to_track = self.to_track.take().filter(|known| known.at <= now);
+        forgotten.contains(&true) || listed != self.to_track.is_some()
     }
 
     /// What is known of some refs.
@@ -62,6 +67,13 @@ impl ElementMemory {
             Refs::Committed => &mut self.committed,
             Refs::Tracked => &mut self.tracked,
         }
+    }
+
+    /// What stays known where all is to be done again: the sources of elements without a committed ref, which nobody else can
+    /// tell before they are tracked, so that upstreams can be asked about them all the same. No listing is taken for it.
+    pub(crate) fn into_forced(self) -> Self {
+        let known = self.tracked.inventory.map(|known| RememberedInventory { inputs: String::new(), ..known });
+        Self { tracked: RefsMemory { inventory: known, ..RefsMemory::default() }, ..Self::default() }
     }
 
     /// Gives what was learned of a few elements to the memory of all: what is done is added there, and what the elements

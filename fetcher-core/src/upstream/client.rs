@@ -61,7 +61,7 @@ pub(super) struct ProbeClient {
 }
 
 /// What is asked.
-pub(super) struct HttpRequest<'r> {
+pub(super) struct UpstreamRequest<'r> {
     pub(super) method: &'static str,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: &'r [u8],
@@ -95,7 +95,7 @@ pub(super) struct HttpFailure {
     pub(super) message: String,
 }
 
-impl HttpRequest<'_> {
+impl UpstreamRequest<'_> {
     /// A GET of no more than `largest` bytes, which follows no redirect.
     pub(super) fn get(headers: Vec<(&'static str, String)>, largest: u64) -> Self {
         Self { method: "GET", headers, body: b"", largest: Some(largest), begins: None, follow: false, sent_by: None }
@@ -140,7 +140,7 @@ impl ProbeClient {
     pub(super) fn send(
         &self,
         url: &str,
-        request: &HttpRequest<'_>,
+        request: &UpstreamRequest<'_>,
         cost: &mut ProbeCost,
     ) -> Result<HttpReply, HttpFailure> {
         let unusable =
@@ -180,7 +180,7 @@ impl ProbeClient {
         location: &HttpLocation,
         own: Option<&Secret>,
         least: Nearness,
-        request: &HttpRequest<'_>,
+        request: &UpstreamRequest<'_>,
         cost: &mut ProbeCost,
     ) -> Result<HttpReply, HttpFailure> {
         let agent = self.agent(&location.url(), least)?;
@@ -200,7 +200,7 @@ impl ProbeClient {
         agent: &Agent,
         location: &HttpLocation,
         own: Option<&Secret>,
-        asked: &HttpRequest<'_>,
+        asked: &UpstreamRequest<'_>,
         cost: &mut ProbeCost,
     ) -> Result<HttpReply, ureq::Error> {
         let mut request = Request::builder().method(asked.method).uri(location.url());
@@ -333,7 +333,7 @@ mod tests {
         let near = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = near.local_addr().unwrap().port();
         let (far, _) = HttpLocation::parse("http://far.example/").unwrap();
-        let request = HttpRequest { sent_by: Some(&far), ..HttpRequest::get(Vec::new(), 100) };
+        let request = UpstreamRequest { sent_by: Some(&far), ..UpstreamRequest::get(Vec::new(), 100) };
         for host in ["127.0.0.1", "localhost", "[::1]", "0.0.0.0"] {
             let mut cost = ProbeCost::default();
             let failure = client.send(&format!("http://{host}:{port}/x"), &request, &mut cost).unwrap_err();

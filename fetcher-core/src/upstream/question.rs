@@ -18,32 +18,32 @@ pub enum UpstreamQuestion {
         /// Which references.
         refs: RefSelection,
     },
-    /// The file at an address, by its validators. [`UpstreamState::File`].
+    /// The file at an address, by its validators. `UpstreamState::File`.
     HttpFile {
         /// The address.
         url: String,
     },
     /// Whether there is a file at an address where files never change by the registry's rule: static.crates.io,
-    /// files.pythonhosted.org, a path with the digest in it. [`UpstreamState::Immutable`].
+    /// files.pythonhosted.org, a path with the digest in it. `UpstreamState::Immutable`.
     ImmutableFile {
         /// The address.
         url: String,
     },
     /// A page that is small enough to be read whole, such as the JSON page of a project on PyPI or an answer of
-    /// Anitya. [`UpstreamState::Page`].
+    /// Anitya. `UpstreamState::Page`.
     HttpPage {
         /// The address.
         url: String,
     },
     /// The lines of an index (of CPAN, of GNU's) that hold a text. The index is read once for all who ask for lines of
-    /// it. [`UpstreamState::Lines`].
+    /// it. `UpstreamState::Lines`.
     IndexLines {
         /// The index's address.
         url: String,
         /// The text, as it stands in the lines.
         containing: String,
     },
-    /// What a tag of an image in a registry stands for. [`UpstreamState::Manifest`].
+    /// What a tag of an image in a registry stands for. `UpstreamState::Manifest`.
     ContainerManifest {
         /// The registry: `https://registry-1.docker.io`, say.
         registry: String,
@@ -52,7 +52,7 @@ pub enum UpstreamQuestion {
         /// The tag.
         tag: String,
     },
-    /// A ref of an `OSTree` repository. [`UpstreamState::Commit`].
+    /// A ref of an `OSTree` repository. `UpstreamState::Commit`.
     OstreeRef {
         /// The repository's address.
         url: String,

@@ -1,7 +1,7 @@
 //! Registries of images: what a tag stands for, without pulling it.
 
 use super::answer::{ProbeCost, ProbeDoubt, UpstreamState};
-use super::client::{HttpFailure, HttpLocation, HttpReply, HttpRequest, ProbeClient};
+use super::client::{HttpFailure, HttpLocation, HttpReply, ProbeClient, UpstreamRequest};
 use super::web::status_failure;
 use crate::diagnosis::FailureKind;
 
@@ -50,7 +50,7 @@ pub(super) fn manifest(
 fn head(client: &ProbeClient, url: &str, token: Option<&str>, cost: &mut ProbeCost) -> Result<HttpReply, HttpFailure> {
     let mut headers = vec![("accept", ACCEPT.to_owned())];
     headers.extend(token.map(|token| ("authorization", format!("Bearer {token}"))));
-    client.send(url, &HttpRequest { method: "HEAD", ..HttpRequest::get(headers, 0) }, cost)
+    client.send(url, &UpstreamRequest { method: "HEAD", ..UpstreamRequest::get(headers, 0) }, cost)
 }
 
 fn is_digest(text: &str) -> bool {
@@ -99,7 +99,7 @@ fn token(
         url.push('=');
         url.extend(value.bytes().map(encoded));
     }
-    let request = HttpRequest { sent_by: Some(registry), ..HttpRequest::get(Vec::new(), LARGEST_TOKEN) };
+    let request = UpstreamRequest { sent_by: Some(registry), ..UpstreamRequest::get(Vec::new(), LARGEST_TOKEN) };
     let reply = client.send(&url, &request, cost)?;
     let answer: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
     let word = |name| answer.as_ref()?.get(name)?.as_str();

@@ -1,7 +1,7 @@
 //! Smart HTTP: asking for references in version 2 of git's protocol, with one request.
 
 use super::answer::{ProbeCost, ProbeDoubt};
-use super::client::{HttpFailure, HttpLocation, HttpReply, HttpRequest, ProbeClient};
+use super::client::{HttpFailure, HttpLocation, HttpReply, ProbeClient, UpstreamRequest};
 use super::protocol_v2::{read_listing, request};
 use super::question::RefSelection;
 use super::ref_listing::{MAX_LISTING, RefListing};
@@ -47,7 +47,7 @@ pub(super) fn list(
     }
     // As git begins: servers redirect what is got and not what is sent.
     let headers = vec![("git-protocol", "version=2".to_owned())];
-    let get = HttpRequest { follow: true, begins: Some(is_packets), ..HttpRequest::get(headers, MAX_LISTING) };
+    let get = UpstreamRequest { follow: true, begins: Some(is_packets), ..UpstreamRequest::get(headers, MAX_LISTING) };
     let reply = client.send(&format!("{base}{INFO_REFS}"), &get, cost).map_err(SmartError::from)?;
     if is_busy(reply.status) {
         return Err(SmartError::Busy(Box::new(reply)));
@@ -71,8 +71,12 @@ fn ask(client: &ProbeClient, base: &str, wanted: &RefSelection, cost: &mut Probe
         ("accept", "application/x-git-upload-pack-result".to_owned()),
     ];
     let body = request(wanted);
-    let post =
-        HttpRequest { method: "POST", body: &body, begins: Some(is_packets), ..HttpRequest::get(headers, MAX_LISTING) };
+    let post = UpstreamRequest {
+        method: "POST",
+        body: &body,
+        begins: Some(is_packets),
+        ..UpstreamRequest::get(headers, MAX_LISTING)
+    };
     client.send(&format!("{base}{UPLOAD_PACK}"), &post, cost).map_err(SmartError::from)
 }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
 use super::answer::{ProbeCost, ProbeDoubt, UpstreamState};
-use super::client::{HttpFailure, HttpLocation, HttpReply, HttpRequest, ProbeClient};
+use super::client::{HttpFailure, HttpLocation, HttpReply, ProbeClient, UpstreamRequest};
 use super::smart_http::is_busy;
 use crate::diagnosis::FailureKind;
 use crate::names::digest;
@@ -48,7 +48,7 @@ pub(super) fn file(
 fn head_or_get(client: &ProbeClient, url: &str, cost: &mut ProbeCost) -> Result<HttpReply, HttpFailure> {
     let request = |method, largest| {
         let headers = vec![("accept", "*/*".to_owned()), ("accept-encoding", "identity".to_owned())];
-        HttpRequest { method, largest, follow: true, ..HttpRequest::get(headers, 0) }
+        UpstreamRequest { method, largest, follow: true, ..UpstreamRequest::get(headers, 0) }
     };
     let reply = client.send(url, &request("HEAD", Some(0)), cost)?;
     if reply.status == 200 || is_busy(reply.status) {
@@ -118,7 +118,7 @@ pub(super) fn page(
 ) -> Result<PageAnswer, HttpFailure> {
     let mut headers = vec![("accept", "*/*".to_owned())];
     headers.extend(known.map(|etag| ("if-none-match", etag.to_owned())));
-    let request = HttpRequest { follow: true, ..HttpRequest::get(headers, LARGEST_PAGE) };
+    let request = UpstreamRequest { follow: true, ..UpstreamRequest::get(headers, LARGEST_PAGE) };
     let mut reply = client.send(url, &request, cost)?;
     let tag = reply.header("etag").filter(|tag| tag.len() <= LONGEST_VALIDATOR && is_visible(tag));
     let etag = tag.map(str::to_owned);
@@ -156,7 +156,7 @@ pub(super) fn ostree_ref(
     if name.is_empty() || !name.bytes().all(is_name) || name.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(HttpFailure::new(FailureKind::NotFound, ProbeDoubt::Unsupported, "not the name of a ref"));
     }
-    let request = HttpRequest { follow: true, ..HttpRequest::get(Vec::new(), LARGEST_REF) };
+    let request = UpstreamRequest { follow: true, ..UpstreamRequest::get(Vec::new(), LARGEST_REF) };
     let reply = client.send(&format!("{}/refs/heads/{name}", url.trim_end_matches('/')), &request, cost)?;
     let text = std::str::from_utf8(&reply.body).unwrap_or_default().trim();
     let is_checksum = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

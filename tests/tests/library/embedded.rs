@@ -50,8 +50,11 @@ fn only_bad_failed(scratch: &Scratch, report: &RunReport, words: &str) {
     assert!(bad.failures().any(told), "{bad:#?}");
     assert_eq!(report.outcome, Outcome::Partial);
     let path = scratch.path(&format!("state/runs/{}/report.json", report.run));
-    let written: RunReport = serde_json::from_slice(&std::fs::read(path).expect("a report")).expect("a report");
-    assert_eq!(&written, report);
+    let written = std::fs::read_to_string(path).expect("a report");
+    serde_json::from_str::<RunReport>(&written).expect("a report");
+    // As text: numbers with many digits are read with the last one rounded.
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    assert_eq!(value(&written), value(&serde_json::to_string(report).expect("JSON")));
 }
 
 /// Panics where a command of the branch `bad` is to be run.
@@ -78,7 +81,7 @@ fn a_runner_that_panics_fails_its_branch_alone() {
         let report = run(&fetcher, &mut |_| {});
         only_bad_failed(&scratch, &report, "the runner has a bug");
         // The branch's other stages are told of as well.
-        assert_eq!(branch(&report, "bad").stages.len(), 6, "{report:#?}");
+        assert_eq!(branch(&report, "bad").stages.len(), 8, "{report:#?}");
     }
 }
 

@@ -129,6 +129,10 @@ fn a_token_goes_to_no_other_host_by_redirect_or_submodule() {
     let guarded = HttpGit::start(&fixture.path("repos"), Manner::Guarded(OAUTH2.to_owned()));
     let url = format!("{}/top", guarded.url);
     top.submodule("../sub", "sub", &sub.tip("HEAD"));
+    // Not even to the same host, for another repository than is said.
+    let error = follow(&fixture, &url, &access).unwrap_err();
+    assert_eq!(error.failure(), GitFailure::Unauthorised, "{error}");
+    let access = GitAccess { credentials_for: vec![format!("{}/sub", guarded.url)], ..access };
     follow(&fixture, &url, &access).unwrap();
     top.submodule(&format!("{}/sub", evil.url), "sub", &sub.tip("HEAD"));
     let error = follow(&fixture, &url, &access).unwrap_err();
@@ -195,6 +199,7 @@ fn ssh_with_the_right_key_and_the_right_host_alone() {
     let access = |key: &Path, hosts: &Path| GitAccess {
         ssh_key: Some(key.to_owned()),
         known_hosts: Some(hosts.to_owned()),
+        credentials_for: vec![sshd.url(&sub.path)],
         ..GitAccess::default()
     };
     follow(&fixture, &url, &access(&sshd.key, &sshd.known_hosts)).unwrap();

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use fetcher_core::bst::environment::{
     BstEnvironments, DEFAULT_REQUIREMENTS, EnvironmentError, EnvironmentSpec, InstalledBst, PipFailure, prune,
 };
-use fetcher_core::runner::processes;
-use fetcher_core::{Cancel, Environment, Exit, LocalRunner, ProjectName};
-use fetcher_tests::wheel::wheel;
+use fetcher_core::runner::{OutputStream, RunnerError, SandboxMode, SandboxOptions, Sandboxed, WithSandbox, processes};
+use fetcher_core::{Cancel, Environment, Exit, Invocation, LocalRunner, ProjectName, Runner};
+use fetcher_tests::wheel::{sdist, wheel};
 
 /// A Python that makes environments in no time: they all use one pip.
 const FAST_PYTHON: &str = r#"#!/bin/sh
@@ -107,6 +107,77 @@ fn one_is_made_once_and_again_when_it_is_broken() {
     let third = host.ensure(&requirement("2.8.1")).unwrap();
     assert!(third.bst != first.bst && first.bst.exists(), "whoever uses the old one keeps it");
     assert_eq!(third.version.to_string(), "2.8.1");
+}
+
+/// A sandbox in which a script in Python's place does not find what it needs.
+#[derive(Debug)]
+struct HidesFrom<'a> {
+    script: &'a str,
+    runner: LocalRunner,
+}
+
+impl Runner for HidesFrom<'_> {
+    fn run(
+        &self,
+        invocation: &Invocation,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(OutputStream, &[u8]),
+    ) -> Result<Exit, RunnerError> {
+        if invocation.command[0] == self.script && invocation.sandbox.mode != SandboxMode::Off {
+            return Ok(Exit::Status(127));
+        }
+        self.runner.run(invocation, cancel, output)
+    }
+}
+
+#[test]
+fn a_script_in_pythons_place_that_does_not_run_in_a_sandbox_leads_to_python() {
+    let host = Host::new();
+    let script = host.place.path().join("shim").display().to_string();
+    let text = format!(
+        "#!/bin/sh\nPYTHON={}\nif [ \"$1\" = -I ]; then echo $PYTHON; else exec $PYTHON \"$@\"; fi\n",
+        host.python()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut environment = Environment::of_this_process();
+    environment.set("PIP_NO_INDEX", "1");
+    let (directory, runner) = (host.directory(), HidesFrom { script: &script, runner: LocalRunner::default() });
+    let confined = SandboxOptions::default();
+    let runner = WithSandbox::new(&runner, &confined);
+    let environments = BstEnvironments::new(&directory, &runner, &environment, &[], &host.cancel);
+    let requirements = &requirement("2.8.1");
+    let recipe = EnvironmentSpec { requirements, directory: host.place.path(), python: &script };
+    let made = environments.ensure(recipe, &mut |_| {}).unwrap();
+    assert_eq!(made.version.to_string(), "2.8.1");
+}
+
+/// pip keeps what it builds in its cache, which is in the home, of which a sandbox shows nothing. `/tmp` is a file system of
+/// its own in there, so that the home is elsewhere.
+#[test]
+fn what_has_to_be_built_is_built_in_a_sandbox() {
+    fetcher_tests::installed::program("bwrap");
+    let host = Host::new();
+    let links = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    sdist(links.path(), "2.8.1", "print('2.8.1')");
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut environment = Environment::of_this_process();
+    environment.set("PIP_NO_INDEX", "1");
+    environment.set("HOME", home.path());
+    environment.set("PIP_FIND_LINKS", links.path());
+    let directory = host.directory();
+    let runner = Sandboxed::new(LocalRunner::default(), host.place.path().join("sandbox"));
+    let mut confined = SandboxOptions::default();
+    confined.read = vec![shared_pip()];
+    let runner = WithSandbox::new(&runner, &confined);
+    let environments = BstEnvironments::new(&directory, &runner, &environment, &[], &host.cancel);
+    let requirements = "buildstream==2.8.1\n";
+    let recipe = EnvironmentSpec { requirements, directory: host.place.path(), python: &host.python() };
+    let mut said = Vec::new();
+    let made = environments.ensure(recipe, &mut |bytes| said.extend_from_slice(bytes));
+    let made = made.unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(&said)));
+    assert_eq!(made.version.to_string(), "2.8.1");
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "what is written into a home goes with the sandbox");
 }
 
 #[test]

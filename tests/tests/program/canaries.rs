@@ -137,6 +137,7 @@ impl World {
             "[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\nretries = 0\n\
              git = {{ token-file = {}, ssh-key = {} }}\n\
              credentials = {{ netrc = {}, ssh-key = {}, git-config = {} }}\n\
+             sandbox = {{ write = ['{root}/scenario', '{root}/secrets/.project.git.token-file'], read = ['{root}/noise', '{root}/words'] }}\n\
              [[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true\n\
              auth = {{ access-token = {}, client-key = {}, client-cert = {cert} }}\n",
             self.file(".project.git.token-file"),

@@ -41,7 +41,9 @@ fn a_full_disk_under_the_cache_is_told_as_such() {
     fails() { [ $command = fetch ] && [ $1 = a.bst ] && text='tar source at a.bst [line 3 column 2]: [Errno 28] No space left on device'; }"#;
     let fake = FakeBst::new(&scratch, scenario);
     let fetcher = Fetcher::new(&scratch).config(project(&fake, "")).small_disk("cache", "16m");
-    let ended = fetcher.run(&["run"]).expect(1);
+    let ended = fetcher.run(&["run"]);
+    // Whoever watches the space may see that it is short before bst says so.
+    assert!(matches!(ended.status(), 1 | 4), "{ended}");
     assert!(ended.stderr().contains("disk-full"), "{ended}");
 }
 

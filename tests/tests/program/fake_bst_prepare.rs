@@ -44,7 +44,7 @@ impl Prepared {
 
     fn configured(&self, prepare: &str, more: &str) -> Fetcher<'_> {
         let pass = "buildstream = { pass-environment = [\"COUNT\"] }";
-        let count = self.world.scratch.path("count").display().to_string();
+        let count = self.world.fake.path("count").display().to_string();
         let own = self.world.fake.command();
         let pass = pass.replace("{ ", &format!("{{ command = {own}, "));
         self.world.fetcher(&format!("prepare = {prepare}\n{pass}\n{more}")).env("COUNT", count)
@@ -52,7 +52,7 @@ impl Prepared {
 
     /// How often it was run.
     fn count(&self) -> usize {
-        fs::read_to_string(self.world.scratch.path("count")).unwrap_or_default().lines().count()
+        fs::read_to_string(self.world.fake.path("count")).unwrap_or_default().lines().count()
     }
 
     /// The different keys that bst saw.
@@ -187,7 +187,7 @@ fn what_leads_out_of_the_checkout_is_left_alone() {
         "{GENERATE}ln -s \"$OUTSIDE\" files/out\necho theirs >files/out/theirs\nmkfifo files/fifo\n"
     ));
     let world = &prepared.world;
-    let outside = world.scratch.path("outside");
+    let outside = world.fake.path("outside");
     fs::create_dir_all(&outside).expect("a directory");
     let pass = prepared.fetcher("");
     let text = fs::read_to_string(world.scratch.path("config.toml")).expect("the configuration");
@@ -213,16 +213,16 @@ fn a_kill_while_it_runs_costs_nothing_but_another_try() {
     let prepared = Prepared::new(&slow);
     let (world, fetcher) = (&prepared.world, prepared.fetcher(""));
     world.asked(&fetcher, &["run"]);
-    world.scratch.write("count.hang", "");
+    fs::write(world.fake.path("count.hang"), "").expect("a file");
     let mut child = fetcher.command(&["run", "--force"]).spawn().expect("the program");
-    let hangs = world.scratch.path("count.hangs");
+    let hangs = world.fake.path("count.hangs");
     while !hangs.exists() {
         assert!(child.try_wait().expect("its state").is_none(), "it hangs");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     child.kill().expect("a kill");
     child.wait().expect("its end");
-    fs::remove_file(world.scratch.path("count.hang")).expect("the file");
+    fs::remove_file(world.fake.path("count.hang")).expect("the file");
     let before = prepared.keys();
     assert_eq!(world.asked(&fetcher, &["run"]), ["track"], "what was made first is still there");
     assert_eq!((prepared.count(), prepared.keys()), (2, before));

@@ -18,7 +18,7 @@ fn watched(world: &World, fetcher: &Fetcher<'_>) -> String {
     let words = [inner.get_program()].into_iter().chain(inner.get_args());
     let quoted: Vec<_> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
     let line = format!("stty cols 200; {}", quoted.join(" "));
-    let typescript = world.scratch.path("typescript");
+    let typescript = world.fake.path("typescript");
     let mut command = Command::new("script");
     command.args(["--quiet", "--flush", "--command", &line]).arg(&typescript);
     command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir(world.scratch.root()).env_clear();
@@ -28,7 +28,7 @@ fn watched(world: &World, fetcher: &Fetcher<'_>) -> String {
 }
 
 fn shown(world: &World) -> String {
-    SHOWN.replace("TYPESCRIPT", &format!("'{}'", world.scratch.path("typescript").display()))
+    SHOWN.replace("TYPESCRIPT", &format!("'{}'", world.fake.path("typescript").display()))
 }
 
 #[test]

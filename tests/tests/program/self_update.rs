@@ -70,7 +70,7 @@ fn what_is_broken_is_told_until_it_is_mended() {
     site.repo.write("README", "unrelated\n");
     site.repo.commit("Something else");
     for _ in 0..2 {
-        let words = ["brunches", "config.toml:9:1", "A slip of the pen", "A <a@example.org>"];
+        let words = ["brunches", "config.toml:11:1", "A slip of the pen", "A <a@example.org>"];
         told(&site, site.run(), "configuration", &words);
         assert_eq!(site.branches(), ["main"]);
     }

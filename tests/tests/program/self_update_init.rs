@@ -98,7 +98,7 @@ fn a_change_is_judged_in_the_repositorys_own_ci() {
     }
     site.push(&site.config("git = { known-hosts = \"missing\" }"), "What the repository should have");
     let ended = validate(&site, &[]).expect(3);
-    assert!(ended.stderr().contains("config.toml:9:") && ended.stderr().contains("missing"), "{ended}");
+    assert!(ended.stderr().contains("config.toml:11:") && ended.stderr().contains("missing"), "{ended}");
     validate(&site, &["--commit", good.as_str()]).expect(0);
     validate(&site, &["--commit", "HEAD~1"]).expect(0);
     let ended = validate(&site, &["--commit", "none"]).expect(3);

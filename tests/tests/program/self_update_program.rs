@@ -134,7 +134,12 @@ fn changed_requirements_are_installed_in_the_same_run_and_the_last_good_environm
         wheel(&site.repo.path, version, &main);
     }
     let root = site.scratch.root().display();
-    let config = site.config("").replace(&site.fake.config(), "[buildstream]\nrequirements = \"requirements.txt\"\n");
+    // What the package runs is shown to it.
+    let shown = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").canonicalize().unwrap();
+    let shown = format!("[sandbox]\nread = ['{}']\nwrite = ['{}']\n", shown.display(), scenario.display());
+    let config = site
+        .config("")
+        .replace(&site.fake.config(), &format!("{shown}[buildstream]\nrequirements = \"requirements.txt\"\n"));
     let requires = |requirement: &str| {
         site.repo.write("requirements.txt", &format!("{requirement}\n"));
         site.push(&config, requirement);

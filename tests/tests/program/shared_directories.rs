@@ -115,7 +115,8 @@ fn what_a_killed_run_of_another_configuration_left_in_the_cache_is_ended() {
     let world = World::new();
     world.fake.now("before() { [ $command != fetch ] || { leave_behind 600; : >$scenario/there; sleep 600; }; }");
     let (a, b) = (
-        world.fetcher("a.toml", "state-a", &project("project")),
+        // In a sandbox nothing would outlive the program.
+        world.fetcher("a.toml", "state-a", &(project("project") + "sandbox = { mode = \"off\" }\n")),
         world.fetcher("b.toml", "state-b", &project("second")),
     );
     let mut killed = start(&a, &["run"]);

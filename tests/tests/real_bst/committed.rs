@@ -126,7 +126,11 @@ variants = [{ name = "sweet", options = { flavour = "sweet" } }, { name = "sour"
     fetcher.run(&["run"]).expect(0);
     let report = fetcher.report();
     for stage in report["branches"][0]["stages"].as_array().expect("stages") {
-        assert_eq!(stage["outcome"] == "skipped", stage["refs"].is_string(), "{stage:#}");
+        if stage["stage"] == "verify" {
+            assert_eq!((&stage["outcome"], &stage["proof"]["requests"]), (&"ok".into(), &0.into()), "{stage:#}");
+        } else {
+            assert_eq!(stage["outcome"] == "skipped", stage["refs"].is_string(), "{stage:#}");
+        }
     }
 
     project.hide_upstreams(&scratch);
@@ -161,15 +165,16 @@ fn a_junction_without_a_committed_ref_leaves_all_to_tracking() {
     let fetcher = Fetcher::new(&scratch).config(config(&project.url(), &cache, ""));
     fetcher.run(&["run"]).expect(0);
     let report = fetcher.report();
-    let expected =
-        ["fetch committed skipped", "push committed skipped", "track - ok", "fetch tracked ok", "push tracked ok"];
-    assert_eq!(stages(&report, 0)[1..], expected, "{report:#}");
+    let committed = ["fetch committed skipped", "push committed skipped", "verify committed skipped"];
+    let tracked = ["track - ok", "fetch tracked ok", "push tracked ok", "verify tracked ok"];
+    assert_eq!(stages(&report, 0)[1..], [&committed[..], &tracked].concat(), "{report:#}");
     let why = &report["branches"][0]["stages"][1]["skipped"];
     assert!(why.as_str().is_some_and(|why| why.contains("sub.bst has no committed ref")), "{why}");
     // What was tracked is remembered all the same.
     fetcher.run(&["run"]).expect(0);
     let report = fetcher.report();
-    assert_eq!(stages(&report, 0)[3..], ["track - ok", "fetch tracked skipped", "push tracked skipped"], "{report:#}");
+    let tracked = ["track - ok", "fetch tracked skipped", "push tracked skipped", "verify tracked ok"];
+    assert_eq!(stages(&report, 0)[4..], tracked, "{report:#}");
 }
 
 #[test]

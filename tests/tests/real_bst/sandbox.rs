@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use fetcher_tests::bst;
 use fetcher_tests::fetcher::Fetcher;
+use fetcher_tests::installed;
 use fetcher_tests::scratch::Scratch;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 /// Everything that a plugin is let try.
@@ -27,7 +29,10 @@ struct Host {
 impl Host {
     fn new() -> Self {
         let scratch = Scratch::new();
-        let mark = format!("{}.{}", 200_000 + std::process::id(), scratch.root().to_string_lossy().len());
+        // A time to sleep that no other test has.
+        let name = scratch.root().to_string_lossy().into_owned();
+        let unique = name.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(257).wrapping_add(u64::from(byte)));
+        let mark = format!("{}.{:09}", 200_000 + std::process::id(), unique % 1_000_000_000);
         let secret = scratch.write("secrets/token", "t0psecret");
         for file in ["home/.bashrc", "home/.gitconfig", "pages/index.html", "state/note", "cache/mirrors/other/config"]
         {
@@ -104,19 +109,33 @@ impl Host {
         found
     }
 
-    /// That nothing a plugin left behind runs on.
-    #[track_caller]
-    fn nothing_lingers(&self) {
+    /// The processes that a plugin left behind.
+    fn lingering(&self) -> Vec<i32> {
         let lingers = |process: &fs::DirEntry| {
             let arguments = fs::read(process.path().join("cmdline")).unwrap_or_default();
             arguments.split(|byte| *byte == 0).any(|word| word == self.mark.as_bytes())
         };
-        let any =
-            || fs::read_dir("/proc").expect("/proc").any(|process| process.is_ok_and(|process| lingers(&process)));
+        let processes = fs::read_dir("/proc").expect("/proc").filter_map(Result::ok).filter(lingers);
+        processes.filter_map(|process| process.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    /// That nothing a plugin left behind runs on.
+    #[track_caller]
+    fn nothing_lingers(&self) {
         let until = Instant::now() + Duration::from_secs(10);
-        while any() {
+        while !self.lingering().is_empty() {
             assert!(Instant::now() < until, "what a plugin left behind runs on");
             thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// What a test without a sandbox left behind must not outlive it.
+impl Drop for Host {
+    fn drop(&mut self) {
+        for process in self.lingering().into_iter().filter_map(Pid::from_raw) {
+            // It may have ended in between.
+            let _ = kill_process(process, Signal::KILL);
         }
     }
 }
@@ -157,6 +176,7 @@ fn without_a_sandbox_a_plugin_does_what_the_user_may() {
 
 #[test]
 fn in_bubblewrap_a_plugin_reaches_its_own_and_the_network_alone() {
+    installed::program("bwrap");
     let host = Host::new();
     let fetcher = host.fetcher("mode = \"required\"");
     let ended = fetcher.run(&["check", "--host"]).expect(0);

@@ -46,7 +46,10 @@ const SIGNS: [(PipFailure, &[&str]); 8] = [
         PipFailure::Requirements,
         &["Invalid requirement", "Could not open requirements file", "is not installable", "no such option"],
     ),
-    (PipFailure::Build, &["subprocess-exited-with-error", "Failed building wheel", "metadata-generation-failed"]),
+    (
+        PipFailure::Build,
+        &["subprocess-exited-with-error", "Failed building wheel", "metadata-generation-failed", "Failed to build"],
+    ),
 ];
 
 impl PipFailure {

@@ -37,7 +37,7 @@ pub(crate) struct RefPlace {
 
 /// Who provides a kind of sources, by `plugins` of `project.conf`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PluginOrigin {
+pub(crate) enum PluginProvenance {
     /// A release of plugins, or BuildStream itself.
     Released,
     /// The project's own directory.
@@ -125,18 +125,18 @@ impl ProjectFiles {
     }
 
     /// Who provides each kind of sources of which `project.conf` says so.
-    pub(crate) fn plugin_origins(&self) -> BTreeMap<String, PluginOrigin> {
+    pub(crate) fn plugin_origins(&self) -> BTreeMap<String, PluginProvenance> {
         let mut origins = BTreeMap::new();
         for plugins in self.conf.as_ref().and_then(|conf| conf.get("plugins")).map(YamlNode::items).unwrap_or_default()
         {
             let is_local = plugins.get("origin").and_then(YamlNode::scalar) == Some("local");
-            let origin = if is_local { PluginOrigin::Local } else { PluginOrigin::Released };
+            let origin = if is_local { PluginProvenance::Local } else { PluginProvenance::Released };
             let Some(sources) = plugins.get("sources") else { continue };
             let listed = sources.items().iter().filter_map(YamlNode::scalar);
             let kinds = listed.chain(sources.pairs().iter().map(|(kind, _)| kind.as_str()));
             for kind in kinds {
                 let known = origins.entry(kind.to_owned()).or_insert(origin);
-                if origin == PluginOrigin::Local {
+                if origin == PluginProvenance::Local {
                     *known = origin;
                 }
             }
@@ -352,6 +352,6 @@ mod tests {
             "name: p\nplugins:\n- origin: pip\n  sources: [git]\n- origin: local\n  sources: {x: 0}\n",
         );
         let origins = tree.files().plugin_origins();
-        assert_eq!((origins["git"], origins["x"]), (PluginOrigin::Released, PluginOrigin::Local));
+        assert_eq!((origins["git"], origins["x"]), (PluginProvenance::Released, PluginProvenance::Local));
     }
 }

@@ -87,9 +87,8 @@ impl TrackPlan {
         if !project.wants(Refs::Committed) && memory.tracked.inventory.is_none() {
             return None;
         }
-        let inputs = work.listing_inputs(&[]);
         // What went wrong is told by the tracking that follows.
-        let inventory = work.inventory(Refs::Committed, inputs, memory).ok()?;
+        let inventory = work.inventory_to_track(memory).ok()?;
         let files = ProjectFiles::new(&work.pipeline.directories.project);
         let planner = ProbePlanner::new(&files, &probing.config.kinds);
         let inputs = (work.tracking_inputs(), work.tree());

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ref_filter::RefFilter;
 use crate::bst::inventory::InventorySource;
-use crate::bst::project_files::{PluginOrigin, ProjectFiles, RefPlace, SourceDefinition};
+use crate::bst::project_files::{PluginProvenance, ProjectFiles, RefPlace, SourceDefinition};
 use crate::bst::yaml::YamlNode;
 use crate::names::ElementName;
 use crate::upstream::{RefSelection, UpstreamQuestion, UpstreamState};
@@ -83,7 +83,7 @@ pub(super) enum NotProbed {
 /// How a project's elements are probed.
 pub(super) struct ProbePlanner<'f> {
     files: &'f ProjectFiles,
-    origins: BTreeMap<String, PluginOrigin>,
+    origins: BTreeMap<String, PluginProvenance>,
     /// `[probe.kinds]`.
     kinds: &'f BTreeMap<String, String>,
     /// Whether sources have defaults that only bst knows.
@@ -132,7 +132,7 @@ impl<'f> ProbePlanner<'f> {
     fn behaviour<'k>(&'k self, kind: &'k str) -> Option<&'k str> {
         match (self.kinds.get(kind), self.origins.get(kind)) {
             (Some(declared), _) => Some(declared),
-            (None, Some(PluginOrigin::Local)) => None,
+            (None, Some(PluginProvenance::Local)) => None,
             (None, _) => Some(kind),
         }
     }

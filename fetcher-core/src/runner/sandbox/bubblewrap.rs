@@ -48,7 +48,9 @@ impl Bubblewrap<'_> {
         words.bind("--ro-bind", passwd, Path::new("/etc/passwd"));
         words.bind("--ro-bind", group, Path::new("/etc/group"));
         let home = invocation.environment.get(OsStr::new("HOME")).map_or(Path::new(NO_HOME), Path::new);
-        words.0.extend(["--dir".into(), home.into(), "--dir".into(), invocation.directory.clone().into()]);
+        // Installers and build tools keep caches in their home, and fail where they cannot. It goes with the child.
+        let kind = if is_systems(home) { "--dir" } else { "--tmpfs" };
+        words.0.extend([kind.into(), home.into(), "--dir".into(), invocation.directory.clone().into()]);
         for (path, writable) in layout.shallow_first() {
             words.bind(if writable { "--bind" } else { "--ro-bind" }, path, path);
         }
@@ -85,6 +87,12 @@ impl Bubblewrap<'_> {
             words.bind("--ro-bind-try", Path::new(name), Path::new(name));
         }
     }
+}
+
+/// Whether a home is a directory with other things, as some of the system's own users have it (`/`, `/bin`, `/dev`).
+fn is_systems(home: &Path) -> bool {
+    let others = ["/", "/tmp", "/run", "/etc"].map(Path::new);
+    others.contains(&home) || SYSTEM.iter().chain(&["/proc", "/dev"]).any(|directory| home.starts_with(directory))
 }
 
 struct Words(Vec<OsString>);

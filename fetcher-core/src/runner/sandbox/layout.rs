@@ -72,7 +72,11 @@ impl Layout {
         let search = invocation.environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
         let program = &invocation.command[..invocation.command.len().min(1)];
         let mut read: BTreeSet<PathBuf> = tool_paths(program, search);
-        read.extend(invocation.environment.iter().filter_map(|(name, value)| named_by(name, value)));
+        // What is to be written stays so, whichever variable names it.
+        let is_written =
+            |path: &PathBuf| access.write.iter().chain(&options.write).any(|above| path.starts_with(above));
+        let named = invocation.environment.iter().filter_map(|(name, value)| named_by(name, value));
+        read.extend(named.filter(|path| !is_written(path)));
         let asked = access.read.iter().chain(&access.write).chain(&options.read).chain(&options.write);
         if let Some(missing) = asked.clone().find(|path| !path.exists()) {
             return Err(missing.clone());
