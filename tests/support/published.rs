@@ -61,6 +61,12 @@ impl PublishedRepo {
         format!("{}/group/project.git", self.http.url)
     }
 
+    /// Another address of it, at which everything takes this `Authorization`.
+    pub fn guarded_url(&self, authorization: &str) -> String {
+        let server = HttpGit::start(&self.root.join("srv"), Manner::Guarded(authorization.to_owned()));
+        format!("{}/group/project.git", server.url)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -54,6 +54,8 @@ pub struct RestState {
     pub first: VecDeque<(String, String)>,
     /// Whether making a request is done, and the answer lost.
     pub loses_answers: bool,
+    /// Whether no request may be set to merge by itself.
+    pub refuses_auto_merge: bool,
     /// Which process is killed once something was asked with this method, instead of an answer.
     pub kills: Option<(String, u32)>,
     /// The tokens that an App was given, for the installation's number.
@@ -145,7 +147,7 @@ fn answered(state: &mut RestState, vendor: Vendor, method: &str, target: &str, b
     let number = path.split('/').filter_map(|part| part.parse::<usize>().ok()).next_back();
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (base, words) = (prefix(vendor), number);
-    if !path.starts_with(&base) && path != "/graphql" {
+    if !path.starts_with(&base) && path != "/api/graphql" {
         return ("404 Not Found", json!({ "message": "Not Found" }));
     }
     match (method, lists, words) {
@@ -193,6 +195,9 @@ fn answered(state: &mut RestState, vendor: Vendor, method: &str, target: &str, b
             } else if path.ends_with("/assignees") {
                 request.assignees.extend(strings(body.get("assignees")));
             } else if path.ends_with("/merge") {
+                if state.refuses_auto_merge {
+                    return ("405 Method Not Allowed", json!({ "message": "405 Method Not Allowed" }));
+                }
                 request.auto_merge = true;
             } else {
                 request.title = text("title");
@@ -200,7 +205,10 @@ fn answered(state: &mut RestState, vendor: Vendor, method: &str, target: &str, b
             }
             ("200 OK", shown(vendor, request))
         }
-        _ if path == "/graphql" => {
+        _ if path == "/api/graphql" && state.refuses_auto_merge => {
+            ("200 OK", json!({ "errors": [{ "message": "Pull request is in clean status" }] }))
+        }
+        _ if path == "/api/graphql" => {
             if let Some(last) = state.requests.last_mut() {
                 last.auto_merge = true;
             }
@@ -214,7 +222,7 @@ fn answered(state: &mut RestState, vendor: Vendor, method: &str, target: &str, b
 
 fn prefix(vendor: Vendor) -> String {
     match vendor {
-        Vendor::GitHub => "/repos/group/project/".to_owned(),
+        Vendor::GitHub => "/api/v3/repos/group/project/".to_owned(),
         Vendor::GitLab => "/api/v4/".to_owned(),
         Vendor::Gitea => "/api/v1/repos/group/project/".to_owned(),
     }

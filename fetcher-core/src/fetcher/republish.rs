@@ -138,6 +138,7 @@ impl Republished<'_> {
             tracked: &tracked,
             readiness: &readiness,
             untracked: &[],
+            holds: &self.state.holds,
         });
         entered(&publication, stage);
         Ok(Some(publication.report))

@@ -14,7 +14,7 @@ use crate::git::Git;
 use crate::names::{BranchName, ElementName, Refs, Stage};
 use crate::project::{Branch, Project};
 use crate::publish::{
-    Forge, ForgeError, Publication, Publisher, Readiness, TrackedCheckout, VariantReadiness, is_pushed_as,
+    Forge, ForgeError, NoForge, Publication, Publisher, Readiness, TrackedCheckout, VariantReadiness, is_pushed_as,
 };
 use crate::report::{Event, Outcome, PublicationReport, RequestStatus, StageReport};
 use crate::state::ElementMemory;
@@ -29,8 +29,10 @@ impl WorkerPool<'_> {
         events: &mut dyn FnMut(Event),
     ) -> Option<PublicationReport> {
         let project = work.branch.project().config();
-        let wanted = project.publish.mode != PublishMode::None && !self.selection.no_publish;
-        if !wanted || !self.selection.elements.is_empty() || self.fetcher.cancel.is_cancelled() {
+        if project.publish.mode == PublishMode::None
+            || !self.selection.elements.is_empty()
+            || self.fetcher.cancel.is_cancelled()
+        {
             return None;
         }
         let (name, branch) = (project.name.clone(), work.branch.name().clone());
@@ -45,7 +47,9 @@ impl WorkerPool<'_> {
         });
         let began = Instant::now();
         let mut report = StageReport { attempts: 1, ..StageReport::new(stage, None, self.fetcher.clock.now()) };
-        let publication = match self.fetcher.forge_of(project) {
+        // What is only remembered goes nowhere.
+        let forge = if self.selection.no_publish { Ok(Arc::new(NoForge) as _) } else { self.fetcher.forge_of(project) };
+        let publication = match forge {
             Ok(forge) => {
                 let publication = self.published(work, slot, forge);
                 entered(&publication, &mut report);
@@ -93,14 +97,20 @@ impl WorkerPool<'_> {
             at_once: false,
         };
         let untracked = untracked(&work.stages);
-        publisher.publish(&TrackedCheckout {
+        let tracked = TrackedCheckout {
             branch: &work.branch,
             directory: &work.project,
             prepared: work.prepared.as_ref(),
             tracked: &work.changes,
             readiness: &readiness(project, work),
             untracked: &untracked,
-        })
+            holds: &work.holds,
+        };
+        if self.selection.no_publish {
+            publisher.postpone(&tracked, "--no-publish")
+        } else {
+            publisher.publish(&tracked)
+        }
     }
 }
 

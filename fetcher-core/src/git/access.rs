@@ -140,6 +140,13 @@ impl RemoteRepository {
         Ok(RemoteUrl::parse(url)?.slug(if nothing { "" } else { &way }))
     }
 
+    /// The same repository, reached with this user and password where its address is one of https or http.
+    #[must_use]
+    pub(crate) fn with_credential(self, user: &str, password: Secret) -> Self {
+        let credential = HostCredential::new(&self.url, Some(user), Some(password));
+        Self { credential: credential.or(self.credential), ..self }
+    }
+
     /// A submodule of a repository that came from here. Credentials stay with the repositories they are for; a path on this
     /// machine is allowed only where this repository is on it too.
     pub(super) fn submodule(&self, url: &str) -> Result<Self, GitError> {

@@ -78,6 +78,7 @@ const WORDS: &[(&str, PushRefusal)] = &[
     ("(fetch first)", PushRefusal::Stale),
     ("(non-fast-forward)", PushRefusal::Stale),
     ("remote ref updated since checkout", PushRefusal::Stale),
+    ("request `force-push` push option", PushRefusal::Stale),
     ("no new changes", PushRefusal::NothingNew),
     ("new commit is the same with old commit", PushRefusal::NothingNew),
     ("gh001", PushRefusal::TooLarge),

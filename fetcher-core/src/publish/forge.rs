@@ -20,12 +20,46 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::names::{BranchName, CommitId};
+use crate::secret::Secret;
 
 pub(crate) use choose::configured_forge;
 
 /// What runs where requests go. An embedding program can bring its own.
 ///
 /// It is only asked, and told, what is in its methods; branches are pushed with git.
+///
+/// ```no_run
+/// use fetcher_core::publish::{Forge, ForgeError, ForgeRequest, RequestDraft};
+/// use fetcher_core::{BranchName, Config, Environment, Fetcher, RunSelection};
+///
+/// /// A review by whoever reads the list: nobody can be asked what became of a request.
+/// #[derive(Debug)]
+/// struct ReviewList;
+///
+/// impl Forge for ReviewList {
+///     fn name(&self) -> &str {
+///         "the list"
+///     }
+///     fn requests(&self, _: &BranchName, _: &BranchName) -> Result<Option<Vec<ForgeRequest>>, ForgeError> {
+///         Ok(None)
+///     }
+///     fn open(&self, draft: &RequestDraft) -> Result<Option<ForgeRequest>, ForgeError> {
+///         println!("To merge {} into {}: {}\n\n{}", draft.branch, draft.base, draft.title, draft.body);
+///         Ok(None)
+///     }
+///     fn update(&self, _: &ForgeRequest, draft: &RequestDraft) -> Result<(), ForgeError> {
+///         println!("{} was brought up to date", draft.branch);
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let environment = Environment::of_this_process();
+/// let config = Config::load("/etc/bst-fetcher/config.toml", &environment)?;
+/// Fetcher::new(config, environment).forge(ReviewList).run(&RunSelection::all(), &mut |_| ())?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Forge: Send + Sync + fmt::Debug {
     /// Its name, for messages.
     fn name(&self) -> &str;
@@ -48,11 +82,20 @@ pub trait Forge: Send + Sync + fmt::Debug {
     /// When the forge refuses it, or does not answer.
     fn open(&self, draft: &RequestDraft) -> Result<Option<ForgeRequest>, ForgeError>;
 
-    /// Gives an open request the title and text of a draft.
+    /// Gives an open request the title and text of a draft; and has it merge by itself, if the draft is to and it does not.
     ///
     /// # Errors
     /// When the forge refuses it, or does not answer.
     fn update(&self, request: &ForgeRequest, draft: &RequestDraft) -> Result<(), ForgeError>;
+
+    /// The user and the password with which branches are pushed over https where the configuration names none; none where
+    /// the forge gives no such thing.
+    ///
+    /// # Errors
+    /// When the forge refuses it, or does not answer.
+    fn push_credential(&self) -> Result<Option<(String, Secret)>, ForgeError> {
+        Ok(None)
+    }
 
     /// What a forge said after a push that git took for a success.
     fn answer(&self, remote: &[String]) -> PushAnswer {
@@ -62,6 +105,11 @@ pub trait Forge: Send + Sync + fmt::Debug {
     /// The reference that holds the commits of a request, where that is not a branch of its own name.
     fn head_reference(&self, request: &str) -> Option<String> {
         let _ = request;
+        None
+    }
+
+    /// The pattern of all such references, with `*` for what the request is called.
+    fn head_pattern(&self) -> Option<String> {
         None
     }
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use git2::{DiffOptions, Oid, Repository, Tree};
 
 use super::PublishError;
-use super::trailers::{commit_contents, is_ours};
-use crate::names::CommitId;
+use super::trailers::{commit_contents, is_ours, is_pushed_as};
+use crate::names::{BranchName, CommitId};
 
 /// As many commits of a branch are looked at.
 const MAX_COMMITS: usize = 5_000;
@@ -29,6 +29,24 @@ pub(super) fn foreign_commit(
         }
     }
     Ok(None)
+}
+
+/// Whether a commit of `base..head` says that this program pushed it to a branch of this name.
+pub(super) fn names_branch(
+    repository: &Repository,
+    base: &CommitId,
+    head: &CommitId,
+    branch: &BranchName,
+) -> Result<bool, PublishError> {
+    let mut walk = repository.revwalk()?;
+    walk.push(Oid::from_str(head.as_str())?)?;
+    walk.hide(Oid::from_str(base.as_str())?)?;
+    for id in walk.take(MAX_COMMITS) {
+        if repository.find_commit(id?)?.message().is_ok_and(|message| is_pushed_as(message, branch)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What the commits of `base..head` that this program made have written, a line for each ref.

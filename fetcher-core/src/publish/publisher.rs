@@ -1,6 +1,7 @@
 //! Publishing a branch's tracked refs: what there is, what of it may be published, and one request after another.
 
 mod delivery;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,9 +25,11 @@ use crate::json_file::JsonFile;
 use crate::names::{BranchName, CommitId, ElementName};
 use crate::pipeline::{PreparedFiles, changed_files};
 use crate::project::Branch;
-use crate::report::{HoldCause, PublicationReport, RequestReport, RequestStatus, TrackedRef};
+use crate::report::{HoldCause, HoldReport, PublicationReport, RequestReport, RequestStatus, TrackedRef};
+use crate::state::StateError;
 
 use delivery::{Delivery, Situation};
+use turns::{Turn, ordered, turn};
 
 /// Publishes tracked refs of a project's branches.
 #[derive(Debug)]
@@ -68,6 +71,8 @@ pub struct TrackedCheckout<'t> {
     pub readiness: &'t Readiness,
     /// Elements that could not be tracked, and why.
     pub untracked: &'t [(ElementName, String)],
+    /// What is not tracked, for it is held.
+    pub holds: &'t [HoldReport],
 }
 
 /// What publishing came to.
@@ -86,12 +91,8 @@ pub struct Publication {
 impl Publisher<'_> {
     /// Publishes what of a branch's tracked refs may be published.
     pub fn publish(&self, checkout: &TrackedCheckout<'_>) -> Publication {
-        let base = self.project.publish.base.clone().unwrap_or_else(|| checkout.branch.name().clone());
-        let file = JsonFile::<PublishMemory>::at(&self.memory);
-        let (known, unread) = if self.dry_run { (file.read().ok().flatten(), None) } else { file.load() };
-        let mut memory = known.unwrap_or_else(PublishMemory::new);
-        memory.commit = Some(checkout.branch.commit().clone());
-        memory.readiness = checkout.readiness.clone();
+        let (mut memory, unread) = self.memory(checkout);
+        let base = self.base(checkout);
         let mut publication = self.attempt(checkout, &base, &mut memory);
         if publication.failures.iter().any(|(_, error)| error.is_stale()) {
             // Somebody was faster: what they did is looked at, once.
@@ -102,13 +103,41 @@ impl Publisher<'_> {
         publication
     }
 
-    fn attempt(&self, checkout: &TrackedCheckout<'_>, base: &BranchName, memory: &mut PublishMemory) -> Publication {
-        let mut publication = Publication {
+    /// Only remembers what may be published, for whoever publishes it later.
+    pub fn postpone(&self, checkout: &TrackedCheckout<'_>, reason: &str) -> Publication {
+        let (memory, unread) = self.memory(checkout);
+        let mut publication = self.nothing(&self.base(checkout));
+        publication.skipped = Some(reason.to_owned());
+        publication.report.requests = memory.requests.iter().map(remembered).collect();
+        publication.failures.extend(unread.map(|error| (None, error.into())));
+        self.save(&memory, &mut publication);
+        publication
+    }
+
+    fn base(&self, checkout: &TrackedCheckout<'_>) -> BranchName {
+        self.project.publish.base.clone().unwrap_or_else(|| checkout.branch.name().clone())
+    }
+
+    /// What is remembered, with what the checkout has; and why that could not be read.
+    fn memory(&self, checkout: &TrackedCheckout<'_>) -> (PublishMemory, Option<StateError>) {
+        let file = JsonFile::<PublishMemory>::at(&self.memory);
+        let (known, unread) = if self.dry_run { (file.read().ok().flatten(), None) } else { file.load() };
+        let known = known.unwrap_or_else(PublishMemory::new);
+        let (commit, readiness) = (Some(checkout.branch.commit().clone()), checkout.readiness.clone());
+        (PublishMemory { commit, readiness, ..known }, unread)
+    }
+
+    fn nothing(&self, base: &BranchName) -> Publication {
+        Publication {
             report: PublicationReport { dry_run: self.dry_run, ..PublicationReport::new(base.clone()) },
             failures: Vec::new(),
             notes: Vec::new(),
             skipped: None,
-        };
+        }
+    }
+
+    fn attempt(&self, checkout: &TrackedCheckout<'_>, base: &BranchName, memory: &mut PublishMemory) -> Publication {
+        let mut publication = self.nothing(base);
         if let Err(error) = self.work(checkout, memory, &mut publication) {
             publication.failures.push((None, error));
         }
@@ -197,27 +226,30 @@ impl Publisher<'_> {
             sign: signer.is_some().then_some(&sign),
         };
         let situation = Situation { publisher: self, scratch: &scratch, maker: &maker, base: &base, tip: &tip };
-        let mut delivery = Delivery::new(situation);
-        self.tidy(&mut delivery, &plan, &mut heads, memory, publication);
-        let mut open = plan.iter().filter(|request| is_there(request, &heads, memory)).count();
+        let delivery = Delivery::new(situation);
+        self.tidy(&delivery, &plan, &mut heads, memory, publication);
+        let mut open = plan.iter().filter(|request| turn(request, &heads, memory) == Turn::There).count();
         for request in ordered(plan, &heads, memory) {
             if self.git.cancel.is_cancelled() {
                 return Err(crate::git::GitError::Cancelled.into());
             }
-            let waits = !is_there(&request, &heads, memory) && config.max_open.is_some_and(|most| open >= most);
-            if waits {
+            let turn = turn(&request, &heads, memory);
+            if turn == Turn::New && config.max_open.is_some_and(|most| open >= most) {
                 publication.report.requests.push(self.waiting(&request, memory));
                 continue;
             }
-            open += usize::from(!is_there(&request, &heads, memory));
             let facts = BodyFacts {
                 cached_in: self.cached_in,
                 seen: self.now.strftime("%Y-%m-%d %H:%M UTC").to_string(),
                 held: &publication.report.held,
                 untracked: checkout.untracked,
+                holds: checkout.holds,
             };
             let known = memory.requests.get(&request.unit).cloned();
-            match delivery.deliver(&request, &facts, &mut heads, known) {
+            let delivered = delivery.deliver(&request, &facts, &mut heads, known);
+            let is_closed = delivered.as_ref().is_ok_and(|delivered| delivered.status() == Some(RequestStatus::Closed));
+            open += usize::from(turn == Turn::New && !is_closed);
+            match delivered {
                 Ok(delivered) => {
                     for (number, reason) in &delivered.refused {
                         let updates = &request.components[*number].updates;
@@ -251,7 +283,7 @@ impl Publisher<'_> {
     /// Removes branches of ours of requests that have nothing left to change, for they were merged.
     fn tidy(
         &self,
-        delivery: &mut Delivery<'_, '_>,
+        delivery: &Delivery<'_, '_>,
         plan: &[PlannedRequest],
         heads: &mut BTreeMap<BranchName, CommitId>,
         memory: &mut PublishMemory,
@@ -309,7 +341,13 @@ impl Publisher<'_> {
         let url = publish.push_url.as_deref().unwrap_or(&self.project.url);
         let own = &self.project.git;
         let token_file = own.token_file.clone().or_else(|| publish.token_file.clone());
+        let has_token = token_file.is_some();
         let remote = RemoteRepository::new(url, &GitAccess { token_file, ..own.clone() })?;
+        let given = if has_token { None } else { self.forge.push_credential()? };
+        let remote = match given {
+            Some((user, password)) => remote.with_credential(&user, password),
+            None => remote,
+        };
         fs::create_dir_all(self.temporary)?;
         let directory = self.temporary.join("publish");
         match fs::remove_dir_all(&directory) {
@@ -331,28 +369,6 @@ impl Publisher<'_> {
         let given = parts.map(|(name, address)| (name.trim().to_owned(), address.to_owned()));
         given.unwrap_or_else(|| ("bst-fetcher".to_owned(), format!("bst-fetcher@{}", self.host)))
     }
-}
-
-/// Those that are there first, then those that wait, the oldest first.
-fn ordered(
-    mut plan: Vec<PlannedRequest>,
-    heads: &BTreeMap<BranchName, CommitId>,
-    memory: &PublishMemory,
-) -> Vec<PlannedRequest> {
-    plan.sort_by_key(|request| {
-        let waits = memory.requests.get(&request.unit).and_then(|known| known.waits_since);
-        let found = request.updates().filter_map(|update| update.since).min();
-        let since = waits.or(found).unwrap_or(Timestamp::MAX);
-        (!is_there(request, heads, memory), since, request.unit.clone())
-    });
-    plan
-}
-
-/// Whether a request is open already, as far as branches and memory say.
-fn is_there(request: &PlannedRequest, heads: &BTreeMap<BranchName, CommitId>, memory: &PublishMemory) -> bool {
-    let branch = request.branch.as_ref();
-    branch.is_some_and(|branch| heads.contains_key(branch))
-        || memory.requests.get(&request.unit).is_some_and(|known| known.commit.is_some())
 }
 
 /// A request as it was after the last time.

@@ -9,7 +9,7 @@ use super::text::{MAX_BODY, TemplateWords, code, default_title, line, version};
 use super::update::{RefUpdate, UpdateKind};
 use crate::config::{PublishConfig, PublishMode, RequestScope};
 use crate::names::{BranchName, ElementName};
-use crate::report::HeldRef;
+use crate::report::{HeldRef, HoldReport};
 
 /// What one request is to have.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub(super) struct BodyFacts<'b> {
     pub(super) held: &'b [HeldRef],
     /// Elements that could not be tracked, and why.
     pub(super) untracked: &'b [(ElementName, String)],
+    /// What is not tracked, for it is held.
+    pub(super) holds: &'b [HoldReport],
 }
 
 /// Puts components together to requests.
@@ -101,6 +103,15 @@ impl PlannedRequest {
                 let (old, new) = (version(held.old.as_deref()), version(held.new.as_deref()));
                 let cells = [code(held.element.as_str()), code(&old), code(&new), code(&held.reason)];
                 table.row(&mut body, &cells);
+            }
+        }
+        let holds: Vec<_> = facts.holds.iter().filter(|hold| !hold.expired).collect();
+        if !holds.is_empty() {
+            Table::text(&mut body, "\nNot tracked, for it is held:\n\n| what | why | until |\n|---|---|---|\n");
+            for hold in holds {
+                let until = hold.until.map(|until| until.to_string()).unwrap_or_default();
+                let reason = code(hold.reason.as_deref().unwrap_or_default());
+                table.row(&mut body, &[code(&hold.element), reason, until]);
             }
         }
         if !facts.untracked.is_empty() {
@@ -186,7 +197,13 @@ mod tests {
     }
 
     fn facts() -> BodyFacts<'static> {
-        BodyFacts { cached_in: "https://cache.example.org", seen: "now".to_owned(), held: &[], untracked: &[] }
+        BodyFacts {
+            cached_in: "https://cache.example.org",
+            seen: "now".to_owned(),
+            held: &[],
+            untracked: &[],
+            holds: &[],
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod progress;
 mod publish;
 mod publish_forges;
 mod publish_kill;
+mod publish_rules;
 mod schedule;
 mod self_update;
 mod self_update_hostile;

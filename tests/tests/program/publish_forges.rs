@@ -164,7 +164,9 @@ fn an_app_of_githubs_asks_for_a_token_with_what_its_key_has_signed() {
          app = {{ id = 7, installation = 8, private-key = \"app.pem\" }}",
         rest.url
     );
-    let fetcher = publishing.fetcher(&text, "");
+    // Who pushes has to have the App's token, too.
+    let guarded = publishing.repo.guarded_url("Basic eC1hY2Nlc3MtdG9rZW46czNjcjN0LWZvcmdlLXRva2Vu");
+    let fetcher = publishing.fetcher(&format!("{text}\npush-url = \"{guarded}\""), "");
     fetcher.run(&["run"]).expect(0);
     assert_eq!(rest.requests().len(), 1);
     let jwt = rest.state.lock().unwrap().web_tokens.clone();
@@ -178,6 +180,93 @@ fn an_app_of_githubs_asks_for_a_token_with_what_its_key_has_signed() {
     openssl(&["base64", "-d", "-A", "-in", "signature.b64", "-out", "signature"]);
     openssl(&["dgst", "-sha256", "-verify", "public.pem", "-signature", "signature", "content"]);
 }
+
+#[test]
+fn what_is_to_merge_by_itself_is_set_to_and_once_more_where_that_failed() {
+    for (vendor, forge) in [(Vendor::GitHub, "github"), (Vendor::GitLab, "gitlab"), (Vendor::Gitea, "gitea")] {
+        let scratch = Scratch::new();
+        let publishing = Publishing::new(&scratch, &moved('1'));
+        let rest = RestForge::start(vendor, TOKEN);
+        rest.change(|state| state.refuses_auto_merge = true);
+        let fetcher = publishing.fetcher(&publish(&scratch, forge, &rest, "auto-merge = true"), "");
+        fetcher.run(&["run"]).expect(1);
+        assert_eq!(kinds(&publish_stage(&fetcher)["failures"]), ["request-refused"], "{forge}");
+        assert_eq!((rest.requests().len(), rest.requests()[0].auto_merge), (1, false), "{forge}");
+        rest.change(|state| state.refuses_auto_merge = false);
+        fetcher.run(&["run"]).expect(0);
+        assert_eq!((rest.requests().len(), rest.requests()[0].auto_merge), (1, true), "{forge}");
+        // It is at work: nothing is pushed to it.
+        let tip = publishing.repo.tip(BRANCH);
+        publishing.fake.now(&moved('2'));
+        fetcher.run(&["run"]).expect(0);
+        if vendor == Vendor::Gitea {
+            // Its interface does not tell of it.
+            assert_eq!(statuses(&fetcher), ["pushed"]);
+        } else {
+            assert_eq!((statuses(&fetcher), publishing.repo.tip(BRANCH)), (vec!["merging".to_owned()], tip), "{forge}");
+        }
+    }
+}
+
+#[test]
+fn gerrit_gets_a_change_for_each_commit_with_an_id_that_stays() {
+    let scratch = Scratch::new();
+    let publishing = Publishing::new(&scratch, &moved('1'));
+    publishing.repo.git(&["config", "receive.procReceiveRefs", "refs/for"]);
+    publishing.repo.hook("proc-receive", GERRIT);
+    let fetcher = publishing.fetcher("mode = \"merge-request\"\nforge = \"gerrit\"\nassignees = [\"al\"]", "");
+    let changes = || publishing.repo.git(&["for-each-ref", "--format=%(refname) %(subject)", "refs/changes"]);
+    let log = || fs::read_to_string(publishing.repo.path().join("gerrit")).unwrap_or_default();
+    fetcher.run(&["run"]).expect(0);
+    assert_eq!(log(), "refs/for/main%topic=bst-fetcher/main,r=al\n");
+    let change = changes();
+    assert!(change.starts_with("refs/changes/I") && change.ends_with("a.bst: update to 111111111111"), "{change}");
+    // Without memory it is pushed again, and that there is nothing new is no failure.
+    fs::remove_dir_all(scratch.path("state")).unwrap();
+    fetcher.run(&["run"]).expect(0);
+    assert_eq!((statuses(&fetcher), log().lines().count(), changes()), (vec!["open".to_owned()], 2, change.clone()));
+    publishing.fake.now(&moved('2'));
+    fetcher.run(&["run"]).expect(0);
+    assert_eq!(changes(), change.replace("111111111111", "222222222222"), "another patch set of the same change");
+    assert_eq!(publishing.repo.branches(), ["main"]);
+}
+
+/// Speaks the protocol of gitprotocol-pack(5), "proc-receive", as Gerrit behaves: a change by its `Change-Id`.
+const GERRIT: &str = r#"#!/usr/bin/env python3
+import re, subprocess, sys
+
+def read():
+    size = int(sys.stdin.buffer.read(4), 16)
+    return None if size == 0 else sys.stdin.buffer.read(size - 4)
+
+def write(line=None):
+    data = b"0000" if line is None else b"%04x" % (len(line) + 4) + line
+    sys.stdout.buffer.write(data)
+
+def git(*arguments):
+    return subprocess.run(["git", *arguments], capture_output=True, text=True).stdout.strip()
+
+read()
+while read() is not None:
+    pass
+write(b"version=1\n")
+write()
+sys.stdout.buffer.flush()
+commands = []
+while (line := read()) is not None:
+    commands.append(line.decode().split())
+for old, new, ref in commands:
+    with open("gerrit", "a") as log:
+        log.write(ref + "\n")
+    changed = False
+    for commit in git("rev-list", new, "^refs/heads/main").split():
+        change = "refs/changes/" + re.findall("^Change-Id: (I[0-9a-f]{40})$", git("log", "-1", "--format=%B", commit), re.M)[0]
+        changed |= git("rev-parse", "-q", "--verify", change) != commit
+        git("update-ref", change, commit)
+    write(b"ok %s\n" % ref.encode() if changed else b"ng %s no new changes\n" % ref.encode())
+write()
+sys.stdout.buffer.flush()
+"#;
 
 #[test]
 fn agit_makes_a_request_of_a_push_and_forces_only_what_is_its_own() {
@@ -205,6 +294,25 @@ fn agit_makes_a_request_of_a_push_and_forces_only_what_is_its_own() {
     assert!(log().contains("force-push=true"), "{}", log());
     let seen: BTreeSet<_> = [head()].into();
     assert!(publishing.repo.git(&["show", "refs/pull/1/head:elements/a.bst"]).contains(&"2".repeat(40)), "{seen:?}");
+
+    // Another host, which remembers nothing, finds it by its commits.
+    fs::remove_dir_all(scratch.path("state")).unwrap();
+    publishing.fake.now(&moved('3'));
+    fetcher.run(&["run"]).expect(0);
+    assert_eq!(statuses(&fetcher), ["pushed"]);
+    assert!(publishing.repo.git(&["show", "refs/pull/1/head:elements/a.bst"]).contains(&"3".repeat(40)));
+    // And so it finds what somebody has added.
+    publishing.repo.git(&["branch", "theirs", "refs/pull/1/head"]);
+    let human = publishing.repo.clone_of(&scratch, "human", "theirs");
+    human.write("README", "mine\n");
+    human.commit("Mine");
+    human.git(&["push", "--quiet", "origin", "theirs"]);
+    publishing.repo.git(&["update-ref", "refs/pull/1/head", "theirs"]);
+    publishing.repo.git(&["branch", "-D", "theirs"]);
+    fs::remove_dir_all(scratch.path("state")).unwrap();
+    publishing.fake.now(&moved('4'));
+    fetcher.run(&["run"]).expect(0);
+    assert_eq!((statuses(&fetcher), head()), (vec!["paused".to_owned()], human.git(&["rev-parse", "HEAD"])));
 }
 
 /// Speaks the protocol of gitprotocol-pack(5), "proc-receive", in the shell.
@@ -239,8 +347,9 @@ for old, new, ref in commands:
     if known == new:
         write(b"ng %s new commit is the same with old commit\n" % ref.encode())
         continue
-    if known and "force-push=true" not in options:
-        write(b"ng %s it cannot be fast-forwarded\n" % ref.encode())
+    behind = subprocess.run(["git", "merge-base", "--is-ancestor", head, new], stderr=subprocess.DEVNULL).returncode
+    if known and behind and "force-push=true" not in options:
+        write(b"ng %s request `force-push` push option\n" % ref.encode())
         continue
     subprocess.run(["git", "update-ref", head, new], check=True)
     sys.stderr.write("Visit the existing pull request:\n  http://forge.example.org/group/project/pulls/1\n")

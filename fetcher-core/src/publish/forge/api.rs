@@ -67,8 +67,9 @@ impl Api {
             .ok_or_else(|| wrong("the project's url has no repository's path: set `api-url` to the forge's address"))?;
         let base = match kind {
             ForgeKind::GitLab => format!("{host}/api/v4"),
-            ForgeKind::GitHub if host == "https://github.com" => "https://api.github.com".to_owned(),
-            ForgeKind::GitHub if host.contains("://api.") || publish.api_url.is_some() => host.clone(),
+            ForgeKind::GitHub if matches!(host.as_str(), "https://github.com" | "https://api.github.com") => {
+                "https://api.github.com".to_owned()
+            }
             ForgeKind::GitHub => format!("{host}/api/v3"),
             _ => format!("{host}/api/v1"),
         };
@@ -98,6 +99,11 @@ impl Api {
 
     pub(super) fn send(&self, method: &Method, path: &str, body: &Value) -> Result<Value, ForgeError> {
         self.ask(method, path, Some(body))
+    }
+
+    /// Asks GitHub's other interface, which is beside this one.
+    pub(super) fn graphql(&self, body: &Value) -> Result<Value, ForgeError> {
+        self.ask(&Method::POST, "/graphql", Some(body))
     }
 
     /// An error of this forge.
@@ -134,6 +140,14 @@ impl Api {
         }
     }
 
+    /// The token of an App, where that is what asks.
+    pub(super) fn app_token(&self) -> Result<Option<Secret>, ForgeError> {
+        match &self.credential {
+            ApiCredential::Token(_) => Ok(None),
+            ApiCredential::App(_) => self.token().map(Some),
+        }
+    }
+
     fn token(&self) -> Result<Secret, ForgeError> {
         match &self.credential {
             ApiCredential::Token(file) => {
@@ -164,9 +178,11 @@ impl Api {
             ForgeKind::Gitea => format!("token {}", token.expose()),
             _ => format!("Bearer {}", token.expose()),
         };
+        // Of a GitHub of one's own, REST is below `/api/v3`, and GraphQL is not.
+        let base = if path == "/graphql" { self.base.trim_end_matches("/v3") } else { &self.base };
         let request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.base))
+            .uri(format!("{base}{path}"))
             .header("Authorization", authorization)
             .header("Accept", "application/json")
             .header("Content-Type", "application/json");

@@ -27,6 +27,13 @@ impl Gitea {
         format!("/repos/{}", parts.join("/"))
     }
 
+    /// Lets a request be merged once its checks succeed.
+    fn auto_merge(&self, request: &str) -> Result<(), ForgeError> {
+        let path = format!("{}/pulls/{}/merge", self.repo(), encoded(request));
+        let wanted = json!({ "Do": "merge", "merge_when_checks_succeed": true, "delete_branch_after_merge": true });
+        self.api.send(&Method::POST, &path, &wanted).map(drop)
+    }
+
     /// The numbers of labels of these names; those that are not there are left out.
     fn label_ids(&self, names: &[String]) -> Result<Vec<u64>, ForgeError> {
         if names.is_empty() {
@@ -82,9 +89,7 @@ impl Forge for Gitea {
         let found =
             request(&made).ok_or_else(|| self.api.error(ForgeErrorKind::Broken, "the request that it made is none"))?;
         if draft.auto_merge {
-            let path = format!("{}/pulls/{}/merge", self.repo(), found.id);
-            let wanted = json!({ "Do": "merge", "merge_when_checks_succeed": true, "delete_branch_after_merge": true });
-            self.api.send(&Method::POST, &path, &wanted)?;
+            self.auto_merge(&found.id)?;
         }
         Ok(Some(found))
     }
@@ -93,7 +98,8 @@ impl Forge for Gitea {
         let prefix = if request.title.starts_with("WIP: ") { "WIP: " } else { "" };
         let body = json!({ "title": format!("{prefix}{}", draft.title), "body": draft.body });
         let path = format!("{}/pulls/{}", self.repo(), encoded(&request.id));
-        self.api.send(&Method::PATCH, &path, &body).map(drop)
+        self.api.send(&Method::PATCH, &path, &body)?;
+        if draft.auto_merge && !request.merging { self.auto_merge(&request.id) } else { Ok(()) }
     }
 }
 

@@ -48,6 +48,10 @@ impl Forge for GiteaAgit {
     fn head_reference(&self, request: &str) -> Option<String> {
         is_number(request).then(|| format!("refs/pull/{request}/head"))
     }
+
+    fn head_pattern(&self) -> Option<String> {
+        Some("refs/pull/*/head".to_owned())
+    }
 }
 
 fn is_number(text: &str) -> bool {

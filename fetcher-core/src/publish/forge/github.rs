@@ -6,6 +6,7 @@ use ureq::http::Method;
 use super::api::{Api, encoded};
 use super::{Forge, ForgeError, ForgeErrorKind, ForgeRequest, RequestDraft, RequestState, is_merge_bot};
 use crate::names::BranchName;
+use crate::secret::Secret;
 
 /// GitHub's interface.
 #[derive(Debug)]
@@ -28,11 +29,11 @@ impl GitHub {
     }
 
     /// Lets a request be merged once its checks pass; its interface for that is GraphQL's.
-    fn auto_merge(&self, node: &str) -> Result<(), ForgeError> {
+    fn auto_merge(&self, request: &Value) -> Result<(), ForgeError> {
+        let node = request.get("node_id").and_then(Value::as_str).unwrap_or_default();
         let query =
             "mutation($id: ID!) { enablePullRequestAutoMerge(input: {pullRequestId: $id}) { clientMutationId } }";
-        let answer =
-            self.api.send(&Method::POST, "/graphql", &json!({ "query": query, "variables": { "id": node } }))?;
+        let answer = self.api.graphql(&json!({ "query": query, "variables": { "id": node } }))?;
         match answer.get("errors") {
             None => Ok(()),
             Some(errors) => {
@@ -46,6 +47,10 @@ impl GitHub {
 impl Forge for GitHub {
     fn name(&self) -> &str {
         self.api.name()
+    }
+
+    fn push_credential(&self) -> Result<Option<(String, Secret)>, ForgeError> {
+        Ok(self.api.app_token()?.map(|token| ("x-access-token".to_owned(), token)))
     }
 
     fn requests(&self, branch: &BranchName, base: &BranchName) -> Result<Option<Vec<ForgeRequest>>, ForgeError> {
@@ -83,14 +88,15 @@ impl Forge for GitHub {
             self.api.send(&Method::POST, &format!("{issue}/assignees"), &json!({ "assignees": draft.assignees }))?;
         }
         if draft.auto_merge {
-            self.auto_merge(made.get("node_id").and_then(Value::as_str).unwrap_or_default())?;
+            self.auto_merge(&made)?;
         }
         Ok(Some(found))
     }
 
     fn update(&self, request: &ForgeRequest, draft: &RequestDraft) -> Result<(), ForgeError> {
         let path = format!("{}/pulls/{}", self.repo(), encoded(&request.id));
-        self.api.send(&Method::PATCH, &path, &json!({ "title": draft.title, "body": draft.body })).map(drop)
+        let now = self.api.send(&Method::PATCH, &path, &json!({ "title": draft.title, "body": draft.body }))?;
+        if draft.auto_merge && !request.merging { self.auto_merge(&now) } else { Ok(()) }
     }
 }
 

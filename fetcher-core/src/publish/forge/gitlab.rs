@@ -22,6 +22,13 @@ impl GitLab {
         format!("/projects/{}", encoded(self.api.repository()))
     }
 
+    /// Lets a request be merged once its pipeline succeeds.
+    fn auto_merge(&self, request: &str) -> Result<(), ForgeError> {
+        let path = format!("{}/merge_requests/{}/merge", self.project(), encoded(request));
+        let wanted = json!({ "merge_when_pipeline_succeeds": true, "auto_merge": true });
+        self.api.send(&Method::PUT, &path, &wanted).map(drop)
+    }
+
     /// The numbers of users of these names; those that are not there are left out.
     fn assignee_ids(&self, names: &[String]) -> Result<Vec<u64>, ForgeError> {
         let mut ids = Vec::new();
@@ -66,9 +73,7 @@ impl Forge for GitLab {
         let made =
             request(&made).ok_or_else(|| self.api.error(ForgeErrorKind::Broken, "the request that it made is none"))?;
         if draft.auto_merge {
-            let path = format!("{}/merge_requests/{}/merge", self.project(), made.id);
-            let wanted = json!({ "merge_when_pipeline_succeeds": true, "auto_merge": true });
-            self.api.send(&Method::PUT, &path, &wanted)?;
+            self.auto_merge(&made.id)?;
         }
         Ok(Some(made))
     }
@@ -77,7 +82,8 @@ impl Forge for GitLab {
         let prefix = if request.title.starts_with("Draft: ") { "Draft: " } else { "" };
         let body = json!({ "title": format!("{prefix}{}", draft.title), "description": draft.body });
         let path = format!("{}/merge_requests/{}", self.project(), encoded(&request.id));
-        self.api.send(&Method::PUT, &path, &body).map(drop)
+        self.api.send(&Method::PUT, &path, &body)?;
+        if draft.auto_merge && !request.merging { self.auto_merge(&request.id) } else { Ok(()) }
     }
 }
 

@@ -1,19 +1,25 @@
-//! One request: what is there, whose that is, and what is pushed and asked for.
+//! One request: what is there, whose that is, and what is to be done about it.
+
+mod attempt;
+mod lost_request;
+mod sending;
+mod settling;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Publisher;
 use crate::config::{HumanCommitPolicy, PublishMode};
-use crate::git::{PushLease, PushRefusal, PushUpdate, ScratchRepository};
+use crate::git::{PushLease, ScratchRepository};
 use crate::names::{BranchName, CommitId};
 use crate::publish::branches::numbered;
 use crate::publish::commits::{CommitMaker, MadeCommits};
 use crate::publish::forge::is_merge_bot;
 use crate::publish::memory::RequestMemory;
-use crate::publish::ownership::{conflicts, foreign_commit, is_contained, own_contents, same_paths};
-use crate::publish::request::{BodyFacts, PlannedRequest, lasting, marked_digest};
-use crate::publish::{ForgeError, ForgeErrorKind, ForgeRequest, PublishError, RequestDraft, RequestState};
+use crate::publish::ownership::{conflicts, foreign_commit, own_contents, same_paths};
+use crate::publish::request::{BodyFacts, PlannedRequest, marked_digest};
+use crate::publish::{ForgeRequest, PublishError, RequestDraft, RequestState};
 use crate::report::{RequestReport, RequestStatus};
+use attempt::Attempt;
 
 /// As many branches are made beside one on which somebody else works.
 const MAX_BESIDE: usize = 9;
@@ -37,6 +43,13 @@ pub(super) struct Delivered {
     pub(super) refused: BTreeMap<usize, String>,
     /// What went wrong although the branch was pushed.
     pub(super) failure: Option<PublishError>,
+}
+
+impl Delivered {
+    /// How the request is.
+    pub(super) fn status(&self) -> Option<RequestStatus> {
+        self.report.as_ref().map(|report| report.status)
+    }
 }
 
 /// Brings requests where they are to be.
@@ -71,7 +84,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
 
     /// Brings one request about, or up to date.
     pub(super) fn deliver(
-        &mut self,
+        &self,
         request: &PlannedRequest,
         facts: &BodyFacts<'_>,
         heads: &mut BTreeMap<BranchName, CommitId>,
@@ -117,7 +130,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
             return Ok(attempt.delivered(report, open.as_ref(), Some(head.clone())));
         }
         let by_push = self.now.publisher.forge.route(&RequestDraft::default()).by_push_alone;
-        let unrequested = by_push && attempt.known.as_ref().is_some_and(|known| known.unrequested);
+        let unrequested = by_push && attempt.is_unrequested();
         match fate {
             BranchFate::Same(head) if !unrequested => self.requested(attempt, open, head, RequestStatus::Open),
             fate => {
@@ -318,259 +331,5 @@ impl<'s, 'a> Delivery<'s, 'a> {
             return Ok(false);
         }
         conflicts(self.now.maker.repository, self.now.tip, head)
-    }
-
-    fn push(
-        &self,
-        attempt: &Attempt<'_>,
-        heads: &mut BTreeMap<BranchName, CommitId>,
-        open: Option<ForgeRequest>,
-        lease: PushLease,
-    ) -> Result<Delivered, PublishError> {
-        let forge = &self.now.publisher.forge;
-        let draft = attempt.draft(self, matches!(lease, PushLease::At(_)) || attempt.was_pushed());
-        let mut route = forge.route(&draft);
-        if self.mode() != PublishMode::MergeRequest || open.is_some() {
-            route.options.clear();
-            route.reference = route.reference.filter(|_| self.mode() == PublishMode::MergeRequest);
-        }
-        let to = attempt.made.tip.clone();
-        let (reference, lease) = match route.reference {
-            Some(reference) => (reference, PushLease::Forward),
-            None => (format!("refs/heads/{}", attempt.branch), lease),
-        };
-        let update = PushUpdate { reference, to: Some(to.clone()), lease };
-        let pushed = match self.now.scratch.push(&[update], &route.options) {
-            Ok(pushed) => pushed,
-            Err(crate::git::PushFailure::Refused { refusal: PushRefusal::NothingNew, .. }) => {
-                return self.requested(attempt, open, to, RequestStatus::Open);
-            }
-            Err(failure) => return Err(PublishError::of_push(attempt.branch.as_str(), failure)),
-        };
-        heads.insert(attempt.branch.clone(), to.clone());
-        if self.mode() != PublishMode::MergeRequest {
-            let report = RequestReport { commit: Some(to.clone()), ..attempt.report(self, RequestStatus::Pushed) };
-            return Ok(attempt.delivered(report, None, Some(to)));
-        }
-        let answer = forge.answer(&pushed.remote);
-        if let Some(warning) = answer.warning.filter(|_| open.is_none()) {
-            let error = ForgeError { forge: forge.name().to_owned(), kind: ForgeErrorKind::Refused, message: warning };
-            return Ok(attempt.unrequested(self, to, error.into()));
-        }
-        let mut delivered = match self.requested(attempt, open, to.clone(), RequestStatus::Pushed) {
-            Ok(delivered) => delivered,
-            Err(error) => return Ok(attempt.unrequested(self, to, error)),
-        };
-        if let Some(report) = &mut delivered.report {
-            report.url = report.url.take().or(answer.url);
-        }
-        if let (Some(memory), Some(report)) = (&mut delivered.memory, &delivered.report) {
-            memory.url.clone_from(&report.url);
-            memory.request = memory.request.take().or(answer.request);
-        }
-        Ok(delivered)
-    }
-
-    /// Sees that there is a request of the branch, and that its words are those of today.
-    fn requested(
-        &self,
-        attempt: &Attempt<'_>,
-        open: Option<ForgeRequest>,
-        head: CommitId,
-        status: RequestStatus,
-    ) -> Result<Delivered, PublishError> {
-        let report = RequestReport { commit: Some(head.clone()), ..attempt.report(self, status) };
-        if self.mode() != PublishMode::MergeRequest {
-            return Ok(attempt.delivered(report, None, Some(head)));
-        }
-        let forge = &self.now.publisher.forge;
-        let draft = attempt.draft(self, true);
-        if self.now.publisher.dry_run {
-            let report = if open.is_some() || forge.route(&draft).by_push_alone {
-                report
-            } else {
-                RequestReport { body: Some(draft.body), ..attempt.report(self, RequestStatus::Planned) }
-            };
-            return Ok(attempt.delivered(report, open.as_ref(), Some(head)));
-        }
-        let request = match open {
-            Some(open) => {
-                let ours = marked_digest(&open.body).is_some();
-                if ours && lasting(&open.body) != lasting(&draft.body) {
-                    forge.update(&open, &draft)?;
-                }
-                Some(open)
-            }
-            None => match forge.open(&draft) {
-                Ok(request) => request,
-                // Somebody was faster, or an answer was lost.
-                Err(error) if error.kind == ForgeErrorKind::Exists => {
-                    let found = self.newest(&attempt.branch)?;
-                    match found.filter(|found| found.state == RequestState::Open) {
-                        Some(found) => Some(found),
-                        None => return Err(error.into()),
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            },
-        };
-        Ok(attempt.delivered(report, request.as_ref(), Some(head)))
-    }
-
-    /// Commits on the base itself: no force, and once more where somebody was faster is for the next run.
-    fn commit_to_base(&self, request: &PlannedRequest, facts: &BodyFacts<'_>) -> Result<Delivered, PublishError> {
-        let made = self.make(request, self.now.tip, None)?;
-        let refused = made.refused.clone();
-        if made.subjects.is_empty() {
-            return Ok(Delivered { report: None, memory: None, refused, failure: None });
-        }
-        let publisher = self.now.publisher;
-        let status = if publisher.dry_run { RequestStatus::Planned } else { RequestStatus::Pushed };
-        let report = RequestReport {
-            commit: Some(made.tip.clone()),
-            elements: request.elements(),
-            title: request.title(&publisher.project.publish, self.now.base),
-            commits: made.subjects,
-            body: publisher.dry_run.then(|| request.body(facts)),
-            ..RequestReport::new(&request.unit, status)
-        };
-        if !publisher.dry_run {
-            let reference = format!("refs/heads/{}", self.now.base);
-            let update = PushUpdate { reference, to: Some(made.tip), lease: PushLease::Forward };
-            let pushed = self.now.scratch.push(&[update], &[]);
-            pushed.map_err(|failure| PublishError::of_push(self.now.base.as_str(), failure))?;
-        }
-        Ok(Delivered { report: Some(report), memory: None, refused, failure: None })
-    }
-
-    /// What becomes of a branch of ours of a request that has nothing to change any more.
-    pub(super) fn settle(
-        &self,
-        unit: &str,
-        branch: &BranchName,
-        heads: &mut BTreeMap<BranchName, CommitId>,
-        known: Option<&RequestMemory>,
-    ) -> Result<Option<RequestReport>, PublishError> {
-        let Situation { scratch, maker, tip, .. } = self.now;
-        let report = |status| RequestReport {
-            branch: Some(branch.clone()),
-            url: known.and_then(|known| known.url.clone()),
-            ..RequestReport::new(unit, status)
-        };
-        let Some(head) = heads.get(branch).cloned() else {
-            let merged = known.is_some_and(|known| {
-                known.commit.is_some() && !matches!(known.status, RequestStatus::Closed | RequestStatus::Waiting)
-            });
-            return Ok(merged.then(|| report(RequestStatus::Merged)));
-        };
-        if !scratch.has(&head) {
-            scratch.fetch(&[&format!("refs/heads/{branch}")])?;
-        }
-        if foreign_commit(maker.repository, tip, &head, &maker.author.1)?.is_some() {
-            return Ok(known.map(|_| RequestReport { commit: Some(head), ..report(RequestStatus::Paused) }));
-        }
-        if !is_contained(maker.repository, tip, &head)? {
-            // Upstream went back, or it is held now: people decide.
-            let reason = "there is nothing to change in this way any more".to_owned();
-            return Ok(Some(RequestReport {
-                commit: Some(head),
-                reason: Some(reason),
-                ..report(known.map_or(RequestStatus::Open, |known| known.status))
-            }));
-        }
-        // Where nobody ever pushed with this memory, an empty branch is still ours by what it holds: nothing.
-        if !self.now.publisher.dry_run && (known.is_some() || head != *tip) {
-            self.remove(branch, &head)?;
-            heads.remove(branch);
-        }
-        Ok(Some(report(RequestStatus::Merged)))
-    }
-
-    fn remove(&self, branch: &BranchName, head: &CommitId) -> Result<(), PublishError> {
-        let reference = format!("refs/heads/{branch}");
-        let update = PushUpdate { reference, to: None, lease: PushLease::At(head.clone()) };
-        let removed = self.now.scratch.push(&[update], &[]);
-        removed.map(drop).map_err(|failure| PublishError::of_push(branch.as_str(), failure))
-    }
-}
-
-/// One request on its way.
-struct Attempt<'r> {
-    request: &'r PlannedRequest,
-    facts: &'r BodyFacts<'r>,
-    branch: BranchName,
-    made: MadeCommits,
-    known: Option<RequestMemory>,
-}
-
-impl Attempt<'_> {
-    fn was_pushed(&self) -> bool {
-        self.known.as_ref().is_some_and(|known| known.commit.is_some())
-    }
-
-    fn report(&self, delivery: &Delivery<'_, '_>, status: RequestStatus) -> RequestReport {
-        let publish = &delivery.now.publisher.project.publish;
-        RequestReport {
-            branch: Some(self.branch.clone()),
-            url: self.known.as_ref().and_then(|known| known.url.clone()),
-            elements: self.request.elements(),
-            title: self.request.title(publish, delivery.now.base),
-            commits: self.made.subjects.clone(),
-            ..RequestReport::new(&self.request.unit, status)
-        }
-    }
-
-    fn draft(&self, delivery: &Delivery<'_, '_>, again: bool) -> RequestDraft {
-        let publish = &delivery.now.publisher.project.publish;
-        RequestDraft {
-            branch: self.branch.to_string(),
-            base: delivery.now.base.to_string(),
-            title: self.request.title(publish, delivery.now.base),
-            body: self.request.body(self.facts),
-            labels: publish.labels.clone(),
-            assignees: publish.assignees.clone(),
-            draft: publish.draft,
-            auto_merge: publish.auto_merge,
-            again,
-        }
-    }
-
-    /// What would be pushed.
-    fn planned(&self, delivery: &Delivery<'_, '_>, open: Option<&ForgeRequest>) -> Delivered {
-        let report = RequestReport {
-            commit: Some(self.made.tip.clone()),
-            body: Some(self.request.body(self.facts)),
-            ..self.report(delivery, RequestStatus::Planned)
-        };
-        self.delivered(report, open, None)
-    }
-
-    /// The branch is there, and the request is not.
-    fn unrequested(&self, delivery: &Delivery<'_, '_>, head: CommitId, error: PublishError) -> Delivered {
-        let reason = Some(error.to_string());
-        let report =
-            RequestReport { commit: Some(head.clone()), reason, ..self.report(delivery, RequestStatus::Failed) };
-        let mut delivered = self.delivered(report, None, Some(head));
-        if let Some(memory) = &mut delivered.memory {
-            memory.unrequested = true;
-        }
-        Delivered { failure: Some(error), ..delivered }
-    }
-
-    fn delivered(&self, report: RequestReport, request: Option<&ForgeRequest>, commit: Option<CommitId>) -> Delivered {
-        let known = self.known.as_ref();
-        let url = request.and_then(|request| request.url.clone()).or_else(|| report.url.clone());
-        let memory = RequestMemory {
-            branch: self.branch.clone(),
-            commit,
-            digest: self.request.digest(),
-            request: request.map(|found| found.id.clone()).or_else(|| known.and_then(|known| known.request.clone())),
-            url: url.clone(),
-            status: report.status,
-            waits_since: None,
-            unrequested: false,
-        };
-        let report = RequestReport { url, ..report };
-        Delivered { report: Some(report), memory: Some(memory), refused: self.made.refused.clone(), failure: None }
     }
 }
