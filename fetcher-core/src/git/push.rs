@@ -79,6 +79,10 @@ const WORDS: &[(&str, PushRefusal)] = &[
     ("(non-fast-forward)", PushRefusal::Stale),
     ("remote ref updated since checkout", PushRefusal::Stale),
     ("request `force-push` push option", PushRefusal::Stale),
+    // A reference changed while it was about to be.
+    ("but expected", PushRefusal::Stale),
+    ("reference already exists", PushRefusal::Stale),
+    (".lock': file exists", PushRefusal::Stale),
     ("no new changes", PushRefusal::NothingNew),
     ("new commit is the same with old commit", PushRefusal::NothingNew),
     ("gh001", PushRefusal::TooLarge),
@@ -185,6 +189,16 @@ mod tests {
             (declined, "remote: no", PushRefusal::Rules),
             (String::new(), "remote: Permission to a/b.git denied to c.\nfatal: x", PushRefusal::Denied),
             (rejected("no new changes"), "", PushRefusal::NothingNew),
+            (
+                rejected("failed to update ref"),
+                "remote: error: cannot lock ref 'refs/heads/a': is at 1 but expected 2",
+                PushRefusal::Stale,
+            ),
+            (
+                rejected("failed to update ref"),
+                "remote: error: cannot lock ref 'refs/heads/a': reference already exists",
+                PushRefusal::Stale,
+            ),
             (
                 rejected("failed to update ref"),
                 "remote: error: cannot lock ref 'refs/heads/a/b': 'refs/heads/a' exists; cannot create",

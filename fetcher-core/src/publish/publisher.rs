@@ -28,7 +28,7 @@ use crate::project::Branch;
 use crate::report::{HoldCause, HoldReport, PublicationReport, RequestReport, RequestStatus, TrackedRef};
 use crate::state::StateError;
 
-use delivery::{Delivery, Situation};
+use delivery::{Delivered, Delivery, Situation};
 use turns::{Turn, ordered, turn};
 
 /// Publishes tracked refs of a project's branches.
@@ -228,13 +228,14 @@ impl Publisher<'_> {
         let situation = Situation { publisher: self, scratch: &scratch, maker: &maker, base: &base, tip: &tip };
         let delivery = Delivery::new(situation);
         self.tidy(&delivery, &plan, &mut heads, memory, publication);
-        let mut open = plan.iter().filter(|request| turn(request, &heads, memory) == Turn::There).count();
+        // Those that are there come first.
+        let mut open = 0;
         for request in ordered(plan, &heads, memory) {
             if self.git.cancel.is_cancelled() {
                 return Err(crate::git::GitError::Cancelled.into());
             }
-            let turn = turn(&request, &heads, memory);
-            if turn == Turn::New && config.max_open.is_some_and(|most| open >= most) {
+            let is_new = turn(&request, &heads, memory) == Turn::New;
+            if is_new && config.max_open.is_some_and(|most| open >= most) {
                 publication.report.requests.push(self.waiting(&request, memory));
                 continue;
             }
@@ -247,8 +248,8 @@ impl Publisher<'_> {
             };
             let known = memory.requests.get(&request.unit).cloned();
             let delivered = delivery.deliver(&request, &facts, &mut heads, known);
-            let is_closed = delivered.as_ref().is_ok_and(|delivered| delivered.status() == Some(RequestStatus::Closed));
-            open += usize::from(turn == Turn::New && !is_closed);
+            let status = delivered.as_ref().map_or(Some(RequestStatus::Failed), Delivered::status);
+            open += usize::from(!matches!(status, None | Some(RequestStatus::Closed | RequestStatus::Merged)));
             match delivered {
                 Ok(delivered) => {
                     for (number, reason) in &delivered.refused {

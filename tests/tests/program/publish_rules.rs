@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::SystemTime;
 
 use fetcher_tests::published::{Publishing, kinds, publish_stage, requests, statuses};
 use fetcher_tests::scratch::Scratch;
@@ -125,17 +126,17 @@ fn the_same_commit_in_another_form_is_no_change_and_a_newer_tag_may_be() {
     let scratch = Scratch::new();
     let described = |tag: &str, id: char| format!("{tag}-0-g{}", id.to_string().repeat(40));
     let publishing = Publishing::new(&scratch, &both(&described("v1", 'a'), B));
-    let fetcher = publishing.fetcher("mode = \"commit\"", "");
-    fetcher.run(&["run"]).expect(0);
+    let all = || publishing.fetcher("mode = \"commit\"", "");
+    all().run(&["run"]).expect(0);
     assert!(publishing.element("main", "a").contains(&"a".repeat(40)) && publishing.element("main", "b").contains(B));
     assert!(!publishing.element("main", "a").contains("v1-0-g"), "a bare commit stays as it is");
 
     publishing.fake.now(&both(&described("v1", '3'), B));
-    fetcher.run(&["run"]).expect(0);
+    all().run(&["run"]).expect(0);
     publishing.fake.now(&both(&described("v2", '3'), B));
     publishing.fetcher("mode = \"commit\"\nrenamed = \"ignore\"", "").run(&["run"]).expect(0);
     assert!(publishing.element("main", "a").contains(&described("v1", '3')));
-    fetcher.run(&["run"]).expect(0);
+    all().run(&["run"]).expect(0);
     assert!(publishing.element("main", "a").contains(&described("v2", '3')), "another version of the same commit");
 }
 
@@ -148,8 +149,11 @@ fn what_is_too_young_waits_and_so_does_everything_between_two_schedules() {
     assert_eq!(held(&young.report()), pairs(&[("a.bst", "too-young"), ("b.bst", "too-young")]));
     assert_eq!(publishing.repo.branches(), ["main"]);
 
+    fs::remove_dir_all(scratch.path("state")).expect("the state");
     // The next moment is not within the time that this test takes.
-    let weekly = publishing.fetcher("mode = \"branch\"\nschedule = \"Mon,Tue,Wed,Thu,Fri,Sat,Sun 00:00\"", "");
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time").as_secs();
+    let hour = (seconds / 3600 + 12) % 24;
+    let weekly = publishing.fetcher(&format!("mode = \"branch\"\nschedule = \"{hour:02}:00\""), "");
     weekly.run(&["run"]).expect(0);
     let tip = publishing.repo.tip(BRANCH);
     assert!(tip.is_some(), "what was never published is due");

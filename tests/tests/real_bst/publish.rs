@@ -81,7 +81,8 @@ fn upstream_moves_a_request_appears_and_its_branch_needs_no_upstream() {
     for element in ["sub.bst", "fixed.bst", "all.bst"] {
         client.fetch(element);
     }
-    assert!(client.sources("git.bst").join("hello.c").exists());
+    let source = fs::read_to_string(client.sources("git.bst").join("git/hello.c")).expect("the source");
+    assert!(source.contains("return 1"), "as upstream has it now: {source}");
 }
 
 #[test]

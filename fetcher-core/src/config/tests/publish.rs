@@ -37,7 +37,7 @@ fn the_flows_of_the_manual_are_configurations_of_less_than_thirty_lines() {
     let sdk = flow("freedesktop-sdk");
     assert_eq!((sdk.publish.per, sdk.publish.max_open), (RequestScope::Element, Some(4)));
     let bluefin = flow("Bluefin");
-    assert_eq!(bluefin.publish.base.as_ref().map(|base| base.as_str()), Some("testing"));
+    assert_eq!(bluefin.publish.base.as_ref().map(crate::BranchName::as_str), Some("testing"));
     assert_eq!(bluefin.groups[0].elements.len(), 2);
 }
 
