@@ -38,7 +38,7 @@ pub(crate) use trailers::is_pushed_as;
 /// Why refs could not be published.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum PublishError {
+pub enum PublicationError {
     /// Git could not do its part.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -81,7 +81,7 @@ pub enum PublishError {
     Internal(String),
 }
 
-impl PublishError {
+impl PublicationError {
     /// The error of a push to a branch.
     fn of_push(branch: &str, failure: PushFailure) -> Self {
         match failure {

@@ -32,7 +32,7 @@ pub(super) struct SpannedPair {
     pub(super) value: SpannedNode,
 }
 
-struct OpenNode {
+struct OpenSpannedNode {
     value: OpenValue,
     start: usize,
     column: usize,
@@ -52,7 +52,7 @@ impl SpannedNode {
         }
         let bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
         let byte = |index: usize| bytes.get(index).copied().unwrap_or(text.len());
-        let mut open: Vec<OpenNode> = Vec::new();
+        let mut open: Vec<OpenSpannedNode> = Vec::new();
         for event in Parser::new_from_str(text) {
             let (event, span) = event.ok()?;
             let at = |span: Span| byte(span.start.index())..byte(span.end.index());
@@ -64,11 +64,11 @@ impl SpannedNode {
                 Event::Alias(_) => return None,
                 Event::SequenceStart(..) | Event::MappingStart(..) if open.len() >= DEEPEST => return None,
                 Event::SequenceStart(..) => {
-                    open.push(OpenNode::new(OpenValue::Sequence(Vec::new()), at(span), span));
+                    open.push(OpenSpannedNode::new(OpenValue::Sequence(Vec::new()), at(span), span));
                     continue;
                 }
                 Event::MappingStart(..) => {
-                    open.push(OpenNode::new(OpenValue::Mapping(Vec::new(), None), at(span), span));
+                    open.push(OpenSpannedNode::new(OpenValue::Mapping(Vec::new(), None), at(span), span));
                     continue;
                 }
                 Event::SequenceEnd | Event::MappingEnd => open.pop()?.closed(text, at(span)),
@@ -117,7 +117,7 @@ impl SpannedNode {
     }
 }
 
-impl OpenNode {
+impl OpenSpannedNode {
     fn new(value: OpenValue, at: Range<usize>, span: Span) -> Self {
         Self { value, start: at.start, column: span.start.col() }
     }

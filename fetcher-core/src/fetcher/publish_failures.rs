@@ -4,18 +4,18 @@ use super::error_diagnoses;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Remedy, Retry};
 use crate::git::PushRefusal;
 use crate::names::Stage;
-use crate::publish::{ForgeError, ForgeErrorKind, PublishError};
+use crate::publish::{ForgeError, ForgeErrorKind, PublicationError};
 
 /// A failure to publish; of one request, where it is about one.
-pub(super) fn publish_failure(unit: Option<&str>, error: &PublishError) -> Diagnosis {
+pub(super) fn publish_failure(unit: Option<&str>, error: &PublicationError) -> Diagnosis {
     let failure = match error {
-        PublishError::Git(error) => error_diagnoses::git(error, Stage::Publish),
-        PublishError::Refused { refusal, message, branch } => {
+        PublicationError::Git(error) => error_diagnoses::git(error, Stage::Publish),
+        PublicationError::Refused { refusal, message, branch } => {
             of_kind(refusal_kind(*refusal), format!("{branch}: {message}"))
         }
-        PublishError::Forge(error) => forge_failure(error),
-        PublishError::Memory(error) => error.diagnosis(),
-        PublishError::Signing { .. } => Diagnosis::new(
+        PublicationError::Forge(error) => forge_failure(error),
+        PublicationError::Memory(error) => error.diagnosis(),
+        PublicationError::Signing { .. } => Diagnosis::new(
             FailureKind::Configuration,
             error.to_string(),
             Retry::No,
@@ -23,14 +23,14 @@ pub(super) fn publish_failure(unit: Option<&str>, error: &PublishError) -> Diagn
             "see that `signing-key` of `publish` names a private key without a passphrase, and that ssh-keygen (Debian: \
              openssh-client) or gpg (Debian: gnupg) is installed",
         ),
-        PublishError::NoBase { .. } => Diagnosis::new(
+        PublicationError::NoBase { .. } => Diagnosis::new(
             FailureKind::RefMissing,
             error.to_string(),
             Retry::No,
             Actor::Host,
             "correct `base` of `publish`, or make the branch",
         ),
-        PublishError::Objects(_) | PublishError::Checkout(_) | PublishError::Internal(_) => {
+        PublicationError::Objects(_) | PublicationError::Checkout(_) | PublicationError::Internal(_) => {
             of_kind(FailureKind::Git, error.to_string())
         }
     };

@@ -13,7 +13,7 @@ use crate::json_file::JsonFile;
 use crate::names::{BranchName, Stage};
 use crate::pipeline::tracked_changes;
 use crate::project::Project;
-use crate::publish::{PublishError, PublishMemory, Publisher, TrackedCheckout};
+use crate::publish::{PublicationError, PublishMemory, Publisher, TrackedCheckout};
 use crate::report::{BranchReport, Outcome, PublicationReport, StageReport, TrackedRef};
 use crate::runner::LocalRunner;
 use crate::secret::Redact as _;
@@ -97,7 +97,7 @@ impl Republished<'_> {
     ) -> Result<Option<PublicationReport>, Box<Diagnosis>> {
         let fetcher = self.fetcher;
         let memory = self.store.publish_path(&self.project.name, self.branch);
-        let failed = |error: PublishError| Box::new(publish_failure(None, &error));
+        let failed = |error: PublicationError| Box::new(publish_failure(None, &error));
         let known = JsonFile::<PublishMemory>::at(&memory).read().map_err(|error| failed(error.into()))?;
         let Some((commit, readiness)) = known.and_then(|known| Some((known.commit?, known.readiness))) else {
             stage.outcome = Outcome::Skipped;
@@ -116,7 +116,7 @@ impl Republished<'_> {
         let project = Project::new(self.project, &fetcher.config.cache_dir, git).map_err(of_git)?;
         let branch = project.branch_at(self.branch, &commit);
         let directory = branch.directory();
-        let tracked = self.tracked(&directory).map_err(|error| failed(PublishError::Internal(error)))?;
+        let tracked = self.tracked(&directory).map_err(|error| failed(PublicationError::Internal(error)))?;
         let (host, cached_in) = (notifications::host_name(), cached_in(self.project));
         let publisher = Publisher {
             project: self.project,

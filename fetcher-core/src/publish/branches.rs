@@ -1,19 +1,19 @@
 //! What the branches that are pushed are called.
 
-use super::PublishError;
+use super::PublicationError;
 use crate::names::{BranchName, digest};
 
 /// The branch of a unit by a template.
-pub(super) fn branch_name(template: &str, base: &BranchName, unit: &str) -> Result<BranchName, PublishError> {
+pub(super) fn branch_name(template: &str, base: &BranchName, unit: &str) -> Result<BranchName, PublicationError> {
     let part = branch_part(unit);
     let name = template.replace("{base}", base.as_str()).replace("{element}", &part).replace("{group}", &part);
-    name.parse().map_err(|error: crate::names::NameError| PublishError::Internal(error.to_string()))
+    name.parse().map_err(|error: crate::names::NameError| PublicationError::Internal(error.to_string()))
 }
 
 /// The same beside one on which somebody else works.
-pub(super) fn numbered(branch: &BranchName, number: usize) -> Result<BranchName, PublishError> {
+pub(super) fn numbered(branch: &BranchName, number: usize) -> Result<BranchName, PublicationError> {
     let name = format!("{branch}+{number}");
-    name.parse().map_err(|error: crate::names::NameError| PublishError::Internal(error.to_string()))
+    name.parse().map_err(|error: crate::names::NameError| PublicationError::Internal(error.to_string()))
 }
 
 /// A name as part of a branch's: what git does not allow there is replaced, and then a digest keeps names apart.

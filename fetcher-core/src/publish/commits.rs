@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, Oid, Repository, Signature, Time};
 
-use super::PublishError;
+use super::PublicationError;
 use super::component::Component;
 use super::text::{TemplateWords, commit_message};
 use super::trailers::trailers;
@@ -25,7 +25,7 @@ pub(super) struct TrackedFile {
 }
 
 /// Gives the signature of what it is given.
-pub(super) type SignFunction<'f> = dyn Fn(&str) -> Result<String, PublishError> + 'f;
+pub(super) type SignFunction<'f> = dyn Fn(&str) -> Result<String, PublicationError> + 'f;
 
 /// What commits are made with.
 pub(super) struct CommitMaker<'m> {
@@ -72,7 +72,7 @@ impl CommitMaker<'_> {
         branch: Option<&BranchName>,
         squash: bool,
         before: &BTreeSet<String>,
-    ) -> Result<MadeCommits, PublishError> {
+    ) -> Result<MadeCommits, PublicationError> {
         let mut tip = Oid::from_str(parent.as_str())?;
         let mut made = MadeCommits {
             tip: parent.clone(),
@@ -119,7 +119,7 @@ impl CommitMaker<'_> {
         component: &Component,
         branch: Option<&BranchName>,
         subjects: &mut Vec<String>,
-    ) -> Result<Oid, PublishError> {
+    ) -> Result<Oid, PublicationError> {
         let words = TemplateWords::new(&[component], self.base.as_str(), "");
         let subject = words.fill(self.subject);
         let names: Vec<String> = component.elements().iter().map(ToString::to_string).collect();
@@ -148,7 +148,7 @@ impl CommitMaker<'_> {
         tree: Oid,
         component: &Component,
         before: &BTreeSet<String>,
-    ) -> Result<Result<(Oid, BTreeSet<PathBuf>), String>, PublishError> {
+    ) -> Result<Result<(Oid, BTreeSet<PathBuf>), String>, PublicationError> {
         let tree = self.repository.find_tree(tree)?;
         let mut by_file: BTreeMap<&Path, Vec<&RefUpdate>> = BTreeMap::new();
         for update in &component.updates {
@@ -273,6 +273,6 @@ fn expected_stored(base: Option<&str>, updates: &[&RefUpdate], before: &BTreeSet
 }
 
 /// An id as this library has it.
-pub(super) fn commit_id(id: Oid) -> Result<CommitId, PublishError> {
-    CommitId::try_from(id.to_string()).map_err(|error| PublishError::Internal(error.to_string()))
+pub(super) fn commit_id(id: Oid) -> Result<CommitId, PublicationError> {
+    CommitId::try_from(id.to_string()).map_err(|error| PublicationError::Internal(error.to_string()))
 }

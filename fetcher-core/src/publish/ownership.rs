@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{DiffOptions, Oid, Repository, Tree};
 
-use super::PublishError;
+use super::PublicationError;
 use super::trailers::{commit_contents, is_ours, is_pushed_as};
 use crate::names::{BranchName, CommitId};
 
@@ -18,7 +18,7 @@ pub(super) fn foreign_commit(
     base: &CommitId,
     head: &CommitId,
     author: &str,
-) -> Result<Option<Oid>, PublishError> {
+) -> Result<Option<Oid>, PublicationError> {
     let mut walk = repository.revwalk()?;
     walk.push(Oid::from_str(head.as_str())?)?;
     walk.hide(Oid::from_str(base.as_str())?)?;
@@ -37,7 +37,7 @@ pub(super) fn names_branch(
     base: &CommitId,
     head: &CommitId,
     branch: &BranchName,
-) -> Result<bool, PublishError> {
+) -> Result<bool, PublicationError> {
     let mut walk = repository.revwalk()?;
     walk.push(Oid::from_str(head.as_str())?)?;
     walk.hide(Oid::from_str(base.as_str())?)?;
@@ -55,7 +55,7 @@ pub(super) fn own_contents(
     base: &CommitId,
     head: &CommitId,
     author: &str,
-) -> Result<BTreeSet<String>, PublishError> {
+) -> Result<BTreeSet<String>, PublicationError> {
     let mut walk = repository.revwalk()?;
     walk.push(Oid::from_str(head.as_str())?)?;
     walk.hide(Oid::from_str(base.as_str())?)?;
@@ -76,11 +76,11 @@ pub(super) fn same_paths(
     there: &CommitId,
     made: &CommitId,
     touched: &BTreeSet<PathBuf>,
-) -> Result<bool, PublishError> {
+) -> Result<bool, PublicationError> {
     let (base, there, made) =
         (Oid::from_str(base.as_str())?, Oid::from_str(there.as_str())?, Oid::from_str(made.as_str())?);
     let Ok(common) = repository.merge_base(base, there) else { return Ok(false) };
-    let tree = |id: Oid| Ok::<_, PublishError>(repository.find_commit(id)?.tree()?);
+    let tree = |id: Oid| Ok::<_, PublicationError>(repository.find_commit(id)?.tree()?);
     let (old, now, new) = (tree(common)?, tree(there)?, tree(made)?);
     let mut paths: BTreeSet<PathBuf> = touched.clone();
     let diff = repository.diff_tree_to_tree(Some(&old), Some(&now), Some(&mut DiffOptions::new()))?;
@@ -89,20 +89,24 @@ pub(super) fn same_paths(
 }
 
 /// Whether a branch cannot be merged into a base as it is.
-pub(super) fn conflicts(repository: &Repository, base: &CommitId, head: &CommitId) -> Result<bool, PublishError> {
+pub(super) fn conflicts(repository: &Repository, base: &CommitId, head: &CommitId) -> Result<bool, PublicationError> {
     let ours = repository.find_commit(Oid::from_str(base.as_str())?)?;
     let theirs = repository.find_commit(Oid::from_str(head.as_str())?)?;
     Ok(repository.merge_commits(&ours, &theirs, None)?.has_conflicts())
 }
 
 /// Whether a base has all of a branch's content already.
-pub(super) fn is_contained(repository: &Repository, base: &CommitId, head: &CommitId) -> Result<bool, PublishError> {
+pub(super) fn is_contained(
+    repository: &Repository,
+    base: &CommitId,
+    head: &CommitId,
+) -> Result<bool, PublicationError> {
     let (base, head) = (Oid::from_str(base.as_str())?, Oid::from_str(head.as_str())?);
     if base == head || repository.graph_descendant_of(base, head)? {
         return Ok(true);
     }
     let Ok(common) = repository.merge_base(base, head) else { return Ok(false) };
-    let tree = |id: Oid| Ok::<_, PublishError>(repository.find_commit(id)?.tree()?);
+    let tree = |id: Oid| Ok::<_, PublicationError>(repository.find_commit(id)?.tree()?);
     let (old, there, now) = (tree(common)?, tree(head)?, tree(base)?);
     let diff = repository.diff_tree_to_tree(Some(&old), Some(&there), Some(&mut DiffOptions::new()))?;
     Ok(diff.deltas().filter_map(|delta| delta.new_file().path()).all(|path| entry(&there, path) == entry(&now, path)))

@@ -18,7 +18,7 @@ use super::request::{BodyFacts, PlannedRequest, planned};
 use super::selection::{UpdatePolicy, hold};
 use super::sign::CommitSigner;
 use super::update::updates_of;
-use super::{PublishError, RequestDraft};
+use super::{PublicationError, RequestDraft};
 use crate::config::{ProjectConfig, PublishMode};
 use crate::git::{Git, GitAccess, RemoteRepository, ScratchRepository};
 use crate::json_file::JsonFile;
@@ -28,7 +28,7 @@ use crate::project::Branch;
 use crate::report::{HoldCause, HoldReport, PublicationReport, RequestReport, RequestStatus, TrackedRef};
 use crate::state::StateError;
 
-use delivery::{Delivered, Delivery, Situation};
+use delivery::{Delivered, RequestDelivery, Situation};
 use turns::{Turn, ordered, turn};
 
 /// Publishes tracked refs of a project's branches.
@@ -81,7 +81,7 @@ pub struct Publication {
     /// The report.
     pub report: PublicationReport,
     /// What went wrong, by the unit that it is about; none where that is not one.
-    pub failures: Vec<(Option<String>, PublishError)>,
+    pub failures: Vec<(Option<String>, PublicationError)>,
     /// Remarks.
     pub notes: Vec<String>,
     /// Why nothing was done.
@@ -158,7 +158,7 @@ impl Publisher<'_> {
         checkout: &TrackedCheckout<'_>,
         memory: &mut PublishMemory,
         publication: &mut Publication,
-    ) -> Result<(), PublishError> {
+    ) -> Result<(), PublicationError> {
         let config = &self.project.publish;
         let due = config.schedule.as_ref().map(|schedule| schedule.last_before(self.now));
         if let (Some(due), Some(last)) = (due, memory.published)
@@ -199,11 +199,11 @@ impl Publisher<'_> {
         plan: Vec<PlannedRequest>,
         memory: &mut PublishMemory,
         publication: &mut Publication,
-    ) -> Result<(), PublishError> {
+    ) -> Result<(), PublicationError> {
         let scratch = self.scratch(checkout)?;
         let mut heads = scratch.remote_refs()?.branches;
         let base = publication.report.base.clone();
-        let tip = heads.get(&base).cloned().ok_or_else(|| PublishError::NoBase { base: base.to_string() })?;
+        let tip = heads.get(&base).cloned().ok_or_else(|| PublicationError::NoBase { base: base.to_string() })?;
         if !scratch.has(&tip) {
             scratch.fetch(&[&format!("refs/heads/{base}")])?;
         }
@@ -226,7 +226,7 @@ impl Publisher<'_> {
             sign: signer.is_some().then_some(&sign),
         };
         let situation = Situation { publisher: self, scratch: &scratch, maker: &maker, base: &base, tip: &tip };
-        let delivery = Delivery::new(situation);
+        let delivery = RequestDelivery::new(situation);
         self.tidy(&delivery, &plan, &mut heads, memory, publication);
         // Those that are there come first.
         let mut open = 0;
@@ -284,7 +284,7 @@ impl Publisher<'_> {
     /// Removes branches of ours of requests that have nothing left to change, for they were merged.
     fn tidy(
         &self,
-        delivery: &Delivery<'_, '_>,
+        delivery: &RequestDelivery<'_, '_>,
         plan: &[PlannedRequest],
         heads: &mut BTreeMap<BranchName, CommitId>,
         memory: &mut PublishMemory,
@@ -337,7 +337,7 @@ impl Publisher<'_> {
         }
     }
 
-    fn scratch<'t>(&self, checkout: &TrackedCheckout<'t>) -> Result<ScratchRepository<'t>, PublishError> {
+    fn scratch<'t>(&self, checkout: &TrackedCheckout<'t>) -> Result<ScratchRepository<'t>, PublicationError> {
         let publish = &self.project.publish;
         let url = publish.push_url.as_deref().unwrap_or(&self.project.url);
         let own = &self.project.git;
@@ -358,7 +358,11 @@ impl Publisher<'_> {
         Ok(checkout.branch.project().scratch(remote, &directory)?)
     }
 
-    fn signer<'t>(&self, scratch: &ScratchRepository<'t>, date: i64) -> Result<Option<CommitSigner<'t>>, PublishError> {
+    fn signer<'t>(
+        &self,
+        scratch: &ScratchRepository<'t>,
+        date: i64,
+    ) -> Result<Option<CommitSigner<'t>>, PublicationError> {
         let Some(key) = &self.project.publish.signing_key else { return Ok(None) };
         CommitSigner::new(scratch.git(), scratch.beside("signing"), key, date).map(Some)
     }
@@ -384,13 +388,13 @@ fn remembered((unit, known): (&String, &RequestMemory)) -> RequestReport {
 }
 
 /// Where the project lies in its repository.
-fn inside(checkout: &TrackedCheckout<'_>) -> Result<PathBuf, PublishError> {
+fn inside(checkout: &TrackedCheckout<'_>) -> Result<PathBuf, PublicationError> {
     let repository =
         git2::Repository::open_ext(checkout.directory, git2::RepositoryOpenFlags::empty(), [] as [&Path; 0])?;
     let head = commit_id(repository.head()?.peel_to_commit()?.id())?;
     if head != *checkout.branch.commit() {
         let message = format!("the checkout is of {head}, and not of the tip {}", checkout.branch.commit());
-        return Err(PublishError::Internal(message));
+        return Err(PublicationError::Internal(message));
     }
     let top = repository.workdir().unwrap_or(checkout.directory).canonicalize()?;
     let project = checkout.directory.canonicalize()?;

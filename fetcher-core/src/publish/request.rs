@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::PublishError;
+use super::PublicationError;
 use super::branches::branch_name;
 use super::component::{Component, content_digest};
 use super::text::{MAX_BODY, TemplateWords, code, default_title, line, version};
@@ -39,7 +39,7 @@ pub(super) fn planned(
     components: Vec<Component>,
     config: &PublishConfig,
     base: &BranchName,
-) -> Result<Vec<PlannedRequest>, PublishError> {
+) -> Result<Vec<PlannedRequest>, PublicationError> {
     let unit_of = |component: &Component| match config.per {
         RequestScope::Bundle => "bundle".to_owned(),
         RequestScope::Element => component.name().to_owned(),

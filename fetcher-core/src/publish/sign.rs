@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::PublishError;
+use super::PublicationError;
 use crate::git::Git;
 use crate::runner::{Exit, Invocation, output};
 
@@ -29,9 +29,9 @@ enum SigningKey {
 
 impl<'s> CommitSigner<'s> {
     /// A signer with the key in a file, which works in a directory.
-    pub(super) fn new(git: Git<'s>, directory: PathBuf, key: &Path, date: i64) -> Result<Self, PublishError> {
-        let failed = |reason: String| PublishError::Signing { reason };
-        let io = |error: std::io::Error| PublishError::Signing { reason: format!("{}: {error}", key.display()) };
+    pub(super) fn new(git: Git<'s>, directory: PathBuf, key: &Path, date: i64) -> Result<Self, PublicationError> {
+        let failed = |reason: String| PublicationError::Signing { reason };
+        let io = |error: std::io::Error| PublicationError::Signing { reason: format!("{}: {error}", key.display()) };
         fs::create_dir_all(&directory).map_err(io)?;
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).map_err(io)?;
         let is_openpgp = fs::read(key).map(|text| String::from_utf8_lossy(&text).contains(OPENPGP)).map_err(io)?;
@@ -50,9 +50,9 @@ impl<'s> CommitSigner<'s> {
     }
 
     /// The signature of a commit.
-    pub(super) fn sign(&self, content: &str) -> Result<String, PublishError> {
+    pub(super) fn sign(&self, content: &str) -> Result<String, PublicationError> {
         let (file, signature) = (self.directory.join("content"), self.directory.join("content.sig"));
-        let io = |error: std::io::Error| PublishError::Signing { reason: error.to_string() };
+        let io = |error: std::io::Error| PublicationError::Signing { reason: error.to_string() };
         fs::write(&file, content).map_err(io)?;
         match fs::remove_file(&signature) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
@@ -62,7 +62,7 @@ impl<'s> CommitSigner<'s> {
             SigningKey::Ssh(key) => {
                 let key = key
                     .to_str()
-                    .ok_or_else(|| PublishError::Signing { reason: "the key's path is not UTF-8".to_owned() })?;
+                    .ok_or_else(|| PublicationError::Signing { reason: "the key's path is not UTF-8".to_owned() })?;
                 self.run(&["ssh-keygen", "-q", "-Y", "sign", "-n", "git", "-f", key, "content"])?;
             }
             SigningKey::OpenPgp => {
@@ -77,7 +77,7 @@ impl<'s> CommitSigner<'s> {
     }
 
     /// Runs a program in the directory. An agent of gpg's ends with it: it is a child of ours.
-    fn run(&self, command: &[&str]) -> Result<String, PublishError> {
+    fn run(&self, command: &[&str]) -> Result<String, PublicationError> {
         let mut environment = self.git.signing_environment();
         environment.insert("GNUPGHOME".into(), self.directory.clone().into());
         let invocation = Invocation::new(command.iter().copied(), &self.directory)
@@ -92,9 +92,9 @@ impl<'s> CommitSigner<'s> {
             Ok((_, said)) => {
                 let said = crate::sanitize::strip_control(&said);
                 let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why");
-                Err(PublishError::Signing { reason: format!("{program}: {last}") })
+                Err(PublicationError::Signing { reason: format!("{program}: {last}") })
             }
-            Err(error) => Err(PublishError::Signing { reason: error.to_string() }),
+            Err(error) => Err(PublicationError::Signing { reason: error.to_string() }),
         }
     }
 }

@@ -39,8 +39,8 @@ fn a_branch_with_the_refs_alone_appears_and_the_same_is_not_pushed_again() {
     fetcher.run(&["run"]).expect(0);
     assert_eq!(statuses(&fetcher), ["open"]);
     // Nor where nothing is remembered, as on another host.
-    fs::remove_dir_all(scratch.path("state")).unwrap();
-    fs::remove_dir_all(scratch.path("cache")).unwrap();
+    fs::remove_dir_all(scratch.path("state")).expect("a directory");
+    fs::remove_dir_all(scratch.path("cache")).expect("a directory");
     fetcher.run(&["run"]).expect(0);
     assert_eq!((statuses(&fetcher), publishing.repo.tip(BRANCH)), (vec!["open".to_owned()], tip.clone()));
     assert_eq!(publishing.repo.pushes(), pushes, "nothing was pushed");
@@ -81,15 +81,15 @@ fn gitlab_makes_a_request_of_push_options_and_its_warnings_are_failures() {
     let publish =
         "mode = \"merge-request\"\nforge = \"gitlab\"\nlabels = [\"update\"]\nassignees = [\"alice\"]\ndraft = true";
     let fetcher = publishing.fetcher(publish, "");
-    fs::write(publishing.repo.path().join("warning"), "Target branch is not there").unwrap();
+    fs::write(publishing.repo.path().join("warning"), "Target branch is not there").expect("a file");
     fetcher.run(&["run"]).expect(1);
     assert_eq!(kinds(&stage(&fetcher)["failures"]), ["request-refused"]);
     let message = stage(&fetcher)["failures"][0]["message"].as_str().unwrap_or_default().to_owned();
     assert!(message.contains("Target branch is not there"), "{message}");
 
     // The branch is there, and the request still is not: it is asked for once more.
-    fs::remove_file(publishing.repo.path().join("warning")).unwrap();
-    fs::remove_file(publishing.repo.path().join("options")).unwrap();
+    fs::remove_file(publishing.repo.path().join("warning")).expect("a file");
+    fs::remove_file(publishing.repo.path().join("options")).expect("a file");
     fetcher.run(&["run"]).expect(0);
     let options = publishing.repo.options();
     for option in [
@@ -164,7 +164,7 @@ fn a_humans_commit_pauses_a_branch() {
     human.git(&["commit", "--quiet", "--amend", "--no-edit"]);
     human.git(&["push", "--quiet", "--force", "origin", BRANCH]);
     let tip = Some(human.git(&["rev-parse", "HEAD"]));
-    fs::remove_dir_all(scratch.path("state")).unwrap();
+    fs::remove_dir_all(scratch.path("state")).expect("a directory");
     fetcher.run(&["run"]).expect(0);
     assert_eq!((statuses(&fetcher), publishing.repo.tip(BRANCH)), (vec!["paused".to_owned()], tip));
 }
@@ -306,7 +306,7 @@ fn whatever_refuses_a_push_is_told_apart() {
         fetcher.run(&["run"]).expect(1);
         assert_eq!(kinds(&stage(&fetcher)["failures"]), [kind], "{words}");
     }
-    fs::remove_file(publishing.repo.path().join("hooks/pre-receive")).unwrap();
+    fs::remove_file(publishing.repo.path().join("hooks/pre-receive")).expect("a file");
     publishing.repo.git(&["branch", "bst-fetcher", "main"]);
     fetcher.run(&["run"]).expect(1);
     assert_eq!(kinds(&stage(&fetcher)["failures"]), ["branch-exists"]);

@@ -1,4 +1,4 @@
-//! Requests by the interfaces of forges, by AGit and by Gerrit's references.
+//! Requests by the interfaces of forges, by `AGit` and by Gerrit's references.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,8 @@ fn moved(digit: char) -> String {
 
 fn publish(scratch: &Scratch, forge: &str, rest: &RestForge, more: &str) -> String {
     scratch.write("forge.token", format!("{TOKEN}\n"));
-    fs::set_permissions(scratch.path("forge.token"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    fs::set_permissions(scratch.path("forge.token"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .expect("its mode");
     format!(
         "mode = \"merge-request\"\nforge = \"{forge}\"\napi-url = \"{}\"\ntoken-file = \"forge.token\"\n{more}",
         rest.url
@@ -47,10 +48,16 @@ fn whole_life(vendor: Vendor, forge: &str) {
     assert!(url.as_str().is_some_and(|url| url.ends_with("/1")), "{url}");
 
     // Again, without any memory: the same request, and nothing is said to it.
-    fs::remove_dir_all(scratch.path("state")).unwrap();
+    fs::remove_dir_all(scratch.path("state")).expect("a directory");
     fetcher.run(&["run"]).expect(0);
     let changed = |rest: &RestForge| {
-        rest.state.lock().unwrap().asked.iter().filter(|(method, _, _)| method == "PUT" || method == "PATCH").count()
+        rest.state
+            .lock()
+            .expect("its state")
+            .asked
+            .iter()
+            .filter(|(method, _, _)| method == "PUT" || method == "PATCH")
+            .count()
     };
     assert_eq!((statuses(&fetcher), rest.requests().len(), changed(&rest)), (vec!["open".to_owned()], 1, 0));
 
@@ -70,11 +77,11 @@ fn whole_life(vendor: Vendor, forge: &str) {
     // Somebody closes it: the same is not proposed again, with or without memory.
     rest.change(|state| state.requests[0].assignees.clear());
     fetcher.run(&["run"]).expect(0);
-    rest.change(|state| state.requests[0].state = "closed".to_owned());
+    rest.change(|state| "closed".clone_into(&mut state.requests[0].state));
     for _ in 0..2 {
         fetcher.run(&["run"]).expect(0);
         assert_eq!((statuses(&fetcher), states(&rest)), (vec!["closed".to_owned()], vec!["closed".to_owned()]));
-        fs::remove_dir_all(scratch.path("state")).unwrap();
+        fs::remove_dir_all(scratch.path("state")).expect("a directory");
     }
     publishing.fake.now(&moved('4'));
     fetcher.run(&["run"]).expect(0);
@@ -84,7 +91,7 @@ fn whole_life(vendor: Vendor, forge: &str) {
     );
 
     publishing.repo.merge(&scratch, BRANCH, "main");
-    rest.change(|state| state.requests[1].state = "merged".to_owned());
+    rest.change(|state| "merged".clone_into(&mut state.requests[1].state));
     fetcher.run(&["run"]).expect(0);
     assert_eq!((statuses(&fetcher), publishing.repo.branches()), (vec!["merged".to_owned()], vec!["main".to_owned()]));
 }
@@ -142,7 +149,7 @@ fn a_lost_answer_makes_no_second_request_and_refusals_are_told_apart() {
         let ended = fetcher.run(&["run"]);
         assert!(matches!(ended.status(), 0 | 1) && rest.requests().len() == 1, "{answer}: {ended}");
     }
-    let state = fs::read_to_string(scratch.path("state/publish/example/main.json")).unwrap();
+    let state = fs::read_to_string(scratch.path("state/publish/example/main.json")).expect("a text");
     assert!(!state.contains(TOKEN));
 }
 
@@ -158,7 +165,7 @@ fn an_app_of_githubs_asks_for_a_token_with_what_its_key_has_signed() {
     };
     openssl(&["genrsa", "-traditional", "-out", "app.pem", "2048"]);
     openssl(&["rsa", "-in", "app.pem", "-pubout", "-out", "public.pem"]);
-    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
     let text = format!(
         "mode = \"merge-request\"\nforge = \"github\"\napi-url = \"{}\"\n\
          app = {{ id = 7, installation = 8, private-key = \"app.pem\" }}",
@@ -169,7 +176,7 @@ fn an_app_of_githubs_asks_for_a_token_with_what_its_key_has_signed() {
     let fetcher = publishing.fetcher(&format!("{text}\npush-url = \"{guarded}\""), "");
     fetcher.run(&["run"]).expect(0);
     assert_eq!(rest.requests().len(), 1);
-    let jwt = rest.state.lock().unwrap().web_tokens.clone();
+    let jwt = rest.state.lock().expect("its state").web_tokens.clone();
     assert_eq!(jwt.len(), 1, "one token for all that is asked");
     let (content, signature) = jwt[0].rsplit_once('.').expect("three parts");
     scratch.write("content", content);
@@ -222,7 +229,7 @@ fn gerrit_gets_a_change_for_each_commit_with_an_id_that_stays() {
     let change = changes();
     assert!(change.starts_with("refs/changes/I") && change.ends_with("a.bst: update to 111111111111"), "{change}");
     // Without memory it is pushed again, and that there is nothing new is no failure.
-    fs::remove_dir_all(scratch.path("state")).unwrap();
+    fs::remove_dir_all(scratch.path("state")).expect("a directory");
     fetcher.run(&["run"]).expect(0);
     assert_eq!((statuses(&fetcher), log().lines().count(), changes()), (vec!["open".to_owned()], 2, change.clone()));
     publishing.fake.now(&moved('2'));
@@ -284,19 +291,19 @@ fn agit_makes_a_request_of_a_push_and_forces_only_what_is_its_own() {
     let first = head();
     fetcher.run(&["run"]).expect(0);
     assert_eq!((statuses(&fetcher), head()), (vec!["open".to_owned()], first.clone()));
-    fs::remove_dir_all(scratch.path("state")).unwrap();
+    fs::remove_dir_all(scratch.path("state")).expect("a directory");
     fetcher.run(&["run"]).expect(0);
     assert_eq!((statuses(&fetcher), head()), (vec!["open".to_owned()], first), "the same commit is no error");
 
     publishing.fake.now(&moved('2'));
-    fs::remove_file(publishing.repo.path().join("agit")).unwrap();
+    fs::remove_file(publishing.repo.path().join("agit")).expect("a file");
     fetcher.run(&["run"]).expect(0);
     assert!(log().contains("force-push=true"), "{}", log());
     let seen: BTreeSet<_> = [head()].into();
     assert!(publishing.repo.git(&["show", "refs/pull/1/head:elements/a.bst"]).contains(&"2".repeat(40)), "{seen:?}");
 
     // Another host, which remembers nothing, finds it by its commits.
-    fs::remove_dir_all(scratch.path("state")).unwrap();
+    fs::remove_dir_all(scratch.path("state")).expect("a directory");
     publishing.fake.now(&moved('3'));
     fetcher.run(&["run"]).expect(0);
     assert_eq!(statuses(&fetcher), ["pushed"]);
@@ -309,7 +316,7 @@ fn agit_makes_a_request_of_a_push_and_forces_only_what_is_its_own() {
     human.git(&["push", "--quiet", "origin", "theirs"]);
     publishing.repo.git(&["update-ref", "refs/pull/1/head", "theirs"]);
     publishing.repo.git(&["branch", "-D", "theirs"]);
-    fs::remove_dir_all(scratch.path("state")).unwrap();
+    fs::remove_dir_all(scratch.path("state")).expect("a directory");
     publishing.fake.now(&moved('4'));
     fetcher.run(&["run"]).expect(0);
     assert_eq!((statuses(&fetcher), head()), (vec!["paused".to_owned()], human.git(&["rev-parse", "HEAD"])));
@@ -385,7 +392,7 @@ fn commits_are_signed_with_ssh_and_openpgp_and_are_the_same_again() {
         } else {
             run(&format!("GNUPGHOME=$PWD/gpg git -C {path} verify-commit {BRANCH}"));
         }
-        fs::remove_dir_all(scratch.path("state")).unwrap();
+        fs::remove_dir_all(scratch.path("state")).expect("a directory");
         fetcher.run(&["run"]).expect(0);
         assert_eq!((statuses(&fetcher), publishing.repo.tip(BRANCH)), (vec!["open".to_owned()], tip), "{kind}");
     }

@@ -18,7 +18,7 @@ fn moved(digit: char) -> String {
 
 fn fetcher<'s>(scratch: &'s Scratch, publishing: &Publishing<'s>, rest: &RestForge) -> Fetcher<'s> {
     let token = scratch.write("forge.token", format!("{TOKEN}\n"));
-    fs::set_permissions(token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    fs::set_permissions(token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
     let text = format!(
         "mode = \"merge-request\"\nforge = \"github\"\napi-url = \"{}\"\ntoken-file = \"forge.token\"\n",
         rest.url
@@ -84,7 +84,7 @@ fn two_hosts_at_once_make_one_request_and_lose_nobodys_commit() {
     let rest = RestForge::start(Vendor::GitHub, TOKEN);
     let one = fetcher(&scratch, &publishing, &rest);
     let root = scratch.root().display().to_string();
-    let text = fs::read_to_string(scratch.path("config.toml")).unwrap();
+    let text = fs::read_to_string(scratch.path("config.toml")).expect("a text");
     let text = text.replace(&format!("{root}/state"), &format!("{root}/state2"));
     scratch.write("other.toml", text.replace(&format!("{root}/cache"), &format!("{root}/cache2")));
     let other = Fetcher::new(&scratch).using("other.toml");

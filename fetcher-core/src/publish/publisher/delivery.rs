@@ -17,7 +17,7 @@ use crate::publish::forge::is_merge_bot;
 use crate::publish::memory::RequestMemory;
 use crate::publish::ownership::{conflicts, foreign_commit, own_contents, same_paths};
 use crate::publish::request::{BodyFacts, PlannedRequest, marked_digest};
-use crate::publish::{ForgeRequest, PublishError, RequestDraft, RequestState};
+use crate::publish::{ForgeRequest, PublicationError, RequestDraft, RequestState};
 use crate::report::{RequestReport, RequestStatus};
 use attempt::Attempt;
 
@@ -42,7 +42,7 @@ pub(super) struct Delivered {
     /// The components that could not be written.
     pub(super) refused: BTreeMap<usize, String>,
     /// What went wrong although the branch was pushed.
-    pub(super) failure: Option<PublishError>,
+    pub(super) failure: Option<PublicationError>,
 }
 
 impl Delivered {
@@ -53,7 +53,7 @@ impl Delivered {
 }
 
 /// Brings requests where they are to be.
-pub(super) struct Delivery<'s, 'a> {
+pub(super) struct RequestDelivery<'s, 'a> {
     now: Situation<'s, 'a>,
 }
 
@@ -69,7 +69,7 @@ enum BranchFate {
     Foreign(CommitId, git2::Oid),
 }
 
-impl<'s, 'a> Delivery<'s, 'a> {
+impl<'s, 'a> RequestDelivery<'s, 'a> {
     pub(super) fn new(now: Situation<'s, 'a>) -> Self {
         Self { now }
     }
@@ -89,7 +89,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
         facts: &BodyFacts<'_>,
         heads: &mut BTreeMap<BranchName, CommitId>,
         known: Option<RequestMemory>,
-    ) -> Result<Delivered, PublishError> {
+    ) -> Result<Delivered, PublicationError> {
         let Some(branch) = request.branch.clone() else { return self.commit_to_base(request, facts) };
         let made = self.make(request, self.now.tip, Some(&branch))?;
         let refused = made.refused.clone();
@@ -117,7 +117,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
         heads: &mut BTreeMap<BranchName, CommitId>,
         open: Option<ForgeRequest>,
         fate: BranchFate,
-    ) -> Result<Delivered, PublishError> {
+    ) -> Result<Delivered, PublicationError> {
         let there = match &fate {
             BranchFate::Replace(head) | BranchFate::Same(head) => Some(head.clone()),
             BranchFate::New | BranchFate::Foreign(..) => None,
@@ -159,7 +159,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
         open: Option<ForgeRequest>,
         head: CommitId,
         foreign: git2::Oid,
-    ) -> Result<Delivered, PublishError> {
+    ) -> Result<Delivered, PublicationError> {
         let policy = self.now.publisher.project.publish.on_human_commits;
         let short = foreign.to_string()[..12].to_owned();
         match policy {
@@ -195,7 +195,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
         &self,
         attempt: &mut Attempt<'_>,
         heads: &mut BTreeMap<BranchName, CommitId>,
-    ) -> Result<Delivered, PublishError> {
+    ) -> Result<Delivered, PublicationError> {
         let first = attempt.branch.clone();
         for number in 2..=MAX_BESIDE {
             attempt.branch = numbered(&first, number)?;
@@ -221,7 +221,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
         request: &PlannedRequest,
         parent: &CommitId,
         branch: Option<&BranchName>,
-    ) -> Result<MadeCommits, PublishError> {
+    ) -> Result<MadeCommits, PublicationError> {
         let components: Vec<_> = request.components.iter().collect();
         let Situation { maker, tip, publisher, .. } = self.now;
         let before =
@@ -230,7 +230,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
     }
 
     /// The newest request of a branch; none where there is none, or nobody can be asked.
-    fn newest(&self, branch: &BranchName) -> Result<Option<ForgeRequest>, PublishError> {
+    fn newest(&self, branch: &BranchName) -> Result<Option<ForgeRequest>, PublicationError> {
         if self.mode() != PublishMode::MergeRequest {
             return Ok(None);
         }
@@ -273,7 +273,11 @@ impl<'s, 'a> Delivery<'s, 'a> {
     }
 
     /// What is to be done with the branch as it is there.
-    fn fate(&self, attempt: &Attempt<'_>, heads: &BTreeMap<BranchName, CommitId>) -> Result<BranchFate, PublishError> {
+    fn fate(
+        &self,
+        attempt: &Attempt<'_>,
+        heads: &BTreeMap<BranchName, CommitId>,
+    ) -> Result<BranchFate, PublicationError> {
         let Some(head) = self.head(attempt, heads)? else { return Ok(BranchFate::New) };
         if head == attempt.made.tip {
             return Ok(BranchFate::Same(head));
@@ -301,7 +305,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
         &self,
         attempt: &Attempt<'_>,
         heads: &BTreeMap<BranchName, CommitId>,
-    ) -> Result<Option<CommitId>, PublishError> {
+    ) -> Result<Option<CommitId>, PublicationError> {
         let route = self.now.publisher.forge.route(&RequestDraft::default());
         if route.reference.is_none() || self.mode() != PublishMode::MergeRequest {
             return Ok(heads.get(&attempt.branch).cloned());
@@ -323,7 +327,7 @@ impl<'s, 'a> Delivery<'s, 'a> {
         }
     }
 
-    fn conflicts(&self, head: &CommitId, open: Option<&ForgeRequest>) -> Result<bool, PublishError> {
+    fn conflicts(&self, head: &CommitId, open: Option<&ForgeRequest>) -> Result<bool, PublicationError> {
         if open.is_some_and(|open| open.conflicts) {
             return Ok(true);
         }

@@ -1,11 +1,11 @@
 //! One request on its way: what is known of it, and the words for what becomes of it.
 
-use super::{Delivered, Delivery};
+use super::{Delivered, RequestDelivery};
 use crate::names::{BranchName, CommitId};
 use crate::publish::commits::MadeCommits;
 use crate::publish::memory::RequestMemory;
 use crate::publish::request::{BodyFacts, PlannedRequest};
-use crate::publish::{ForgeRequest, PublishError, RequestDraft};
+use crate::publish::{ForgeRequest, PublicationError, RequestDraft};
 use crate::report::{RequestReport, RequestStatus};
 
 /// One request on its way.
@@ -27,7 +27,7 @@ impl Attempt<'_> {
         self.known.as_ref().is_some_and(|known| known.unrequested)
     }
 
-    pub(super) fn report(&self, delivery: &Delivery<'_, '_>, status: RequestStatus) -> RequestReport {
+    pub(super) fn report(&self, delivery: &RequestDelivery<'_, '_>, status: RequestStatus) -> RequestReport {
         let publish = &delivery.now.publisher.project.publish;
         RequestReport {
             branch: Some(self.branch.clone()),
@@ -39,7 +39,7 @@ impl Attempt<'_> {
         }
     }
 
-    pub(super) fn draft(&self, delivery: &Delivery<'_, '_>, again: bool) -> RequestDraft {
+    pub(super) fn draft(&self, delivery: &RequestDelivery<'_, '_>, again: bool) -> RequestDraft {
         let publish = &delivery.now.publisher.project.publish;
         RequestDraft {
             branch: self.branch.to_string(),
@@ -55,7 +55,7 @@ impl Attempt<'_> {
     }
 
     /// What would be pushed.
-    pub(super) fn planned(&self, delivery: &Delivery<'_, '_>, open: Option<&ForgeRequest>) -> Delivered {
+    pub(super) fn planned(&self, delivery: &RequestDelivery<'_, '_>, open: Option<&ForgeRequest>) -> Delivered {
         let report = RequestReport {
             commit: Some(self.made.tip.clone()),
             body: Some(self.request.body(self.facts)),
@@ -65,7 +65,12 @@ impl Attempt<'_> {
     }
 
     /// The branch is there, and the request is not.
-    pub(super) fn unrequested(&self, delivery: &Delivery<'_, '_>, head: CommitId, error: PublishError) -> Delivered {
+    pub(super) fn unrequested(
+        &self,
+        delivery: &RequestDelivery<'_, '_>,
+        head: CommitId,
+        error: PublicationError,
+    ) -> Delivered {
         let reason = Some(error.to_string());
         let report =
             RequestReport { commit: Some(head.clone()), reason, ..self.report(delivery, RequestStatus::Failed) };

@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 
-use super::{Delivery, Situation};
+use super::{RequestDelivery, Situation};
 use crate::names::{BranchName, CommitId};
-use crate::publish::PublishError;
+use crate::publish::PublicationError;
 use crate::publish::memory::RequestMemory;
 use crate::publish::ownership::names_branch;
 use crate::report::RequestStatus;
@@ -12,10 +12,10 @@ use crate::report::RequestStatus;
 /// As many requests are looked through, the newest first.
 const MAX_REQUESTS: usize = 200;
 
-impl Delivery<'_, '_> {
+impl RequestDelivery<'_, '_> {
     /// The newest request of a branch among all that there are, by what the commits in it say; none where there is none, or
     /// where the forge does not show them.
-    pub(super) fn lost_request(&self, branch: &BranchName) -> Result<Option<RequestMemory>, PublishError> {
+    pub(super) fn lost_request(&self, branch: &BranchName) -> Result<Option<RequestMemory>, PublicationError> {
         let Situation { publisher, scratch, maker, tip, .. } = self.now;
         let Some(pattern) = publisher.forge.head_pattern() else { return Ok(None) };
         let numbered = |(reference, head): (String, CommitId)| {

@@ -3,22 +3,22 @@
 use std::collections::BTreeMap;
 
 use super::attempt::Attempt;
-use super::{Delivered, Delivery};
+use super::{Delivered, RequestDelivery};
 use crate::config::PublishMode;
 use crate::git::{PushFailure, PushLease, PushRefusal, PushUpdate};
 use crate::names::{BranchName, CommitId};
 use crate::publish::request::{BodyFacts, PlannedRequest, lasting, marked_digest};
-use crate::publish::{ForgeError, ForgeErrorKind, ForgeRequest, PublishError, RequestState};
+use crate::publish::{ForgeError, ForgeErrorKind, ForgeRequest, PublicationError, RequestState};
 use crate::report::{RequestReport, RequestStatus};
 
-impl Delivery<'_, '_> {
+impl RequestDelivery<'_, '_> {
     pub(super) fn push(
         &self,
         attempt: &Attempt<'_>,
         heads: &mut BTreeMap<BranchName, CommitId>,
         open: Option<ForgeRequest>,
         lease: PushLease,
-    ) -> Result<Delivered, PublishError> {
+    ) -> Result<Delivered, PublicationError> {
         let forge = &self.now.publisher.forge;
         let draft = attempt.draft(self, matches!(lease, PushLease::At(_)) || attempt.was_pushed());
         let mut route = forge.route(&draft);
@@ -42,11 +42,11 @@ impl Delivery<'_, '_> {
                 // It is there, and this host does not remember it.
                 let Some(lost) = self.lost_request(&attempt.branch)? else {
                     let branch = attempt.branch.to_string();
-                    return Err(PublishError::Refused { branch, refusal: PushRefusal::Stale, message });
+                    return Err(PublicationError::Refused { branch, refusal: PushRefusal::Stale, message });
                 };
                 return self.deliver(attempt.request, attempt.facts, heads, Some(lost));
             }
-            Err(failure) => return Err(PublishError::of_push(attempt.branch.as_str(), failure)),
+            Err(failure) => return Err(PublicationError::of_push(attempt.branch.as_str(), failure)),
         };
         heads.insert(attempt.branch.clone(), to.clone());
         if self.mode() != PublishMode::MergeRequest {
@@ -79,7 +79,7 @@ impl Delivery<'_, '_> {
         open: Option<ForgeRequest>,
         head: CommitId,
         status: RequestStatus,
-    ) -> Result<Delivered, PublishError> {
+    ) -> Result<Delivered, PublicationError> {
         let report = RequestReport { commit: Some(head.clone()), ..attempt.report(self, status) };
         if self.mode() != PublishMode::MergeRequest {
             return Ok(attempt.delivered(report, None, Some(head)));
@@ -125,7 +125,7 @@ impl Delivery<'_, '_> {
         &self,
         request: &PlannedRequest,
         facts: &BodyFacts<'_>,
-    ) -> Result<Delivered, PublishError> {
+    ) -> Result<Delivered, PublicationError> {
         let made = self.make(request, self.now.tip, None)?;
         let refused = made.refused.clone();
         if made.subjects.is_empty() {
@@ -145,15 +145,15 @@ impl Delivery<'_, '_> {
             let reference = format!("refs/heads/{}", self.now.base);
             let update = PushUpdate { reference, to: Some(made.tip), lease: PushLease::Forward };
             let pushed = self.now.scratch.push(&[update], &[]);
-            pushed.map_err(|failure| PublishError::of_push(self.now.base.as_str(), failure))?;
+            pushed.map_err(|failure| PublicationError::of_push(self.now.base.as_str(), failure))?;
         }
         Ok(Delivered { report: Some(report), memory: None, refused, failure: None })
     }
 
-    pub(super) fn remove(&self, branch: &BranchName, head: &CommitId) -> Result<(), PublishError> {
+    pub(super) fn remove(&self, branch: &BranchName, head: &CommitId) -> Result<(), PublicationError> {
         let reference = format!("refs/heads/{branch}");
         let update = PushUpdate { reference, to: None, lease: PushLease::At(head.clone()) };
         let removed = self.now.scratch.push(&[update], &[]);
-        removed.map(drop).map_err(|failure| PublishError::of_push(branch.as_str(), failure))
+        removed.map(drop).map_err(|failure| PublicationError::of_push(branch.as_str(), failure))
     }
 }

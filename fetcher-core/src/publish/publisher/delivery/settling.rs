@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Delivery, Situation};
+use super::{RequestDelivery, Situation};
 use crate::names::{BranchName, CommitId};
-use crate::publish::PublishError;
+use crate::publish::PublicationError;
 use crate::publish::memory::RequestMemory;
 use crate::publish::ownership::{foreign_commit, is_contained};
 use crate::report::{RequestReport, RequestStatus};
 
-impl Delivery<'_, '_> {
+impl RequestDelivery<'_, '_> {
     /// What becomes of a branch of ours of a request that has nothing to change any more.
     pub(in super::super) fn settle(
         &self,
@@ -17,7 +17,7 @@ impl Delivery<'_, '_> {
         branch: &BranchName,
         heads: &mut BTreeMap<BranchName, CommitId>,
         known: Option<&RequestMemory>,
-    ) -> Result<Option<RequestReport>, PublishError> {
+    ) -> Result<Option<RequestReport>, PublicationError> {
         let Situation { scratch, maker, tip, .. } = self.now;
         let report = |status| RequestReport {
             branch: Some(branch.clone()),
