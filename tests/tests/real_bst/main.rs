@@ -9,6 +9,7 @@ mod moving_branches;
 mod plugin_texts;
 mod probing;
 mod proof;
+mod publish;
 mod rot;
 mod sandbox;
 mod selection;
