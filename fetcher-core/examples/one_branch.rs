@@ -67,6 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         refresh_after: Duration::ZERO,
         probing: None,
         clean_client_every: None,
+        local_cache: None,
     };
     // What people build today, and then what tracking finds.
     let mut memory = ElementMemory::default();

@@ -11,6 +11,7 @@ mod housekeeping;
 mod leftovers;
 mod listing;
 mod notifications;
+mod own_cache;
 mod publish_failures;
 mod publishing;
 mod reasons;
