@@ -133,6 +133,7 @@ mod panics;
 pub mod pipeline;
 #[cfg(feature = "fetcher")]
 pub mod project;
+#[cfg(feature = "fetcher")]
 pub mod publish;
 pub mod report;
 pub mod requirements;
