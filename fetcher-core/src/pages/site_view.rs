@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::format;
 use super::site::{PublishedRun, RunEntry};
+use super::upstreams::KnownRot;
 use crate::diagnosis::{Diagnosis, HostReachability};
 use crate::links::PageAddress;
 use crate::names::{BranchName, ProjectName, RunId};
@@ -24,6 +25,8 @@ pub(super) struct SiteView<'a> {
     pub(super) runs: &'a BTreeMap<RunId, RunEntry>,
     /// The report of the newest of them, where it could be read.
     pub(super) newest: Option<&'a RunReport>,
+    /// Trouble to come with upstreams; none where nobody was asked yet.
+    pub(super) rot: Option<&'a KnownRot>,
 }
 
 /// One branch, or a project whose branches could not be listed.
