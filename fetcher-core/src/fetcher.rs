@@ -8,6 +8,7 @@ mod error_diagnoses;
 mod hints;
 pub mod host;
 mod housekeeping;
+mod inventory;
 mod leftovers;
 mod listing;
 mod notifications;

@@ -56,8 +56,8 @@ pub use prepare::{Preparation, PreparedFiles};
 
 pub(crate) use holds::{ProjectHolds, expired};
 use listing::{LISTING_LOG, NotListed};
-pub use probing::TrackProbing;
-pub(crate) use probing::TrackingMemory;
+pub use probing::{ElementProbing, ProbeWay, RememberedRefs, SourceProbing, TrackProbing};
+pub(crate) use probing::{TrackingMemory, overview};
 use remaining_work::{ElementInputs, FetchCandidates};
 use stage_runner::{StageRunner, refs_of};
 

@@ -186,7 +186,8 @@ mod tests {
             let memory = VersionMemory::read(&self.path("state"), Duration::from_secs(3600));
             let command: Vec<OsString> = command.iter().map(OsString::from).collect();
             let variables = [Some("PYTHONUNBUFFERED"), variable].into_iter().flatten();
-            let mut environment: BTreeMap<OsString, OsString> = variables.map(|name| (name.into(), "1".into())).collect();
+            let mut environment: BTreeMap<OsString, OsString> =
+                variables.map(|name| (name.into(), "1".into())).collect();
             environment.insert("PATH".into(), self.path("bin").into());
             let asked = Cell::new(false);
             let version = memory.version(&command, &environment, at.parse().unwrap(), || {

@@ -111,7 +111,10 @@ impl MetricsText {
 
     /// Trouble to come with upstreams.
     fn rot(&mut self, findings: &[RotFinding]) {
-        self.gauge("rot_findings", "Trouble to come with upstreams, by what it is and how soon something has to be done.");
+        self.gauge(
+            "rot_findings",
+            "Trouble to come with upstreams, by what it is and how soon something has to be done.",
+        );
         let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         for found in findings {
             *counts.entry((found.kind.as_str(), found.urgency.as_str())).or_default() += 1;

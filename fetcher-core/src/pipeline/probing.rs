@@ -5,6 +5,7 @@
 
 mod decision;
 mod memory;
+mod overview;
 mod ref_files;
 mod ref_filter;
 mod review;
@@ -25,6 +26,8 @@ use crate::upstream::{Prober, UpstreamAnswer, UpstreamQuestion};
 
 use decision::TrackPlan;
 pub(crate) use memory::TrackingMemory;
+pub(crate) use overview::overview;
+pub use overview::{ElementProbing, ProbeWay, RememberedRefs, SourceProbing};
 
 /// What is needed to leave out the tracking of what did not move.
 #[derive(Clone, Copy)]

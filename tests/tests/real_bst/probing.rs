@@ -17,8 +17,9 @@ struct Probed {
     scratch: Scratch,
     repo: Repo,
     upstreams: Vec<Repo>,
-    /// Further configuration.
+    /// Further configuration, and keys of the project.
     config: &'static str,
+    project: &'static str,
     cache: Daemon,
     _servers: [Daemon; 2],
 }
@@ -54,19 +55,24 @@ impl Probed {
         repo.commit("A project");
         let cache = casd::source_cache(&scratch.path("remote"));
         let real = bst::bst();
-        let script =
-            format!("#!/bin/sh\necho \"$*\" >> {}\nexec {} \"$@\"\n", scratch.path("calls").display(), real.display());
+        // A script of the Python that has bst, so that it is known what decides on its release.
+        let script = format!(
+            "#!{}\nimport os, sys\nopen({:?}, 'a').write(' '.join(sys.argv[1:]) + '\\n')\nos.execv({real:?}, [{real:?}] + sys.argv[1:])\n",
+            real.with_file_name("python3").display(),
+            scratch.path("calls"),
+        );
         let path = scratch.write("bin/bst", script);
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
-        Self { scratch, repo, upstreams, config: "", cache, _servers: [git, web] }
+        Self { scratch, repo, upstreams, config: "", project: "", cache, _servers: [git, web] }
     }
 
     fn fetcher(&self) -> Fetcher<'_> {
         let (bst, url, cache) = (self.scratch.path("bin/bst"), self.repo.url(), self.cache.url());
         let config = format!(
-            "[buildstream]\ncommand = ['{}']\n\n[sandbox]\nmode = \"off\"\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n\n\
+            "[buildstream]\ncommand = ['{}']\n\n[sandbox]\nmode = \"off\"\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n{}\n\
              [[project.source-caches]]\nurl = \"{cache}\"\npush = true\n{}",
             bst.display(),
+            self.project,
             self.config
         );
         Fetcher::new(&self.scratch).config(config)
@@ -167,6 +173,7 @@ fn nothing_moved_starts_no_bst_and_the_checkout_is_tracked_all_the_same() {
     assert_eq!(tracked, probed.really_tracked("first"));
     let (calls, track) = probed.run(&[]);
     assert_eq!(calls, [""; 0], "{track:#}");
+    assert!(!probed.scratch.path("calls").exists(), "not even for its release");
     assert_eq!(
         (&track["outcome"], &track["probes"]["left-out"], &track["attempts"]),
         (&"ok".into(), &4.into(), &0.into())
@@ -204,6 +211,24 @@ fn nothing_moved_starts_no_bst_and_the_checkout_is_tracked_all_the_same() {
     assert_eq!(track["probes"]["written"], 2, "{track:#}");
     assert_eq!(probed.files(), merged);
     assert_eq!(probed.files(), probed.really_tracked("third"));
+}
+
+#[test]
+fn where_only_tracked_refs_are_wanted_the_first_run_learns_as_well() {
+    let mut probed = Probed::new("", &sources());
+    probed.project = "refs = [\"tracked\"]\n";
+    probed.run(&[]);
+    let tracked = probed.files();
+    assert_eq!(tracked, probed.really_tracked("first"));
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(calls, [""; 0], "{track:#}");
+    assert!(!probed.scratch.path("calls").exists(), "not even for its release");
+    assert_eq!(probed.files(), tracked);
+    // Everything is done, and bst asked for its release, where that is wanted.
+    let (calls, _) = probed.run(&["--force"]);
+    assert!(calls.iter().any(|call| call.starts_with("source track")), "{calls:?}");
+    let all = fs::read_to_string(probed.scratch.path("calls")).expect("calls");
+    assert!(all.lines().any(|call| call == "--version"), "{all}");
 }
 
 #[test]

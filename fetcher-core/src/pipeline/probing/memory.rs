@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::overview::RememberedRefs;
 use crate::bst::project_files::RefPlace;
 use crate::bst::ref_slots::{ref_slots, without_refs};
 use crate::json_file::{JsonFile, StoredJson};
@@ -133,6 +134,23 @@ impl TrackingMemory {
         let known = element.results.iter().find(|known| known.upstreams == upstreams)?.clone();
         self.is_changed |= touch(&mut element.used, now);
         Some(known)
+    }
+
+    /// What is remembered of each element, the latest last.
+    pub(super) fn remembered(&self) -> BTreeMap<&ElementName, Vec<RememberedRefs>> {
+        let refs = |known: &TrackedRefs| {
+            let places = known.refs.iter();
+            let refs = places.map(|(place, value)| (place.file.clone(), place.path.clone(), value.clone())).collect();
+            RememberedRefs { tracked: known.tracked, refs }
+        };
+        let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for known in self.elements.values() {
+            found.entry(&known.element).or_default().extend(known.results.iter().map(refs));
+        }
+        for results in found.values_mut() {
+            results.sort_by_key(|known| known.tracked);
+        }
+        found
     }
 
     /// Enters what tracking found.

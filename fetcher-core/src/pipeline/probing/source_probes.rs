@@ -101,20 +101,11 @@ impl<'f> ProbePlanner<'f> {
         element: &ElementName,
         listed: Option<&[InventorySource]>,
     ) -> Result<ElementProbes, NotProbed> {
-        let definitions = self.files.source_definitions(element).ok_or(NotProbed::Unclear)?;
-        if definitions.is_empty() && listed.is_none_or(<[_]>::is_empty) {
-            return Ok(ElementProbes { confirmed: true, ..ElementProbes::default() });
-        }
-        if self.has_defaults || definitions.len() > MOST_SOURCES {
-            return Err(NotProbed::Unclear);
-        }
-        let urls = match listed {
-            Some(listed) => self.urls(&definitions, listed)?,
-            None => definitions.iter().map(|definition| self.written_url(definition)).collect(),
-        };
         let mut probes = ElementProbes { confirmed: listed.is_some(), ..ElementProbes::default() };
-        for (definition, url) in definitions.into_iter().zip(urls) {
-            let probe = self.probe(&definition, url.as_deref())?;
+        let sources = self.each(element, listed)?;
+        // Without any there is nothing to confirm.
+        probes.confirmed |= sources.is_empty();
+        for (definition, probe) in sources {
             if probe == SourceProbe::Pinned {
                 continue;
             }
@@ -126,6 +117,30 @@ impl<'f> ProbePlanner<'f> {
             }
         }
         Ok(probes)
+    }
+
+    /// Each source of an element with how it is probed.
+    pub(super) fn each(
+        &self,
+        element: &ElementName,
+        listed: Option<&[InventorySource]>,
+    ) -> Result<Vec<(SourceDefinition, SourceProbe)>, NotProbed> {
+        let definitions = self.files.source_definitions(element).ok_or(NotProbed::Unclear)?;
+        if definitions.is_empty() && listed.is_none_or(<[_]>::is_empty) {
+            return Ok(Vec::new());
+        }
+        if self.has_defaults || definitions.len() > MOST_SOURCES {
+            return Err(NotProbed::Unclear);
+        }
+        let urls = match listed {
+            Some(listed) => self.urls(&definitions, listed)?,
+            None => definitions.iter().map(|definition| self.written_url(definition)).collect(),
+        };
+        let probed = |(definition, url): (SourceDefinition, Option<String>)| {
+            let probe = self.probe(&definition, url.as_deref())?;
+            Ok((definition, probe))
+        };
+        definitions.into_iter().zip(urls).map(probed).collect()
     }
 
     /// The kind that a source's kind behaves like; none where nobody knows.
