@@ -147,7 +147,7 @@ fn what_was_asked_and_found_is_seen_on_pages_in_metrics_and_by_those_who_ask() {
     let tagged = &shown["branches"][0]["probing"]["tagged.bst"];
     assert_eq!(tagged["sources"][0]["question"]["ask"], "git-refs", "{shown:#}");
     let known = tagged["remembered"][0]["refs"][0].as_array().expect("a ref");
-    assert!(known[0] == "elements/tagged.bst" && known[2].as_str().is_some_and(|known| known.starts_with("v1-0-g")));
+    assert!(known[0] == "elements/tagged.bst" && known[2].as_str().is_some_and(|known| known.len() >= 40), "{known:?}");
 }
 
 #[test]
