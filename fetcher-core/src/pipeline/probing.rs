@@ -4,6 +4,7 @@
 //! refs follow from has changed, the refs are known: what is not in the checkout is written there as bst would have.
 
 mod decision;
+mod kinds;
 mod memory;
 mod overview;
 mod ref_files;
@@ -25,9 +26,10 @@ use crate::state::ElementMemory;
 use crate::upstream::{Prober, UpstreamAnswer, UpstreamQuestion};
 
 use decision::TrackPlan;
+pub use memory::RememberedRefs;
 pub(crate) use memory::TrackingMemory;
 pub(crate) use overview::overview;
-pub use overview::{ElementProbing, ProbeWay, RememberedRefs, SourceProbing};
+pub use overview::{ElementProbing, ProbeWay, SourceProbing};
 
 /// What is needed to leave out the tracking of what did not move.
 #[derive(Clone, Copy)]

@@ -57,9 +57,10 @@ impl Probed {
         let real = bst::bst();
         // A script of the Python that has bst, so that it is known what decides on its release.
         let script = format!(
-            "#!{}\nimport os, sys\nopen({:?}, 'a').write(' '.join(sys.argv[1:]) + '\\n')\nos.execv({real:?}, [{real:?}] + sys.argv[1:])\n",
+            "#!{0}\nimport os, sys\nopen('{2}', 'a').write(' '.join(sys.argv[1:]) + '\\n')\nos.execv('{1}', ['{1}'] + sys.argv[1:])\n",
             real.with_file_name("python3").display(),
-            scratch.path("calls"),
+            real.display(),
+            scratch.path("calls").display(),
         );
         let path = scratch.write("bin/bst", script);
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::kinds::NotProbed;
 use super::memory::{TrackedRefs, TrackingMemory};
 use super::ref_files::{self, RefFiles};
-use super::source_probes::{ElementProbes, NotProbed, ProbePlanner};
+use super::source_probes::{ElementProbes, ProbePlanner};
 use super::{TrackProbing, count};
 use crate::bst::dialect::Dialect;
 use crate::bst::inventory::{InventoryElement, InventorySource, is_told_sources};

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::overview::RememberedRefs;
 use crate::bst::project_files::RefPlace;
 use crate::bst::ref_slots::{ref_slots, without_refs};
 use crate::json_file::{JsonFile, StoredJson};
@@ -71,6 +70,17 @@ pub(super) struct TrackedRefs {
     pub(super) refs: BTreeMap<RefPlace, String>,
     /// When it was last really tracked.
     pub(super) tracked: Timestamp,
+}
+
+/// Refs that tracking found for some state of upstreams.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct RememberedRefs {
+    /// When it was last really tracked.
+    pub tracked: Timestamp,
+    /// The refs: file, place in it, and what tracking writes there.
+    pub refs: Vec<(PathBuf, String, String)>,
 }
 
 /// A file that bst rewrote.

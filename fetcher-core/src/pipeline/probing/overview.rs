@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use serde::Serialize;
 
-use super::memory::TrackingMemory;
+use super::memory::{RememberedRefs, TrackingMemory};
 use super::source_probes::{ProbePlanner, SourceProbe};
 use crate::bst::inventory::Inventory;
 use crate::bst::project_files::ProjectFiles;
@@ -57,17 +56,6 @@ pub enum ProbeWay {
     Distrusted,
 }
 
-/// Refs that tracking found for some state of upstreams.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct RememberedRefs {
-    /// When it was last really tracked.
-    pub tracked: Timestamp,
-    /// The refs: file, place in it, and what tracking writes there.
-    pub refs: Vec<(PathBuf, String, String)>,
-}
-
 /// How the elements of a checkout are probed that are in a listing. `None` for the memory: nothing is remembered.
 pub(crate) fn overview(
     checkout: &Path,
@@ -95,10 +83,14 @@ pub(crate) fn overview(
                         let (way, question) = match probe {
                             SourceProbe::Pinned => (ProbeWay::Pinned, None),
                             SourceProbe::Derived => (ProbeWay::Derived, None),
-                            SourceProbe::Asked(asked) if trusted(&definition.kind) => {
+                            SourceProbe::Asked(asked) | SourceProbe::DerivedAndAsked(asked)
+                                if trusted(&definition.kind) =>
+                            {
                                 (ProbeWay::Asked, Some(asked.question))
                             }
-                            SourceProbe::Asked(asked) => (ProbeWay::Distrusted, Some(asked.question)),
+                            SourceProbe::Asked(asked) | SourceProbe::DerivedAndAsked(asked) => {
+                                (ProbeWay::Distrusted, Some(asked.question))
+                            }
                         };
                         SourceProbing { kind: definition.kind, way, question }
                     })
