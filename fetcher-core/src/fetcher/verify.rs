@@ -187,6 +187,7 @@ impl Fetcher {
             one_at_a_time: None,
             refresh_after: config.refresh_after,
             probing: None,
+            done_in_run: None,
             clean_client_every: None,
         };
         pipeline.try_a_client(audit, variant, memory, &self.cancel).map_err(failure)

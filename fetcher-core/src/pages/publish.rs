@@ -11,8 +11,7 @@ use super::log_preview::LogPreview;
 use super::site::{
     ContentStamp, FileError, LogEntry, PageEntry, PublishedLogs, PublishedRun, RunEntry, SiteDirectory, text_beside,
 };
-use super::site_view::{BranchView, SiteView, full_name};
-use super::upstreams::KnownRot;
+use super::site_view::{BranchView, KnownRot, SiteView, full_name};
 use super::{PublishError, PublishedSite, SitePublisher, branch, feed, index, log, run, status, text, upstreams};
 use crate::atomic_file::write_atomic_with;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};

@@ -7,11 +7,10 @@ use maud::{Markup, html};
 
 use super::format;
 use super::site::{PublishedRun, RunEntry};
-use super::upstreams::KnownRot;
 use crate::diagnosis::{Diagnosis, HostReachability};
 use crate::links::PageAddress;
 use crate::names::{BranchName, ProjectName, RunId};
-use crate::report::{BranchReport, IssueGroup, Outcome, RunReport, group_issues};
+use crate::report::{BranchReport, IssueGroup, Outcome, RotFinding, RunReport, group_issues};
 use crate::state::{BranchRun, BranchState};
 
 /// Everything that the pages beside the runs' own show.
@@ -27,6 +26,12 @@ pub(super) struct SiteView<'a> {
     pub(super) newest: Option<&'a RunReport>,
     /// Trouble to come with upstreams; none where nobody was asked yet.
     pub(super) rot: Option<&'a KnownRot>,
+}
+
+/// What is known of trouble to come, and when upstreams were asked.
+pub(super) struct KnownRot {
+    pub(super) findings: Vec<RotFinding>,
+    pub(super) asked: Timestamp,
 }
 
 /// One branch, or a project whose branches could not be listed.

@@ -1,11 +1,10 @@
 //! Upstreams: trouble to come with them, and what they were asked.
 
-use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::format::{self, count, counted, time};
 use super::layout;
-use super::site_view::SiteView;
+use super::site_view::{KnownRot, SiteView};
 use crate::links::PageAddress;
 use crate::report::{HostProbes, Outcome, ProbeReport, RotFinding, RotUser};
 
@@ -14,12 +13,6 @@ const FINDINGS: usize = 200;
 const USERS: usize = 200;
 /// Hosts that are listed, the most asked first.
 const HOSTS: usize = 100;
-
-/// What is known of trouble to come, and when upstreams were asked.
-pub(super) struct KnownRot {
-    pub(super) findings: Vec<RotFinding>,
-    pub(super) asked: Timestamp,
-}
 
 /// The page.
 pub(super) fn page(known: &KnownRot, view: &SiteView) -> String {

@@ -6,6 +6,7 @@ mod failures;
 mod junctions;
 mod moving_branches;
 mod plugin_texts;
+mod probed_kinds;
 mod probing;
 mod proof;
 mod rot;

@@ -13,10 +13,10 @@ use fetcher_tests::scratch::Scratch;
 use serde_json::Value;
 
 /// A project with a few upstreams, and a `bst` that notes how it is called.
-struct Probed {
-    scratch: Scratch,
-    repo: Repo,
-    upstreams: Vec<Repo>,
+pub(crate) struct Probed {
+    pub(crate) scratch: Scratch,
+    pub(crate) repo: Repo,
+    pub(crate) upstreams: Vec<Repo>,
     /// Further configuration, and keys of the project.
     config: &'static str,
     project: &'static str,
@@ -26,7 +26,7 @@ struct Probed {
 
 impl Probed {
     /// An element for each of the sources, each with a repository of its own; `{url}` stands for its address.
-    fn new(conf: &str, sources: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(conf: &str, sources: &[(&str, &str)]) -> Self {
         let scratch = Scratch::new();
         let upstreams: Vec<_> = sources.iter().map(|(name, _)| scratch.repo(&format!("up/{name}"))).collect();
         for upstream in &upstreams {
@@ -39,8 +39,8 @@ impl Probed {
         let repo = scratch.repo("project");
         let text = format!(
             "name: example\nmin-version: 2.0\nelement-path: elements\naliases:\n  up: {}/\n  web: {}/\nplugins:\n- origin: pip\n  \
-             package-name: buildstream-plugins\n  sources: [git]\n- origin: pip\n  \
-             package-name: buildstream-plugins-community\n  sources: [git_repo]\n{conf}",
+             package-name: buildstream-plugins\n  sources: [git, docker]\n- origin: pip\n  \
+             package-name: buildstream-plugins-community\n  sources: [git_repo, git_tag, cpan, anitya, go_module]\n{conf}",
             git.url(),
             web.url()
         );
@@ -81,7 +81,7 @@ impl Probed {
 
     /// Runs, and gives how bst was called and what the report says of tracking.
     #[track_caller]
-    fn run(&self, more: &[&str]) -> (Vec<String>, Value) {
+    pub(crate) fn run(&self, more: &[&str]) -> (Vec<String>, Value) {
         let calls = self.scratch.path("calls");
         let _ = fs::remove_file(&calls);
         let fetcher = self.fetcher();
@@ -99,12 +99,12 @@ impl Probed {
     }
 
     /// The checkout's elements, and the project's refs, as they are.
-    fn files(&self) -> Vec<(String, String)> {
+    pub(crate) fn files(&self) -> Vec<(String, String)> {
         files(&self.scratch.path("cache/checkouts/example/main/tree"))
     }
 
     /// The same as bst itself leaves them that tracks everything in a copy of the commit.
-    fn really_tracked(&self, name: &str) -> Vec<(String, String)> {
+    pub(crate) fn really_tracked(&self, name: &str) -> Vec<(String, String)> {
         let clone = self.scratch.path(&format!("clone-{name}"));
         self.repo.git(&["clone", "--quiet", ".", &clone.display().to_string()]);
         let client = Client::new(&self.scratch, name, &clone, "");
@@ -116,7 +116,7 @@ impl Probed {
     }
 
     /// Lets an upstream move.
-    fn move_on(&self, upstream: usize, content: &str) {
+    pub(crate) fn move_on(&self, upstream: usize, content: &str) {
         self.upstreams[upstream].write("file", content);
         self.upstreams[upstream].commit(content);
     }
