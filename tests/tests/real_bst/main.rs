@@ -8,6 +8,7 @@ mod moving_branches;
 mod plugin_texts;
 mod probed_kinds;
 mod probing;
+mod probing_property;
 mod proof;
 mod rot;
 mod sandbox;

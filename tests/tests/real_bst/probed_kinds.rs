@@ -20,10 +20,10 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// A registry, CPAN, and Anitya with its archives.
-struct Indexes(WebFiles);
+pub(crate) struct Indexes(pub(crate) WebFiles);
 
 impl Indexes {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let indexes = Self(WebFiles::start());
         indexes.image("first");
         indexes.module("1", "1");
@@ -32,7 +32,7 @@ impl Indexes {
     }
 
     /// Has a tag name another image.
-    fn image(&self, label: &str) {
+    pub(crate) fn image(&self, label: &str) {
         let manifest = format!(
             "{{\"schemaVersion\": 2, \"mediaType\": \"application/vnd.oci.image.manifest.v1+json\", \"layers\": [], \
              \"annotations\": {{\"label\": \"{label}\"}}}}"
@@ -44,7 +44,7 @@ impl Indexes {
     }
 
     /// Has CPAN name a version of a module, and one of another.
-    fn module(&self, version: &str, other: &str) {
+    pub(crate) fn module(&self, version: &str, other: &str) {
         let index = format!(
             "File: 02packages.details.txt\n\nA::B  {version}  a/A-B-{version}.tar.gz\nA::BC  {other}  a/A-BC-{other}.tar.gz\n"
         );
@@ -54,7 +54,7 @@ impl Indexes {
     }
 
     /// Has Anitya know a newest version.
-    fn version(&self, version: &str) {
+    pub(crate) fn version(&self, version: &str) {
         let known = format!("{{\"stable_versions\": [\"{version}\"]}}");
         self.0.set("/api/versions/", WebAnswer::ok("Content-Type: application/json\r\n", known));
         self.0.set(&format!("/pkg-{version}.tar.gz"), WebAnswer::ok("", archive(version)));

@@ -123,7 +123,7 @@ impl Probed {
 }
 
 /// Writes the file that is served, as if that was some seconds ago: what was changed just now is not believed.
-fn serve_file(scratch: &Scratch, content: &str, ago: u64) {
+pub(crate) fn serve_file(scratch: &Scratch, content: &str, ago: u64) {
     let path = scratch.write("files/file.txt", content);
     let file = fs::File::options().write(true).open(path).expect("the file");
     file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(ago)).expect("its time");
