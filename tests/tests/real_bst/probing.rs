@@ -40,7 +40,7 @@ impl Probed {
         let text = format!(
             "name: example\nmin-version: 2.0\nelement-path: elements\naliases:\n  up: {}/\n  web: {}/\nplugins:\n- origin: pip\n  \
              package-name: buildstream-plugins\n  sources: [git, docker]\n- origin: pip\n  \
-             package-name: buildstream-plugins-community\n  sources: [git_repo, git_tag, cpan, anitya, go_module]\n{conf}",
+             package-name: buildstream-plugins-community\n  sources: [git_repo, git_tag, cpan, anitya]\n{conf}",
             git.url(),
             web.url()
         );

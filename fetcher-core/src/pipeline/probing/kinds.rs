@@ -107,16 +107,6 @@ fn tip(track: &str) -> Result<RefSelection, NotProbed> {
     Ok(RefSelection::named(names.into_iter().chain(track.starts_with("refs/").then(|| track.to_owned()))))
 }
 
-/// What the tag of a Go module's version may be. Which version that is follows from the sources before it.
-pub(super) fn go_module(keys: &YamlNode) -> Result<RefSelection, NotProbed> {
-    // Of others a page says where in the repository they are, which may change.
-    let module = word(keys, "module")?.ok_or(NotProbed::Unclear)?;
-    if !module.starts_with("github.com/") {
-        return Err(NotProbed::Unclear);
-    }
-    Ok(RefSelection::beginning(["refs/tags/", "refs/heads/v"]))
-}
-
 /// What a tag of an image stands for; none where nothing is tracked.
 pub(super) fn docker(keys: &YamlNode, registry: String) -> Result<Option<UpstreamQuestion>, NotProbed> {
     let Some(tag) = word(keys, "track")?.filter(|tag| !tag.is_empty()) else { return Ok(None) };

@@ -83,14 +83,10 @@ pub(crate) fn overview(
                         let (way, question) = match probe {
                             SourceProbe::Pinned => (ProbeWay::Pinned, None),
                             SourceProbe::Derived => (ProbeWay::Derived, None),
-                            SourceProbe::Asked(asked) | SourceProbe::DerivedAndAsked(asked)
-                                if trusted(&definition.kind) =>
-                            {
+                            SourceProbe::Asked(asked) if trusted(&definition.kind) => {
                                 (ProbeWay::Asked, Some(asked.question))
                             }
-                            SourceProbe::Asked(asked) | SourceProbe::DerivedAndAsked(asked) => {
-                                (ProbeWay::Distrusted, Some(asked.question))
-                            }
+                            SourceProbe::Asked(asked) => (ProbeWay::Distrusted, Some(asked.question)),
                         };
                         SourceProbing { kind: definition.kind, way, question }
                     })

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::kinds::{NotProbed, anitya, cpan, docker, git, git_repo, git_tag, go_module, places};
+use super::kinds::{NotProbed, anitya, cpan, docker, git, git_repo, git_tag, places};
 use super::ref_filter::RefFilter;
 use crate::bst::inventory::InventorySource;
 use crate::bst::project_files::{PluginProvenance, ProjectFiles, RefPlace, SourceDefinition};
@@ -31,8 +31,6 @@ pub(super) enum SourceProbe {
     Derived,
     /// It follows from the answer to a question.
     Asked(ProbeQuestion),
-    /// It follows from both.
-    DerivedAndAsked(ProbeQuestion),
 }
 
 /// A question, and which part of the answer matters.
@@ -107,10 +105,6 @@ impl<'f> ProbePlanner<'f> {
             probes.kinds.insert(definition.kind);
             match probe {
                 SourceProbe::Asked(question) => probes.questions.push(question),
-                SourceProbe::DerivedAndAsked(question) => {
-                    probes.questions.push(question);
-                    probes.derives = true;
-                }
                 SourceProbe::Derived | SourceProbe::Pinned => probes.derives = true,
             }
         }
@@ -221,10 +215,6 @@ impl<'f> ProbePlanner<'f> {
             },
             "git" => asked(git(&definition.keys)?, url()?),
             "git_tag" => asked(git_tag(&definition.keys)?, url()?),
-            "go_module" => {
-                let question = UpstreamQuestion::GitRefs { url: url()?, refs: go_module(&definition.keys)? };
-                SourceProbe::DerivedAndAsked(ProbeQuestion { question, filter: None })
-            }
             "docker" => match docker(&definition.keys, url()?)? {
                 None => SourceProbe::Pinned,
                 Some(question) => SourceProbe::Asked(ProbeQuestion { question, filter: None }),
@@ -266,8 +256,9 @@ enum Counted {
 
 fn counted(behaviour: &str) -> Counted {
     match behaviour {
-        "git" | "git_repo" | "git_tag" | "go_module" | "tar" | "zip" | "remote" | "deb" | "docker" | "anitya"
-        | "cpan" => Counted::Once,
+        "git" | "git_repo" | "git_tag" | "tar" | "zip" | "remote" | "deb" | "docker" | "anitya" | "cpan" => {
+            Counted::Once
+        }
         "local" | "workspace" | "patch" | "patch_queue" | "quilt" => Counted::AtMostOnce,
         _ => Counted::Anyhow,
     }
