@@ -142,10 +142,10 @@ pub(super) fn cpan(keys: &YamlNode, index: &str) -> Result<UpstreamQuestion, Not
     Ok(UpstreamQuestion::IndexLines { url, containing: format!("{name} ") })
 }
 
-/// Where tracking writes what it finds of a source.
-pub(super) fn places(definition: &SourceDefinition) -> Result<Vec<RefPlace>, NotProbed> {
+/// Where tracking writes what it finds of a source that behaves like one of a kind.
+pub(super) fn places(definition: &SourceDefinition, behaviour: &str) -> Result<Vec<RefPlace>, NotProbed> {
     let place = &definition.place;
-    if definition.kind != "cpan" {
+    if behaviour != "cpan" {
         return Ok(vec![place.clone()]);
     }
     let source = place.path.strip_suffix("/ref").filter(|source| !source.starts_with("/projects/"));

@@ -101,7 +101,7 @@ impl<'f> ProbePlanner<'f> {
             if probe == SourceProbe::Pinned {
                 continue;
             }
-            probes.places.extend(places(&definition)?);
+            probes.places.extend(places(&definition, self.behaviour(&definition.kind).unwrap_or_default())?);
             probes.kinds.insert(definition.kind);
             match probe {
                 SourceProbe::Asked(question) => probes.questions.push(question),
