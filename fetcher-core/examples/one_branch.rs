@@ -68,6 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         probing: None,
         done_in_run: None,
         clean_client_every: None,
+        local_cache: None,
     };
     // What people build today, and then what tracking finds.
     let mut memory = ElementMemory::default();

@@ -12,6 +12,7 @@ mod inventory;
 mod leftovers;
 mod listing;
 mod notifications;
+mod own_cache;
 mod publishing;
 mod reasons;
 mod shared;

@@ -7,6 +7,7 @@
 mod access;
 mod allowed;
 pub(crate) mod audit;
+mod cache_gateway;
 mod changes;
 mod clean_client;
 mod command;
@@ -52,6 +53,7 @@ use crate::state::ElementMemory;
 
 pub(crate) use allowed::allow_all;
 pub(crate) use changes::tracked_changes;
+pub use clean_client::{LocalCacheServing, LocalSourceCache};
 pub use prepare::{Preparation, PreparedFiles};
 
 pub(crate) use holds::{ProjectHolds, expired};
@@ -113,6 +115,8 @@ pub struct Pipeline<'a> {
     /// Within which time a client with empty caches and no way to any upstream is to have fetched everything once, a share
     /// of it in each run; none where there is no such client.
     pub clean_client_every: Option<Duration>,
+    /// What lets such a client fetch from the local cache where nothing is pushed; without it there is none then.
+    pub local_cache: Option<&'a dyn LocalCacheServing>,
 }
 
 impl Pipeline<'_> {

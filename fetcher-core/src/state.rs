@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
 use crate::report::{BranchReport, CacheCoverage, HoldReport, Outcome, SeenRef};
 
-pub use elements::{DoneElement, ElementMemory, RefsMemory, RememberedInventory};
+pub use elements::{DoneElement, ElementMemory, FailedSources, RefsMemory, RememberedInventory};
 pub use lock::{DirectoryLock, LockError};
 pub(crate) use store::RunInProgress;
 pub use store::StateStore;

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use super::branch_work::BranchWork;
 use super::callbacks::blame;
 use super::error_diagnoses;
+use super::own_cache::OwnCache;
 use super::workers::{ProjectSlot, WorkerPool};
 use crate::bst::project_files::ProjectFiles;
 use crate::config::{DependencyScope, ProjectConfig, VariantConfig};
@@ -324,6 +325,7 @@ impl<'f> WorkerPool<'f> {
             config: &config.probe,
             forced: self.selection.force,
         };
+        let own_cache = OwnCache::of(config);
         let pipeline = Pipeline {
             project,
             branch: &branch,
@@ -341,11 +343,15 @@ impl<'f> WorkerPool<'f> {
             done_in_run: (!self.selection.force).then_some(&place.done),
             probing: self.upstreams.are_asked(project).then_some(probing),
             clean_client_every: config.clean_client_every,
+            local_cache: Some(&own_cache),
         };
         for variant in variants(project) {
             let name = variant.map(|variant| &variant.name);
             let memory = work.memories.entry(name.cloned()).or_default();
             let whole = narrowed.is_some().then(|| memory.clone());
+            if whole.is_some() {
+                memory.forget_failures();
+            }
             let mut stages = pipeline.run(refs, variant, memory, &self.fetcher.cancel, events);
             if let Some(whole) = whole {
                 memory.return_to(whole);

@@ -172,6 +172,20 @@ impl RemainingWork {
         lost
     }
 
+    /// Leaves out what would fail again.
+    pub(super) fn leave<'e>(&mut self, dead: impl Iterator<Item = &'e ElementName>) {
+        for element in dead {
+            if self.open.remove(element) {
+                self.tried.insert(element.clone());
+            }
+        }
+    }
+
+    /// What an element's sources follow from; none where that cannot be known.
+    pub(super) fn inputs(&self, element: &ElementName) -> Option<&str> {
+        self.looked_at.get(element)?.as_deref()
+    }
+
     /// What is left to do.
     pub(super) fn open(&self) -> &BTreeSet<ElementName> {
         &self.open

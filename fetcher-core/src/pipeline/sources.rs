@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::probing::note_dead;
 use super::remaining_work::{ElementInputs, FetchCandidates, RemainingWork};
 use super::stage_runner::{StageRequest, StageRunner};
 use super::verify::Verification;
@@ -13,6 +14,9 @@ use crate::bst::project_files::ProjectFiles;
 use crate::names::{ElementName, Refs, Stage};
 use crate::report::{RefChange, StageReport};
 use crate::state::ElementMemory;
+
+/// How many elements are named in a note.
+const MOST_NAMES: usize = 20;
 
 impl Pipeline<'_> {
     /// The elements as they are after tracking; none where that is not known.
@@ -86,8 +90,11 @@ impl Pipeline<'_> {
         let mut verification = Verification::new(work);
         let mut choice = RemainingWork::new(work, candidates, inputs, memory, verification.is_wanted());
         verification.renew(work, &mut choice);
+        let dead = self.leave_dead(work, &mut choice, memory);
         let mut reports = if let Some(request) = choice.request(work, candidates) {
             self.sources(work, stages, action, &request, Some(&choice))
+        } else if !dead.is_empty() {
+            stages.iter().map(|stage| work.recalled(*stage)).collect()
         } else {
             let reason = choice.reason();
             stages.iter().map(|stage| self.skipped(work.variant, work.refs, *stage, &reason)).collect()
@@ -95,7 +102,9 @@ impl Pipeline<'_> {
         for report in &mut reports {
             choice.count_in(candidates, report);
         }
+        note_dead(&mut reports[0], &dead);
         note_left_out(work.refs, &mut reports, &candidates.missing);
+        self.remember_dead(work, &choice, dead, memory);
         let last = stages[stages.len() - 1];
         let fetched: BTreeSet<_> = choice.open().iter().chain(&work.junctions).cloned().collect();
         verification.name_keys(work, inputs, memory, fetched);
@@ -162,7 +171,10 @@ impl Pipeline<'_> {
 /// Says in the first report which elements were left out for want of a ref.
 fn note_left_out(refs: Refs, reports: &mut [StageReport], elements: &BTreeSet<ElementName>) {
     let (Some(report), false) = (reports.first_mut(), elements.is_empty()) else { return };
-    let names: Vec<_> = elements.iter().map(ElementName::as_str).collect();
+    let mut names: Vec<_> = elements.iter().take(MOST_NAMES).map(ElementName::as_str).collect();
+    let more = elements.len().saturating_sub(MOST_NAMES);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    names.extend(more.as_deref());
     let why = match refs {
         Refs::Committed => "left to tracking, for they have no committed ref",
         Refs::Tracked => "left out, for they have no ref",

@@ -9,6 +9,7 @@ mod fake_bst_elements;
 mod fake_bst_failures;
 mod fake_bst_fates;
 mod fake_bst_host;
+mod fake_bst_keys;
 mod fake_bst_kill;
 mod fake_bst_memory;
 mod fake_bst_prepare;

@@ -96,6 +96,7 @@ impl Preflight<'_> {
             probing: None,
             done_in_run: None,
             clean_client_every: None,
+            local_cache: None,
         };
         let mut memory = ElementMemory::default();
         let stages = pipeline.run(Refs::Committed, None, &mut memory, &self.fetcher.cancel, &mut |_| {});
