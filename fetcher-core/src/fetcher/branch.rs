@@ -177,8 +177,9 @@ impl<'f> WorkerPool<'f> {
         self.pipelines(slot, place, work, Refs::Tracked, one_at_a_time, events);
         self.find_changes(work);
         self.find_holds(work);
+        let publication = self.publish(work, slot, events);
         work.spent += began.elapsed();
-        self.finished(place, work)
+        BranchReport { publication: publication.map(Box::new), ..self.finished(place, work) }
     }
 
     /// Finds what tracking changed, and what of that is new.
@@ -388,7 +389,7 @@ fn narrowed(project: &ProjectConfig, elements: &[ElementName]) -> Option<Project
 }
 
 /// The option sets to work with, one without a name where none is configured.
-fn variants(project: &ProjectConfig) -> Vec<Option<&VariantConfig>> {
+pub(super) fn variants(project: &ProjectConfig) -> Vec<Option<&VariantConfig>> {
     match &project.variants[..] {
         [] => vec![None],
         variants => variants.iter().map(Some).collect(),

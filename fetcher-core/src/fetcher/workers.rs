@@ -312,6 +312,7 @@ impl<'f> WorkerPool<'f> {
             bst_version: None,
             stages,
             changes: Vec::new(),
+            publication: None,
             holds: Vec::new(),
             coverage: Vec::new(),
         }

@@ -273,6 +273,11 @@ impl StageRunner<'_, '_> {
             }
         }
         let at = self.pipeline.clock.now();
+        if refs == Refs::Tracked {
+            let done = choice.into_iter().flat_map(|choice| choice.done.keys().map(|element| (element.clone(), true)));
+            let worked = asked.keys().map(|element| (element.clone(), self.results.is_good(last, element)));
+            memory.settled = Some(worked.chain(done).collect());
+        }
         for (element, inputs) in asked {
             let Some(inputs) = inputs else { continue };
             memory.asked.insert(element.clone(), inputs.clone());

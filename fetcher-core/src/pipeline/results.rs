@@ -229,7 +229,9 @@ impl ElementResults {
         }
         // What tracking skips cannot be tracked at all; what fetching and pushing skip is there already.
         let good = match report.stage {
-            Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Other => report.elements.processed,
+            Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Other => {
+                report.elements.processed
+            }
             Stage::Fetch | Stage::Push | Stage::Verify => report.elements.processed + report.elements.skipped,
         };
         report.outcome = match (interrupted, report.failures.is_empty() && unfetched.is_empty(), good) {

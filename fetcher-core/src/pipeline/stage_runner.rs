@@ -449,7 +449,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 /// The refs that a stage's report names.
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
-        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Other => None,
+        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Other => None,
         Stage::Fetch | Stage::Push | Stage::Verify => Some(refs),
     }
 }

@@ -34,6 +34,10 @@ pub struct ElementMemory {
     /// What this run asked bst for already, with its inputs, whether it worked or not. It is not written.
     #[serde(skip)]
     pub asked: BTreeMap<ElementName, String>,
+    /// The elements that this run wanted with the refs that tracking found, and whether their sources are known to be
+    /// where they are to be; none where it did not come so far. It is not written.
+    #[serde(skip)]
+    pub settled: Option<BTreeMap<ElementName, bool>>,
 }
 
 impl StoredJson for ElementMemory {
@@ -99,6 +103,7 @@ impl ElementMemory {
         self.tracked.failed.extend(few.tracked.failed);
         self.untracked.extend(few.untracked);
         self.asked = few.asked;
+        self.settled = None;
     }
 
     /// What the elements are, and when bst was asked: as the tip has them, with the sources of those that have no

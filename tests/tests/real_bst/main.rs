@@ -11,6 +11,7 @@ mod probed_kinds;
 mod probing;
 mod probing_property;
 mod proof;
+mod publish;
 mod rot;
 mod sandbox;
 mod selection;
