@@ -18,7 +18,7 @@ mod sandbox_options;
 mod space_guard;
 mod with_sandbox;
 
-pub use invocation::{ChildAccess, Invocation, OutputMode, OutputStream};
+pub use invocation::{ChildAccess, ChildNetwork, Invocation, OutputMode, OutputStream, RELAY_PORT};
 pub use local::LocalRunner;
 pub use output::{ChildOutput, OutputTail, output};
 pub use sandbox::{SandboxMechanism, SandboxReport, Sandboxed, find_program, helper_main, tool_paths};
@@ -116,6 +116,12 @@ pub trait Runner: Send + Sync {
     /// instead where one will do.
     fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
         let _ = (invocation, cancel);
+        false
+    }
+
+    /// Whether it would let this invocation reach no more of the network than it says ([`ChildNetwork`]). One that would
+    /// not is not asked to run it so.
+    fn confines_network(&self, _invocation: &Invocation, _cancel: &Cancel) -> bool {
         false
     }
 }

@@ -86,13 +86,13 @@ pub(crate) struct GatewayServer {
 
 /// The sockets, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct CacheGateway {
+pub(crate) struct CredentialGateway {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     sockets: Vec<PathBuf>,
 }
 
-impl CacheGateway {
+impl CredentialGateway {
     /// Listens for these caches. Tokens and certificates are read now.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl CacheGateway {
             sockets.push(server.socket.clone());
         }
         let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::Builder::new().name("cache-gateway".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("credential-gateway".to_owned()).spawn(move || {
             runtime.block_on(async {
                 for (forwarder, listener) in waiting {
                     tokio::spawn(serve(forwarder, listener));
@@ -137,7 +137,7 @@ impl CacheGateway {
     }
 }
 
-impl Drop for CacheGateway {
+impl Drop for CredentialGateway {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {

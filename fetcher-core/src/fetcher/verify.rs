@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::own_cache::OwnCache;
 use super::tools::RunTools;
 use super::{Fetcher, FetcherError};
 use crate::config::{ProjectConfig, VariantConfig};
@@ -80,9 +81,9 @@ impl Fetcher {
     pub fn verify(&self, request: &VerifyRequest) -> Result<VerifyReport, FetcherError> {
         let store = StateStore::new(&self.config.state_dir);
         let mut report = VerifyReport::default();
-        let local = LocalRunner::default();
-        let runner = self.runner.as_deref().unwrap_or(&local);
         let temporary = self.temporary()?;
+        let sandboxed = self.sandboxed(&LocalRunner::default(), temporary.path());
+        let runner = self.runner.as_deref().unwrap_or(&sandboxed);
         let tools = RunTools::new(self, runner, temporary.path());
         let (layout, unread) = CacheLayout::look(&self.config.cache_dir);
         report.problems.extend(unread);
@@ -172,6 +173,7 @@ impl Fetcher {
         let commit = commit.ok_or_else(|| failure("there is no checkout; a run makes one".to_owned()))?;
         let (bst, _) = client.tools.bst(project)?;
         let mirror = Project::mirror_name(project).ok();
+        let own_cache = OwnCache::of(client.layout.of(&project.trust()).cachedir);
         let pipeline = Pipeline {
             project,
             branch,
@@ -194,7 +196,9 @@ impl Fetcher {
             one_at_a_time: None,
             refresh_after: config.refresh_after,
             probing: None,
+            done_in_run: None,
             clean_client_every: None,
+            local_cache: Some(&own_cache),
         };
         pipeline.try_a_client(audit, variant, memory, &self.cancel).map_err(failure)
     }

@@ -6,7 +6,7 @@ use std::sync::{MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 use super::access;
-use super::gateway::StageGateway;
+use super::credential_gateway::StageGateway;
 use super::log::StageLog;
 use super::output::{OutputTracker, StageAttempt};
 use super::stage_runner::{LEAST_TIME, StageRunner};
@@ -107,6 +107,16 @@ impl<'w> StageRunner<'w, '_> {
         action: Option<BstAction>,
         until: Instant,
     ) -> Result<BstChild<'w>, Diagnosis> {
+        let (turn, mut invocation) = self.invocation(arguments, until);
+        let gateway = self.credential_gateway(action, &mut invocation)?;
+        Ok(BstChild { _turn: turn, invocation, gateway })
+    }
+
+    pub(super) fn invocation(
+        &mut self,
+        arguments: Vec<String>,
+        until: Instant,
+    ) -> (Option<MutexGuard<'w, ()>>, Invocation) {
         let pipeline = self.pipeline;
         let turn = pipeline.one_at_a_time.map(|lock| {
             if let Err(TryLockError::WouldBlock) = lock.try_lock() {
@@ -127,9 +137,9 @@ impl<'w> StageRunner<'w, '_> {
             .writes(access::write(directories))
             .sandbox(project.sandbox.clone())
             .timeout(timeout);
+        invocation.network = self.network.clone();
         invocation.access.home = Some(access::home(&directories.temporary));
-        let gateway = self.gateway(action, &mut invocation)?;
-        Ok(BstChild { _turn: turn, invocation, gateway })
+        (turn, invocation)
     }
 }
 

@@ -40,6 +40,10 @@ impl Runner for SpaceGuard<'_> {
     fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
         self.runner.hides_files(invocation, cancel)
     }
+
+    fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        self.runner.confines_network(invocation, cancel)
+    }
 }
 
 /// Runs a child until it ends, is cancelled, or `reason` gives a reason to stop it. Where it was stopped for the

@@ -35,4 +35,11 @@ impl Runner for WithSandbox<'_> {
         invocation.sandbox.mode != SandboxMode::Off
             && self.runner.hides_files(&invocation.clone().sandbox(self.options.clone()), cancel)
     }
+
+    fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        if invocation.sandbox.mode == SandboxMode::Off {
+            return self.runner.confines_network(invocation, cancel);
+        }
+        self.runner.confines_network(&invocation.clone().sandbox(self.options.clone()), cancel)
+    }
 }

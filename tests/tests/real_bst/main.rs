@@ -1,14 +1,18 @@
 //! The program with the real `bst`.
 
 mod check_host;
+mod clean_client;
 mod committed;
 mod failures;
 mod gateway;
 mod junctions;
 mod moving_branches;
 mod plugin_texts;
+mod probed_kinds;
 mod probing;
+mod probing_property;
 mod proof;
+mod publish;
 mod rot;
 mod sandbox;
 mod selection;
@@ -17,4 +21,5 @@ mod trust;
 mod upstreams;
 mod verify;
 mod verify_caches;
+mod verify_losses;
 mod whole;

@@ -95,7 +95,9 @@ impl Preflight<'_> {
             one_at_a_time: None,
             refresh_after: Duration::ZERO,
             probing: None,
+            done_in_run: None,
             clean_client_every: None,
+            local_cache: None,
         };
         let mut memory = ElementMemory::default();
         let stages = pipeline.run(Refs::Committed, None, &mut memory, &self.fetcher.cancel, &mut |_| {});

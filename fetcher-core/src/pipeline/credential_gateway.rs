@@ -16,7 +16,7 @@ use crate::atomic_file::write_atomic;
 #[cfg(feature = "cas")]
 use crate::bst::conf::{servers_of, written_server};
 #[cfg(feature = "cas")]
-use crate::cas::gateway::{CacheGateway, GatewayError, GatewayServer};
+use crate::cas::gateway::{CredentialGateway, GatewayError, GatewayServer};
 #[cfg(feature = "cas")]
 use crate::diagnosis::{Actor, FailureKind, Location, Retry};
 
@@ -33,7 +33,7 @@ pub(super) struct StageGateway {
     /// The sockets as bst names them, and the caches behind them.
     names: Vec<(String, String)>,
     #[cfg(feature = "cas")]
-    _open: CacheGateway,
+    _open: CredentialGateway,
 }
 
 /// Whether a source cache is one that knows its clients by a secret, which it is told encrypted.
@@ -54,7 +54,7 @@ impl StageRunner<'_, '_> {
     /// Opens sockets for the caches of the configuration that bst is to get, writes it with those, and takes the secrets
     /// from what bst is shown. Only a push may write to a cache.
     #[cfg(feature = "cas")]
-    pub(super) fn gateway(
+    pub(super) fn credential_gateway(
         &self,
         action: Option<BstAction>,
         invocation: &mut Invocation,
@@ -82,7 +82,7 @@ impl StageRunner<'_, '_> {
         if servers.is_empty() || !pipeline.runner.hides_files(invocation, self.cancel) {
             return Ok(None);
         }
-        let open = CacheGateway::open(&servers).map_err(|error| failure(&error))?;
+        let open = CredentialGateway::open(&servers).map_err(|error| failure(&error))?;
         let text = format!("{:#}\n", serde_json::Value::Object(conf));
         let path = self.conf_path();
         write_atomic(&path, text.as_bytes()).map_err(|source| failure(&GatewayError::Socket { path, source }))?;
@@ -94,7 +94,11 @@ impl StageRunner<'_, '_> {
     /// There are none.
     #[cfg(not(feature = "cas"))]
     #[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
-    pub(super) fn gateway(&self, _: Option<BstAction>, _: &mut Invocation) -> Result<Option<StageGateway>, Diagnosis> {
+    pub(super) fn credential_gateway(
+        &self,
+        _: Option<BstAction>,
+        _: &mut Invocation,
+    ) -> Result<Option<StageGateway>, Diagnosis> {
         Ok(None)
     }
 }
