@@ -28,7 +28,6 @@ const SECRETS: [&str; 2] = ["access-token", "client-key"];
 const LONGEST_LINE: usize = 64 << 10;
 
 /// Sockets that are open while a bst runs.
-#[cfg_attr(not(feature = "cas"), expect(dead_code, reason = "there are none without the feature"))]
 pub(super) struct StageGateway {
     /// The sockets as bst names them, and the caches behind them.
     names: Vec<(String, String)>,
