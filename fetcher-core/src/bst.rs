@@ -18,6 +18,8 @@ pub(crate) mod distributions;
 #[cfg(feature = "fetcher")]
 pub mod environment;
 pub mod inventory;
+#[cfg(feature = "fetcher")]
+pub(crate) mod known_version;
 pub mod messages;
 pub mod plugins;
 #[cfg(feature = "fetcher")]
@@ -25,7 +27,10 @@ pub mod probe;
 #[cfg(feature = "fetcher")]
 pub(crate) mod project_files;
 pub(crate) mod ref_slots;
+pub(crate) mod ref_writer;
 pub mod refs;
+pub(crate) mod spanned_yaml;
+pub(crate) mod stored_writer;
 pub mod version;
 pub(crate) mod yaml;
 

@@ -8,15 +8,19 @@ mod error_diagnoses;
 mod hints;
 pub mod host;
 mod housekeeping;
+mod inventory;
 mod leftovers;
 mod listing;
 mod notifications;
 mod own_cache;
+mod publish_failures;
 mod publishing;
 mod reasons;
+mod republish;
 mod shared;
 mod space;
 mod tools;
+mod tracked_publication;
 mod upstreams;
 pub mod verify;
 mod workers;
@@ -35,6 +39,7 @@ use crate::diagnosis::{Diagnosis, FailureKind, HostReachability};
 use crate::environment::Environment;
 use crate::names::{ElementName, RunId};
 use crate::notify::Notifier;
+use crate::publish::Forge;
 use crate::report::{Activity, BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, SandboxMechanism, Sandboxed, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
@@ -58,6 +63,8 @@ pub struct RunSelection {
     pub elements: Vec<ElementName>,
     /// Fetch and push even where nothing changed.
     pub force: bool,
+    /// Publish nothing.
+    pub no_publish: bool,
     /// Only find out which branches there are.
     pub dry_run: bool,
     /// How long to wait for another run on the same state directory to end.
@@ -96,6 +103,7 @@ pub struct Fetcher {
     cancel: Cancel,
     redactor: Redactor,
     notifiers: Vec<Arc<dyn Notifier>>,
+    forge: Option<Arc<dyn Forge>>,
     configuration: Option<String>,
     failures: Vec<Diagnosis>,
     sandbox_helper: Option<PathBuf>,
@@ -120,6 +128,7 @@ impl Fetcher {
             cancel: Cancel::new(),
             redactor,
             notifiers: Vec::new(),
+            forge: None,
             configuration: None,
             failures: Vec::new(),
             sandbox_helper: None,
@@ -151,6 +160,13 @@ impl Fetcher {
     #[must_use]
     pub fn notifier(mut self, notifier: impl Notifier + 'static) -> Self {
         self.notifiers.push(Arc::new(notifier));
+        self
+    }
+
+    /// Lets requests to merge go to this forge, instead of the one that a project's configuration means.
+    #[must_use]
+    pub fn forge(mut self, forge: impl Forge + 'static) -> Self {
+        self.forge = Some(Arc::new(forge));
         self
     }
 
@@ -354,6 +370,8 @@ impl Fetcher {
         let sandboxed = self.sandboxed(&local, temporary);
         let guard = SpaceGuard::new(self.runner.as_deref().unwrap_or(&sandboxed), &space);
         let runner: &dyn Runner = &guard;
+        let tools = tools::RunTools::new(self, runner, &store.run_directory(&report.run));
+        let tools = if selection.force || selection.dry_run { tools } else { tools.remembering() };
         let all = workers::WorkerPool {
             fetcher: self,
             selection,
@@ -362,7 +380,7 @@ impl Fetcher {
             usage,
             local: &local,
             space: &space,
-            tools: tools::RunTools::new(self, runner, &store.run_directory(&report.run)),
+            tools,
             upstreams: upstreams::RunUpstreams::new(self, store, &local, &space, temporary.join("upstreams")),
             runner,
             run: &report.run.clone(),
@@ -395,10 +413,10 @@ impl Fetcher {
             self.complete_hints(report, &local, temporary, &all.tools);
         }
         if !selection.dry_run {
-            let unsaved =
-                all.upstreams.conclude(report, selection.is_all() && !self.cancel.is_cancelled(), self.clock.now());
-            report.failures.extend(unsaved.iter().map(|error| self.masked(error.diagnosis())));
-            report.rot = std::mem::take(&mut report.rot).redacted(&self.redactor);
+            let whole = selection.is_all() && !self.cancel.is_cancelled();
+            let unsaved = all.upstreams.conclude(report, whole, &self.redactor, self.clock.now());
+            let unsaved = unsaved.into_iter().chain(all.tools.conclude());
+            report.failures.extend(unsaved.map(|error| self.masked(error.diagnosis())));
         }
         // Where a project's branches could not be found out, it may have been one of those.
         let known =

@@ -112,7 +112,7 @@ mod file_state;
 pub mod free_space;
 #[cfg(feature = "fetcher")]
 pub mod git;
-#[cfg(any(feature = "probe", feature = "webhook"))]
+#[cfg(any(feature = "forge", feature = "probe", feature = "webhook"))]
 mod http;
 #[cfg(feature = "fetcher")]
 mod json_file;
@@ -133,6 +133,8 @@ mod panics;
 pub mod pipeline;
 #[cfg(feature = "fetcher")]
 pub mod project;
+#[cfg(feature = "fetcher")]
+pub mod publish;
 pub mod report;
 pub mod requirements;
 pub mod runner;

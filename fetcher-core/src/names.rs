@@ -177,6 +177,8 @@ pub enum Stage {
     Fetch,
     /// `bst source push`: handing the sources to a remote source cache.
     Push,
+    /// Handing the refs that tracking found to those who merge them.
+    Publish,
     /// Asking the source caches whether all that was pushed is there.
     Verify,
     /// A stage that this release does not know, in the report of a newer one or of an embedding program.
@@ -186,8 +188,8 @@ pub enum Stage {
 
 impl Stage {
     /// All stages that this library knows, in their order.
-    pub const ALL: [Stage; 6] =
-        [Stage::Checkout, Stage::Prepare, Stage::Track, Stage::Fetch, Stage::Push, Stage::Verify];
+    pub const ALL: [Stage; 7] =
+        [Stage::Checkout, Stage::Prepare, Stage::Track, Stage::Fetch, Stage::Push, Stage::Verify, Stage::Publish];
 
     /// The stage's name as reports and files have it.
     pub fn as_str(self) -> &'static str {
@@ -197,6 +199,7 @@ impl Stage {
             Stage::Track => "track",
             Stage::Fetch => "fetch",
             Stage::Push => "push",
+            Stage::Publish => "publish",
             Stage::Verify => "verify",
             Stage::Other => "other",
         }

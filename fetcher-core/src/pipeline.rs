@@ -54,12 +54,14 @@ use crate::state::ElementMemory;
 pub(crate) use allowed::allow_all;
 pub(crate) use changes::tracked_changes;
 pub use clean_client::{LocalCacheServing, LocalSourceCache};
+pub(crate) use inputs::{ChangedFile, changed as changed_files};
 pub use prepare::{Preparation, PreparedFiles};
 
 pub(crate) use holds::{ProjectHolds, expired};
 use listing::{LISTING_LOG, NotListed};
-pub use probing::TrackProbing;
-pub(crate) use probing::TrackingMemory;
+pub use probing::{ElementProbing, ProbeWay, RememberedRefs, SourceProbing, TrackProbing};
+pub(crate) use probing::{TrackingMemory, overview};
+pub use remaining_work::RunDone;
 use remaining_work::{ElementInputs, FetchCandidates};
 use stage_runner::{StageRunner, refs_of};
 
@@ -107,6 +109,8 @@ pub struct Pipeline<'a> {
     pub one_at_a_time: Option<&'a Mutex<()>>,
     /// How long what was done may stand for doing it again.
     pub refresh_after: Duration,
+    /// What the run has done for other branches of the project, and what this does for them; none where each is alone.
+    pub done_in_run: Option<&'a RunDone>,
     /// How upstreams are asked what moved; without it everything is tracked.
     pub probing: Option<TrackProbing<'a>>,
     /// Within which time a client with empty caches and no way to any upstream is to have fetched everything once, a share
@@ -216,10 +220,9 @@ impl Pipeline<'_> {
 
     /// Whether sources are to be pushed; else why not.
     fn pushes(&self) -> Result<(), &'static str> {
-        let takes = !push_servers(&self.project.source_caches, &self.project.buildstream.config).is_empty();
         match self.project.push {
             PushMode::Never => Err("push = false"),
-            PushMode::Auto if !takes => Err("no source cache has push = true"),
+            PushMode::Auto if !pushes_sources(self.project) => Err("no source cache has push = true"),
             _ if !self.bst.dialect().can_push() => Err("this release of bst cannot push sources"),
             PushMode::Auto | PushMode::Always => Ok(()),
         }
@@ -270,6 +273,16 @@ impl Pipeline<'_> {
         report.outcome = Outcome::Skipped;
         report.skipped = Some(reason.to_owned());
         report
+    }
+}
+
+/// Whether a project's configuration has sources pushed.
+pub(crate) fn pushes_sources(project: &ProjectConfig) -> bool {
+    let takes = !push_servers(&project.source_caches, &project.buildstream.config).is_empty();
+    match project.push {
+        PushMode::Never => false,
+        PushMode::Auto => takes,
+        PushMode::Always => true,
     }
 }
 

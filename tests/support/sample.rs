@@ -219,6 +219,7 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
     let failing = history.iter().rev().take_while(|past| !past.outcome.is_good());
     BranchState {
         tracked: None,
+        publication: None,
         holds: if history.is_empty() { Vec::new() } else { holds() },
         version: BranchState::VERSION,
         project,
@@ -303,6 +304,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
         outcome,
         bst_version: Some("2.8.1".to_owned()),
         changes: if outcome == Outcome::Failed { Vec::new() } else { tracked(run) },
+        publication: None,
         holds: holds(),
         stages,
         coverage: coverage(branch),

@@ -6,6 +6,7 @@ use super::self_update::SELF_UPDATE;
 use super::serve::SERVE;
 
 mod project;
+mod publish;
 mod sandbox;
 mod source_caches;
 

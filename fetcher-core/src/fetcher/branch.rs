@@ -116,7 +116,7 @@ impl<'f> WorkerPool<'f> {
             slot,
         });
         if place.config.wants(Refs::Committed) {
-            self.pipelines(slot, &mut work, Refs::Committed, one_at_a_time, events);
+            self.pipelines(slot, place, &mut work, Refs::Committed, one_at_a_time, events);
         }
         work.spent = began.elapsed();
         if place.config.wants(Refs::Tracked) { Ok(work) } else { Err(self.finished(place, &mut work)) }
@@ -174,11 +174,12 @@ impl<'f> WorkerPool<'f> {
         events: &mut dyn FnMut(Event),
     ) -> BranchReport {
         let began = Instant::now();
-        self.pipelines(slot, work, Refs::Tracked, one_at_a_time, events);
+        self.pipelines(slot, place, work, Refs::Tracked, one_at_a_time, events);
         self.find_changes(work);
         self.find_holds(work);
+        let publication = self.publish(work, slot, events);
         work.spent += began.elapsed();
-        self.finished(place, work)
+        BranchReport { publication: publication.map(Box::new), ..self.finished(place, work) }
     }
 
     /// Finds what tracking changed, and what of that is new.
@@ -296,6 +297,7 @@ impl<'f> WorkerPool<'f> {
     fn pipelines(
         &self,
         slot: usize,
+        place: &ProjectSlot<'_>,
         work: &mut BranchWork<'_>,
         refs: Refs,
         one_at_a_time: Option<&Mutex<()>>,
@@ -338,6 +340,8 @@ impl<'f> WorkerPool<'f> {
             prepared: work.prepared.as_ref(),
             one_at_a_time,
             refresh_after: config.refresh_after,
+            // Whoever does everything again does it for each branch.
+            done_in_run: (!self.selection.force).then_some(&place.done),
             probing: self.upstreams.are_asked(project).then_some(probing),
             clean_client_every: config.clean_client_every,
             local_cache: Some(&own_cache),
@@ -346,6 +350,9 @@ impl<'f> WorkerPool<'f> {
             let name = variant.map(|variant| &variant.name);
             let memory = work.memories.entry(name.cloned()).or_default();
             let whole = narrowed.is_some().then(|| memory.clone());
+            if whole.is_some() {
+                memory.forget_failures();
+            }
             let mut stages = pipeline.run(refs, variant, memory, &self.fetcher.cancel, events);
             if let Some(whole) = whole {
                 memory.return_to(whole);
@@ -382,7 +389,7 @@ fn narrowed(project: &ProjectConfig, elements: &[ElementName]) -> Option<Project
 }
 
 /// The option sets to work with, one without a name where none is configured.
-fn variants(project: &ProjectConfig) -> Vec<Option<&VariantConfig>> {
+pub(super) fn variants(project: &ProjectConfig) -> Vec<Option<&VariantConfig>> {
     match &project.variants[..] {
         [] => vec![None],
         variants => variants.iter().map(Some).collect(),

@@ -3,8 +3,11 @@
 //! Upstreams are asked first. Where they are as they were when an element was tracked last, and nothing else that its
 //! refs follow from has changed, the refs are known: what is not in the checkout is written there as bst would have.
 
+mod dead_upstreams;
 mod decision;
+mod kinds;
 mod memory;
+mod overview;
 mod ref_files;
 mod ref_filter;
 mod review;
@@ -23,8 +26,12 @@ use crate::report::{Outcome, StageReport};
 use crate::state::ElementMemory;
 use crate::upstream::{Prober, UpstreamAnswer, UpstreamQuestion};
 
+pub(super) use dead_upstreams::note_dead;
 use decision::TrackPlan;
+pub use memory::RememberedRefs;
 pub(crate) use memory::TrackingMemory;
+pub(crate) use overview::overview;
+pub use overview::{ElementProbing, ProbeWay, SourceProbing};
 
 /// What is needed to leave out the tracking of what did not move.
 #[derive(Clone, Copy)]
@@ -75,15 +82,19 @@ impl Pipeline<'_> {
             let request = selected.map_or_else(everything, |names| StageRequest::named(names.clone()));
             return track(work, request);
         };
-        let mut report = match plan.request(work) {
+        let request = plan.request(work);
+        let is_asked = request.is_some();
+        let mut report = match request {
             Some(request) => track(work, request),
             None => nothing_to_track(work),
         };
+        plan.recall(work, &mut report);
         if report.outcome != Outcome::Interrupted {
             plan.review(work, probing, &mut report);
             self.write_known(work, probing, &mut plan, &mut report);
         }
-        plan.enter(&mut report, work.results.has_loaded(Stage::Track));
+        plan.remember_failures(work, memory);
+        plan.enter(&mut report, !is_asked || work.results.has_loaded(Stage::Track));
         report.seconds = began.elapsed().as_secs_f64();
         report
     }

@@ -368,6 +368,16 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         });
     }
 
+    /// The report of a stage of which everything is known already, so that no bst is started.
+    pub(super) fn recalled(&mut self, stage: Stage) -> StageReport {
+        self.announce(stage, 1);
+        let variant = self.variant.map(|variant| variant.name.clone());
+        let mut report = StageReport::new(stage, variant, self.pipeline.clock.now());
+        report.refs = refs_of(stage, self.refs);
+        self.results.enter(&mut report, self.cancel.is_cancelled());
+        report
+    }
+
     /// Keeps what later stages need to know of the project.
     fn absorb_output(&mut self, attempt: &StageAttempt) {
         for (element, state) in &attempt.listed {
@@ -439,7 +449,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 /// The refs that a stage's report names.
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
-        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Other => None,
+        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Other => None,
         Stage::Fetch | Stage::Push | Stage::Verify => Some(refs),
     }
 }

@@ -13,19 +13,20 @@ use fetcher_tests::scratch::Scratch;
 use serde_json::Value;
 
 /// A project with a few upstreams, and a `bst` that notes how it is called.
-struct Probed {
-    scratch: Scratch,
-    repo: Repo,
-    upstreams: Vec<Repo>,
-    /// Further configuration.
+pub(crate) struct Probed {
+    pub(crate) scratch: Scratch,
+    pub(crate) repo: Repo,
+    pub(crate) upstreams: Vec<Repo>,
+    /// Further configuration, and keys of the project.
     config: &'static str,
+    project: &'static str,
     cache: Daemon,
     _servers: [Daemon; 2],
 }
 
 impl Probed {
     /// An element for each of the sources, each with a repository of its own; `{url}` stands for its address.
-    fn new(conf: &str, sources: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(conf: &str, sources: &[(&str, &str)]) -> Self {
         let scratch = Scratch::new();
         let upstreams: Vec<_> = sources.iter().map(|(name, _)| scratch.repo(&format!("up/{name}"))).collect();
         for upstream in &upstreams {
@@ -38,8 +39,8 @@ impl Probed {
         let repo = scratch.repo("project");
         let text = format!(
             "name: example\nmin-version: 2.0\nelement-path: elements\naliases:\n  up: {}/\n  web: {}/\nplugins:\n- origin: pip\n  \
-             package-name: buildstream-plugins\n  sources: [git]\n- origin: pip\n  \
-             package-name: buildstream-plugins-community\n  sources: [git_repo]\n{conf}",
+             package-name: buildstream-plugins\n  sources: [git, docker]\n- origin: pip\n  \
+             package-name: buildstream-plugins-community\n  sources: [git_repo, git_tag, cpan, anitya]\n{conf}",
             git.url(),
             web.url()
         );
@@ -54,19 +55,25 @@ impl Probed {
         repo.commit("A project");
         let cache = casd::source_cache(&scratch.path("remote"));
         let real = bst::bst();
-        let script =
-            format!("#!/bin/sh\necho \"$*\" >> {}\nexec {} \"$@\"\n", scratch.path("calls").display(), real.display());
+        // A script of the Python that has bst, so that it is known what decides on its release.
+        let script = format!(
+            "#!{0}\nimport os, sys\nopen('{2}', 'a').write(' '.join(sys.argv[1:]) + '\\n')\nos.execv('{1}', ['{1}'] + sys.argv[1:])\n",
+            real.with_file_name("python3").display(),
+            real.display(),
+            scratch.path("calls").display(),
+        );
         let path = scratch.write("bin/bst", script);
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
-        Self { scratch, repo, upstreams, config: "", cache, _servers: [git, web] }
+        Self { scratch, repo, upstreams, config: "", project: "", cache, _servers: [git, web] }
     }
 
     fn fetcher(&self) -> Fetcher<'_> {
         let (bst, url, cache) = (self.scratch.path("bin/bst"), self.repo.url(), self.cache.url());
         let config = format!(
-            "[buildstream]\ncommand = ['{}']\n\n[sandbox]\nmode = \"off\"\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n\n\
+            "[buildstream]\ncommand = ['{}']\n\n[sandbox]\nmode = \"off\"\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n{}\n\
              [[project.source-caches]]\nurl = \"{cache}\"\npush = true\n{}",
             bst.display(),
+            self.project,
             self.config
         );
         Fetcher::new(&self.scratch).config(config)
@@ -74,11 +81,17 @@ impl Probed {
 
     /// Runs, and gives how bst was called and what the report says of tracking.
     #[track_caller]
-    fn run(&self, more: &[&str]) -> (Vec<String>, Value) {
+    pub(crate) fn run(&self, more: &[&str]) -> (Vec<String>, Value) {
+        self.run_to(0, more)
+    }
+
+    /// The same of a run that ends with a status.
+    #[track_caller]
+    fn run_to(&self, status: i32, more: &[&str]) -> (Vec<String>, Value) {
         let calls = self.scratch.path("calls");
         let _ = fs::remove_file(&calls);
         let fetcher = self.fetcher();
-        fetcher.run(&[&["run"], more].concat()).expect(0);
+        fetcher.run(&[&["run"], more].concat()).expect(status);
         let calls = fs::read_to_string(calls).unwrap_or_default();
         let calls = calls.lines().filter(|call| *call != "--version").map(|call| {
             let words: Vec<_> = call.split(' ').collect();
@@ -92,12 +105,12 @@ impl Probed {
     }
 
     /// The checkout's elements, and the project's refs, as they are.
-    fn files(&self) -> Vec<(String, String)> {
+    pub(crate) fn files(&self) -> Vec<(String, String)> {
         files(&self.scratch.path("cache/checkouts/example/main/tree"))
     }
 
     /// The same as bst itself leaves them that tracks everything in a copy of the commit.
-    fn really_tracked(&self, name: &str) -> Vec<(String, String)> {
+    pub(crate) fn really_tracked(&self, name: &str) -> Vec<(String, String)> {
         let clone = self.scratch.path(&format!("clone-{name}"));
         self.repo.git(&["clone", "--quiet", ".", &clone.display().to_string()]);
         let client = Client::new(&self.scratch, name, &clone, "");
@@ -109,14 +122,14 @@ impl Probed {
     }
 
     /// Lets an upstream move.
-    fn move_on(&self, upstream: usize, content: &str) {
+    pub(crate) fn move_on(&self, upstream: usize, content: &str) {
         self.upstreams[upstream].write("file", content);
         self.upstreams[upstream].commit(content);
     }
 }
 
 /// Writes the file that is served, as if that was some seconds ago: what was changed just now is not believed.
-fn serve_file(scratch: &Scratch, content: &str, ago: u64) {
+pub(crate) fn serve_file(scratch: &Scratch, content: &str, ago: u64) {
     let path = scratch.write("files/file.txt", content);
     let file = fs::File::options().write(true).open(path).expect("the file");
     file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(ago)).expect("its time");
@@ -167,6 +180,7 @@ fn nothing_moved_starts_no_bst_and_the_checkout_is_tracked_all_the_same() {
     assert_eq!(tracked, probed.really_tracked("first"));
     let (calls, track) = probed.run(&[]);
     assert_eq!(calls, [""; 0], "{track:#}");
+    assert!(!probed.scratch.path("calls").exists(), "not even for its release");
     assert_eq!(
         (&track["outcome"], &track["probes"]["left-out"], &track["attempts"]),
         (&"ok".into(), &4.into(), &0.into())
@@ -204,6 +218,94 @@ fn nothing_moved_starts_no_bst_and_the_checkout_is_tracked_all_the_same() {
     assert_eq!(track["probes"]["written"], 2, "{track:#}");
     assert_eq!(probed.files(), merged);
     assert_eq!(probed.files(), probed.really_tracked("third"));
+}
+
+#[test]
+fn where_only_tracked_refs_are_wanted_the_first_run_learns_as_well() {
+    let mut probed = Probed::new("", &sources());
+    probed.project = "refs = [\"tracked\"]\n";
+    probed.run(&[]);
+    let tracked = probed.files();
+    assert_eq!(tracked, probed.really_tracked("first"));
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(calls, [""; 0], "{track:#}");
+    assert!(!probed.scratch.path("calls").exists(), "not even for its release");
+    assert_eq!(probed.files(), tracked);
+    // Everything is done, and bst asked for its release, where that is wanted.
+    let (calls, _) = probed.run(&["--force"]);
+    assert!(calls.iter().any(|call| call.starts_with("source track")), "{calls:?}");
+    let all = fs::read_to_string(probed.scratch.path("calls")).expect("calls");
+    assert!(all.lines().any(|call| call == "--version"), "{all}");
+}
+
+#[test]
+fn what_is_dead_is_told_in_every_run_and_tried_again_when_its_upstream_changes() {
+    let gone = format!("- kind: remote\n  url: web:gone.txt\n  ref: {}\n", sha256("back\n"));
+    let nowhere = "- kind: git\n  url: up:missing\n  track: main\n  ref: {ref}\n";
+    let plain = "- kind: git\n  url: {url}\n  track: main\n  ref: {ref}\n";
+    let probed = Probed::new("", &[("plain", plain), ("gone", &gone), ("nowhere", nowhere)]);
+    let (_, first) = probed.run_to(1, &[]);
+    let failed = |report: &Value| {
+        let branch = report["branches"][0]["stages"].as_array().expect("stages");
+        let failures = branch.iter().flat_map(|stage| {
+            let failures = stage["failures"].as_array().expect("failures").iter();
+            failures
+                .map(|failure| ["stage", "element", "kind", "message"].map(|key| failure[key].to_string()).join(" "))
+        });
+        failures.collect::<Vec<_>>()
+    };
+    let once = failed(&probed.fetcher().report());
+    assert_eq!(once.len(), 4, "{once:#?}");
+    assert_eq!(first["outcome"], "partial", "{first:#}");
+
+    for _ in 0..2 {
+        let (calls, track) = probed.run_to(1, &[]);
+        assert_eq!(calls, [""; 0], "{track:#}");
+        let report = probed.fetcher().report();
+        assert_eq!(failed(&report), once, "{report:#}");
+        let counts = &track["elements"];
+        assert_eq!(
+            (&track["outcome"], &counts["failed"], &counts["skipped"]),
+            (&"partial".into(), &2.into(), &1.into())
+        );
+        let notes = track["notes"].to_string();
+        assert!(notes.contains("not tried again") && notes.contains("gone.bst, nowhere.bst"), "{notes}");
+        let status = probed.fetcher().run(&["status"]).expect(0).stdout();
+        assert!(status.contains("committed 33.3%") && status.contains("tracked 33.3%"), "{status}");
+    }
+
+    // By hand, and where everything is forced, it is tried all the same.
+    let (calls, _) = probed.run_to(4, &["--element", "gone.bst"]);
+    assert!(calls.iter().any(|call| call.ends_with("-- gone.bst")), "{calls:?}");
+    let (calls, _) = probed.run_to(1, &["--force"]);
+    assert!(calls.iter().any(|call| call.starts_with("source track")), "{calls:?}");
+    let (calls, _) = probed.run_to(1, &[]);
+    assert_eq!(calls, [""; 0]);
+
+    // One is back: it alone is tried, and the other one is told of still.
+    let path = probed.scratch.write("files/gone.txt", "back\n");
+    let hour = std::time::Duration::from_secs(3600);
+    let file = fs::File::options().write(true).open(path).expect("the file");
+    file.set_modified(std::time::SystemTime::now() - hour).expect("its time");
+    let (calls, track) = probed.run_to(1, &[]);
+    let asked: Vec<_> = calls.iter().filter(|call| call.contains(" -- ")).collect();
+    assert!(!asked.is_empty() && asked.iter().all(|call| call.ends_with(" -- gone.bst")), "{calls:#?}");
+    let left = failed(&probed.fetcher().report());
+    assert!(left.len() == 2 && left.iter().all(|failure| failure.contains("nowhere.bst")), "{left:#?} {track:#}");
+
+    // So does a change of the element.
+    let tip = probed.upstreams[0].tip("main");
+    let other = format!("kind: import\nsources:\n- kind: git\n  url: up:plain\n  track: main\n  ref: {tip}\n");
+    probed.repo.write("elements/nowhere.bst", &other);
+    probed.repo.commit("Another address");
+    probed.run(&[]);
+}
+
+/// A text's SHA-256, as refs of files have it.
+fn sha256(text: &str) -> String {
+    let script = "import hashlib, sys; print(hashlib.sha256(sys.argv[1].encode()).hexdigest(), end='')";
+    let made = std::process::Command::new("python3").args(["-c", script, text]).output().expect("python3");
+    String::from_utf8(made.stdout).expect("a digest")
 }
 
 #[test]
