@@ -66,6 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         one_at_a_time: None,
         refresh_after: Duration::ZERO,
         probing: None,
+        done_in_run: None,
         clean_client_every: None,
         local_cache: None,
     };
