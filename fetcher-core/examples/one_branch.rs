@@ -59,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             cachedir: scratch.path().join("cachedir"),
             sourcedir: scratch.path().join("sources"),
             temporary: scratch.path().join("tmp"),
+            objects: Some(branch.project().objects()),
             run: scratch.path().to_owned(),
             logs: scratch.path().join("logs"),
         },

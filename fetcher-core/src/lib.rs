@@ -160,7 +160,7 @@ pub use environment::Environment;
 #[cfg(feature = "fetcher")]
 pub use fetcher::{Fetcher, FetcherError, RunSelection};
 pub use free_space::FreeSpace;
-pub use names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, VariantName};
+pub use names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, TrustName, VariantName};
 #[cfg(feature = "fetcher")]
 pub use pipeline::Pipeline;
 #[cfg(feature = "fetcher")]

@@ -238,6 +238,7 @@ fn is_outside(kind: FailureKind) -> bool {
         | FailureKind::Environment
         | FailureKind::Sandbox
         | FailureKind::Unconfined
+        | FailureKind::CachesShared
         | FailureKind::CredentialsHidden
         | FailureKind::BstVersion
         | FailureKind::HostToolMissing

@@ -45,6 +45,7 @@ impl Diagnosis {
             | FailureKind::Environment
             | FailureKind::Sandbox
             | FailureKind::Unconfined
+            | FailureKind::CachesShared
             | FailureKind::CredentialsHidden
             | FailureKind::BstVersion
             | FailureKind::HostToolMissing

@@ -310,6 +310,7 @@ fn cause(failure: &Diagnosis, network: &HostReachability) -> IssueCause {
             | FailureKind::DiskFull
             | FailureKind::Sandbox
             | FailureKind::Unconfined
+            | FailureKind::CachesShared
             | FailureKind::CredentialsHidden
             | FailureKind::NoRef
             | FailureKind::JunctionNotFetched
