@@ -19,6 +19,7 @@ mod tools;
 mod upstreams;
 pub mod verify;
 mod workers;
+mod workspace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ use callbacks::{GuardedClock, GuardedSink};
 pub use error::FetcherError;
 pub use host::HostCheck;
 pub use housekeeping::HousekeepingResult;
+pub use workspace::{OpenBranch, OpenError, Workspace};
 
 /// What a run is about.
 #[derive(Debug, Clone, Default)]

@@ -26,6 +26,7 @@ mod recovery;
 mod remaining_work;
 mod results;
 mod selection;
+mod session;
 mod sources;
 mod stage_runner;
 mod tracking;
@@ -59,6 +60,7 @@ use listing::{LISTING_LOG, NotListed};
 pub use probing::TrackProbing;
 pub(crate) use probing::TrackingMemory;
 use remaining_work::{ElementInputs, FetchCandidates};
+pub use session::{BstOutput, ElementChoice, PipelineSession};
 use stage_runner::{StageRunner, refs_of};
 
 /// Where a pipeline works. All paths are absolute.
@@ -127,8 +129,7 @@ impl Pipeline<'_> {
         cancel: &Cancel,
         events: &mut dyn FnMut(Event),
     ) -> Vec<StageReport> {
-        let masked = &mut |event: Event| events(event.redacted(self.redactor));
-        self.unmasked(refs, variant, memory, cancel, masked).redacted(self.redactor)
+        self.unmasked(refs, variant, memory, cancel, events).redacted(self.redactor)
     }
 
     fn unmasked(
@@ -225,7 +226,7 @@ impl Pipeline<'_> {
         let (stage, results) = (report.stage, &work.results);
         let is_own = |element: &ElementName| results.is_failed(stage, element);
         allowed::allow_elements(self.project, &mut report, is_own, &results.unfetched(stage));
-        (work.events)(Event::StageFinished {
+        work.events.send(Event::StageFinished {
             project: self.project.name.clone(),
             branch: self.branch.clone(),
             report: report.clone(),

@@ -2,6 +2,8 @@
 
 mod activity;
 mod coverage;
+mod element_outcomes;
+mod event_record;
 mod host_probes;
 mod issues;
 mod left_out;
@@ -24,6 +26,8 @@ use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, 
 
 pub use activity::Activity;
 pub use coverage::CacheCoverage;
+pub use element_outcomes::{ElementOutcome, ElementOutcomes};
+pub use event_record::EventRecord;
 pub use host_probes::{HostProbes, ProbeReport};
 pub use left_out::{HoldOrigin, HoldReport, LeftOutElement, LeftOutReason, count_left_out};
 pub use probes::TrackProbes;
@@ -154,6 +158,23 @@ pub struct BranchReport {
 }
 
 impl BranchReport {
+    /// The report of a branch whose work starts now: good so far, and with nothing done.
+    pub fn new(project: ProjectName, branch: Option<BranchName>, started: Timestamp) -> Self {
+        Self {
+            project,
+            branch,
+            commit: None,
+            started,
+            seconds: 0.0,
+            outcome: Outcome::Ok,
+            bst_version: None,
+            stages: Vec::new(),
+            changes: Vec::new(),
+            holds: Vec::new(),
+            coverage: Vec::new(),
+        }
+    }
+
     /// Every failure of every stage.
     pub fn failures(&self) -> impl Iterator<Item = &Diagnosis> {
         self.stages.iter().flat_map(|stage| &stage.failures)
@@ -214,6 +235,9 @@ pub struct StageReport {
     /// Elements as bst's pipeline summary counts them.
     #[serde(default)]
     pub elements: ElementCounts,
+    /// What became of each of them.
+    #[serde(default, skip_serializing_if = "ElementOutcomes::is_empty")]
+    pub results: ElementOutcomes,
     /// The refs that tracking changed, by element; those that it changed with an option set before are not among them.
     #[serde(default)]
     pub changes: Vec<RefChange>,
@@ -259,6 +283,7 @@ impl StageReport {
             seconds: 0.0,
             bst_seconds: 0.0,
             elements: ElementCounts::default(),
+            results: ElementOutcomes::default(),
             changes: Vec::new(),
             probes: None,
             failures: Vec::new(),
@@ -314,7 +339,15 @@ pub struct ElementCounts {
 }
 
 /// What happens while a run goes on. A sink of events needs no other knowledge to show progress.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// ```
+/// use fetcher_core::Event;
+/// let event = Event::Note("waiting".to_owned());
+/// assert_eq!(serde_json::to_string(&event)?, r#"{"event":"note","data":"waiting"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {
     /// The run began.
@@ -422,7 +455,7 @@ mod tests {
             "seconds": 1.5, "failures": [{"kind": "quantum-noise", "message": "m", "place": {}, "retry": "no",
             "actor": "host", "hint": "h"}]}"#;
         let report: StageReport = serde_json::from_str(text).unwrap();
-        assert_eq!(report.stage, Stage::Other);
+        assert_eq!(report.stage, Stage::custom("teleport").unwrap());
         assert_eq!(report.failures[0].kind, crate::diagnosis::FailureKind::Unknown);
     }
 }

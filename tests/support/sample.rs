@@ -254,6 +254,7 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                 variant: None,
                 refs: None,
                 allowed: false,
+                results: fetcher_core::report::ElementOutcomes::default(),
                 outcome: match (skipped, fails) {
                     (true, _) => Outcome::Skipped,
                     (false, true) => outcome,

@@ -119,6 +119,15 @@ impl Dialect {
         arguments
     }
 
+    /// Any other command, in the caller's own words.
+    pub(crate) fn any_arguments(
+        self,
+        global: &GlobalOptions<'_>,
+        command: impl IntoIterator<Item = String>,
+    ) -> Vec<String> {
+        before_command(global).into_iter().chain(command).collect()
+    }
+
     fn command(self, action: BstAction) -> &'static [&'static str] {
         match (self, action) {
             (Dialect::One, BstAction::Track) => &["track"],
