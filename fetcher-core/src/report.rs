@@ -83,6 +83,7 @@ impl std::fmt::Display for Outcome {
 /// One whole run: what `report.json` in a run's directory holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct RunReport {
     /// The version of this format, [`RunReport::VERSION`].
     pub version: u32,
@@ -121,11 +122,31 @@ pub struct RunReport {
 impl RunReport {
     /// The version of the format that this library writes.
     pub const VERSION: u32 = 1;
+
+    /// The report of a run that starts now, on the host of this name: interrupted, unless it comes to its end.
+    pub fn new(run: RunId, host: impl Into<String>, started: Timestamp) -> Self {
+        Self {
+            version: Self::VERSION,
+            run,
+            fetcher_version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host.into(),
+            started,
+            finished: None,
+            outcome: Outcome::Interrupted,
+            configuration: None,
+            failures: Vec::new(),
+            network: HostReachability::default(),
+            probes: None,
+            rot: Vec::new(),
+            branches: Vec::new(),
+        }
+    }
 }
 
 /// What was done for one branch; also for a project whose branches could not even be listed (`branch` is none then).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct BranchReport {
     /// The project.
     pub project: ProjectName,
@@ -205,6 +226,7 @@ impl BranchReport {
 /// What one stage did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct StageReport {
     /// The stage.
     pub stage: Stage,
@@ -347,6 +369,7 @@ pub struct ElementCounts {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "an event is handed on a few times, and boxes are no pattern to match")]
 #[serde(tag = "event", content = "data", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {

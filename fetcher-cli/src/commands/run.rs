@@ -137,8 +137,7 @@ pub(super) fn status_of_error(error: &FetcherError) -> u8 {
         FetcherError::NoSuchProject { .. } | FetcherError::NoSuchBranch { .. } | FetcherError::NoSuchElement { .. } => {
             USAGE
         }
-        FetcherError::Lock(LockError::Io { .. }) | FetcherError::State(_) | FetcherError::Directory { .. } => {
-            CONFIGURATION
-        }
+        // The lock, the memory, a directory that cannot be made, and what the library may add: what a run needs is not there.
+        _ => CONFIGURATION,
     }
 }

@@ -119,15 +119,6 @@ impl Dialect {
         arguments
     }
 
-    /// Any other command, in the caller's own words.
-    pub(crate) fn any_arguments(
-        self,
-        global: &GlobalOptions<'_>,
-        command: impl IntoIterator<Item = String>,
-    ) -> Vec<String> {
-        before_command(global).into_iter().chain(command).collect()
-    }
-
     fn command(self, action: BstAction) -> &'static [&'static str] {
         match (self, action) {
             (Dialect::One, BstAction::Track) => &["track"],
@@ -147,6 +138,11 @@ impl Dialect {
             _ => Some(words(deps)),
         }
     }
+}
+
+/// The command line of any command, in the caller's own words: all releases have the same before it.
+pub(crate) fn any_arguments(global: &GlobalOptions<'_>, command: impl IntoIterator<Item = String>) -> Vec<String> {
+    before_command(global).into_iter().chain(command).collect()
 }
 
 /// What stands between `bst` and the command.

@@ -210,7 +210,7 @@ struct SourceSlot<'w> {
 impl<'w> SourceSlot<'w> {
     fn take(slots: &'w Mutex<BTreeSet<usize>>) -> Self {
         let mut taken = slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = (0..).find(|number| !taken.contains(number)).unwrap_or_default();
+        let number = (0..taken.len()).find(|number| !taken.contains(number)).unwrap_or(taken.len());
         taken.insert(number);
         Self { slots, number }
     }

@@ -10,7 +10,7 @@ use super::remaining_work::ElementInputs;
 use super::stage_runner::{StageRequest, StageRunner, refs_of};
 use super::verify::Verification;
 use super::{Pipeline, results};
-use crate::bst::dialect::{BstAction, ElementSelection};
+use crate::bst::dialect::{BstAction, ElementSelection, any_arguments};
 use crate::bst::inventory::Inventory;
 use crate::bst::messages::LogParser;
 use crate::cancel::Cancel;
@@ -245,7 +245,7 @@ impl<'p> PipelineSession<'_, 'p> {
         let until = Instant::now() + self.pipeline.project.timeout;
         let conf = work.conf_path();
         let words = arguments.into_iter().map(Into::into);
-        let arguments = self.pipeline.bst.dialect().any_arguments(&work.global(&conf.to_string_lossy()), words);
+        let arguments = any_arguments(&work.global(&conf.to_string_lossy()), words);
         // Without a log what it says is in the result all the same.
         let mut log = StageLog::open(&work.log_path(LOG), self.pipeline.redactor).unwrap_or_else(|_| StageLog::none());
         log.write(format!("$ bst {}\n", arguments.join(" ")).as_bytes());

@@ -334,7 +334,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     }
 
     fn open_log(&self, stages: &[Stage], reports: &mut [StageReport]) -> StageLog {
-        let names: Vec<_> = stages.iter().map(|stage| stage.as_str()).collect();
+        let names: Vec<_> = stages.iter().map(Stage::as_str).collect();
         let path = self.log_path(&names.join("-"));
         let directories = &self.pipeline.directories;
         match StageLog::open(&path, self.pipeline.redactor) {

@@ -15,6 +15,7 @@ mod managed_environment;
 mod metrics;
 mod pages;
 mod pages_browser;
+mod runner_contract;
 mod type_names;
 mod upstreams;
 mod upstreams_hostile;

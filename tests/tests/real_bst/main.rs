@@ -11,6 +11,7 @@ mod proof;
 mod rot;
 mod sandbox;
 mod selection;
+mod session;
 mod stops;
 mod upstreams;
 mod verify;
