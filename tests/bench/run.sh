@@ -51,7 +51,7 @@ fetcher=$top/target/release/bst-fetcher
 
 # A home of its own, with git as everybody else has it.
 rm -f "$results" "$comparisons"
-mkdir -p "$work/home" "$work/up" "$work/files"
+mkdir -p "$work/home" "$work/up" "$work/files" "$work/scenario" "$work/scenario-large"
 HOME=$work/home GIT_CONFIG_GLOBAL=$work/home/.gitconfig GIT_CONFIG_NOSYSTEM=1
 export HOME GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM
 git config --global user.name Bench
@@ -66,6 +66,8 @@ server=git://127.0.0.1:$port
 # configuration FILE NAME BRANCHES COMMAND SOURCE-CACHE [KEYS]
 configuration() {
     cat >"$1" <<EOF
+[sandbox]
+read = ["$work/scenario", "$work/scenario-large"]
 [fetcher]
 state-dir = "$work/$2/state"
 cache-dir = "$work/$2/cache"
@@ -87,7 +89,7 @@ EOF
 # (a) A bst that costs nothing. ------------------------------------------------------------------------------------
 
 say 'Making a repository with 2,000 refs'
-mkdir -p "$work/up/project-fake/elements" "$work/scenario"
+mkdir -p "$work/up/project-fake/elements"
 cd "$work/up/project-fake"
 git init --quiet
 printf 'name: bench\nmin-version: 2.0\nelement-path: elements\n' >project.conf
@@ -250,7 +252,7 @@ done
 # (d) What is remembered of a large project. -----------------------------------------------------------------------
 
 say 'Making a project of 1,000 elements'
-mkdir -p "$work/up/project-large/elements" "$work/scenario-large"
+mkdir -p "$work/up/project-large/elements"
 cd "$work/up/project-large"
 git init --quiet
 printf 'name: bench\nmin-version: 2.0\nelement-path: elements\n' >project.conf

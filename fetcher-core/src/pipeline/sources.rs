@@ -15,6 +15,9 @@ use crate::names::{ElementName, Refs, Stage};
 use crate::report::{RefChange, StageReport};
 use crate::state::ElementMemory;
 
+/// How many elements are named in a note.
+const MOST_NAMES: usize = 20;
+
 impl Pipeline<'_> {
     /// The elements as they are after tracking; none where that is not known.
     pub(super) fn tracked_candidates(
@@ -174,7 +177,10 @@ impl Pipeline<'_> {
 /// Says in the first report which elements were left out for want of a ref.
 pub(super) fn note_left_out(refs: Refs, reports: &mut [StageReport], elements: &BTreeSet<ElementName>) {
     let (Some(report), false) = (reports.first_mut(), elements.is_empty()) else { return };
-    let names: Vec<_> = elements.iter().map(ElementName::as_str).collect();
+    let mut names: Vec<_> = elements.iter().take(MOST_NAMES).map(ElementName::as_str).collect();
+    let more = elements.len().saturating_sub(MOST_NAMES);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    names.extend(more.as_deref());
     let why = match refs {
         Refs::Committed => "left to tracking, for they have no committed ref",
         Refs::Tracked => "left out, for they have no ref",
