@@ -109,19 +109,19 @@
 
 mod atomic_file;
 pub mod bst;
-pub mod cancel;
+mod cancel;
 #[cfg(feature = "cas")]
 pub mod cas;
-pub mod clock;
+mod clock;
 #[cfg(feature = "fetcher")]
 pub mod config;
 pub mod diagnosis;
-pub mod environment;
+mod environment;
 #[cfg(feature = "fetcher")]
 pub mod fetcher;
 #[cfg(feature = "fetcher")]
 mod file_state;
-pub mod free_space;
+mod free_space;
 #[cfg(feature = "fetcher")]
 pub mod git;
 #[cfg(any(feature = "probe", feature = "webhook"))]
@@ -144,7 +144,7 @@ mod panics;
 #[cfg(feature = "fetcher")]
 pub mod pipeline;
 #[cfg(feature = "fetcher")]
-pub mod project;
+mod project;
 pub mod report;
 pub mod requirements;
 pub mod runner;
@@ -162,21 +162,21 @@ pub mod upload;
 pub mod upstream;
 
 pub use cancel::Cancel;
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, FixedClock, SystemClock};
 #[cfg(feature = "fetcher")]
 pub use config::Config;
 pub use diagnosis::Diagnosis;
 pub use environment::Environment;
 #[cfg(feature = "fetcher")]
 pub use fetcher::{Fetcher, FetcherError, RunSelection, Workspace};
-pub use free_space::FreeSpace;
+pub use free_space::{FreeSpace, SpaceShortage};
 /// The library of the times in reports and of the [`Clock`].
 pub use jiff;
 pub use names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, VariantName};
 #[cfg(feature = "fetcher")]
 pub use pipeline::Pipeline;
 #[cfg(feature = "fetcher")]
-pub use project::{Branch, Project};
+pub use project::{Branch, BranchCheckout, BranchListing, CheckoutError, Project};
 pub use report::{Event, RunReport};
 pub use runner::{Exit, Invocation, LocalRunner, Runner};
 pub use secret::{Redactor, Secret};

@@ -18,6 +18,7 @@ pub mod processes;
 mod sandbox;
 mod sandbox_options;
 mod space_guard;
+mod trace;
 mod with_sandbox;
 
 pub use invocation::{ChildAccess, Invocation, OutputMode, OutputStream};

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fetcher_core::clock::FixedClock;
+use fetcher_core::FixedClock;
 use fetcher_core::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use fetcher_core::pages::{PublishError, PublishedSite, SitePublisher, publish};
 use fetcher_core::report::{

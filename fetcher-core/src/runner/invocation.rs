@@ -30,6 +30,8 @@ pub struct Invocation {
     /// Whether the command is one that runs the child in a process namespace of its own, and would take a signal for its
     /// own: [`LocalRunner`](super::LocalRunner) then interrupts what runs inside.
     pub is_inside: bool,
+    /// Whether whoever made this of another invocation tells of its end.
+    pub(crate) is_traced: bool,
 }
 
 /// Whether a child's standard output and error come as one.
@@ -78,6 +80,7 @@ impl Invocation {
             access: ChildAccess::default(),
             sandbox: SandboxOptions::default(),
             is_inside: false,
+            is_traced: false,
         }
     }
 
