@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show what projects consist of: their elements, and where the sources come from
     Inventory(InventoryArgs),
+    /// Publish the refs that the last run tracked
+    Publish(PublishArgs),
     /// Show upstreams that will break builds: gone, moved, with certificates that end, with tags that were moved
     Rot(RotArgs),
     /// Ask the source caches whether all that runs brought there is there
@@ -96,6 +98,19 @@ pub(crate) struct InventoryArgs {
     #[arg(value_name = "PROJECT[/BRANCH]")]
     pub(crate) subject: Option<String>,
     /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    /// PROJECT or PROJECT/BRANCH [default: all]
+    #[arg(value_name = "PROJECT[/BRANCH]")]
+    pub(crate) subject: Option<String>,
+    /// Push nothing, and show commits and texts
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -225,6 +240,9 @@ pub(crate) struct RunArgs {
     /// Fetch and push even where nothing changed
     #[arg(long)]
     pub(crate) force: bool,
+    /// Publish nothing of what is tracked
+    #[arg(long)]
+    pub(crate) no_publish: bool,
     /// Use the configuration as it is here, without asking its git repository
     #[arg(long)]
     pub(crate) no_self_update: bool,

@@ -8,6 +8,7 @@ mod init;
 mod inventory;
 mod logs;
 mod notify;
+mod publish;
 mod rot;
 mod run;
 mod schedule;
@@ -103,6 +104,7 @@ pub(crate) fn dispatch(cli: Cli) -> u8 {
         Command::Serve(args) => serve::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
         Command::Inventory(args) => inventory::run(&context, &args),
+        Command::Publish(args) => publish::run(&context, &args),
         Command::Rot(args) => rot::run(&context, &args),
         Command::Verify(args) => verify::run(&context, &args),
         Command::Logs(args) => logs::run(&context, &args),

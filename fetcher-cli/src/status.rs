@@ -25,6 +25,26 @@ pub(crate) fn table(branches: &[BranchState], now: Timestamp) -> String {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         let _ = writeln!(text, "{}", cells.join("  ").trim_end());
     }
+    text.push_str(&requests(branches));
+    text
+}
+
+/// A line for each request to merge tracked refs, and for what is held back.
+fn requests(branches: &[BranchState]) -> String {
+    let mut text = String::new();
+    for state in branches {
+        let Some(publication) = &state.publication else { continue };
+        let branch = state.branch.as_ref().map_or("", |branch| branch.as_str());
+        for request in &publication.requests {
+            let name = request.branch.as_ref().map_or(request.unit.as_str(), |branch| branch.as_str());
+            let place = request.url.as_deref().unwrap_or(name);
+            let reason = request.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let _ = writeln!(text, "{} ({branch}): {} {place}{reason}", state.project, request.status);
+        }
+        if !publication.held.is_empty() {
+            let _ = writeln!(text, "{} ({branch}): {} refs are held back", state.project, publication.held.len());
+        }
+    }
     text
 }
 

@@ -25,7 +25,10 @@ pub mod probe;
 #[cfg(feature = "fetcher")]
 pub(crate) mod project_files;
 pub(crate) mod ref_slots;
+pub(crate) mod ref_writer;
 pub mod refs;
+pub(crate) mod spanned_yaml;
+pub(crate) mod stored_writer;
 pub mod version;
 pub(crate) mod yaml;
 

@@ -17,6 +17,7 @@ mod notify;
 mod probe;
 mod problem;
 mod project;
+mod publish;
 mod reader;
 mod schema;
 mod secrets;
@@ -28,6 +29,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod value;
+mod weekly;
 
 pub(crate) use files::LARGEST;
 pub use files::{DiskFiles, FileLookup, FileStatus};
@@ -41,10 +43,15 @@ pub use project::{
     AllowFailure, BuildStreamConfig, BuildStreamTool, DependencyScope, HoldConfig, OnError, ProjectConfig, PushMode,
     SelectConfig, SourceCacheConfig, VariantConfig,
 };
+pub use publish::{
+    CommitFormat, ElementGroup, ForgeKind, GitHubApp, HumanCommitPolicy, PublishConfig, PublishMode, PublishSelection,
+    RequestScope,
+};
 pub use schema::schema;
 pub use self_update::SelfUpdateConfig;
 pub use serve::{ServeConfig, ServeTls};
 pub use sources::{UserConfigDirectory, choose_file};
+pub use weekly::WeeklySchedule;
 
 /// A whole configuration.
 ///

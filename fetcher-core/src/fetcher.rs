@@ -11,11 +11,15 @@ mod housekeeping;
 mod leftovers;
 mod listing;
 mod notifications;
+mod own_cache;
+mod publish_failures;
 mod publishing;
 mod reasons;
+mod republish;
 mod shared;
 mod space;
 mod tools;
+mod tracked_publication;
 mod upstreams;
 pub mod verify;
 mod workers;
@@ -35,6 +39,7 @@ use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::environment::Environment;
 use crate::names::{ElementName, RunId};
 use crate::notify::Notifier;
+use crate::publish::Forge;
 use crate::report::{Activity, BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, SandboxMechanism, Sandboxed, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
@@ -59,6 +64,8 @@ pub struct RunSelection {
     pub elements: Vec<ElementName>,
     /// Fetch and push even where nothing changed.
     pub force: bool,
+    /// Publish nothing.
+    pub no_publish: bool,
     /// Only find out which branches there are.
     pub dry_run: bool,
     /// How long to wait for another run on the same state directory to end.
@@ -97,6 +104,7 @@ pub struct Fetcher {
     cancel: Cancel,
     redactor: Redactor,
     notifiers: Vec<Arc<dyn Notifier>>,
+    forge: Option<Arc<dyn Forge>>,
     configuration: Option<String>,
     failures: Vec<Diagnosis>,
     sandbox_helper: Option<PathBuf>,
@@ -121,6 +129,7 @@ impl Fetcher {
             cancel: Cancel::new(),
             redactor,
             notifiers: Vec::new(),
+            forge: None,
             configuration: None,
             failures: Vec::new(),
             sandbox_helper: None,
@@ -152,6 +161,13 @@ impl Fetcher {
     #[must_use]
     pub fn notifier(mut self, notifier: impl Notifier + 'static) -> Self {
         self.notifiers.push(Arc::new(notifier));
+        self
+    }
+
+    /// Lets requests to merge go to this forge, instead of the one that a project's configuration means.
+    #[must_use]
+    pub fn forge(mut self, forge: impl Forge + 'static) -> Self {
+        self.forge = Some(Arc::new(forge));
         self
     }
 

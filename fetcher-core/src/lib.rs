@@ -124,7 +124,7 @@ mod file_state;
 mod free_space;
 #[cfg(feature = "fetcher")]
 pub mod git;
-#[cfg(any(feature = "probe", feature = "webhook"))]
+#[cfg(any(feature = "forge", feature = "probe", feature = "webhook"))]
 mod http;
 #[cfg(feature = "fetcher")]
 mod json_file;
@@ -145,6 +145,7 @@ mod panics;
 pub mod pipeline;
 #[cfg(feature = "fetcher")]
 mod project;
+pub mod publish;
 pub mod report;
 pub mod requirements;
 pub mod runner;

@@ -7,6 +7,7 @@
 mod access;
 mod allowed;
 pub(crate) mod audit;
+mod cache_gateway;
 mod changes;
 mod clean_client;
 mod command;
@@ -53,6 +54,8 @@ use crate::state::ElementMemory;
 
 pub(crate) use allowed::allow_all;
 pub(crate) use changes::tracked_changes;
+pub use clean_client::{LocalCacheServing, LocalSourceCache};
+pub(crate) use inputs::{ChangedFile, changed as changed_files};
 pub use prepare::{Preparation, PreparedFiles};
 
 pub(crate) use holds::{ProjectHolds, expired};
@@ -112,6 +115,8 @@ pub struct Pipeline<'a> {
     /// Within which time a client with empty caches and no way to any upstream is to have fetched everything once, a share
     /// of it in each run; none where there is no such client.
     pub clean_client_every: Option<Duration>,
+    /// What lets such a client fetch from the local cache where nothing is pushed; without it there is none then.
+    pub local_cache: Option<&'a dyn LocalCacheServing>,
 }
 
 impl Pipeline<'_> {
@@ -213,10 +218,9 @@ impl Pipeline<'_> {
 
     /// Whether sources are to be pushed; else why not.
     fn pushes(&self) -> Result<(), &'static str> {
-        let takes = !push_servers(&self.project.source_caches, &self.project.buildstream.config).is_empty();
         match self.project.push {
             PushMode::Never => Err("push = false"),
-            PushMode::Auto if !takes => Err("no source cache has push = true"),
+            PushMode::Auto if !pushes_sources(self.project) => Err("no source cache has push = true"),
             _ if !self.bst.dialect().can_push() => Err("this release of bst cannot push sources"),
             PushMode::Auto | PushMode::Always => Ok(()),
         }
@@ -267,6 +271,16 @@ impl Pipeline<'_> {
         report.outcome = Outcome::Skipped;
         report.skipped = Some(reason.to_owned());
         report
+    }
+}
+
+/// Whether a project's configuration has sources pushed.
+pub(crate) fn pushes_sources(project: &ProjectConfig) -> bool {
+    let takes = !push_servers(&project.source_caches, &project.buildstream.config).is_empty();
+    match project.push {
+        PushMode::Never => false,
+        PushMode::Auto => takes,
+        PushMode::Always => true,
     }
 }
 

@@ -27,7 +27,8 @@ use thiserror::Error;
 
 use crate::config::ProjectConfig;
 use crate::git::{
-    BranchMatches, BranchTip, Git, GitError, GitNote, Mirror, RemoteRefs, RemoteRepository, TreeReader, select,
+    BranchMatches, BranchTip, Git, GitError, GitNote, Mirror, RemoteRefs, RemoteRepository, ScratchRepository,
+    TreeReader, select,
 };
 use crate::names::{BranchName, CommitId};
 use crate::own_directory::OwnDirectory;
@@ -200,6 +201,26 @@ impl<'a> Project<'a> {
         })
     }
 
+    /// A repository for commits that are to be pushed to `remote`, in a directory that is empty or not there. It has the
+    /// objects of the project's mirror.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn scratch<'p>(&'p self, remote: RemoteRepository, directory: &Path) -> Result<ScratchRepository<'p>, GitError>
+    where
+        'a: 'p,
+    {
+        ScratchRepository::new(&self.mirror, remote, directory)
+    }
+
+    /// The messages of a commit and of those before it, at most so many.
+    ///
+    /// # Errors
+    /// When the commit cannot be had.
+    pub fn messages(&self, commit: &CommitId, most: usize) -> Result<Vec<String>, GitError> {
+        self.mirror.messages(commit, most)
+    }
+
     /// A branch at a commit that the mirror has, for a project that shares it with the one that fetched.
     pub fn branch<'p>(&'p self, tip: &BranchTip) -> Branch<'p>
     where
@@ -220,6 +241,14 @@ impl<'a> Project<'a> {
     /// When the commit cannot be had, or the mirror cannot be read.
     pub fn read_tree<T>(&self, commit: &CommitId, read: impl FnMut(&TreeReader<'_>) -> T) -> Result<T, GitError> {
         self.mirror.read_tree(commit, read)
+    }
+
+    /// A branch at a commit that it had, without asking anybody.
+    pub(crate) fn branch_at<'p>(&'p self, name: &BranchName, commit: &CommitId) -> Branch<'p>
+    where
+        'a: 'p,
+    {
+        Branch { project: self, tip: BranchTip { branch: name.clone(), commit: commit.clone() } }
     }
 
     /// Removes the working trees of all branches but these.
@@ -270,6 +299,13 @@ impl<'p> Branch<'p> {
     /// The commit at its tip.
     pub fn commit(&self) -> &CommitId {
         &self.tip.commit
+    }
+
+    /// Where the project's directory is in the branch's working tree, whether that is there or not.
+    pub(crate) fn directory(&self) -> PathBuf {
+        let Project { config, cache_dir, .. } = self.project;
+        let checkouts = cache_dir.join("checkouts").join(config.name.as_str());
+        checkouts.join(self.name().slug()).join("tree").join(&config.directory)
     }
 
     /// Makes the branch's working tree exactly the commit, submodules included where the project wants them. Whatever

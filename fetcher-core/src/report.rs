@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod publication;
 mod tracked;
 
 pub use crate::bst::refs::RefChange;
@@ -32,6 +33,7 @@ pub use host_probes::{HostProbes, ProbeReport};
 pub use left_out::{HoldOrigin, HoldReport, LeftOutElement, LeftOutReason, count_left_out};
 pub use probes::TrackProbes;
 pub use proof::ProofReport;
+pub use publication::{HeldRef, HoldCause, PublicationReport, RequestReport, RequestStatus};
 pub use rot::{RotFinding, RotKind, RotUrgency, RotUser};
 pub use tracked::{SeenRef, TrackedRef};
 
@@ -169,6 +171,9 @@ pub struct BranchReport {
     /// The refs that tracking found and that are not the tip's, with all option sets together.
     #[serde(default)]
     pub changes: Vec<TrackedRef>,
+    /// What became of them; none where nothing is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<Box<PublicationReport>>,
     /// The holds on the branch's elements, those that expired included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<HoldReport>,
@@ -191,6 +196,7 @@ impl BranchReport {
             bst_version: None,
             stages: Vec::new(),
             changes: Vec::new(),
+            publication: None,
             holds: Vec::new(),
             coverage: Vec::new(),
         }

@@ -21,7 +21,7 @@ mod space_guard;
 mod trace;
 mod with_sandbox;
 
-pub use invocation::{ChildAccess, Invocation, OutputMode, OutputStream};
+pub use invocation::{ChildAccess, ChildNetwork, Invocation, OutputMode, OutputStream, RELAY_PORT};
 pub use local::LocalRunner;
 pub use output::{ChildOutput, OutputTail, output};
 pub use sandbox::{SandboxMechanism, SandboxReport, Sandboxed, find_program, helper_main, tool_paths};
@@ -146,4 +146,10 @@ pub trait Runner: Send + Sync {
         cancel: &Cancel,
         output: &mut dyn FnMut(OutputStream, &[u8]),
     ) -> Result<Exit, RunnerError>;
+
+    /// Whether it would let this invocation reach no more of the network than it says ([`ChildNetwork`]). One that would
+    /// not is not asked to run it so.
+    fn confines_network(&self, _invocation: &Invocation, _cancel: &Cancel) -> bool {
+        false
+    }
 }

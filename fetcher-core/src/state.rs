@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
-use crate::report::{BranchReport, CacheCoverage, HoldReport, Outcome, SeenRef};
+use crate::report::{BranchReport, CacheCoverage, HoldReport, Outcome, PublicationReport, SeenRef};
 
-pub use elements::{DoneElement, ElementMemory, RefsMemory, RememberedInventory};
+pub use elements::{DoneElement, ElementMemory, FailedSources, RefsMemory, RememberedInventory};
 pub use lock::{DirectoryLock, LockError};
 pub(crate) use store::RunInProgress;
 pub use store::StateStore;
@@ -47,6 +47,9 @@ pub struct BranchState {
     /// where nothing was tracked yet.
     #[serde(default)]
     pub tracked: Option<Vec<SeenRef>>,
+    /// The requests to merge refs that it found, as the last run that published left them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<PublicationReport>,
     /// The holds on its elements, as the last run found them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<HoldReport>,
@@ -77,6 +80,7 @@ impl BranchState {
             failing_since: None,
             consecutive_failures: 0,
             tracked: None,
+            publication: None,
             holds: Vec::new(),
             coverage: Vec::new(),
             history: Vec::new(),
@@ -112,6 +116,9 @@ impl BranchState {
         }
         if report.stages.iter().any(|stage| stage.stage == Stage::Track) {
             self.holds.clone_from(&report.holds);
+        }
+        if report.publication.is_some() {
+            self.publication = report.publication.as_deref().cloned();
         }
         if report.commit.is_some() {
             self.commit.clone_from(&report.commit);

@@ -17,14 +17,22 @@ const REQUIREMENTS: [&str; 6] = [
 
 /// The program `bst`, in an environment under `target/test-tools` that is made when it is not there.
 pub fn bst() -> PathBuf {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-tools");
-    fs::create_dir_all(&tools).expect("make target/test-tools");
-    let lock = File::create(tools.join("venv.lock")).expect("make the lock");
+    installed("bst-2.8.1", &REQUIREMENTS)
+}
+
+/// The `bst` of an older release, without plugins, in an environment of its own.
+pub fn bst_of_release(release: &str) -> PathBuf {
+    installed(&format!("bst-{release}"), &[&format!("buildstream=={release}")])
+}
+
+fn installed(name: &str, requirements: &[&str]) -> PathBuf {
+    let tools = tools();
+    let lock = File::create(tools.join(format!("{name}.lock"))).expect("make the lock");
     lock.lock().expect("take the lock");
-    let (venv, done) = (tools.join("venv-2"), tools.join("venv-2/.complete"));
+    let (venv, done) = (tools.join(name), tools.join(name).join(".complete"));
     if !done.exists() {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
-        run(Command::new(venv.join("bin/pip")).args(["install", "--quiet"]).args(REQUIREMENTS));
+        run(Command::new(venv.join("bin/pip")).args(["install", "--quiet"]).args(requirements));
         // Without it BuildStream needs no bubblewrap, and does all but run commands in a sandbox.
         fs::set_permissions(buildbox(&venv, "buildbox-run"), Permissions::from_mode(0o644))
             .expect("make buildbox-run not executable");
@@ -33,13 +41,19 @@ pub fn bst() -> PathBuf {
     venv.join("bin/bst").canonicalize().expect("bst is installed")
 }
 
+/// The directory of what tests install. Its programs name it as it really is, for a link to it may go before they do.
+fn tools() -> PathBuf {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-tools");
+    fs::create_dir_all(&tools).expect("make target/test-tools");
+    tools.canonicalize().expect("target/test-tools")
+}
+
 /// The packages of plugins whose texts a test reads.
 const PLUGINS: [&str; 2] = ["buildstream-plugins==2.8.0", "buildstream-plugins-community==2.4.0"];
 
 /// A directory with the published plugins, without what they need to run, under `target/test-tools`.
 pub fn plugins() -> PathBuf {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-tools");
-    fs::create_dir_all(&tools).expect("make target/test-tools");
+    let tools = tools();
     let lock = File::create(tools.join("plugins.lock")).expect("make the lock");
     lock.lock().expect("take the lock");
     let (plugins, done) = (tools.join("plugins"), tools.join("plugins/.complete"));

@@ -24,6 +24,8 @@ pub mod local_project;
 pub mod notified;
 pub mod plain_runner;
 pub mod project;
+pub mod published;
+pub mod rest_forge;
 pub mod sample;
 pub mod sasl;
 pub mod scratch;

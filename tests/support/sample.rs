@@ -211,6 +211,7 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
     let failing = history.iter().rev().take_while(|past| !past.outcome.is_good());
     BranchState {
         tracked: None,
+        publication: None,
         holds: if history.is_empty() { Vec::new() } else { holds() },
         version: BranchState::VERSION,
         project,

@@ -37,6 +37,7 @@ pub(crate) fn run(context: &CommandContext, args: RunArgs) -> io::Result<u8> {
         branches: args.branch,
         elements: args.element,
         force: args.force,
+        no_publish: args.no_publish,
         dry_run: args.dry_run,
         lock_wait: args.lock_wait,
     };

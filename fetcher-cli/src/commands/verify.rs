@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
+use fetcher_core::Cancel;
 use fetcher_core::fetcher::verify::{BranchAudit, VerifyRequest};
-use fetcher_core::{Cancel, Fetcher};
 use serde_json::json;
 
 use super::run::status_of_error;
@@ -18,7 +18,7 @@ pub(crate) fn run(context: &CommandContext, args: &VerifyArgs) -> io::Result<u8>
     };
     let cancel = Cancel::new();
     let caught = signals::listen(cancel.clone())?;
-    let fetcher = Fetcher::new(config, context.environment.clone()).cancel(cancel);
+    let fetcher = context.fetcher(config).cancel(cancel);
     let mut request = VerifyRequest::default();
     (request.project, request.branch) = match args.subject.as_deref().map(|subject| subject.split_once('/')) {
         None => (None, None),

@@ -9,17 +9,17 @@ impl RefChange {
     pub fn compare_url(&self) -> Option<String> {
         let (old, new) = (commit(self.old.as_deref()?)?, commit(self.new.as_deref()?)?);
         let (host, path) = host_and_path(self.url.as_deref()?)?;
-        let range = match ForgeKind::of(&host)? {
-            ForgeKind::GitHub | ForgeKind::Gitea => format!("compare/{old}...{new}"),
-            ForgeKind::GitLab => format!("-/compare/{old}...{new}"),
-            ForgeKind::Bitbucket => format!("branches/compare/{new}..{old}"),
-            ForgeKind::Cgit => format!("log/?id={new}&qt=range&q={old}..{new}"),
+        let range = match ComparePage::of(&host)? {
+            ComparePage::GitHub | ComparePage::Gitea => format!("compare/{old}...{new}"),
+            ComparePage::GitLab => format!("-/compare/{old}...{new}"),
+            ComparePage::Bitbucket => format!("branches/compare/{new}..{old}"),
+            ComparePage::Cgit => format!("log/?id={new}&qt=range&q={old}..{new}"),
         };
         Some(format!("https://{host}/{path}/{range}"))
     }
 }
 
-enum ForgeKind {
+enum ComparePage {
     GitHub,
     GitLab,
     Gitea,
@@ -27,17 +27,17 @@ enum ForgeKind {
     Cgit,
 }
 
-impl ForgeKind {
+impl ComparePage {
     /// What runs on a host, by its name: the public forges, and hosts that say it in their name.
     fn of(host: &str) -> Option<Self> {
         match host {
-            "github.com" => Some(ForgeKind::GitHub),
-            "salsa.debian.org" | "code.videolan.org" | "invent.kde.org" => Some(ForgeKind::GitLab),
-            "codeberg.org" | "gitea.com" => Some(ForgeKind::Gitea),
-            "bitbucket.org" => Some(ForgeKind::Bitbucket),
-            "git.kernel.org" | "git.zx2c4.com" => Some(ForgeKind::Cgit),
-            _ if host.split('.').any(|label| label == "gitlab") => Some(ForgeKind::GitLab),
-            _ if host.split('.').any(|label| matches!(label, "gitea" | "forgejo")) => Some(ForgeKind::Gitea),
+            "github.com" => Some(ComparePage::GitHub),
+            "salsa.debian.org" | "code.videolan.org" | "invent.kde.org" => Some(ComparePage::GitLab),
+            "codeberg.org" | "gitea.com" => Some(ComparePage::Gitea),
+            "bitbucket.org" => Some(ComparePage::Bitbucket),
+            "git.kernel.org" | "git.zx2c4.com" => Some(ComparePage::Cgit),
+            _ if host.split('.').any(|label| label == "gitlab") => Some(ComparePage::GitLab),
+            _ if host.split('.').any(|label| matches!(label, "gitea" | "forgejo")) => Some(ComparePage::Gitea),
             _ => None,
         }
     }

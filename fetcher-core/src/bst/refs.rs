@@ -79,6 +79,11 @@ type SourceRefs = BTreeMap<String, SourceRef>;
 /// The refs that differ between two versions of an element's file, or of a file that elements include; a version that
 /// is not there, or not readable, has none.
 pub fn element_changes(element: &ElementName, old: Option<&str>, new: Option<&str>) -> Vec<RefChange> {
+    placed_changes(element, old, new).into_iter().map(|(_, change)| change).collect()
+}
+
+/// The same, each with where its source stands in the file.
+pub(crate) fn placed_changes(element: &ElementName, old: Option<&str>, new: Option<&str>) -> Vec<(String, RefChange)> {
     let (old, new) = (source_refs(old), source_refs(new));
     let places: BTreeSet<_> = old.keys().chain(new.keys()).collect();
     let change = |place: &String| {
@@ -86,12 +91,13 @@ pub fn element_changes(element: &ElementName, old: Option<&str>, new: Option<&st
         let source = new.or(old)?;
         let reference = |source: Option<&SourceRef>| source.and_then(|source| source.reference.clone());
         let (old, new) = (reference(old), reference(new));
-        (old != new).then(|| RefChange {
+        let change = (old != new).then(|| RefChange {
             condition: source.condition.clone(),
             kind: source.kind.clone(),
             url: source.url.clone(),
             ..RefChange::new(element.clone(), source.index, old, new)
-        })
+        });
+        Some((place.clone(), change?))
     };
     places.into_iter().filter_map(change).collect()
 }
@@ -141,6 +147,11 @@ pub(crate) fn have_urls(text: &str) -> bool {
     !sources.is_empty() && sources.values().all(|source| source.url.is_some())
 }
 
+/// The refs of a file by where their sources stand in it.
+pub(crate) fn placed_refs(text: &str) -> BTreeMap<String, Option<String>> {
+    source_refs(Some(text)).into_iter().map(|(place, source)| (place, source.reference)).collect()
+}
+
 /// The kind and url of each source that a file has, under whichever conditions.
 pub(crate) fn written_sources(text: &str) -> Vec<(Option<String>, Option<String>)> {
     source_refs(Some(text)).into_values().map(|source| (source.kind, source.url)).collect()
@@ -187,7 +198,7 @@ fn below_sources(node: &YamlNode, condition: Option<&str>, list: &str, refs: &mu
 fn add_source(item: &YamlNode, index: usize, condition: Option<&str>, list: &str, refs: &mut SourceRefs) {
     let word = |key| item.get(key).and_then(YamlNode::scalar).map(str::to_owned);
     let mut add = |node: &YamlNode, condition: Option<&str>| {
-        let place = format!("{}\0{list}\0{index:06}", condition.unwrap_or_default());
+        let place = place_of(condition, list, index);
         let reference = node.get("ref").map(YamlNode::text);
         let condition = condition.map(str::to_owned);
         refs.insert(place, SourceRef { index, condition, kind: word("kind"), url: word("url"), reference });
@@ -200,13 +211,18 @@ fn add_source(item: &YamlNode, index: usize, condition: Option<&str>, list: &str
     }
 }
 
+/// Where a source stands in a file.
+pub(super) fn place_of(condition: Option<&str>, list: &str, index: usize) -> String {
+    format!("{}\0{list}\0{index:06}", condition.unwrap_or_default())
+}
+
 /// The conditions of a table with what holds under each.
 fn conditionals(node: &YamlNode) -> impl Iterator<Item = (&str, &YamlNode)> {
     let list = node.get("(?)").map(YamlNode::items).unwrap_or_default();
     list.iter().flat_map(YamlNode::pairs).map(|(condition, value)| (condition.as_str(), value))
 }
 
-fn joined(outer: Option<&str>, inner: &str) -> String {
+pub(super) fn joined(outer: Option<&str>, inner: &str) -> String {
     outer.map_or_else(|| inner.to_owned(), |outer| format!("{outer} and {inner}"))
 }
 

@@ -18,6 +18,7 @@ use super::value::{ConfigNode, ConfigTable, ConfigValue};
 use super::{ProbeConfig, ProbeMode};
 
 mod project;
+mod publish;
 
 pub(super) fn config(place: &Path, top: ConfigTable) -> Option<Config> {
     let fetcher = top.get("fetcher")?.fields()?;

@@ -20,6 +20,7 @@ use super::{Config, build};
 
 mod checks;
 mod projects;
+mod publish;
 
 pub(super) fn load(path: &Path, environment: &Environment) -> Result<Config, ConfigError> {
     let unreadable = |error: &io::Error| {

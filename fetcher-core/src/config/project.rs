@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use serde_json::{Map, Value};
 
 use super::ProbeMode;
+use super::publish::{ElementGroup, PublishConfig};
 use crate::environment::Environment;
 use crate::git::GitAccess;
 use crate::names::{ElementName, ProjectName, Refs, VariantName};
@@ -110,6 +111,10 @@ pub struct ProjectConfig {
     pub source_caches: Vec<SourceCacheConfig>,
     /// `buildstream` of the project, else of the program; the project's `config` is merged in.
     pub buildstream: BuildStreamConfig,
+    /// `publish`.
+    pub publish: PublishConfig,
+    /// `group`.
+    pub groups: Vec<ElementGroup>,
     /// `sandbox` of the project over that of the program.
     pub sandbox: SandboxOptions,
     /// `credentials`.

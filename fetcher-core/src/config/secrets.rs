@@ -10,7 +10,10 @@ use crate::runner::UpstreamCredentials;
 use crate::secret::{Secret, SecretSet, names_a_secret};
 
 use super::declare::FromConfigTable as _;
-use super::{BuildStreamConfig, BuildStreamTool, Config, HoldConfig, ProjectConfig, SelectConfig, SourceCacheConfig};
+use super::{
+    BuildStreamConfig, BuildStreamTool, Config, GitHubApp, HoldConfig, ProjectConfig, PublishConfig, SelectConfig,
+    SourceCacheConfig,
+};
 
 /// Where this library finds proxies, whose addresses may hold a password; git and HTTP get them in any case.
 const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
@@ -137,6 +140,8 @@ impl GatheredSecrets<'_> {
             source_caches,
             probe: _,
             buildstream,
+            publish,
+            groups: _,
             // Paths and limits.
             sandbox: _,
             credentials,
@@ -157,6 +162,7 @@ impl GatheredSecrets<'_> {
         let GitAccess { ssh_key, known_hosts: _, token_file, username: _, credentials_for: _ } = git;
         self.file(ssh_key.as_deref());
         self.file(token_file.as_deref());
+        self.publish(publish);
         let UpstreamCredentials { netrc, ssh_key, known_hosts: _, git_config } = credentials;
         for file in [netrc, ssh_key, git_config] {
             self.file(file.as_deref());
@@ -176,6 +182,46 @@ impl GatheredSecrets<'_> {
             self.variable(name);
         }
         self.table(config);
+    }
+
+    fn publish(&mut self, publish: &PublishConfig) {
+        let PublishConfig {
+            mode: _,
+            per: _,
+            forge: _,
+            api_url,
+            ca_file: _,
+            push_url,
+            token_file,
+            app,
+            base: _,
+            branch: _,
+            title: _,
+            commit_subject: _,
+            author: _,
+            signing_key,
+            format: _,
+            assignees: _,
+            labels: _,
+            draft: _,
+            auto_merge: _,
+            max_open: _,
+            min_age: _,
+            schedule: _,
+            squash: _,
+            select: _,
+            on_human_commits: _,
+            publish_renamed: _,
+            publish_moved: _,
+        } = publish;
+        for url in [api_url, push_url].into_iter().flatten() {
+            self.set.text(url);
+        }
+        self.file(token_file.as_deref());
+        self.file(signing_key.as_deref());
+        if let Some(GitHubApp { id: _, installation: _, private_key }) = app {
+            self.file(Some(private_key));
+        }
     }
 
     fn table(&mut self, table: &Map<String, Value>) {

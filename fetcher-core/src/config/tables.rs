@@ -6,6 +6,7 @@ use super::self_update::SELF_UPDATE;
 use super::serve::SERVE;
 
 mod project;
+mod publish;
 mod sandbox;
 mod source_caches;
 
@@ -176,7 +177,8 @@ static FETCHER: TableDeclaration = TableDeclaration {
             Words("never"),
             "\"7d\"",
             "Within which time a `bst` with empty caches, and with no way to any upstream, is to have fetched from the source \
-             caches all that is pushed to them: a share in each run.",
+             caches all that is pushed to them, or from the local cache all that is fetched where nothing is pushed: a share in \
+             each run.",
         ),
     ],
     ..TableDeclaration::EMPTY

@@ -8,6 +8,7 @@ use super::*;
 use crate::secret::Redactor;
 
 mod keys;
+mod publish;
 mod schema;
 mod secrets;
 mod show;

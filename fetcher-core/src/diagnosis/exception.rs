@@ -281,6 +281,17 @@ fn is_outside(kind: FailureKind) -> bool {
         | FailureKind::Killed
         | FailureKind::Git
         | FailureKind::LockHeld
+        | FailureKind::PublishDenied
+        | FailureKind::PublishRefused
+        | FailureKind::BranchProtected
+        | FailureKind::BranchExists
+        | FailureKind::StaleLease
+        | FailureKind::PushTooLarge
+        | FailureKind::RequestRefused
+        | FailureKind::MovedTag
+        | FailureKind::RefNotWritten
+        | FailureKind::HumanCommits
+        | FailureKind::RequestClosed
         | FailureKind::SpaceMade
         | FailureKind::SelfUpdate
         | FailureKind::Upload

@@ -222,6 +222,40 @@ kinds! {
     /// Git failed in a way that no other kind names.
     Git => Once, Nobody,
         "read git's words; the whole is in the task's log";
+    /// The credentials may not push to the repository, or make requests there.
+    PublishDenied => No, Host,
+        "give the key or token of `git` and `publish` the right to push branches and to make requests";
+    /// A hook or a rule of the forge does not take the commits.
+    PublishRefused => No, Project,
+        "read the forge's words: a push rule may want another author, subject or signature (`author`, `commit-subject`, \
+         `signing-key` of `publish`)";
+    /// The branch is protected.
+    BranchProtected => No, Project,
+        "let this user push to the branch, or give `branch` of `publish` a form that is not protected";
+    /// A branch of such a name cannot be beside those that are there.
+    BranchExists => No, Host,
+        "a branch is in the way: remove it, or give `branch` of `publish` another form";
+    /// The branch moved between the look at it and the push: somebody was faster. Nothing was overwritten.
+    StaleLease => Yes, Nobody,
+        "the next run looks again";
+    /// The forge takes no push of this size.
+    PushTooLarge => No, Project,
+        "see which file is that large, and the limits of the forge";
+    /// The commits were pushed, and the forge made no request of them.
+    RequestRefused => Once, Host,
+        "read the forge's words; correct `base`, `labels`, `assignees` or the token of `publish`";
+    /// A tag names another commit than before. Nothing failed: it is a finding.
+    MovedTag => No, Upstream,
+        "see with upstream whether that is honest before the new ref is taken; moved = \"publish\" proposes such refs, too";
+    /// A ref that tracking found cannot be written into the file as it is. Nothing failed: it is a finding.
+    RefNotWritten => Once, Project,
+        "the next run tries again on the branch as it is then; write the ref by hand if it lasts";
+    /// Somebody else has committed to a branch that this program pushed. It is left alone. Nothing failed: it is a finding.
+    HumanCommits => No, Project,
+        "merge or close the request; on-human-commits = \"stack\" or \"new\" goes on beside it";
+    /// A request was closed without being merged: the same is not proposed again. Nothing failed: it is a finding.
+    RequestClosed => No, Project,
+        "nothing, if it was meant; else open the request again";
     /// Another run holds the lock for too long.
     LockHeld => Yes, Host,
         "see what the other run does (`bst-fetcher status`, ps), and end it if it hangs";

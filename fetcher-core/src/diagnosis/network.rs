@@ -184,7 +184,9 @@ fn is_unreachable(failure: &Diagnosis) -> bool {
         FailureKind::Tls => failure.actor == Actor::Upstream || failure.hint == OFFLINE_HINT,
         _ => false,
     };
-    unreachable && !matches!(failure.stage, Some(Stage::Push | Stage::Verify)) && !failure.hides_reason()
+    unreachable
+        && !matches!(failure.stage, Some(Stage::Push | Stage::Publish | Stage::Verify))
+        && !failure.hides_reason()
 }
 
 /// Whether a host that says this was reached.

@@ -75,6 +75,17 @@ impl Diagnosis {
             | FailureKind::CacheFull
             | FailureKind::CacheWrong
             | FailureKind::MirrorCorrupt
+            | FailureKind::PublishDenied
+            | FailureKind::PublishRefused
+            | FailureKind::BranchProtected
+            | FailureKind::BranchExists
+            | FailureKind::StaleLease
+            | FailureKind::PushTooLarge
+            | FailureKind::RequestRefused
+            | FailureKind::MovedTag
+            | FailureKind::RefNotWritten
+            | FailureKind::HumanCommits
+            | FailureKind::RequestClosed
             | FailureKind::LockHeld
             | FailureKind::SpaceMade
             | FailureKind::State

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use super::branch_work::BranchWork;
 use super::callbacks::blame;
 use super::error_diagnoses;
+use super::own_cache::OwnCache;
 use super::workers::{ProjectSlot, WorkerPool};
 use crate::bst::project_files::ProjectFiles;
 use crate::config::{DependencyScope, ProjectConfig, VariantConfig};
@@ -176,8 +177,9 @@ impl<'f> WorkerPool<'f> {
         self.pipelines(slot, work, Refs::Tracked, one_at_a_time, events);
         self.find_changes(work);
         self.find_holds(work);
+        let publication = self.publish(work, slot, events);
         work.spent += began.elapsed();
-        self.finished(place, work)
+        BranchReport { publication: publication.map(Box::new), ..self.finished(place, work) }
     }
 
     /// Finds what tracking changed, and what of that is new.
@@ -323,6 +325,7 @@ impl<'f> WorkerPool<'f> {
             config: &config.probe,
             forced: self.selection.force,
         };
+        let own_cache = OwnCache::of(config);
         let pipeline = Pipeline {
             project,
             branch: &branch,
@@ -338,11 +341,15 @@ impl<'f> WorkerPool<'f> {
             refresh_after: config.refresh_after,
             probing: self.upstreams.are_asked(project).then_some(probing),
             clean_client_every: config.clean_client_every,
+            local_cache: Some(&own_cache),
         };
         for variant in variants(project) {
             let name = variant.map(|variant| &variant.name);
             let memory = work.memories.entry(name.cloned()).or_default();
             let whole = narrowed.is_some().then(|| memory.clone());
+            if whole.is_some() {
+                memory.forget_failures();
+            }
             let mut stages = pipeline.run(refs, variant, memory, &self.fetcher.cancel, events);
             if let Some(whole) = whole {
                 memory.return_to(whole);
@@ -379,7 +386,7 @@ fn narrowed(project: &ProjectConfig, elements: &[ElementName]) -> Option<Project
 }
 
 /// The option sets to work with, one without a name where none is configured.
-fn variants(project: &ProjectConfig) -> Vec<Option<&VariantConfig>> {
+pub(super) fn variants(project: &ProjectConfig) -> Vec<Option<&VariantConfig>> {
     match &project.variants[..] {
         [] => vec![None],
         variants => variants.iter().map(Some).collect(),

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::error_diagnoses;
+use super::tracked_publication::is_published;
 use super::workers::{ProjectSlot, WorkerPool};
 use crate::diagnosis::Diagnosis;
 use crate::git::{BranchMatches, BranchTip, Git, GitError, RemoteRefs};
@@ -136,8 +137,8 @@ impl<'f> WorkerPool<'f> {
             let means = |name: &BranchName| chosen.tips.iter().any(|tip| tip.branch == *name);
             if let Some(fetched) = &fetched {
                 let found = |tip: &BranchTip| fetched.branches.iter().find(|branch| *branch.name() == tip.branch);
-                listed.branches =
-                    chosen.tips.iter().filter_map(found).map(|branch| project.branch(branch.tip())).collect();
+                let branches = chosen.tips.iter().filter_map(found).map(|branch| project.branch(branch.tip()));
+                listed.branches = branches.filter(|branch| !is_published(project, branch)).collect();
                 listed.names = listed.branches.iter().map(|branch| branch.name().clone()).collect();
                 let gone = fetched.gone.iter().filter(|name| means(name));
                 listed
@@ -182,6 +183,7 @@ impl<'f> WorkerPool<'f> {
         let mut chosen = project.select(refs)?;
         // The mirror keeps what it is asked for alone, so that a run over some branches would cost the next a fetch.
         chosen.tips.retain(|tip| self.asks_for(tip.branch.as_str()));
+        chosen.tips.retain(|tip| !self.is_published_by_name(place.config, &tip.branch));
         Ok((project, chosen))
     }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::own_cache::OwnCache;
 use super::tools::RunTools;
 use super::{Fetcher, FetcherError};
 use crate::config::{ProjectConfig, VariantConfig};
@@ -78,9 +79,9 @@ impl Fetcher {
     pub fn verify(&self, request: &VerifyRequest) -> Result<VerifyReport, FetcherError> {
         let store = StateStore::new(&self.config.state_dir);
         let mut report = VerifyReport::default();
-        let local = LocalRunner::default();
-        let runner = self.runner.as_deref().unwrap_or(&local);
         let temporary = self.temporary()?;
+        let sandboxed = self.sandboxed(&LocalRunner::default(), temporary.path());
+        let runner = self.runner.as_deref().unwrap_or(&sandboxed);
         let tools = RunTools::new(self, runner, temporary.path());
         let client = CleanClient { runner, temporary: temporary.path(), tools: &tools };
         // The checkouts have to stay as they are.
@@ -166,6 +167,7 @@ impl Fetcher {
         let commit = commit.filter(|_| directory.join("project.conf").is_file());
         let commit = commit.ok_or_else(|| failure("there is no checkout; a run makes one".to_owned()))?;
         let (bst, _) = client.tools.bst(project)?;
+        let own_cache = OwnCache::of(config);
         let pipeline = Pipeline {
             project,
             branch,
@@ -188,6 +190,7 @@ impl Fetcher {
             refresh_after: config.refresh_after,
             probing: None,
             clean_client_every: None,
+            local_cache: Some(&own_cache),
         };
         pipeline.try_a_client(audit, variant, memory, &self.cancel).map_err(failure)
     }

@@ -140,6 +140,13 @@ impl RemoteRepository {
         Ok(RemoteUrl::parse(url)?.slug(if nothing { "" } else { &way }))
     }
 
+    /// The same repository, reached with this user and password where its address is one of https or http.
+    #[must_use]
+    pub(crate) fn with_credential(self, user: &str, password: Secret) -> Self {
+        let credential = HostCredential::new(&self.url, Some(user), Some(password));
+        Self { credential: credential.or(self.credential), ..self }
+    }
+
     /// A submodule of a repository that came from here. Credentials stay with the repositories they are for; a path on this
     /// machine is allowed only where this repository is on it too.
     pub(super) fn submodule(&self, url: &str) -> Result<Self, GitError> {
@@ -190,6 +197,11 @@ impl RemoteRepository {
 
     /// The whole environment of a git child that asks this repository.
     pub(super) fn environment(&self, caller: &Environment) -> BTreeMap<OsString, OsString> {
+        self.pushing_environment(caller, &[])
+    }
+
+    /// The same for one that pushes with these options.
+    pub(super) fn pushing_environment(&self, caller: &Environment, options: &[String]) -> BTreeMap<OsString, OsString> {
         let mut environment = local_environment(caller);
         let mut set = |name: &str, value: &str| environment.insert(name.into(), value.into());
         set("GIT_ALLOW_PROTOCOL", if self.local_allowed { "https:http:ssh:git:file" } else { "https:http:ssh:git" });
@@ -204,6 +216,7 @@ impl RemoteRepository {
             settings.push((format!("credential.{}.helper", credential.origin), ""));
             settings.push((format!("credential.{}.helper", credential.origin), HELPER));
         }
+        settings.extend(options.iter().map(|option| ("push.pushOption".to_owned(), option.as_str())));
         set("GIT_CONFIG_COUNT", &settings.len().to_string());
         for (at, (key, value)) in settings.iter().enumerate() {
             set(&format!("GIT_CONFIG_KEY_{at}"), key);

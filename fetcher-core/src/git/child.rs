@@ -98,6 +98,32 @@ impl Git<'_> {
         self.ask(directory, remote, &args).map(drop)
     }
 
+    /// Runs `git push` in a bare repository of ours. What the other side is to read as push options goes by the
+    /// environment: arguments can be seen by everybody on this machine.
+    pub(super) fn push(
+        &self,
+        repository: &Path,
+        remote: &RemoteRepository,
+        args: &[&str],
+        options: &[String],
+    ) -> Result<PushSaid, GitError> {
+        let task = GitTask {
+            action: "push to",
+            subject: remote.url().as_str(),
+            environment: remote.pushing_environment(self.environment, options),
+            directory: repository,
+            repository,
+            args,
+        };
+        let (said, _) = self.run_told(task, &Redactor::new(remote.secret()))?;
+        Ok(said)
+    }
+
+    /// The environment of a program that signs.
+    pub(crate) fn signing_environment(&self) -> BTreeMap<OsString, OsString> {
+        local_environment(self.environment)
+    }
+
     /// Runs `git fetch` in a bare repository.
     pub(super) fn fetch(&self, repository: &Path, remote: &RemoteRepository, args: &[&str]) -> Result<(), GitError> {
         let task = GitTask {
@@ -222,6 +248,12 @@ impl Git<'_> {
 
     /// Runs one, and gives what it wrote to its standard output.
     fn run(&self, task: GitTask<'_>, redactor: &Redactor) -> Result<String, GitError> {
+        let (said, failure) = self.run_told(task, redactor)?;
+        failure.map_or(Ok(said.statuses), Err)
+    }
+
+    /// Runs one, and gives what it wrote to its standard output and error; and how it failed, where it ended by itself.
+    fn run_told(&self, task: GitTask<'_>, redactor: &Redactor) -> Result<(PushSaid, Option<GitError>), GitError> {
         let GitTask { action, subject, mut environment, directory, repository, args } = task;
         // A clone makes its own.
         if !repository.as_os_str().is_empty() {
@@ -249,7 +281,11 @@ impl Git<'_> {
             None => {}
         }
         match exit? {
-            Exit::Status(0) => Ok(String::from_utf8_lossy(&stdout).into_owned()),
+            Exit::Status(0) => {
+                let statuses = String::from_utf8_lossy(&stdout).into_owned();
+                let said = mask(&redactor.redact(&errors.text()));
+                Ok((PushSaid { statuses, said, failure: None }, None))
+            }
             Exit::TimedOut => Err(GitError::TimedOut { action, url, after: self.timeout }),
             Exit::Cancelled => Err(GitError::Cancelled),
             Exit::NoSpace { free, wanted } => {
@@ -258,7 +294,9 @@ impl Git<'_> {
             Exit::Status(status) => {
                 let output = mask(&redactor.redact(&errors.text()));
                 let failure = if status == 127 { GitFailure::Tool } else { classify(&output, &url) };
-                Err(GitError::Failed { action, url, failure, output })
+                let statuses = String::from_utf8_lossy(&stdout).into_owned();
+                let said = PushSaid { statuses, said: output.clone(), failure: Some(failure) };
+                Ok((said, Some(GitError::Failed { action, url, failure, output })))
             }
             Exit::Signal(signal) => {
                 let output = format!("git was killed by signal {signal}");
@@ -273,6 +311,16 @@ impl Git<'_> {
         }
         is_too_much.load(Relaxed).then_some(StopCause::TooMuch)
     }
+}
+
+/// What a push came to.
+pub(super) struct PushSaid {
+    /// A line for each reference, as `--porcelain` has them.
+    pub(super) statuses: String,
+    /// What git and the other side said.
+    pub(super) said: String,
+    /// What sort of failure it was, where git says that it was one.
+    pub(super) failure: Option<GitFailure>,
 }
 
 /// Why a child is stopped before its end.

@@ -123,6 +123,24 @@ impl<'a> Mirror<'a> {
         self.store.open().and_then(|repository| read(&repository))
     }
 
+    /// The messages of a commit and of those before it, each the first parent of the last, at most so many.
+    ///
+    /// # Errors
+    /// When the commit cannot be had.
+    pub fn messages(&self, commit: &CommitId, most: usize) -> Result<Vec<String>, GitError> {
+        self.with_commit(commit, &mut Vec::new(), |repository| {
+            let damage = |error: git2::Error| self.store.damage(&error);
+            let mut messages = Vec::new();
+            let mut next = Some(Oid::from_str(commit.as_str()).map_err(damage)?);
+            while let Some(id) = next.filter(|_| messages.len() < most) {
+                let found = repository.find_commit(id).map_err(damage)?;
+                messages.push(String::from_utf8_lossy(found.message_bytes()).into_owned());
+                next = found.parent_id(0).ok();
+            }
+            Ok(messages)
+        })
+    }
+
     /// The directory of the objects, for others to share.
     pub(super) fn objects(&self) -> PathBuf {
         self.store.objects()

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::metrics_state::{BranchMemory, MetricsState, ProofCount, StageCount};
 use crate::diagnosis::{Actor, FailureKind};
 use crate::names::{BranchName, Refs, Stage};
-use crate::report::{CacheCoverage, Outcome};
+use crate::report::{CacheCoverage, Outcome, RequestStatus};
 use crate::state::BranchState;
 
 const OUTCOMES: [Outcome; 5] = [Outcome::Skipped, Outcome::Ok, Outcome::Partial, Outcome::Failed, Outcome::Interrupted];
@@ -65,6 +65,23 @@ impl MetricsText {
         self.failures(None, &run.failures);
     }
 
+    /// Requests to merge tracked refs, and what is held back.
+    fn requests(&mut self, branches: &BranchSamples) {
+        let publications =
+            || branches.iter().filter_map(|(state, _)| Some((Some(*state), state.publication.as_ref()?)));
+        self.gauge("branch_requests", "Requests to merge tracked refs, by how they are.");
+        for (branch, publication) in publications() {
+            for status in RequestStatus::ALL {
+                let count = publication.requests.iter().filter(|request| request.status == status).count();
+                self.sample(branch, &[("status", status.as_str())], count);
+            }
+        }
+        self.gauge("branch_held_refs", "Tracked refs that are held back from being published.");
+        for (branch, publication) in publications() {
+            self.sample(branch, &[], publication.held.len());
+        }
+    }
+
     fn times(&mut self, states: &[BranchState]) {
         type Time = fn(&BranchState) -> Option<Timestamp>;
         let times: [(_, _, Time); 4] = [
@@ -116,6 +133,9 @@ impl MetricsText {
         self.gauge("branch_allowed_failures", "Failures of the branch's last run that its project allows.");
         for (branch, past) in last() {
             self.sample(branch, &[], past.allowed);
+        }
+        if branches.iter().any(|(state, _)| state.publication.is_some()) {
+            self.requests(branches);
         }
         self.gauge("branch_info", "The version of BuildStream that works on the branch, always 1.");
         for (state, memory) in branches {

@@ -21,6 +21,8 @@ pub enum Stage {
     Fetch,
     /// `bst source push`: handing the sources to a remote source cache.
     Push,
+    /// Handing the refs that tracking found to those who merge them.
+    Publish,
     /// Asking the source caches whether all that was pushed is there.
     Verify,
     /// A stage of an embedding program's own, or one that this release does not know, in the report of a newer one.
@@ -31,8 +33,8 @@ pub enum Stage {
 
 impl Stage {
     /// All stages that this library knows, in their order.
-    pub const ALL: [Stage; 6] =
-        [Stage::Checkout, Stage::Prepare, Stage::Track, Stage::Fetch, Stage::Push, Stage::Verify];
+    pub const ALL: [Stage; 7] =
+        [Stage::Checkout, Stage::Prepare, Stage::Track, Stage::Fetch, Stage::Push, Stage::Verify, Stage::Publish];
 
     /// A stage of an embedding program's own, by its name in reports.
     ///
@@ -59,6 +61,7 @@ impl Stage {
             Stage::Track => "track",
             Stage::Fetch => "fetch",
             Stage::Push => "push",
+            Stage::Publish => "publish",
             Stage::Verify => "verify",
             Stage::Custom(name) => name.as_str(),
             Stage::Other => OTHER,

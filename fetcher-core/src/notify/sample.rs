@@ -66,6 +66,7 @@ fn issues(project: &str, branch: Option<&str>, failures: &[Diagnosis]) -> Vec<Is
         stages: vec![stage],
         coverage: Vec::new(),
         changes: Vec::new(),
+        publication: None,
         holds: Vec::new(),
     };
     group_issues([&branch], &HostReachability::default())

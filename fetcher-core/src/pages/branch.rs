@@ -7,7 +7,7 @@ use super::layout;
 use super::plot::{self, DURATION, FETCHED};
 use super::site_view::{BranchView, SiteView};
 use crate::links::PageAddress;
-use crate::report::{CacheCoverage, HoldReport, Outcome};
+use crate::report::{CacheCoverage, HoldReport, Outcome, PublicationReport, RequestReport};
 use crate::state::BranchRun;
 
 /// Holds that are shown, and elements that are named of each.
@@ -41,6 +41,7 @@ pub(super) fn page(branch: &BranchView, view: &SiteView) -> String {
             (layout::problems(branch.findings(), &branch.issues(view)))
         }
         (held(&state.holds))
+        @if let Some(publication) = &state.publication { (requests(publication)) }
         @if !history.is_empty() {
             h2 { "Past runs" }
             div.pair {
@@ -138,6 +139,47 @@ fn elements(hold: &HoldReport) -> String {
         names.push(format!("and {} more", hold.elements.len() - NAMED));
     }
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// The requests to merge tracked refs, and what is held back.
+fn requests(publication: &PublicationReport) -> Markup {
+    /// As many are shown.
+    const MOST: usize = 100;
+    let link = |request: &RequestReport| {
+        let name = request.branch.as_ref().map_or(request.unit.as_str(), |branch| branch.as_str()).to_owned();
+        // What a forge said becomes a link only where it is an address of the web.
+        let url = request.url.clone().filter(|url| url.starts_with("https://") || url.starts_with("http://"));
+        html! { @match url { Some(url) => a href=(url) { (name) }, None => (name) } }
+    };
+    html! {
+        @if !publication.requests.is_empty() {
+            h2 { "Requests to merge tracked refs" }
+            table aria-label="Requests" {
+                thead { tr { th scope="col" { "Request" } th scope="col" { "Status" } th.n scope="col" { "Elements" } th scope="col" { "Why" } } }
+                tbody {
+                    @for request in publication.requests.iter().take(MOST) {
+                        tr {
+                            th scope="row" { (link(request)) }
+                            td data-label="Status" { (request.status) }
+                            td.n data-label="Elements" { (request.elements.len()) }
+                            td data-label="Why" { (request.reason.as_deref().unwrap_or_default()) }
+                        }
+                    }
+                }
+            }
+        }
+        @if !publication.held.is_empty() {
+            h2 { "Refs that are held back" }
+            table aria-label="Held back" {
+                thead { tr { th scope="col" { "Element" } th scope="col" { "Why" } } }
+                tbody {
+                    @for held in publication.held.iter().take(MOST) {
+                        tr { th scope="row" { (held.element) } td data-label="Why" { (held.reason) } }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn runs(branch: &BranchView, view: &SiteView) -> Markup {

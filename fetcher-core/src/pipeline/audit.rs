@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::Pipeline;
-use super::prover::{KeyAnswer, ProofTarget, SourceProver};
+use super::prover::{KeyAnswer, SourceProver};
 use super::stage_runner::StageRunner;
 use super::verify::proof_target;
 use crate::cancel::Cancel;
@@ -179,9 +179,7 @@ impl Pipeline<'_> {
         memory: &ElementMemory,
         cancel: &Cancel,
     ) -> Result<(), String> {
-        let ProofTarget::Remote(caches) = proof_target(self.project)? else {
-            return Err("nothing is pushed, so that there is no cache to fetch from".to_owned());
-        };
+        let caches = self.client_caches(&proof_target(self.project)?)?;
         let done = &memory.of(audit.refs).done;
         let keys: BTreeMap<_, _> =
             audit.proved.iter().filter_map(|name| Some((name.clone(), done.get(name)?.key.clone()?))).collect();
@@ -189,7 +187,7 @@ impl Pipeline<'_> {
         let mut work = work.map_err(|failure| failure.message)?;
         work.junctions.extend(done.keys().flat_map(ElementName::junctions));
         let result = work.clean_client(&keys, &caches)?;
-        audit.isolation = Some(super::clean_client::ISOLATION.to_owned());
+        audit.isolation = Some(result.isolation.as_str().to_owned());
         audit.seconds += result.seconds;
         for (element, why) in result.missing {
             audit.proved.remove(&element);

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::Pipeline;
+use super::cache_gateway::CacheGateway;
 use super::log::StageLog;
 use super::prover::{KeyAnswer, ProofTarget, SourceProver};
 use super::stage_runner::{StageRequest, StageRunner};
@@ -21,12 +23,88 @@ use crate::bst::dialect::BstAction;
 use crate::cancel::Cancel;
 use crate::config::SourceCacheConfig;
 use crate::names::{ElementName, SourceKey, Stage};
+use crate::runner::{ChildNetwork, RELAY_PORT};
 use crate::state::DoneElement;
 
 /// The name of its configuration.
 const CONF: &str = "client.conf";
-/// How it is kept from upstreams, in words.
-pub(super) const ISOLATION: &str = "its environment (git's protocols, proxies)";
+/// The name of the socket by which it gets out of a network of its own.
+const SOCKET: &str = "caches";
+
+/// How a client is kept from upstreams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum ClientIsolation {
+    /// It has a network of its own, which leads to the caches alone.
+    Network,
+    /// git has no protocol, and proxies lead nowhere: what obeys neither gets through.
+    #[default]
+    Environment,
+}
+
+impl ClientIsolation {
+    /// In words.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            ClientIsolation::Network => "a network of its own, which leads to the caches alone",
+            ClientIsolation::Environment => "its environment (git's protocols, proxies)",
+        }
+    }
+}
+
+/// Gives a client of this host what is in its own cache, where nothing is pushed.
+pub trait LocalCacheServing: std::fmt::Debug + Sync {
+    /// Serves it, until what this gives is dropped.
+    ///
+    /// # Errors
+    /// In words, why that cannot be done.
+    fn serve(&self) -> Result<LocalSourceCache, String>;
+}
+
+/// The cache of this host as clients on it reach it.
+#[non_exhaustive]
+pub struct LocalSourceCache {
+    cache: SourceCacheConfig,
+    _server: Box<dyn Send>,
+}
+
+impl std::fmt::Debug for LocalSourceCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalSourceCache").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+impl LocalSourceCache {
+    /// At this address as long as `server` is not dropped.
+    pub fn new(url: String, server: impl Send + 'static) -> Self {
+        Self { cache: SourceCacheConfig { url, ..SourceCacheConfig::default() }, _server: Box::new(server) }
+    }
+}
+
+/// The caches that a client fetches from.
+pub(super) struct ClientCaches {
+    caches: Vec<SourceCacheConfig>,
+    _server: Option<LocalSourceCache>,
+}
+
+impl Pipeline<'_> {
+    /// Those that are pushed to; else that of this host, for as long as what this gives is kept.
+    ///
+    /// # Errors
+    /// In words, why it cannot be had.
+    pub(super) fn client_caches(&self, target: &ProofTarget) -> Result<ClientCaches, String> {
+        match (target, self.local_cache) {
+            (ProofTarget::Remote(caches), _) => Ok(ClientCaches { caches: caches.clone(), _server: None }),
+            (ProofTarget::Local, Some(local)) => {
+                let served = local.serve()?;
+                Ok(ClientCaches { caches: vec![served.cache.clone()], _server: Some(served) })
+            }
+            (ProofTarget::Local, None) => {
+                Err("nothing is pushed, and nothing serves the local cache, so that there is none to fetch from"
+                    .to_owned())
+            }
+        }
+    }
+}
 /// What part of all a first client fetches.
 const FIRST_SHARE: u32 = 10;
 /// The name of bst's log.
@@ -41,6 +119,8 @@ pub(super) struct ClientResult {
     pub(super) fetched: BTreeSet<ElementName>,
     /// The others, with what bst said.
     pub(super) missing: BTreeMap<ElementName, String>,
+    /// How it was kept from upstreams.
+    pub(super) isolation: ClientIsolation,
     /// Seconds that it took.
     pub(super) seconds: f64,
 }
@@ -50,7 +130,8 @@ impl ClientResult {
     pub(super) fn told(&self) -> String {
         let all = self.fetched.len() + self.missing.len();
         format!(
-            "a client with empty caches, kept from upstreams by {ISOLATION}, fetched {} of {all} elements",
+            "a client with empty caches, kept from upstreams by {}, fetched {} of {all} elements",
+            self.isolation.as_str(),
             self.fetched.len()
         )
     }
@@ -87,8 +168,9 @@ impl StageRunner<'_, '_> {
     pub(super) fn clean_client(
         &mut self,
         keys: &BTreeMap<ElementName, SourceKey>,
-        caches: &[SourceCacheConfig],
+        caches: &ClientCaches,
     ) -> Result<ClientResult, String> {
+        let caches = &caches.caches;
         let began = Instant::now();
         // Among the mirrors, where there is space, where bst may write, and where nobody else is at work.
         let home = self.pipeline.directories.sourcedir.join("clean-client");
@@ -100,7 +182,8 @@ impl StageRunner<'_, '_> {
         let mut log = StageLog::open(&self.log_path(LOG), self.pipeline.redactor).unwrap_or_else(|_| StageLog::none());
         let until = began + self.pipeline.project.timeout;
         self.conf_name = CONF;
-        self.more_environment = cut_off(caches);
+        let gateway = self.gateway(caches)?;
+        self.more_environment = cut_off(caches, gateway.is_some());
         let (mut pulled, mut said) = (BTreeSet::new(), BTreeMap::new());
         for names in self.in_order(keys.keys()) {
             let request = StageRequest::named(names);
@@ -113,10 +196,18 @@ impl StageRunner<'_, '_> {
         }
         self.conf_name = super::stage_runner::CONF;
         self.more_environment.clear();
+        self.network = ChildNetwork::Host;
         // Its casd takes what a cache gives, whatever that is.
         let whole = whole(&home.join("cache"), &pulled, self.pipeline.project.timeout, self.cancel);
         remove(&home).map_err(failed)?;
-        let mut result = ClientResult { seconds: began.elapsed().as_secs_f64(), ..ClientResult::default() };
+        if pulled.is_empty() && gateway.as_ref().is_some_and(|gateway| gateway.reached() == 0) {
+            return Err(format!(
+                "it did not find its way to the caches: {}",
+                said.into_values().next().unwrap_or_default()
+            ));
+        }
+        let isolation = if gateway.is_some() { ClientIsolation::Network } else { ClientIsolation::Environment };
+        let mut result = ClientResult { isolation, seconds: began.elapsed().as_secs_f64(), ..ClientResult::default() };
         for (element, key) in keys {
             if pulled.contains(key) && whole.contains(key) {
                 result.fetched.insert(element.clone());
@@ -130,6 +221,20 @@ impl StageRunner<'_, '_> {
             }
         }
         Ok(result)
+    }
+
+    /// Gives the client a network of its own with a way to the caches, where this host's runner has such; else nothing.
+    fn gateway(&mut self, caches: &[SourceCacheConfig]) -> Result<Option<CacheGateway>, String> {
+        let socket = self.pipeline.directories.temporary.join(SOCKET);
+        self.network = ChildNetwork::Relayed(socket.clone());
+        let (turn, invocation) = self.invocation(Vec::new(), Instant::now());
+        drop(turn);
+        if !self.pipeline.runner.confines_network(&invocation, self.cancel) {
+            self.network = ChildNetwork::Host;
+            return Ok(None);
+        }
+        let opened = CacheGateway::open(&socket, caches);
+        opened.map(Some).map_err(|error| format!("no way to the caches can be had at {}: {error}", socket.display()))
     }
 
     /// Commands in which elements can be named: nothing behind a junction can be loaded before it is there, and bst asks
@@ -166,8 +271,9 @@ fn whole(cachedir: &Path, keys: &BTreeSet<SourceKey>, timeout: Duration, cancel:
     keys.iter().filter(|key| prover.answer(key) == Some(&KeyAnswer::Proved)).cloned().collect()
 }
 
-/// Variables that let what obeys them reach the caches and nothing else: git, and all that obeys proxies.
-fn cut_off(caches: &[SourceCacheConfig]) -> BTreeMap<OsString, OsString> {
+/// Variables that let what obeys them reach the caches and nothing else: git, and all that obeys proxies. In a network of
+/// its own gRPC alone has a proxy.
+fn cut_off(caches: &[SourceCacheConfig], has_gateway: bool) -> BTreeMap<OsString, OsString> {
     let host = |cache: &SourceCacheConfig| {
         let rest = cache.url.split_once("://").map_or(cache.url.as_str(), |(_, rest)| rest);
         let host = rest.split(['/', '?']).next().unwrap_or_default();
@@ -179,7 +285,11 @@ fn cut_off(caches: &[SourceCacheConfig]) -> BTreeMap<OsString, OsString> {
         ("GIT_ALLOW_PROTOCOL".into(), "none".into()),
         ("no_proxy".into(), OsString::new()),
         ("NO_PROXY".into(), OsString::new()),
-        ("no_grpc_proxy".into(), hosts.into_iter().collect::<Vec<_>>().join(",").into()),
+        if has_gateway {
+            ("grpc_proxy".into(), format!("http://127.0.0.1:{RELAY_PORT}").into())
+        } else {
+            ("no_grpc_proxy".into(), hosts.into_iter().collect::<Vec<_>>().join(",").into())
+        },
     ]);
     for name in ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy"] {
         variables.insert(name.into(), NOWHERE.into());
@@ -243,7 +353,10 @@ mod tests {
     fn the_caches_hosts_alone_are_reached_directly() {
         let cache = |url: &str| SourceCacheConfig { url: url.to_owned(), ..SourceCacheConfig::default() };
         let caches = [cache("https://cache.example.org:11002/x"), cache("http://[::1]:9"), cache("http://plain")];
-        let variables = cut_off(&caches);
+        let variables = cut_off(&caches, true);
+        assert_eq!(variables[&OsString::from("grpc_proxy")], "http://127.0.0.1:3128");
+        assert!(!variables.contains_key(&OsString::from("no_grpc_proxy")));
+        let variables = cut_off(&caches, false);
         assert_eq!(variables[&OsString::from("no_grpc_proxy")], "[::1],cache.example.org,plain");
         assert_eq!(variables[&OsString::from("HTTPS_PROXY")], NOWHERE);
     }

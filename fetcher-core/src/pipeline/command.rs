@@ -116,6 +116,7 @@ impl<'w> StageRunner<'w, '_> {
             .writes(access::write(directories))
             .sandbox(project.sandbox.clone())
             .timeout(timeout);
+        invocation.network = self.network.clone();
         invocation.access.home = Some(access::home(&directories.temporary));
         (turn, invocation)
     }

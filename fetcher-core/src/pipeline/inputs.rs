@@ -15,13 +15,13 @@ use crate::report::RefChange;
 
 /// A file of the checkout that is not what the commit has, or what was prepared.
 #[derive(Debug)]
-pub(super) struct ChangedFile {
+pub(crate) struct ChangedFile {
     /// Its path, relative to the directory of the project.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What the commit has, or what was prepared in its place; none where there was no such file.
-    pub(super) old: Option<String>,
+    pub(crate) old: Option<String>,
     /// What is there now; none where it is gone.
-    pub(super) new: Option<String>,
+    pub(crate) new: Option<String>,
 }
 
 /// The most files and directories of a checkout that is looked through: those of a commit (`git` has a limit of its own),
@@ -50,7 +50,7 @@ pub(super) fn tree(project: &Path) -> Option<String> {
 
 /// The files in which a project's refs may be, and which differ from the commit: changed ones of any name, and new
 /// elements and ref files.
-pub(super) fn changed(project: &Path, prepared: Option<&PreparedFiles>) -> Result<Vec<ChangedFile>, git2::Error> {
+pub(crate) fn changed(project: &Path, prepared: Option<&PreparedFiles>) -> Result<Vec<ChangedFile>, git2::Error> {
     let repository = open(project)?;
     let top = repository.workdir().unwrap_or(project);
     if !has_at_most(top, MAX_ENTRIES) {

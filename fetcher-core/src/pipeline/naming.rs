@@ -38,7 +38,7 @@ impl StageRunner<'_, '_> {
         for names in [junctions, others].into_iter().filter(|names| !names.is_empty()) {
             let request = StageRequest::named(names);
             let attempt = self.attempt(Stage::Verify, BstAction::Push, &request.elements, &mut log, until);
-            self.source_keys.extend(attempt.source_keys);
+            self.absorb_keys(&attempt);
             failures.extend(attempt.failures);
         }
         self.conf_name = super::stage_runner::CONF;

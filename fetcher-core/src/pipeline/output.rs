@@ -55,6 +55,24 @@ impl StageAttempt {
             && self.total == self.listed.len() as u64
     }
 
+    /// How many keys bst named and how many it ought to have named by its summary, where the two do not agree: then its
+    /// messages are not what they are taken for. A bst that was stopped is not asked for that.
+    pub(super) fn key_mismatch(&self) -> Option<KeyMismatch> {
+        let pushed = self.queues.get(&Stage::Push)?;
+        let (named, told) = (self.source_keys.len() as u64, pushed.processed + pushed.skipped);
+        let least = match self.exit {
+            Exit::Status(0) => told,
+            // What was not fetched is counted among what had nothing to do, and has no message.
+            Exit::Status(_) => {
+                let skipped = self.skipped.get(&Stage::Push).map_or(0, BTreeSet::len) as u64;
+                pushed.processed + skipped.min(pushed.skipped)
+            }
+            Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled | Exit::NoSpace { .. } => return None,
+        };
+        // What failed may have been named before.
+        (!(least..=told + pushed.failed).contains(&named)).then_some(KeyMismatch { named, told })
+    }
+
     /// Whether bst came to the end of its queues and told of every failure that it counted there.
     pub(super) fn is_accounted_for(&self) -> bool {
         let told = |stage: Stage| {
@@ -66,6 +84,15 @@ impl StageAttempt {
                 && !self.failures.is_empty()
                 && self.queues.iter().all(|(stage, queue)| queue.failed <= told(*stage)))
     }
+}
+
+/// Numbers of elements that ought to be the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeyMismatch {
+    /// Those whose sources' keys bst's messages name.
+    pub(super) named: u64,
+    /// Those that its summary counts as pushed, or as having been there.
+    pub(super) told: u64,
 }
 
 /// What is seen in bst's output while it runs.
@@ -156,5 +183,43 @@ impl OutputTracker {
             seconds: 0.0,
             recovered: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bst::messages::{QueueSummary, TaskAction};
+
+    /// A push that named the keys of so many elements, with this summary.
+    fn pushed(exit: Exit, named: usize, processed: u64, skipped: u64, failed: u64) -> StageAttempt {
+        let mut tracker = OutputTracker::default();
+        for number in 0..named {
+            let element = format!("e{number}.bst").parse().unwrap();
+            tracker.source_keys.insert(element, "0".repeat(64).parse().unwrap());
+        }
+        let summary = QueueSummary { action: TaskAction::SourcePush, processed, skipped, failed };
+        tracker.queues.insert(Stage::Push, summary);
+        tracker.into_attempt(exit, Vec::new())
+    }
+
+    #[test]
+    fn as_many_keys_are_named_as_the_summary_counts_elements() {
+        let (good, bad) = (Exit::Status(0), Exit::Status(255));
+        let agrees = |attempt: StageAttempt| attempt.key_mismatch().is_none();
+        assert!(agrees(pushed(good, 5, 3, 2, 0)));
+        assert_eq!(pushed(good, 4, 3, 2, 0).key_mismatch(), Some(KeyMismatch { named: 4, told: 5 }));
+        assert_eq!(pushed(good, 6, 3, 2, 0).key_mismatch(), Some(KeyMismatch { named: 6, told: 5 }));
+        assert_eq!(pushed(good, 0, 0, 5, 0).key_mismatch(), Some(KeyMismatch { named: 0, told: 5 }));
+        // One of those that failed was named before it did; one that had nothing to do was not fetched.
+        assert!(agrees(pushed(bad, 3, 3, 0, 1)) && agrees(pushed(bad, 4, 3, 0, 1)) && agrees(pushed(bad, 3, 3, 1, 0)));
+        assert!(!agrees(pushed(bad, 2, 3, 0, 1)) && !agrees(pushed(bad, 5, 3, 0, 1)));
+        let mut attempt = pushed(bad, 3, 3, 1, 0);
+        attempt.skipped.entry(Stage::Push).or_default().insert("x.bst".parse().unwrap());
+        assert!(!agrees(attempt), "it says that it had nothing to do for an element that it does not name");
+        assert!(agrees(pushed(Exit::Cancelled, 1, 3, 1, 0)));
+        let mut unpushed = pushed(good, 0, 3, 0, 0);
+        unpushed.queues.clear();
+        assert!(agrees(unpushed), "nothing was pushed, or bst did not come to its summary");
     }
 }

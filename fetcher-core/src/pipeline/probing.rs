@@ -3,6 +3,7 @@
 //! Upstreams are asked first. Where they are as they were when an element was tracked last, and nothing else that its
 //! refs follow from has changed, the refs are known: what is not in the checkout is written there as bst would have.
 
+mod dead_upstreams;
 mod decision;
 mod memory;
 mod ref_files;
@@ -23,6 +24,7 @@ use crate::report::{Outcome, StageReport};
 use crate::state::ElementMemory;
 use crate::upstream::{Prober, UpstreamAnswer, UpstreamQuestion};
 
+pub(super) use dead_upstreams::note_dead;
 use decision::TrackPlan;
 pub(crate) use memory::TrackingMemory;
 
@@ -75,15 +77,19 @@ impl Pipeline<'_> {
             let request = selected.map_or_else(everything, |names| StageRequest::named(names.clone()));
             return track(work, request);
         };
-        let mut report = match plan.request(work) {
+        let request = plan.request(work);
+        let is_asked = request.is_some();
+        let mut report = match request {
             Some(request) => track(work, request),
             None => nothing_to_track(work),
         };
+        plan.recall(work, &mut report);
         if report.outcome != Outcome::Interrupted {
             plan.review(work, probing, &mut report);
             self.write_known(work, probing, &mut plan, &mut report);
         }
-        plan.enter(&mut report, work.results.has_loaded(Stage::Track));
+        plan.remember_failures(work, memory);
+        plan.enter(&mut report, !is_asked || work.results.has_loaded(Stage::Track));
         report.seconds = began.elapsed().as_secs_f64();
         report
     }

@@ -142,6 +142,20 @@ impl RemainingWork {
         lost
     }
 
+    /// Leaves out what would fail again.
+    pub(super) fn leave<'e>(&mut self, dead: impl Iterator<Item = &'e ElementName>) {
+        for element in dead {
+            if self.open.remove(element) {
+                self.tried.insert(element.clone());
+            }
+        }
+    }
+
+    /// What an element's sources follow from; none where that cannot be known.
+    pub(super) fn inputs(&self, element: &ElementName) -> Option<&str> {
+        self.looked_at.get(element)?.as_deref()
+    }
+
     /// What is left to do.
     pub(super) fn open(&self) -> &BTreeSet<ElementName> {
         &self.open
@@ -235,6 +249,11 @@ impl StageRunner<'_, '_> {
             }
         }
         let at = self.pipeline.clock.now();
+        if refs == Refs::Tracked {
+            let done = choice.into_iter().flat_map(|choice| choice.done.keys().map(|element| (element.clone(), true)));
+            let worked = asked.keys().map(|element| (element.clone(), self.results.is_good(last, element)));
+            memory.settled = Some(worked.chain(done).collect());
+        }
         for (element, inputs) in asked {
             let Some(inputs) = inputs else { continue };
             memory.asked.insert(element.clone(), inputs.clone());

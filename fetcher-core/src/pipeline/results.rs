@@ -166,6 +166,21 @@ impl ElementResults {
         self.of(last, element).is_some_and(good) && self.of(Stage::Fetch, element).is_none_or(good)
     }
 
+    /// Why the element's own task failed in the stage, if it did and has not worked since.
+    pub(super) fn failure(&self, stage: Stage, element: &ElementName) -> Option<&Diagnosis> {
+        match self.of(stage, element) {
+            Some(ElementResult::Failed(failed)) => Some(&failed.diagnosis),
+            _ => None,
+        }
+    }
+
+    /// Enters an earlier run's failure, of which it is known that trying again would only repeat it.
+    pub(super) fn recall(&mut self, stage: Stage, element: &ElementName, failure: Diagnosis) {
+        let results = self.stages.entry(stage).or_default();
+        results.listed.insert(element.clone());
+        results.elements.insert(element.clone(), ElementResult::Failed(FailedElement::new(failure)));
+    }
+
     /// Whether the stage's work is known to be done for the element.
     pub(super) fn is_done(&self, stage: Stage, element: &ElementName) -> bool {
         self.of(stage, element) == Some(&ElementResult::Done)
@@ -227,7 +242,7 @@ impl ElementResults {
         }
         // What tracking skips cannot be tracked at all; what fetching and pushing skip is there already.
         let good = match report.stage {
-            Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Custom(_) | Stage::Other => {
+            Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Custom(_) | Stage::Other => {
                 report.elements.processed
             }
             Stage::Fetch | Stage::Push | Stage::Verify => report.elements.processed + report.elements.skipped,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::listing::NotListed;
+use super::probing::note_dead;
 use super::remaining_work::{ElementInputs, FetchCandidates, RemainingWork};
 use super::stage_runner::{StageRequest, StageRunner};
 use super::verify::Verification;
@@ -102,8 +103,11 @@ impl Pipeline<'_> {
         let mut verification = Verification::new(work);
         let mut choice = RemainingWork::new(work, candidates, inputs, memory, verification.is_wanted());
         verification.renew(work, &mut choice);
+        let dead = self.leave_dead(work, &mut choice, memory);
         let mut reports = if let Some(request) = choice.request(work, candidates) {
             self.sources(work, stages, action, &request, Some(&choice))
+        } else if !dead.is_empty() {
+            stages.iter().map(|stage| work.recalled(*stage)).collect()
         } else {
             let reason = choice.reason();
             stages.iter().map(|stage| self.skipped(work.variant, work.refs, *stage, &reason)).collect()
@@ -111,7 +115,9 @@ impl Pipeline<'_> {
         for report in &mut reports {
             choice.count_in(candidates, report);
         }
+        note_dead(&mut reports[0], &dead);
         note_left_out(work.refs, &mut reports, &candidates.missing);
+        self.remember_dead(work, &choice, dead, memory);
         let last = stages[stages.len() - 1];
         let fetched: BTreeSet<_> = choice.open().iter().chain(&work.junctions).cloned().collect();
         verification.name_keys(work, inputs, memory, fetched);

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::access;
 use super::inputs;
 use super::log::StageLog;
-use super::output::StageAttempt;
+use super::output::{KeyMismatch, StageAttempt};
 use super::results::{CommandScope, ElementResults};
 use super::{Pipeline, unresolved};
 use crate::atomic_file::write_atomic;
@@ -24,7 +24,7 @@ use crate::config::{DependencyScope, OnError, SourceCacheConfig, VariantConfig};
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use crate::names::{ElementName, Refs, SourceKey, Stage};
 use crate::report::{Activity, Event, Outcome, RefChange, StageReport};
-use crate::runner::Exit;
+use crate::runner::{ChildNetwork, Exit};
 use crate::secret::{Redact as _, Redactor};
 
 /// The least time a `bst` is given, at the end of a stage's time.
@@ -69,10 +69,14 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) junctions: BTreeSet<ElementName>,
     /// The keys of elements' sources, as far as bst named them.
     pub(super) source_keys: BTreeMap<ElementName, SourceKey>,
+    /// Set where bst's messages and its summary do not agree on how many keys there are: none of them is used.
+    pub(super) key_mismatch: Option<KeyMismatch>,
     /// The name of the configuration that bst gets.
     pub(super) conf_name: &'static str,
     /// Variables that bst gets beside the usual ones.
     pub(super) more_environment: BTreeMap<OsString, OsString>,
+    /// What of the network bst reaches.
+    pub(super) network: ChildNetwork,
     /// The installed distributions that bring plugins.
     pub(super) plugins: Vec<String>,
     /// Whether `source push` was run again because of its bug with junctions.
@@ -169,8 +173,10 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             tracked_junctions: BTreeSet::new(),
             junctions: BTreeSet::new(),
             source_keys: BTreeMap::new(),
+            key_mismatch: None,
             conf_name: CONF,
             more_environment: BTreeMap::new(),
+            network: ChildNetwork::default(),
             plugins: plugin_distributions(&pipeline.bst.command, pipeline.environment),
             push_retried: false,
             left_out: BTreeSet::new(),
@@ -389,6 +395,16 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         });
     }
 
+    /// The report of a stage of which everything is known already, so that no bst is started.
+    pub(super) fn recalled(&mut self, stage: Stage) -> StageReport {
+        self.announce(stage, 1);
+        let variant = self.variant.map(|variant| variant.name.clone());
+        let mut report = StageReport::new(stage, variant, self.pipeline.clock.now());
+        report.refs = refs_of(stage, self.refs);
+        self.results.enter(&mut report, self.cancel.is_cancelled());
+        report
+    }
+
     /// Keeps what later stages need to know of the project.
     fn absorb_output(&mut self, attempt: &StageAttempt) {
         for (element, state) in &attempt.listed {
@@ -396,7 +412,16 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             self.junctions.extend(element.junctions());
         }
         self.junctions.extend(attempt.junctions.iter().cloned());
-        self.source_keys.extend(attempt.source_keys.clone());
+        self.absorb_keys(attempt);
+    }
+
+    /// Keeps the keys that a bst named that pushed, all of them or none.
+    pub(super) fn absorb_keys(&mut self, attempt: &StageAttempt) {
+        self.key_mismatch = self.key_mismatch.or(attempt.key_mismatch());
+        match self.key_mismatch {
+            None => self.source_keys.extend(attempt.source_keys.clone()),
+            Some(_) => self.source_keys.clear(),
+        }
     }
 
     /// What to try next and after which wait; none where there is nothing left to try.
@@ -451,7 +476,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 /// The refs that a stage's report names.
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
-        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Custom(_) | Stage::Other => None,
+        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Custom(_) | Stage::Other => None,
         Stage::Fetch | Stage::Push | Stage::Verify => Some(refs),
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::log::StageLog;
+use super::output::KeyMismatch;
 use super::prover::{KeyAnswer, ProofTarget, SourceProver};
 use super::remaining_work::{ElementInputs, RemainingWork};
 use super::stage_runner::{StageRequest, StageRunner};
@@ -23,6 +24,9 @@ use crate::state::ElementMemory;
 pub(super) const VERIFY_FALSE: &str = "verify = false";
 /// The name of the stage's log.
 const LOG: &str = "verify";
+/// What to do where it is not known by which keys caches are to be asked.
+const UNKNOWN_KEYS: &str =
+    "report it with the version of bst and the log of the push; `verify = false` does without the proof";
 
 /// A proof that is under way.
 pub(super) struct Verification {
@@ -204,6 +208,10 @@ impl Verification {
             if !scope.contains(element) {
                 continue;
             }
+            if work.key_mismatch.is_some() && known.proved.is_none() {
+                // Nobody knows whose key that is.
+                known.key = None;
+            }
             let answer = known.key.as_ref().map(|key| prover.answer(key));
             match answer {
                 _ if known.proved.is_some() => drop(found.proved.insert(element.clone())),
@@ -265,7 +273,7 @@ impl Verification {
     /// there, whatever the caches say.
     fn try_a_client(&mut self, work: &mut StageRunner<'_, '_>, found: &mut ElementProofs, memory: &mut ElementMemory) {
         let (Some(every), Ok(prover)) = (work.pipeline.clean_client_every, &self.prover) else { return };
-        let ProofTarget::Remote(caches) = prover.target().clone() else { return };
+        let target = prover.target().clone();
         if work.cancel.is_cancelled() || !self.report.failures.is_empty() {
             return;
         }
@@ -276,7 +284,8 @@ impl Verification {
         }
         work.announce(Stage::Verify, self.report.attempts);
         let done = &mut memory.of_mut(work.refs).done;
-        match work.clean_client(&share, &caches) {
+        let caches = work.pipeline.client_caches(&target);
+        match caches.and_then(|caches| work.clean_client(&share, &caches)) {
             Err(why) => self.report.notes.push(format!("no client could be tried: {why}")),
             Ok(result) => {
                 self.report.seconds += result.seconds;
@@ -308,9 +317,8 @@ impl Verification {
         let is_local = self.prover.as_ref().is_ok_and(|prover| *prover.target() == ProofTarget::Local);
         let mut failures: Vec<_> =
             found.missing.iter().map(|(element, what)| incomplete(is_local, element, what)).collect();
-        if let Some(failure) = without_key(&found.keyless) {
-            failures.push(failure);
-        }
+        let mismatch = work.key_mismatch.map(keys_disagree);
+        failures.extend(mismatch.or_else(|| without_key(&found.keyless)));
         memory.of_mut(work.refs).done.retain(|element, _| !found.missing.contains_key(element));
         (self.proof.blobs, self.proof.requests) = self.prover.as_ref().map(SourceProver::cost).unwrap_or_default();
         let (proved, missing) = (found.proved.len() as u64, found.missing.len() as u64);
@@ -403,10 +411,21 @@ fn without_key(elements: &BTreeSet<ElementName>) -> Option<Diagnosis> {
     let more = if elements.len() > 1 { format!(" and {} more", elements.len() - 1) } else { String::new() };
     let message =
         format!("bst did not name the key of the sources of {first}{more}, so that no cache can be asked for them");
-    let hint = "report it with the version of bst and the log of the push; `verify = false` does without the proof";
     let remedy = FailureKind::Unknown.remedy();
-    let failure = Diagnosis::new(FailureKind::Unknown, message, remedy.retry, remedy.actor, hint);
+    let failure = Diagnosis::new(FailureKind::Unknown, message, remedy.retry, remedy.actor, UNKNOWN_KEYS);
     Some(Diagnosis { stage: Some(Stage::Verify), ..failure })
+}
+
+/// What is told where bst's messages are not what this program takes them for.
+fn keys_disagree(mismatch: KeyMismatch) -> Diagnosis {
+    let KeyMismatch { named, told } = mismatch;
+    let message = format!(
+        "bst named the keys of the sources of {named} elements, and counts {told} in its summary, so that nothing of that \
+         is taken for proved"
+    );
+    let remedy = FailureKind::Unknown.remedy();
+    let failure = Diagnosis::new(FailureKind::Unknown, message, remedy.retry, remedy.actor, UNKNOWN_KEYS);
+    Diagnosis { stage: Some(Stage::Verify), ..failure }
 }
 
 fn write_log(

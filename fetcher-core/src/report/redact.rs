@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    BranchReport, CacheCoverage, Event, HoldReport, IssueGroup, LeftOutElement, ProofReport, RefChange, RunReport,
-    StageReport, TrackProbes, TrackedRef, UpstreamCount,
+    BranchReport, CacheCoverage, Event, HeldRef, HoldReport, IssueGroup, LeftOutElement, ProofReport,
+    PublicationReport, RefChange, RequestReport, RunReport, StageReport, TrackProbes, TrackedRef, UpstreamCount,
 };
 use crate::diagnosis::redacted_element;
 use crate::names::ElementName;
@@ -48,13 +48,39 @@ impl Redact for RunReport {
 
 impl Redact for BranchReport {
     fn redacted(self, redactor: &Redactor) -> Self {
-        let Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds, coverage } =
-            self;
+        let Self {
+            project,
+            branch,
+            commit,
+            started,
+            seconds,
+            outcome,
+            bst_version,
+            stages,
+            changes,
+            publication,
+            holds,
+            coverage,
+        } = self;
         let (bst_version, stages) = (bst_version.redacted(redactor), stages.redacted(redactor));
         let changes = changes.into_iter().filter_map(|found| found.redacted(redactor)).collect();
         let holds = holds.redacted(redactor);
         let coverage = coverage.into_iter().map(|known| known.redacted(redactor)).collect();
-        Self { project, branch, commit, started, seconds, outcome, bst_version, stages, changes, holds, coverage }
+        let publication = publication.map(|publication| Box::new(publication.redacted(redactor)));
+        Self {
+            project,
+            branch,
+            commit,
+            started,
+            seconds,
+            outcome,
+            bst_version,
+            stages,
+            changes,
+            publication,
+            holds,
+            coverage,
+        }
     }
 }
 
@@ -64,6 +90,41 @@ impl Redact for CacheCoverage {
         let missing = missing.iter().filter_map(|name| redacted_element(name, redactor)).collect();
         Self { commit, variant, refs, sources, cached, without_ref, missing, at }
     }
+}
+
+impl Redact for PublicationReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { base, base_commit, dry_run, requests, held } = self;
+        let requests = requests.into_iter().map(|request| request.redacted(redactor)).collect();
+        let held = held.into_iter().filter_map(|held| redacted_hold(held, redactor)).collect();
+        Self { base, base_commit, dry_run, requests, held }
+    }
+}
+
+impl Redact for RequestReport {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { unit, branch, status, url, commit, elements, reason, title, commits, body } = self;
+        Self {
+            unit: unit.redacted(redactor),
+            branch,
+            status,
+            url: url.redacted(redactor),
+            commit,
+            elements: elements.iter().filter_map(|name| redacted_element(name, redactor)).collect(),
+            reason: reason.redacted(redactor),
+            title: title.redacted(redactor),
+            commits: commits.redacted(redactor),
+            body: body.redacted(redactor),
+        }
+    }
+}
+
+/// None in the case that what is left of the element's name is no name.
+fn redacted_hold(held: HeldRef, redactor: &Redactor) -> Option<HeldRef> {
+    let HeldRef { element, old, new, cause, reason } = held;
+    let element = redacted_element(&element, redactor)?;
+    let (old, new, reason) = (old.redacted(redactor), new.redacted(redactor), reason.redacted(redactor));
+    Some(HeldRef { element, old, new, cause, reason })
 }
 
 impl Redact for StageReport {

@@ -17,6 +17,10 @@ macro_rules! forward {
             ) -> Result<Exit, RunnerError> {
                 (**self).run(invocation, cancel, output)
             }
+
+            fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+                (**self).confines_network(invocation, cancel)
+            }
         }
     )*};
 }

@@ -27,6 +27,8 @@ pub struct Invocation {
     pub access: ChildAccess,
     /// How [`Sandboxed`](super::Sandboxed) is to confine it.
     pub sandbox: SandboxOptions,
+    /// What of the network it is to reach. Only a runner that [says so](super::Runner::confines_network) heeds it.
+    pub network: ChildNetwork,
     /// Whether the command is one that runs the child in a process namespace of its own, and would take a signal for its
     /// own: [`LocalRunner`](super::LocalRunner) then interrupts what runs inside.
     pub is_inside: bool,
@@ -67,6 +69,21 @@ pub struct ChildAccess {
     pub home: Option<PathBuf>,
 }
 
+/// What of the network a child is to reach.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChildNetwork {
+    /// Whatever this machine reaches.
+    #[default]
+    Host,
+    /// Nothing but loopback of its own, where connections to [`RELAY_PORT`] are handed on to this Unix socket of the host.
+    /// The socket has to be among what the child may write.
+    Relayed(PathBuf),
+}
+
+/// The port on a child's own loopback that leads to the socket of [`ChildNetwork::Relayed`]: that of proxies, as a rule.
+pub const RELAY_PORT: u16 = 3128;
+
 impl Invocation {
     /// A command in a directory, with an empty environment, without input or a limit of time.
     pub fn new<W: Into<OsString>>(command: impl IntoIterator<Item = W>, directory: impl Into<PathBuf>) -> Self {
@@ -79,6 +96,7 @@ impl Invocation {
             output: OutputMode::default(),
             access: ChildAccess::default(),
             sandbox: SandboxOptions::default(),
+            network: ChildNetwork::default(),
             is_inside: false,
             is_traced: false,
         }

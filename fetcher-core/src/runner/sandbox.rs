@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::sandbox_options::SandboxMode;
 use super::trace::traced;
-use super::{Exit, Invocation, OutputStream, Runner, RunnerError, output};
+use super::{ChildNetwork, Exit, Invocation, OutputStream, Runner, RunnerError, output};
 use crate::atomic_file::write_atomic;
 use crate::cancel::Cancel;
 use crate::names::digest;
@@ -23,12 +23,14 @@ mod bubblewrap;
 mod helper;
 mod landlock;
 mod layout;
+mod relay;
 mod tool;
 
 use bubblewrap::{Bubblewrap, ProcMount};
 use helper::HelperTask;
 use landlock::FileRules;
 use layout::Layout;
+use relay::RelayTask;
 
 pub use helper::helper_main;
 pub use tool::{find_program, tool_paths};
@@ -47,6 +49,8 @@ pub struct Sandboxed<R> {
     directory: PathBuf,
     helper: Option<PathBuf>,
     found: OnceLock<SandboxReport>,
+    /// Whether children can have a network of their own.
+    network: OnceLock<bool>,
 }
 
 /// What confines children on this machine.
@@ -115,7 +119,7 @@ impl<R: Runner> Sandboxed<R> {
     /// Confines what `runner` runs. `directory` is for a few small files that children are shown; nothing that is confined
     /// may write there.
     pub fn new(runner: R, directory: impl Into<PathBuf>) -> Self {
-        Self { runner, directory: directory.into(), helper: None, found: OnceLock::new() }
+        Self { runner, directory: directory.into(), helper: None, found: OnceLock::new(), network: OnceLock::new() }
     }
 
     /// Names the program that calls [`helper_main`]. Without it there are neither limits nor Landlock.
@@ -148,7 +152,7 @@ impl<R: Runner> Sandboxed<R> {
                 }
                 continue;
             }
-            match self.attempt(mechanism, search, cancel) {
+            match self.attempt(mechanism, ChildNetwork::Host, search, cancel) {
                 Ok(()) => return SandboxReport { mechanism, failed },
                 Err(reason) => failed.push(format!("{mechanism}: {reason}")),
             }
@@ -167,8 +171,15 @@ impl<R: Runner> Sandboxed<R> {
     }
 
     /// Whether a child can be run so.
-    fn attempt(&self, mechanism: SandboxMechanism, search: Option<&OsStr>, cancel: &Cancel) -> Result<(), String> {
+    fn attempt(
+        &self,
+        mechanism: SandboxMechanism,
+        network: ChildNetwork,
+        search: Option<&OsStr>,
+        cancel: &Cancel,
+    ) -> Result<(), String> {
         let mut invocation = Invocation::new(["true"], "/").timeout(TRY_TIMEOUT);
+        invocation.network = network;
         invocation.environment.extend(search.map(|search| ("PATH".into(), search.to_owned())));
         let wrapped = self.wrapped(&invocation, mechanism).map_err(|error| error.to_string())?;
         let said = output(&self.runner, &wrapped, cancel, TRY_OUTPUT).map_err(|error| error.to_string())?;
@@ -200,8 +211,18 @@ impl<R: Runner> Sandboxed<R> {
         }
         let invocation = &confined;
         let layout = Layout::of(invocation).map_err(missing)?;
+        let relay = match &invocation.network {
+            ChildNetwork::Host => None,
+            ChildNetwork::Relayed(socket) => Some(RelayTask { socket: socket.clone() }),
+        };
+        if relay.is_some() && !has_networks(mechanism) {
+            let reason = format!("{mechanism} gives a child no network of its own");
+            return Err(RunnerError::Sandbox { reason });
+        }
         let task = HelperTask {
             supervise_for: None,
+            relay,
+            relays: false,
             files: None,
             max_processes: invocation.sandbox.max_processes,
             max_file_size: invocation.sandbox.max_file_size,
@@ -303,6 +324,24 @@ impl<R: Runner> Runner for Sandboxed<R> {
             })
         })
     }
+
+    fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        if invocation.sandbox.mode == SandboxMode::Off || runs_elsewhere(invocation).is_some() {
+            return false;
+        }
+        let search = invocation.environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
+        let mechanism = self.report(search, cancel).mechanism;
+        let works = || {
+            let nowhere = ChildNetwork::Relayed("/nonexistent".into());
+            has_networks(mechanism) && self.attempt(mechanism, nowhere, search, cancel).is_ok()
+        };
+        *self.network.get_or_init(works)
+    }
+}
+
+/// Whether a mechanism can give children a network of their own, with a way out of it.
+fn has_networks(mechanism: SandboxMechanism) -> bool {
+    matches!(mechanism, SandboxMechanism::Bubblewrap { helper: true, .. })
 }
 
 /// The program of an invocation that runs its command elsewhere.

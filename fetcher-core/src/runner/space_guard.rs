@@ -36,6 +36,10 @@ impl Runner for SpaceGuard<'_> {
         let stopped = shortage.map(|shortage| Exit::NoSpace { free: shortage.free, wanted: shortage.wanted });
         stopped.map_or(exit, Ok)
     }
+
+    fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        self.runner.confines_network(invocation, cancel)
+    }
 }
 
 /// Runs a child until it ends, is cancelled, or `reason` gives a reason to stop it. Where it was stopped for the

@@ -30,4 +30,11 @@ impl Runner for WithSandbox<'_> {
         }
         self.runner.run(&invocation.clone().sandbox(self.options.clone()), cancel, output)
     }
+
+    fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        if invocation.sandbox.mode == SandboxMode::Off {
+            return self.runner.confines_network(invocation, cancel);
+        }
+        self.runner.confines_network(&invocation.clone().sandbox(self.options.clone()), cancel)
+    }
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::bst::inventory::Inventory;
+use crate::diagnosis::Diagnosis;
 use crate::json_file::StoredJson;
 use crate::names::{CommitId, ElementName, Refs, SourceKey, VariantName};
 use crate::report::CacheCoverage;
@@ -27,9 +28,16 @@ pub struct ElementMemory {
     /// The elements as bst listed them for tracking, where it could not list those of the tip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_track: Option<RememberedInventory>,
+    /// What could not be tracked for its upstreams' sake.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub untracked: BTreeMap<ElementName, FailedSources>,
     /// What this run asked bst for already, with its inputs, whether it worked or not. It is not written.
     #[serde(skip)]
     pub asked: BTreeMap<ElementName, String>,
+    /// The elements that this run wanted with the refs that tracking found, and whether their sources are known to be
+    /// where they are to be; none where it did not come so far. It is not written.
+    #[serde(skip)]
+    pub settled: Option<BTreeMap<ElementName, bool>>,
 }
 
 impl StoredJson for ElementMemory {
@@ -46,6 +54,7 @@ impl ElementMemory {
         let forgotten = [&mut self.committed, &mut self.tracked].map(|refs| refs.forget_future(now));
         let listed = self.to_track.is_some();
         self.to_track = self.to_track.take().filter(|known| known.at <= now);
+        self.untracked.retain(|_, failed| failed.at <= now);
         forgotten.contains(&true) || listed != self.to_track.is_some()
     }
 
@@ -72,6 +81,13 @@ impl ElementMemory {
         Self { tracked: RefsMemory { inventory: known, ..RefsMemory::default() }, ..Self::default() }
     }
 
+    /// Forgets what failed, so that all of it is tried again.
+    pub(crate) fn forget_failures(&mut self) {
+        self.untracked.clear();
+        self.committed.failed.clear();
+        self.tracked.failed.clear();
+    }
+
     /// Gives what was learned of a few elements to the memory of all: what is done is added there, and what the elements
     /// of the project are stays.
     pub(crate) fn return_to(&mut self, whole: ElementMemory) {
@@ -79,10 +95,15 @@ impl ElementMemory {
         // What was asked for and is not done is so no longer.
         for refs in [&mut self.committed, &mut self.tracked] {
             refs.done.retain(|element, _| !few.asked.contains_key(element));
+            refs.failed.retain(|element, _| !few.asked.contains_key(element));
         }
         self.committed.done.extend(few.committed.done);
         self.tracked.done.extend(few.tracked.done);
+        self.committed.failed.extend(few.committed.failed);
+        self.tracked.failed.extend(few.tracked.failed);
+        self.untracked.extend(few.untracked);
         self.asked = few.asked;
+        self.settled = None;
     }
 
     /// What the elements are, and when bst was asked: as the tip has them, with the sources of those that have no
@@ -129,6 +150,7 @@ impl RefsMemory {
         let before = (self.done.len(), self.inventory.is_some());
         self.coverage = self.coverage.take().filter(|known| known.at <= now);
         self.done.retain(|_, done| done.at <= now);
+        self.failed.retain(|_, failed| failed.at <= now);
         self.inventory = self.inventory.take().filter(|known| known.at <= now);
         before != (self.done.len(), self.inventory.is_some())
     }
@@ -144,6 +166,9 @@ pub struct RefsMemory {
     /// What was fetched, and pushed where that is wanted, by element.
     #[serde(default)]
     pub done: BTreeMap<ElementName, DoneElement>,
+    /// What could not be fetched for its upstreams' sake.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed: BTreeMap<ElementName, FailedSources>,
     /// What of the sources of a tip was known to be in the cache when that was last counted.
     #[serde(default)]
     pub coverage: Option<CacheCoverage>,
@@ -159,6 +184,20 @@ pub struct RememberedInventory {
     pub at: Timestamp,
     /// What it said.
     pub inventory: Inventory,
+}
+
+/// An element whose sources could not be tracked or fetched, because of what its upstreams are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FailedSources {
+    /// A digest of what its sources follow from.
+    pub inputs: String,
+    /// A digest of what its upstreams answered then.
+    pub upstreams: String,
+    /// When it was tried.
+    pub at: Timestamp,
+    /// Why it failed, without secrets.
+    pub failure: Diagnosis,
 }
 
 /// An element whose sources were fetched and pushed.

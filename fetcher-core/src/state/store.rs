@@ -4,6 +4,7 @@
 //! state-dir/lock                                  see [`Lock`](super::Lock)
 //! state-dir/current.json                          the run under way; left by one that was killed
 //! state-dir/branches/PROJECT/BRANCH.json          a [`BranchState`]; `~.json` for the project itself
+//! state-dir/publish/PROJECT/BRANCH.json  what was published of a branch
 //! state-dir/elements/PROJECT/BRANCH/VARIANT.json  an [`ElementMemory`]; `~.json` where there are no option sets
 //! state-dir/tracking/PROJECT.json                 what tracking a project's elements found, for `pipeline`
 //! state-dir/run.new, run.old                      a run's directory that is being made or removed
@@ -139,6 +140,11 @@ impl StateStore {
         JsonFile::at(self.elements_directory(project, branch).join(format!("{variant}.json")))
     }
 
+    /// Where it is remembered what was published of a branch.
+    pub(crate) fn publish_path(&self, project: &ProjectName, branch: &BranchName) -> PathBuf {
+        self.directory.join("publish").join(project.as_str()).join(format!("{}.json", branch.slug()))
+    }
+
     fn elements_directory(&self, project: &ProjectName, branch: &BranchName) -> PathBuf {
         self.directory.join("elements").join(project.as_str()).join(branch.slug())
     }
@@ -156,6 +162,7 @@ impl StateStore {
         if let Some(branch) = branch {
             let directory = self.elements_directory(project, branch);
             gone(&directory).map_err(StateError::io("remove", &directory))?;
+            remove_file(&self.publish_path(project, branch))?;
         } else {
             remove_file(&self.tracking_path(project))?;
         }

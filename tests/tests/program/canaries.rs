@@ -137,6 +137,7 @@ impl World {
             "[[project]]\nurl = \"project\"\ntargets = [\"all.bst\"]\nretries = 0\n\
              git = {{ token-file = {}, ssh-key = {} }}\n\
              credentials = {{ netrc = {}, ssh-key = {}, git-config = {} }}\n\
+             publish = {{ token-file = {}, signing-key = {} }}\n\
              sandbox = {{ write = ['{root}/scenario', '{root}/secrets/.project.git.token-file'], read = ['{root}/noise', '{root}/words'] }}\n\
              [[project.source-caches]]\nurl = \"http://127.0.0.1:1\"\npush = true\n\
              auth = {{ access-token = {}, client-key = {}, client-cert = {cert} }}\n",
@@ -145,8 +146,17 @@ impl World {
             self.netrc(".project.credentials.netrc"),
             self.key_file(".project.credentials.ssh-key"),
             self.git_config(".project.credentials.git-config"),
+            self.file(".project.publish.token-file"),
+            self.key_file(".project.publish.signing-key"),
             self.file(".project.source-caches.auth.access-token"),
             self.key_file(".project.source-caches.auth.client-key"),
+        );
+        let _ = write!(
+            text,
+            "[[project]]\nname = \"other\"\nurl = \"project\"\ntargets = [\"all.bst\"]\nretries = 0\n\
+             sandbox = {{ write = ['{root}/scenario', '{root}/secrets/.project.git.token-file'], read = ['{root}/noise', '{root}/words'] }}\n\
+             publish = {{ app = {{ id = 1, installation = 2, private-key = {} }} }}\n",
+            self.key_file(".project.publish.app.private-key"),
         );
         let _ = write!(
             text,

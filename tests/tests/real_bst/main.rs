@@ -1,6 +1,7 @@
 //! The program with the real `bst`.
 
 mod check_host;
+mod clean_client;
 mod committed;
 mod failures;
 mod junctions;
@@ -8,6 +9,7 @@ mod moving_branches;
 mod plugin_texts;
 mod probing;
 mod proof;
+mod publish;
 mod rot;
 mod sandbox;
 mod selection;
@@ -16,4 +18,5 @@ mod stops;
 mod upstreams;
 mod verify;
 mod verify_caches;
+mod verify_losses;
 mod whole;

@@ -124,18 +124,28 @@ fn of_good_elements_nothing_is_fetched_again_because_one_is_dead_and_may_be() {
     repo.write("elements/dead.bst", &dead);
     repo.write("elements/all.bst", "kind: stack\ndepends: [git.bst, dead.bst, 'fixed.bst:lib.bst']\n");
     repo.commit("One is dead");
-    let fetcher = world.fetcher("allow-failure = { elements = [\"dead.bst\"] }");
-    for _ in 0..2 {
-        let ended = fetcher.run(&["run"]).expect(0);
+    // Where upstreams are not asked, what failed is tried in every run.
+    for (probe, is_tried) in [("probe = \"off\"\n", true), ("", false)] {
+        let fetcher = world.fetcher(&format!("{probe}allow-failure = {{ elements = [\"dead.bst\"] }}"));
+        for _ in 0..2 {
+            let ended = fetcher.run(&["run"]).expect(0);
+            let report = fetcher.report();
+            assert_eq!(report["branches"][0]["outcome"], "ok", "{ended}");
+            assert!(ended.stderr().contains("dead.bst") && ended.stderr().contains("allowed to fail"), "{ended}");
+        }
         let report = fetcher.report();
-        assert_eq!(report["branches"][0]["outcome"], "ok", "{ended}");
-        assert!(ended.stderr().contains("dead.bst") && ended.stderr().contains("allowed to fail"), "{ended}");
+        let fetch = &report["branches"][0]["stages"][1];
+        assert_eq!((&fetch["refs"], &fetch["allowed"]), (&"committed".into(), &true.into()), "{fetch:#}");
+        if is_tried {
+            let asked = command(&world.scratch, &report, fetch);
+            assert!(asked.ends_with("--deps none -- dead.bst"), "{asked}");
+        } else {
+            let notes = fetch["notes"].to_string();
+            assert!(fetch["log"].is_null() && notes.contains("not tried again"), "{fetch:#}");
+        }
     }
+    let fetcher = world.fetcher("allow-failure = { elements = [\"dead.bst\"] }");
     let report = fetcher.report();
-    let fetch = &report["branches"][0]["stages"][1];
-    assert_eq!((&fetch["refs"], &fetch["allowed"]), (&"committed".into(), &true.into()), "{fetch:#}");
-    let asked = command(&world.scratch, &report, fetch);
-    assert!(asked.ends_with("--deps none -- dead.bst"), "{asked}");
     let coverage = &report["branches"][0]["coverage"][0];
     let counted = (&coverage["cached"], &coverage["sources"], &coverage["missing"]);
     assert_eq!(counted, (&3.into(), &4.into(), &serde_json::json!(["dead.bst"])), "{coverage:#}");

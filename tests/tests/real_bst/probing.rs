@@ -75,10 +75,16 @@ impl Probed {
     /// Runs, and gives how bst was called and what the report says of tracking.
     #[track_caller]
     fn run(&self, more: &[&str]) -> (Vec<String>, Value) {
+        self.run_to(0, more)
+    }
+
+    /// The same of a run that ends with a status.
+    #[track_caller]
+    fn run_to(&self, status: i32, more: &[&str]) -> (Vec<String>, Value) {
         let calls = self.scratch.path("calls");
         let _ = fs::remove_file(&calls);
         let fetcher = self.fetcher();
-        fetcher.run(&[&["run"], more].concat()).expect(0);
+        fetcher.run(&[&["run"], more].concat()).expect(status);
         let calls = fs::read_to_string(calls).unwrap_or_default();
         let calls = calls.lines().filter(|call| *call != "--version").map(|call| {
             let words: Vec<_> = call.split(' ').collect();
@@ -204,6 +210,76 @@ fn nothing_moved_starts_no_bst_and_the_checkout_is_tracked_all_the_same() {
     assert_eq!(track["probes"]["written"], 2, "{track:#}");
     assert_eq!(probed.files(), merged);
     assert_eq!(probed.files(), probed.really_tracked("third"));
+}
+
+#[test]
+fn what_is_dead_is_told_in_every_run_and_tried_again_when_its_upstream_changes() {
+    let gone = format!("- kind: remote\n  url: web:gone.txt\n  ref: {}\n", sha256("back\n"));
+    let nowhere = "- kind: git\n  url: up:missing\n  track: main\n  ref: {ref}\n";
+    let plain = "- kind: git\n  url: {url}\n  track: main\n  ref: {ref}\n";
+    let probed = Probed::new("", &[("plain", plain), ("gone", &gone), ("nowhere", nowhere)]);
+    let (_, first) = probed.run_to(1, &[]);
+    let failed = |report: &Value| {
+        let branch = report["branches"][0]["stages"].as_array().expect("stages");
+        let failures = branch.iter().flat_map(|stage| {
+            let failures = stage["failures"].as_array().expect("failures").iter();
+            failures
+                .map(|failure| ["stage", "element", "kind", "message"].map(|key| failure[key].to_string()).join(" "))
+        });
+        failures.collect::<Vec<_>>()
+    };
+    let once = failed(&probed.fetcher().report());
+    assert_eq!(once.len(), 4, "{once:#?}");
+    assert_eq!(first["outcome"], "partial", "{first:#}");
+
+    for _ in 0..2 {
+        let (calls, track) = probed.run_to(1, &[]);
+        assert_eq!(calls, [""; 0], "{track:#}");
+        let report = probed.fetcher().report();
+        assert_eq!(failed(&report), once, "{report:#}");
+        let counts = &track["elements"];
+        assert_eq!(
+            (&track["outcome"], &counts["failed"], &counts["skipped"]),
+            (&"partial".into(), &2.into(), &1.into())
+        );
+        let notes = track["notes"].to_string();
+        assert!(notes.contains("not tried again") && notes.contains("gone.bst, nowhere.bst"), "{notes}");
+        let status = probed.fetcher().run(&["status"]).expect(0).stdout();
+        assert!(status.contains("committed 33.3%") && status.contains("tracked 33.3%"), "{status}");
+    }
+
+    // By hand, and where everything is forced, it is tried all the same.
+    let (calls, _) = probed.run_to(4, &["--element", "gone.bst"]);
+    assert!(calls.iter().any(|call| call.ends_with("-- gone.bst")), "{calls:?}");
+    let (calls, _) = probed.run_to(1, &["--force"]);
+    assert!(calls.iter().any(|call| call.starts_with("source track")), "{calls:?}");
+    let (calls, _) = probed.run_to(1, &[]);
+    assert_eq!(calls, [""; 0]);
+
+    // One is back: it alone is tried, and the other one is told of still.
+    let path = probed.scratch.write("files/gone.txt", "back\n");
+    let hour = std::time::Duration::from_secs(3600);
+    let file = fs::File::options().write(true).open(path).expect("the file");
+    file.set_modified(std::time::SystemTime::now() - hour).expect("its time");
+    let (calls, track) = probed.run_to(1, &[]);
+    let asked: Vec<_> = calls.iter().filter(|call| call.contains(" -- ")).collect();
+    assert!(!asked.is_empty() && asked.iter().all(|call| call.ends_with(" -- gone.bst")), "{calls:#?}");
+    let left = failed(&probed.fetcher().report());
+    assert!(left.len() == 2 && left.iter().all(|failure| failure.contains("nowhere.bst")), "{left:#?} {track:#}");
+
+    // So does a change of the element.
+    let tip = probed.upstreams[0].tip("main");
+    let other = format!("kind: import\nsources:\n- kind: git\n  url: up:plain\n  track: main\n  ref: {tip}\n");
+    probed.repo.write("elements/nowhere.bst", &other);
+    probed.repo.commit("Another address");
+    probed.run(&[]);
+}
+
+/// A text's SHA-256, as refs of files have it.
+fn sha256(text: &str) -> String {
+    let script = "import hashlib, sys; print(hashlib.sha256(sys.argv[1].encode()).hexdigest(), end='')";
+    let made = std::process::Command::new("python3").args(["-c", script, text]).output().expect("python3");
+    String::from_utf8(made.stdout).expect("a digest")
 }
 
 #[test]

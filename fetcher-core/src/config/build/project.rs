@@ -10,7 +10,7 @@ use super::super::{
     AllowFailure, BuildStreamConfig, BuildStreamTool, DependencyScope, HoldConfig, OnError, ProjectConfig, PushMode,
     SelectConfig, SourceCacheConfig, VariantConfig,
 };
-use super::{all, date, flag, json_map, number, path, probe_mode, text, text_map, texts, time, value};
+use super::{all, date, flag, json_map, number, path, probe_mode, publish, text, text_map, texts, time, value};
 
 pub(super) fn project(fields: &ConfigTable, place: &Path) -> Option<ProjectConfig> {
     Some(ProjectConfig {
@@ -58,6 +58,8 @@ pub(super) fn project(fields: &ConfigTable, place: &Path) -> Option<ProjectConfi
         git: git(fields.get("git")?.fields()?),
         source_caches: all(fields, "source-caches", source_cache)?,
         buildstream: buildstream(fields.get("buildstream")?.fields()?, place)?,
+        publish: publish::publish(fields.get("publish")?.fields()?)?,
+        groups: all(fields, "group", publish::group)?,
         sandbox: sandbox(fields.get("sandbox")?.fields()?)?,
         credentials: credentials(fields.get("credentials")?.fields()?),
     })

@@ -20,6 +20,7 @@ pub(super) fn projects(reader: &mut ConfigReader<'_>, top: &ConfigTable) {
         variants(reader, fields, &place);
         allowed_variants(reader, fields, &place);
         credentials(reader, fields, &place);
+        super::publish::check(reader, fields, &place);
         if ["track", "fetch", "push"].iter().all(|stage| matches!(value(fields, stage), Some(ConfigValue::Bool(false))))
         {
             let at = fields["track"].at;

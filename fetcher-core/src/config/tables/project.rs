@@ -228,6 +228,20 @@ const PROJECT_KEYS: &[KeyDeclaration] = &[
         "The keys of `[buildstream]` for this project alone, as for an old branch that needs BuildStream 1.",
     ),
     key(
+        "publish",
+        ValueKind::Table(&super::publish::PUBLISH),
+        Value("{}"),
+        "{ mode = \"branch\" }",
+        "What becomes of tracked refs once their sources are cached.",
+    ),
+    key(
+        "group",
+        ValueKind::Tables(&super::publish::GROUP),
+        Value("[]"),
+        "[{ name = \"core\", elements = [\"sdk.bst\"] }]",
+        "Elements that are published all at once, in one commit, or not at all.",
+    ),
+    key(
         "sandbox",
         ValueKind::Table(&super::sandbox::SANDBOX),
         Words("as `[sandbox]`"),

@@ -67,6 +67,14 @@ fn sections() -> Vec<Section> {
         section("[[project.variants]]", &["project", "variants"], &format!("{PROJECT}[[project.variants]]\n")),
         section("[project.select]", &["project", "select"], &format!("{PROJECT}[project.select]\n")),
         section("[[project.hold]]", &["project", "hold"], &format!("{PROJECT}[[project.hold]]\n")),
+        section("[[project.group]]", &["project", "group"], &format!("{PROJECT}[[project.group]]\n")),
+        section("[project.publish]", &["project", "publish"], &format!("{PROJECT}[project.publish]\n")),
+        section(
+            "[project.publish.select]",
+            &["project", "publish", "select"],
+            &format!("{PROJECT}[project.publish.select]\n"),
+        ),
+        section("[project.publish.app]", &["project", "publish", "app"], &format!("{PROJECT}[project.publish.app]\n")),
         section(
             "[project.allow-failure]",
             &["project", "allow-failure"],
@@ -144,6 +152,7 @@ fn every_key_does_something() {
                 let other = match value.rsplit_once('"') {
                     _ if value.contains("example.org") => value.replace("example.org", "example.net"),
                     Some((start, end)) if *name != "kind" => format!("{start}2\"{end}"),
+                    None if value.bytes().all(|byte| byte.is_ascii_digit()) => format!("{value}2"),
                     _ => value.clone(),
                 };
                 let _ = writeln!(without, "{name} = {other}");

@@ -98,6 +98,11 @@ fn canaries(files: &Path) -> BTreeMap<&'static str, (String, Vec<&'static str>)>
         ("project.config", (r#"{ mirror-url = "https://u:canary-mirror@h" }"#.to_owned(), vec!["canary-mirror"])),
         ("project.git.ssh-key", (file("id", &pem(key)), vec![key])),
         ("project.git.token-file", (file("token", "canary-git"), vec!["canary-git"])),
+        ("project.publish.api-url", ("\"https://canary-api@h/\"".to_owned(), vec!["canary-api"])),
+        ("project.publish.push-url", ("\"https://canary-push@h/x.git\"".to_owned(), vec!["canary-push"])),
+        ("project.publish.token-file", (file("forge", "canary-forge"), vec!["canary-forge"])),
+        ("project.publish.signing-key", (file("signing", &pem("canaryCANARYcanary04")), vec!["canaryCANARYcanary04"])),
+        ("project.publish.app.private-key", (file("app", &pem("canaryCANARYcanary03")), vec!["canaryCANARYcanary03"])),
         ("project.credentials.netrc", (file("netrc", "machine h login u password canary-netrc"), vec!["canary-netrc"])),
         ("project.credentials.ssh-key", (file("upstream", &pem("canaryCANARYcanary02")), vec!["canaryCANARYcanary02"])),
         ("project.credentials.git-config", (file("gitconfig", "canary-gitconfig"), vec!["canary-gitconfig"])),
@@ -151,6 +156,7 @@ fn with(key: &str, value: &str) -> String {
         "client-key" => "client-cert = 'c'\n",
         "password-file" if key.contains("email") => "username = 'me'\n",
         "binary" => "required-version = '9.0.0'\n",
+        "private-key" => "id = 1\ninstallation = 2\n",
         _ => "",
     };
     if let Some(kind) = table.strip_prefix("notify.") {

@@ -95,6 +95,7 @@ impl Preflight<'_> {
             refresh_after: Duration::ZERO,
             probing: None,
             clean_client_every: None,
+            local_cache: None,
         };
         let mut memory = ElementMemory::default();
         let stages = pipeline.run(Refs::Committed, None, &mut memory, &self.fetcher.cancel, &mut |_| {});

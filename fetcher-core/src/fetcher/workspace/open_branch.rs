@@ -180,6 +180,7 @@ impl<'w> OpenBranch<'w> {
             refresh_after: fetcher.config.refresh_after,
             probing: None,
             clean_client_every: fetcher.config.clean_client_every,
+            local_cache: None,
         }
     }
 

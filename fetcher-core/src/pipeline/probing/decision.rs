@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::dead_upstreams::note_dead;
 use super::memory::{TrackedRefs, TrackingMemory};
 use super::ref_files::{self, RefFiles};
 use super::source_probes::{ElementProbes, NotProbed, ProbePlanner};
@@ -16,10 +17,10 @@ use super::{TrackProbing, count};
 use crate::bst::dialect::Dialect;
 use crate::bst::inventory::{InventoryElement, InventorySource, is_told_sources};
 use crate::bst::project_files::ProjectFiles;
-use crate::names::{ElementName, Refs, digest};
+use crate::names::{ElementName, Refs, Stage, digest};
 use crate::pipeline::stage_runner::{StageRequest, StageRunner};
 use crate::report::{Outcome, StageReport, TrackProbes};
-use crate::state::ElementMemory;
+use crate::state::{ElementMemory, FailedSources};
 use crate::upstream::{ProbeDoubt, UpstreamAnswer, UpstreamQuestion, UpstreamUse};
 
 /// Why an element is tracked.
@@ -56,6 +57,8 @@ pub(super) struct PlannedElement {
     pub(super) known: Option<TrackedRefs>,
     /// Why it is tracked; none where it is left out.
     pub(super) track: Option<TrackReason>,
+    /// How tracking it would fail again, where it is left out for that.
+    pub(super) dead: Option<FailedSources>,
 }
 
 /// What is to be done about every element that could be tracked.
@@ -66,6 +69,8 @@ pub(super) struct TrackPlan {
     pub(super) probes: TrackProbes,
     /// Whether not all elements are meant.
     is_selected: bool,
+    /// What upstreams said.
+    answers: BTreeMap<UpstreamQuestion, Arc<UpstreamAnswer>>,
 }
 
 impl TrackPlan {
@@ -109,8 +114,10 @@ impl TrackPlan {
             elements,
             probes: TrackProbes::default(),
             is_selected: selected.is_some(),
+            answers: BTreeMap::new(),
         };
         plan.ask(probing, work);
+        plan.leave_dead(work, probing, memory);
         plan.decide(probing, work.pipeline.clock.now());
         Some(plan)
     }
@@ -133,6 +140,57 @@ impl TrackPlan {
         let answers: BTreeMap<_, _> = questions.into_iter().zip(answers).collect();
         for planned in self.elements.values_mut() {
             planned.take_answers(&answers);
+        }
+        self.answers = answers;
+    }
+
+    /// Leaves out what would fail again.
+    fn leave_dead(&mut self, work: &StageRunner<'_, '_>, probing: &TrackProbing<'_>, memory: &ElementMemory) {
+        let now = work.pipeline.clock.now();
+        let known =
+            memory.untracked.iter().filter(|(element, _)| !probing.forced && !work.junctions.contains(*element));
+        for (element, failed) in known {
+            let Some(planned) = self.elements.get_mut(element) else { continue };
+            if matches!(planned.track, Some(TrackReason::Doubt(_)))
+                && planned.probes.fails_again(failed, &planned.definition, &self.answers, now)
+            {
+                planned.track = None;
+                planned.dead = Some(failed.clone());
+            }
+        }
+    }
+
+    /// Enters the failures of what was left out because it would fail again.
+    pub(super) fn recall(&self, work: &mut StageRunner<'_, '_>, report: &mut StageReport) {
+        let dead = self.elements.iter().filter(|(_, planned)| planned.track.is_none());
+        let dead = dead.filter_map(|(element, planned)| Some((element.clone(), planned.dead.clone()?)));
+        let dead: BTreeMap<_, _> = dead.collect();
+        if dead.is_empty() || report.outcome == Outcome::Interrupted {
+            return;
+        }
+        for (element, known) in &dead {
+            work.results.recall(Stage::Track, element, known.failure.clone());
+        }
+        work.results.note_loaded(Stage::Track);
+        work.results.enter(report, work.cancel.is_cancelled());
+        note_dead(report, &dead);
+    }
+
+    /// Remembers what would fail again.
+    pub(super) fn remember_failures(&self, work: &StageRunner<'_, '_>, memory: &mut ElementMemory) {
+        if !self.is_selected {
+            memory.untracked.retain(|element, _| self.elements.contains_key(element));
+        }
+        for (element, planned) in &self.elements {
+            let inputs = planned.definition.clone();
+            let failed = match planned.dead.as_ref().filter(|_| planned.track.is_none()) {
+                Some(known) => Some(known.clone()),
+                None => work.pipeline.failed(work, Stage::Track, element, inputs, &planned.probes, &self.answers),
+            };
+            match failed {
+                Some(failed) => drop(memory.untracked.insert(element.clone(), failed)),
+                None => drop(memory.untracked.remove(element)),
+            }
         }
     }
 
@@ -235,7 +293,7 @@ impl TrackPlan {
 
     /// The elements whose refs are known and in the checkout.
     pub(super) fn left_out(&self) -> BTreeSet<ElementName> {
-        let left_out = self.elements.iter().filter(|(_, planned)| planned.track.is_none());
+        let left_out = self.elements.iter().filter(|(_, planned)| planned.track.is_none() && planned.dead.is_none());
         left_out.map(|(element, _)| element.clone()).collect()
     }
 
@@ -316,7 +374,7 @@ impl PlannedElement {
     }
 
     fn probed(probes: ElementProbes, definition: String) -> Self {
-        Self { probes, definition, upstreams: None, tied: false, known: None, track: None }
+        Self { probes, definition, upstreams: None, tied: false, known: None, track: None, dead: None }
     }
 
     fn take_answers(&mut self, answers: &BTreeMap<UpstreamQuestion, Arc<UpstreamAnswer>>) {

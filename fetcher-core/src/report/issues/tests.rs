@@ -30,6 +30,7 @@ fn branch(project: &str, failures: Vec<Diagnosis>) -> BranchReport {
         stages: vec![StageReport { failures, ..StageReport::new(Stage::Track, None, at) }],
         coverage: Vec::new(),
         changes: Vec::new(),
+        publication: None,
         holds: Vec::new(),
     }
 }

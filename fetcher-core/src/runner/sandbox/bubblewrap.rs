@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::layout::{Layout, SETTINGS, SYSTEM};
-use crate::runner::Invocation;
+use crate::runner::{ChildNetwork, Invocation};
 
 /// Where the helper is inside.
 const HELPER: &str = "/run/bst-fetcher-helper";
@@ -42,6 +42,9 @@ impl Bubblewrap<'_> {
         words.add(["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]);
         // Run by root the child would keep all capabilities in its namespace, and could write what is shown read-only.
         words.add(["--die-with-parent", "--new-session", "--cap-drop", "ALL"]);
+        if invocation.network != ChildNetwork::Host {
+            words.add(["--unshare-net"]);
+        }
         self.system(&mut words);
         words.add(["--tmpfs", "/tmp", "--tmpfs", "/run"]);
         let [passwd, group] = self.accounts;

@@ -21,6 +21,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use serde::{Deserialize, Serialize};
 
 use super::landlock::{self, FileRules};
+use super::relay::{self, RelayTask};
 
 /// The first argument of a program that is to be the helper.
 const WORD: &str = "--become-sandbox-helper";
@@ -38,6 +39,11 @@ const NOT_STARTED: i32 = 126;
 pub(super) struct HelperTask {
     /// The process that waits for it, where it is to stay beside the child and end all with it.
     pub(super) supervise_for: Option<i32>,
+    /// Where connections to [`RELAY_PORT`](crate::runner::RELAY_PORT) are to be handed on, where the child has a network of
+    /// its own.
+    pub(super) relay: Option<RelayTask>,
+    /// Whether to do that: this is no child's helper, but the relay beside one.
+    pub(super) relays: bool,
     /// What of the file system may be used; all where something else hides the rest.
     pub(super) files: Option<FileRules>,
     pub(super) max_processes: u64,
@@ -72,6 +78,13 @@ pub fn helper_main(arguments: impl IntoIterator<Item = OsString>) -> Option<io::
 }
 
 fn work(task: &HelperTask, command: &[OsString]) -> io::Result<i32> {
+    if let Some(relay) = &task.relay {
+        if task.relays {
+            return relay.serve();
+        }
+        let beside = HelperTask { relay: Some(relay.clone()), relays: true, ..HelperTask::default() };
+        relay::start(beside.arguments()?)?;
+    }
     match task.supervise_for {
         Some(parent) => supervise(&HelperTask { supervise_for: None, ..task.clone() }, parent, command),
         None => Err(enter(task, command)),
