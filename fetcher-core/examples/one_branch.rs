@@ -18,9 +18,9 @@ pub(crate) fn run(
     let fetcher = Fetcher::new(config, environment);
     let workspace = fetcher.workspace()?;
     let project = workspace.projects()?.remove(0);
-    let fetched = project.fetch(&project.list()?.tips)?;
+    let listing = project.fetch(&project.list()?.tips)?;
     let is_wanted = |branch: &&fetcher_core::Branch<'_>| wanted.is_none_or(|name| branch.name() == name);
-    let branch = fetched.branches.iter().find(is_wanted).ok_or("there is no such branch")?;
+    let branch = listing.branches.iter().find(is_wanted).ok_or("there is no such branch")?;
 
     let open = workspace.open(branch)?;
     println!("{} is at {} in {}", branch.name(), branch.commit(), open.directory().display());

@@ -31,7 +31,7 @@ impl Runner for Telling {
 struct Screen;
 
 impl Notifier for Screen {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "screen"
     }
     fn send(&self, notification: &Notification) -> Result<(), NotifyError> {

@@ -86,7 +86,9 @@ impl Runner for Breaking {
         let exit = LocalRunner::default().run(&changed, cancel, &mut |stream, piece| {
             if self.2 { kept.push((stream, piece.to_vec())) } else { output(stream, piece) }
         });
-        kept.iter().for_each(|(stream, piece)| output(*stream, piece));
+        for (stream, piece) in &kept {
+            output(*stream, piece);
+        }
         exit.map(self.1)
     }
 }

@@ -27,8 +27,8 @@ fn stages_are_called_left_out_and_repeated_each_with_its_results() {
     let fetcher = Fetcher::new(config, environment);
     let workspace = fetcher.workspace().expect("a workspace");
     let projects = workspace.projects().expect("projects");
-    let fetched = projects[0].fetch(&projects[0].list().expect("branches").tips).expect("the branch");
-    let open = workspace.open(&fetched.branches[0]).expect("a checkout and bst");
+    let listing = projects[0].fetch(&projects[0].list().expect("branches").tips).expect("the branch");
+    let open = workspace.open(&listing.branches[0]).expect("a checkout and bst");
     let pipeline = open.pipeline();
     let mut session = open.session(&pipeline, |_| {}).expect("a session");
 
@@ -73,7 +73,7 @@ fn stages_are_called_left_out_and_repeated_each_with_its_results() {
     let report = open.report(session.finish());
     assert_eq!(report.outcome, Outcome::Partial, "for the stage of our own failed: {report:#?}");
     drop(open);
-    drop(fetched);
+    drop(listing);
     drop(projects);
     let report = workspace.finish(vec![report]).expect("a report");
     assert_eq!(report.outcome, Outcome::Partial);

@@ -6,6 +6,7 @@ use super::{SourceSlot, Workspace};
 use crate::bst::Bst;
 use crate::diagnosis::Diagnosis;
 use crate::fetcher::branch;
+use crate::fetcher::own_cache::OwnCache;
 use crate::fetcher::tools::RunTools;
 use crate::names::Stage;
 use crate::pipeline::{Pipeline, PipelineDirectories, PipelineSession, Preparation, PreparedFiles, tracked_changes};
@@ -24,6 +25,7 @@ pub struct OpenBranch<'w> {
     bst: Bst,
     directories: PipelineDirectories,
     stages: Vec<StageReport>,
+    own_cache: OwnCache,
     /// Holds the environment of `bst`, where that is one of ours.
     _tools: RunTools<'w>,
     _slot: SourceSlot<'w>,
@@ -115,6 +117,7 @@ impl<'f> Workspace<'f> {
             bst,
             directories,
             stages,
+            own_cache: OwnCache::of(&fetcher.config),
             _tools: tools,
             _slot: slot,
         })
@@ -180,7 +183,7 @@ impl<'w> OpenBranch<'w> {
             refresh_after: fetcher.config.refresh_after,
             probing: None,
             clean_client_every: fetcher.config.clean_client_every,
-            local_cache: None,
+            local_cache: Some(&self.own_cache),
         }
     }
 
