@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use fetcher_core::report::CacheCoverage;
+use fetcher_core::report::{CacheCoverage, ProbeReport, RotFinding};
 use fetcher_core::state::BranchState;
 use jiff::Timestamp;
 
@@ -66,6 +66,27 @@ pub(crate) fn holds(branches: &[BranchState]) -> String {
         if state.holds.len() > HOLDS {
             let _ = writeln!(text, "and {} more in {}{branch}", state.holds.len() - HOLDS, state.project);
         }
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
+}
+
+/// What upstreams were asked in the last run, and what trouble to come is known; nothing where nobody was asked.
+pub(crate) fn upstreams(probes: Option<&ProbeReport>, rot: &[RotFinding]) -> String {
+    let mut text = String::new();
+    if let Some(probes) = probes {
+        let (hosts, asked, answered) = (probes.hosts.len(), probes.asked(), probes.answered());
+        let host = if hosts == 1 { "host" } else { "hosts" };
+        let _ = write!(text, "upstreams: {answered} of {asked} questions to {hosts} {host} answered");
+        for (count, word) in [(probes.doubted(), "in doubt"), (probes.failed(), "not answered")] {
+            if count > 0 {
+                let _ = write!(text, ", {count} {word}");
+            }
+        }
+        let _ = writeln!(text, " ({:.1} s, {} kB)", probes.seconds, probes.bytes().div_ceil(1000));
+    }
+    if !rot.is_empty() {
+        let findings = if rot.len() == 1 { "finding" } else { "findings" };
+        let _ = writeln!(text, "trouble to come with upstreams: {} {findings}, see `bst-fetcher rot`", rot.len());
     }
     if text.is_empty() { text } else { format!("\n{text}") }
 }

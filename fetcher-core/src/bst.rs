@@ -18,6 +18,8 @@ pub(crate) mod distributions;
 #[cfg(feature = "fetcher")]
 pub mod environment;
 pub mod inventory;
+#[cfg(feature = "fetcher")]
+pub(crate) mod known_version;
 pub mod messages;
 pub mod plugins;
 #[cfg(feature = "fetcher")]

@@ -8,6 +8,7 @@ mod error_diagnoses;
 mod hints;
 pub mod host;
 mod housekeeping;
+mod inventory;
 mod leftovers;
 mod listing;
 mod notifications;
@@ -371,6 +372,8 @@ impl Fetcher {
         let sandboxed = self.sandboxed(&local, temporary);
         let guard = SpaceGuard::new(self.runner.as_deref().unwrap_or(&sandboxed), &space);
         let runner: &dyn Runner = &guard;
+        let tools = tools::RunTools::new(self, runner, &store.run_directory(&report.run));
+        let tools = if selection.force || selection.dry_run { tools } else { tools.remembering() };
         let all = workers::WorkerPool {
             fetcher: self,
             selection,
@@ -379,7 +382,7 @@ impl Fetcher {
             usage,
             local: &local,
             space: &space,
-            tools: tools::RunTools::new(self, runner, &store.run_directory(&report.run)),
+            tools,
             upstreams: upstreams::RunUpstreams::new(self, store, &local, &space, temporary.join("upstreams")),
             runner,
             run: &report.run.clone(),
@@ -412,10 +415,10 @@ impl Fetcher {
             self.complete_hints(report, &local, temporary, &all.tools);
         }
         if !selection.dry_run {
-            let unsaved =
-                all.upstreams.conclude(report, selection.is_all() && !self.cancel.is_cancelled(), self.clock.now());
-            report.failures.extend(unsaved.iter().map(|error| self.masked(error.diagnosis())));
-            report.rot = std::mem::take(&mut report.rot).redacted(&self.redactor);
+            let whole = selection.is_all() && !self.cancel.is_cancelled();
+            let unsaved = all.upstreams.conclude(report, whole, &self.redactor, self.clock.now());
+            let unsaved = unsaved.into_iter().chain(all.tools.conclude());
+            report.failures.extend(unsaved.map(|error| self.masked(error.diagnosis())));
         }
         // Where a project's branches could not be found out, it may have been one of those.
         let known =

@@ -145,6 +145,7 @@ mod panics;
 pub mod pipeline;
 #[cfg(feature = "fetcher")]
 mod project;
+#[cfg(feature = "fetcher")]
 pub mod publish;
 pub mod report;
 pub mod requirements;

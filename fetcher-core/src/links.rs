@@ -44,6 +44,11 @@ impl PageAddress {
         Self("status.json".to_owned())
     }
 
+    /// Upstreams: trouble to come with them, and what they were asked.
+    pub fn upstreams() -> Self {
+        Self("upstreams.html".to_owned())
+    }
+
     /// A branch's page; a project's, where `branch` is none (its branches could not be listed).
     pub fn branch(project: &ProjectName, branch: Option<&BranchName>) -> Self {
         Self(match branch {

@@ -17,6 +17,7 @@ use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use crate::json_file::JsonFile;
 use crate::report::RunReport;
 use crate::state::{BranchState, StateError, StateStore};
+use crate::upstream::RotMemory;
 use metrics_state::MetricsState;
 
 /// What the metrics are made from, and where they go.
@@ -85,7 +86,9 @@ pub fn write(metrics: &MetricsWriter) -> Result<(), MetricsError> {
     if let Err(error) = kept.save(&memory) {
         return Err(MetricsErrorKind::Memory(broken.unwrap_or(error)).into());
     }
-    let text = render::render(&memory, metrics.states);
+    // What cannot be read is told by the run that is to change it.
+    let rot = RotMemory::read(metrics.store.directory()).unwrap_or_default();
+    let text = render::render(&memory, metrics.states, rot.findings().0);
     let path = metrics.file.to_owned();
     write_atomic(metrics.file, text.as_bytes()).map_err(|source| MetricsErrorKind::Write { path, source })?;
     broken.or(unread).map_or(Ok(()), |error| Err(MetricsErrorKind::Memory(error).into()))

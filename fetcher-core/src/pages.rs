@@ -20,6 +20,7 @@ mod site;
 mod site_view;
 mod status;
 mod text;
+mod upstreams;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -60,8 +60,9 @@ pub use prepare::{Preparation, PreparedFiles};
 
 pub(crate) use holds::{ProjectHolds, expired};
 use listing::{LISTING_LOG, NotListed};
-pub use probing::TrackProbing;
-pub(crate) use probing::TrackingMemory;
+pub use probing::{ElementProbing, ProbeWay, RememberedRefs, SourceProbing, TrackProbing};
+pub(crate) use probing::{TrackingMemory, overview};
+pub use remaining_work::RunDone;
 use remaining_work::{ElementInputs, FetchCandidates};
 pub use session::{BstOutput, ElementChoice, PipelineSession};
 use stage_runner::{StageRunner, refs_of};
@@ -110,6 +111,8 @@ pub struct Pipeline<'a> {
     pub one_at_a_time: Option<&'a Mutex<()>>,
     /// How long what was done may stand for doing it again.
     pub refresh_after: Duration,
+    /// What the run has done for other branches of the project, and what this does for them; none where each is alone.
+    pub done_in_run: Option<&'a RunDone>,
     /// How upstreams are asked what moved; without it everything is tracked.
     pub probing: Option<TrackProbing<'a>>,
     /// Within which time a client with empty caches and no way to any upstream is to have fetched everything once, a share

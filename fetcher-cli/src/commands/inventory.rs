@@ -1,12 +1,14 @@
 //! `bst-fetcher inventory [PROJECT[/BRANCH]]`
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use fetcher_core::bst::inventory::{Inventory, InventoryElement, InventorySource};
 use fetcher_core::config::ProjectConfig;
 use fetcher_core::names::VariantName;
+use fetcher_core::pipeline::ElementProbing;
 use fetcher_core::state::StateStore;
-use fetcher_core::{BranchName, Config};
+use fetcher_core::{BranchName, Config, ElementName, Fetcher};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -21,6 +23,8 @@ struct BranchInventory<'c> {
     variant: Option<&'c VariantName>,
     inventory: Inventory,
     at: Timestamp,
+    /// How its elements are probed, and what is remembered of tracking them.
+    probing: BTreeMap<ElementName, ElementProbing>,
 }
 
 pub(crate) fn run(context: &CommandContext, args: &InventoryArgs) -> io::Result<u8> {
@@ -28,7 +32,15 @@ pub(crate) fn run(context: &CommandContext, args: &InventoryArgs) -> io::Result<
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
-    let (listings, problems) = listings(&config, args.subject.as_deref());
+    let (mut listings, mut problems) = listings(&config, args.subject.as_deref());
+    let fetcher = Fetcher::new(config.clone(), context.environment.clone());
+    for listing in &mut listings {
+        match fetcher.source_probes(listing.project, &listing.branch, &listing.inventory) {
+            Ok(probing) => listing.probing = probing,
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    problems.dedup();
     for problem in &problems {
         eprint_line(&format!("bst-fetcher: {problem}"));
     }
@@ -78,6 +90,7 @@ fn listings<'c>(config: &'c Config, subject: Option<&str>) -> (Vec<BranchInvento
                         variant,
                         inventory,
                         at,
+                        probing: BTreeMap::new(),
                     }));
                 }
                 Err(error) => problems.push(error.to_string()),
@@ -94,6 +107,7 @@ fn as_json(listing: &BranchInventory<'_>) -> serde_json::Value {
         "variant": listing.variant,
         "listed": listing.at,
         "elements": listing.inventory.elements,
+        "probing": listing.probing,
     })
 }
 
@@ -109,7 +123,24 @@ fn print(out: &mut impl Write, listing: &BranchInventory<'_>) -> io::Result<()> 
         elements.len(),
         listing.at.strftime("%Y-%m-%d %H:%M:%S UTC")
     )?;
-    elements.iter().try_for_each(|element| print_element(out, element))
+    elements.iter().try_for_each(|element| {
+        print_element(out, element)?;
+        listing.probing.get(&element.name).map_or(Ok(()), |probing| print_probing(out, probing))
+    })
+}
+
+/// How an element is probed, and what tracking it found last.
+fn print_probing(out: &mut impl Write, probing: &ElementProbing) -> io::Result<()> {
+    if let Some(reason) = &probing.always_tracked {
+        writeln!(out, "    probe: always tracked, for {}", one_line(reason))?;
+    }
+    for source in &probing.sources {
+        writeln!(out, "    probe: {}: {}", one_line(&source.kind), one_line(&source.words()))?;
+    }
+    let Some(last) = probing.remembered.last() else { return Ok(()) };
+    let refs: Vec<_> = last.refs.iter().map(|(_, _, value)| value.as_str()).collect();
+    let at = last.tracked.strftime("%Y-%m-%d %H:%M:%S UTC");
+    writeln!(out, "    tracked at {at}: {}", one_line(&refs.join(" ")))
 }
 
 fn print_element(out: &mut impl Write, element: &InventoryElement) -> io::Result<()> {

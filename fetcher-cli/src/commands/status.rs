@@ -4,12 +4,13 @@ use std::io::{self, Write as _};
 
 use fetcher_core::Fetcher;
 use fetcher_core::state::StateStore;
+use fetcher_core::upstream::RotMemory;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::{CommandContext, OK, SOME_FAILED};
 use crate::cli::StatusArgs;
-use crate::status::{holds, table};
+use crate::status::{holds, table, upstreams};
 use crate::{eprint_line, output};
 
 pub(crate) fn run(context: &CommandContext, args: &StatusArgs) -> io::Result<u8> {
@@ -23,17 +24,26 @@ pub(crate) fn run(context: &CommandContext, args: &StatusArgs) -> io::Result<u8>
         failures.push(error);
         None
     });
+    let rot = RotMemory::read(store.directory()).unwrap_or_else(|error| {
+        failures.push(error);
+        RotMemory::default()
+    });
     if args.json {
         let last = last.map(|report| {
-            json!({ "run": report.run, "started": report.started, "finished": report.finished, "outcome": report.outcome })
+            json!({
+                "run": report.run, "started": report.started, "finished": report.finished, "outcome": report.outcome,
+                "probes": report.probes,
+            })
         });
-        let status = json!({ "version": 1, "last-run": last, "branches": branches });
+        let status = json!({ "version": 1, "last-run": last, "branches": branches, "rot": rot.findings().0 });
         output::json(&format!("{status:#}"))?;
     } else if branches.is_empty() && failures.is_empty() {
         writeln!(output::text(), "nothing was done yet: `bst-fetcher run` begins")?;
     } else {
         output::text().write_all(table(&branches, now).as_bytes())?;
         output::text().write_all(holds(&branches).as_bytes())?;
+        let probes = last.as_ref().and_then(|report| report.probes.as_ref());
+        output::text().write_all(upstreams(probes, rot.findings().0).as_bytes())?;
     }
     for failure in &failures {
         eprint_line(&format!("bst-fetcher: {failure}"));

@@ -33,7 +33,7 @@ pub(crate) fn interpreter(script: &Path) -> Option<String> {
 }
 
 /// The Python that runs a program: itself, where it is one.
-fn python_of(program: PathBuf) -> Option<PathBuf> {
+pub(crate) fn python_of(program: PathBuf) -> Option<PathBuf> {
     let is_python = program.file_name()?.to_string_lossy().starts_with("python");
     if is_python { Some(program) } else { interpreter(&program).map(PathBuf::from) }
 }
@@ -48,7 +48,7 @@ pub(crate) fn find_program(program: &Path, environment: &Environment) -> Option<
 }
 
 /// Where a Python has its packages: in its environment, where Debian has them, and where the user has.
-fn packages(prefix: &Path, environment: &Environment) -> Vec<PathBuf> {
+pub(crate) fn packages(prefix: &Path, environment: &Environment) -> Vec<PathBuf> {
     let mut roots = vec![prefix.to_owned(), prefix.join("local")];
     roots.extend(environment.get("HOME").map(|home| Path::new(home).join(".local")));
     let libraries = roots.iter().flat_map(|root| ["lib", "lib64"].map(|name| root.join(name)));

@@ -21,10 +21,12 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use rustix::fs::OFlags;
 use thiserror::Error;
 
 use super::child_environment;
+use super::known_version::VersionMemory;
 use super::version::{BstVersion, ProbeError};
 use crate::cancel::Cancel;
 use crate::environment::Environment;
@@ -125,6 +127,8 @@ pub struct BstEnvironments<'a> {
     children: BTreeMap<OsString, OsString>,
     /// The user's own settings of pip, passwords for package indexes, and where packages are on this machine.
     settings: Vec<PathBuf>,
+    /// What was answered before, and the time.
+    known: Option<(&'a VersionMemory, Timestamp)>,
 }
 
 impl<'a> BstEnvironments<'a> {
@@ -149,7 +153,13 @@ impl<'a> BstEnvironments<'a> {
         let links = children.get(OsStr::new("PIP_FIND_LINKS")).and_then(|links| links.to_str()).unwrap_or_default();
         let links = links.split_whitespace().map(PathBuf::from).filter(|path| path.is_absolute());
         let settings = home.into_iter().flat_map(own).chain(["/etc/pip.conf".into()]).chain(links).collect();
-        Self { directory, runner, cancel, children, settings }
+        Self { directory, runner, cancel, children, settings, known: None }
+    }
+
+    /// Asks no `bst` for its release of which that is remembered.
+    pub(crate) fn remembering(mut self, known: Option<&'a VersionMemory>, now: Timestamp) -> Self {
+        self.known = known.map(|known| (known, now));
+        self
     }
 
     /// The `bst` of the environment for a recipe, which is made where it is missing or broken. `said` gets what Python
@@ -267,7 +277,11 @@ impl<'a> BstEnvironments<'a> {
     fn installed(&self, environment: &Path, in_use: File) -> Result<InstalledBst, ProbeError> {
         let bst = environment.join("bin/bst");
         let command = [bst.as_os_str().to_owned()];
-        let version = BstVersion::probe(&command, environment, self.children.clone(), self.runner, self.cancel)?;
+        let ask = || BstVersion::probe(&command, environment, self.children.clone(), self.runner, self.cancel);
+        let version = match self.known {
+            Some((known, now)) => known.version(&command, &self.children, now, ask)?,
+            None => ask()?,
+        };
         Ok(InstalledBst { bst, version, _in_use: in_use })
     }
 

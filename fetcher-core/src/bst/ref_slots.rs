@@ -177,7 +177,8 @@ fn leads_to_ref(levels: &[Level]) -> bool {
     let key = |level: &Level, name: &str| matches!(level, Level::Table(Some(key)) if key == name);
     let of_source =
         levels.iter().any(|level| key(level, "sources")) || levels.first().is_some_and(|level| key(level, "projects"));
-    of_source && levels.last().is_some_and(|level| key(level, "ref"))
+    // CPAN's modules have two keys of their own in its place.
+    of_source && levels.last().is_some_and(|level| ["ref", "suffix", "sha256sum"].iter().any(|name| key(level, name)))
 }
 
 /// Goes on behind a value.

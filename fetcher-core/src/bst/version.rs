@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::invocation;
@@ -13,7 +14,7 @@ use crate::cancel::Cancel;
 use crate::runner::{ChildOutput, Exit, Runner, RunnerError, output};
 
 /// A release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BstVersion {
     /// 1 or 2.
     pub major: u32,

@@ -116,7 +116,7 @@ impl<'f> WorkerPool<'f> {
             slot,
         });
         if place.config.wants(Refs::Committed) {
-            self.pipelines(slot, &mut work, Refs::Committed, one_at_a_time, events);
+            self.pipelines(slot, place, &mut work, Refs::Committed, one_at_a_time, events);
         }
         work.spent = began.elapsed();
         if place.config.wants(Refs::Tracked) { Ok(work) } else { Err(self.finished(place, &mut work)) }
@@ -174,7 +174,7 @@ impl<'f> WorkerPool<'f> {
         events: &mut dyn FnMut(Event),
     ) -> BranchReport {
         let began = Instant::now();
-        self.pipelines(slot, work, Refs::Tracked, one_at_a_time, events);
+        self.pipelines(slot, place, work, Refs::Tracked, one_at_a_time, events);
         self.find_changes(work);
         self.find_holds(work);
         let publication = self.publish(work, slot, events);
@@ -297,6 +297,7 @@ impl<'f> WorkerPool<'f> {
     fn pipelines(
         &self,
         slot: usize,
+        place: &ProjectSlot<'_>,
         work: &mut BranchWork<'_>,
         refs: Refs,
         one_at_a_time: Option<&Mutex<()>>,
@@ -339,6 +340,8 @@ impl<'f> WorkerPool<'f> {
             prepared: work.prepared.as_ref(),
             one_at_a_time,
             refresh_after: config.refresh_after,
+            // Whoever does everything again does it for each branch.
+            done_in_run: (!self.selection.force).then_some(&place.done),
             probing: self.upstreams.are_asked(project).then_some(probing),
             clean_client_every: config.clean_client_every,
             local_cache: Some(&own_cache),

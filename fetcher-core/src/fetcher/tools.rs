@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use super::{Fetcher, error_diagnoses};
 use crate::bst::environment::{BstEnvironments, DEFAULT_REQUIREMENTS, EnvironmentSpec, InstalledBst};
+use crate::bst::known_version::VersionMemory;
 use crate::bst::version::{BstVersion, ProbeError};
 use crate::bst::{Bst, child_environment, probe};
 use crate::config::{BuildStreamConfig, BuildStreamTool, Config, ProjectConfig};
 use crate::diagnosis::{Diagnosis, FailureKind};
+use crate::json_file::StateError;
 use crate::pipeline::log::StageLog;
 use crate::runner::{Runner, SandboxOptions, WithSandbox};
 
@@ -26,6 +28,8 @@ pub(super) struct RunTools<'f> {
     found: Mutex<Vec<KnownTool>>,
     /// What served before and serves again, held to the end of the run so that nobody removes it.
     last_good: Mutex<Vec<InstalledBst>>,
+    /// What was answered before; none where it is to be asked anew.
+    known: Option<VersionMemory>,
 }
 
 /// What was looked for, how it is confined, and what was found.
@@ -52,7 +56,19 @@ impl<'f> RunTools<'f> {
     /// What installing packages says goes into a file of the run's directory.
     pub(super) fn new(fetcher: &'f Fetcher, runner: &'f dyn Runner, run_directory: &Path) -> Self {
         let log = run_directory.join("environment.log");
-        Self { fetcher, runner, log, found: Mutex::default(), last_good: Mutex::default() }
+        Self { fetcher, runner, log, found: Mutex::default(), last_good: Mutex::default(), known: None }
+    }
+
+    /// Asks no `bst` for its release that was asked before and is the same still; for whoever alone may write the state.
+    pub(super) fn remembering(mut self) -> Self {
+        let config = &self.fetcher.config;
+        self.known = Some(VersionMemory::read(&config.state_dir, config.refresh_after));
+        self
+    }
+
+    /// Writes down what was answered; gives what of it cannot be read or written.
+    pub(super) fn conclude(self) -> Vec<StateError> {
+        self.known.map(VersionMemory::conclude).unwrap_or_default()
     }
 
     /// The `bst` of a project, with what went wrong where it is not the one that is configured but the last that
@@ -104,6 +120,7 @@ impl<'f> RunTools<'f> {
     ) -> BstEnvironments<'e> {
         let fetcher = self.fetcher;
         BstEnvironments::new(directory, runner, &fetcher.environment, &wanted.pass_environment, &fetcher.cancel)
+            .remembering(self.known.as_ref(), fetcher.clock.now())
     }
 
     fn configured(
@@ -168,7 +185,11 @@ impl<'f> RunTools<'f> {
         runner: &dyn Runner,
     ) -> Result<BstVersion, ProbeError> {
         let directory = &self.fetcher.config.cache_dir;
-        BstVersion::probe(command, directory, environment.clone(), runner, &self.fetcher.cancel)
+        let ask = || BstVersion::probe(command, directory, environment.clone(), runner, &self.fetcher.cancel);
+        match &self.known {
+            Some(known) => known.version(command, environment, self.fetcher.clock.now(), ask),
+            None => ask(),
+        }
     }
 
     /// Whether a `bst` that is there can do more than tell its version. Where there is bubblewrap that is taken for

@@ -16,6 +16,7 @@ use crate::names::{ProjectName, Stage};
 use crate::pipeline::TrackingMemory;
 use crate::report::{RotFinding, RotUrgency, RunReport};
 use crate::runner::Runner;
+use crate::secret::{Redact as _, Redactor};
 use crate::state::StateStore;
 use crate::upstream::{Prober, UpstreamAnswer, UpstreamQuestion, rot_file};
 
@@ -53,13 +54,19 @@ impl<'f> RunUpstreams<'f> {
 
     /// What asking came to, and the trouble to come that the answers tell of, with what of it could not be remembered.
     /// `whole` where the run was about everything that is configured.
-    pub(super) fn conclude(self, report: &mut RunReport, whole: bool, now: Timestamp) -> Vec<StateError> {
+    pub(super) fn conclude(
+        self,
+        report: &mut RunReport,
+        whole: bool,
+        redactor: &Redactor,
+        now: Timestamp,
+    ) -> Vec<StateError> {
         let probes = self.prober.report();
         let mut failures: Vec<StateError> = self.unread.into_iter().collect();
         if probes.hosts.is_empty() {
             return failures;
         }
-        report.probes = Some(probes);
+        report.probes = Some(probes.redacted(redactor));
         failures.extend(self.prober.save().err());
         let file = rot_file(self.store.directory());
         let (known, unread) = file.load();
@@ -69,6 +76,7 @@ impl<'f> RunUpstreams<'f> {
         for finding in &mut rot {
             make_urgent(finding, report);
         }
+        let rot = rot.redacted(redactor);
         // A run over some of it says nothing of the rest.
         if whole {
             memory.finish(&rot, now);

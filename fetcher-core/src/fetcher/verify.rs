@@ -189,6 +189,7 @@ impl Fetcher {
             one_at_a_time: None,
             refresh_after: config.refresh_after,
             probing: None,
+            done_in_run: None,
             clean_client_every: None,
             local_cache: Some(&own_cache),
         };

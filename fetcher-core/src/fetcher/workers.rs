@@ -16,7 +16,7 @@ use crate::diagnosis::Diagnosis;
 use crate::free_space::FreeSpace;
 use crate::names::{BranchName, ProjectName, RunId, Stage};
 use crate::panics;
-use crate::pipeline::allow_all;
+use crate::pipeline::{RunDone, allow_all};
 use crate::project::{Branch, Project};
 use crate::report::{BranchReport, Event, Outcome, StageReport};
 use crate::runner::{LocalRunner, Runner};
@@ -99,6 +99,8 @@ pub(super) struct ProjectSlot<'f> {
     pub(super) config: &'f ProjectConfig,
     pub(super) project: OnceLock<Project<'f>>,
     pub(super) branches: Mutex<Vec<BranchName>>,
+    /// What the run did for any of its branches.
+    pub(super) done: RunDone,
 }
 
 /// The branches in the order of the configuration; none where a project's could not be found out.
@@ -112,7 +114,12 @@ impl<'f> WorkerPool<'f> {
             self.selection.projects.is_empty()
                 || self.selection.projects.iter().any(|name| name == project.name.as_str())
         };
-        let place = |config| ProjectSlot { config, project: OnceLock::new(), branches: Mutex::default() };
+        let place = |config| ProjectSlot {
+            config,
+            project: OnceLock::new(),
+            branches: Mutex::default(),
+            done: RunDone::default(),
+        };
         let places: Vec<ProjectSlot<'_>> = config.projects.iter().filter(wanted).map(place).collect();
         let quota = config.projects.iter().any(|project| has_quota(&project.buildstream.config));
         if quota {

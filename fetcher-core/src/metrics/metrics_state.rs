@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnosis::{Actor, Diagnosis, FailureKind};
 use crate::json_file::StoredJson;
 use crate::names::{BranchName, ProjectName, Refs, RunId, Stage, VariantName};
-use crate::report::{BranchReport, Outcome, RunReport, StageReport};
+use crate::report::{BranchReport, Outcome, ProbeReport, RunReport, StageReport};
 use crate::state::{BranchRun, BranchState, StateError, StateStore};
 
 /// Everything that is counted or remembered.
@@ -48,6 +48,9 @@ pub(super) struct LastRunMetrics {
     pub(super) branches: Vec<Outcome>,
     /// The failures that are no branch's.
     pub(super) failures: Vec<(FailureKind, Actor)>,
+    /// What upstreams were asked.
+    #[serde(default)]
+    pub(super) probes: Option<ProbeReport>,
 }
 
 /// What is known of one branch.
@@ -126,6 +129,15 @@ pub(super) struct StageCount {
     /// Of `verify`: requests that it took.
     #[serde(default)]
     pub(super) requests: u64,
+    /// Of `track`: elements that were left out, for nothing had moved upstream.
+    #[serde(default)]
+    pub(super) unmoved: u64,
+    /// Of `track`: elements that were really tracked although it was known what that would find.
+    #[serde(default)]
+    pub(super) checked: u64,
+    /// Of `track`: those of them of which that was wrong.
+    #[serde(default)]
+    pub(super) missed: u64,
 }
 
 impl MetricsState {
@@ -219,6 +231,7 @@ impl LastRunMetrics {
             outcome: report.outcome,
             branches: report.branches.iter().map(|branch| branch.outcome).collect(),
             failures: report.failures.iter().map(sort).collect(),
+            probes: report.probes.clone(),
         }
     }
 }
@@ -283,6 +296,11 @@ impl StageCount {
         if let Some(proof) = &report.proof {
             self.blobs += proof.blobs;
             self.requests += proof.requests;
+        }
+        if let Some(probes) = &report.probes {
+            self.unmoved += probes.left_out;
+            self.checked += probes.proved;
+            self.missed += probes.missed.len() as u64;
         }
     }
 }

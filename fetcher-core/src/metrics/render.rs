@@ -1,6 +1,7 @@
 //! The metrics in Prometheus's text format
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use super::metrics_state::{BranchMemory, MetricsState, ProofCount, StageCount};
 use crate::diagnosis::{Actor, FailureKind};
 use crate::names::{BranchName, Refs, Stage};
-use crate::report::{CacheCoverage, Outcome, RequestStatus};
+use crate::report::{CacheCoverage, HostProbes, Outcome, ProbeReport, RequestStatus, RotFinding};
 use crate::state::BranchState;
 
 const OUTCOMES: [Outcome; 5] = [Outcome::Skipped, Outcome::Ok, Outcome::Partial, Outcome::Failed, Outcome::Interrupted];
@@ -24,16 +25,27 @@ type ProofNumber = fn(&ProofCount) -> u64;
 /// A number that is counted of a stage.
 type StageNumber = fn(&StageCount) -> u64;
 
-/// The text.
-pub(super) fn render(memory: &MetricsState, states: &[BranchState]) -> String {
+/// A number of a host that was asked.
+type HostNumber = fn(&HostProbes) -> f64;
+
+/// Hosts that have samples of their own, the most asked; the others are summed up without a name.
+const MAX_HOSTS: usize = 100;
+
+/// The text. `rot` is the trouble to come that is known.
+pub(super) fn render(memory: &MetricsState, states: &[BranchState], rot: &[RotFinding]) -> String {
     let branches: Vec<_> = states.iter().filter_map(|state| Some((state, memory.branch(state)?))).collect();
     let mut text = MetricsText::default();
     text.last_run(memory);
+    if let Some(probes) = memory.run.as_ref().and_then(|run| run.probes.as_ref()) {
+        text.probes(probes);
+        text.rot(rot);
+    }
     text.times(states);
     text.last_run_of_branches(&branches);
     text.proofs(&branches);
     text.coverage(states);
     text.counters(&branches);
+    text.tracking(&branches);
     text.out
 }
 
@@ -63,6 +75,78 @@ impl MetricsText {
         self.outcomes(None, |outcome| run.branches.iter().filter(|branch| **branch == outcome).count() as u64);
         self.gauge("last_run_failures", "Failures of the last run that are no branch's.");
         self.failures(None, &run.failures);
+    }
+
+    /// What upstreams were asked in the last run, by their hosts.
+    #[expect(clippy::cast_precision_loss, reason = "counts of one run")]
+    fn probes(&mut self, probes: &ProbeReport) {
+        self.gauge("last_run_probe_seconds", "How long the last run waited for upstreams' answers.");
+        self.sample(None, &[], probes.seconds);
+        let mut hosts: Vec<&HostProbes> = probes.hosts.iter().collect();
+        hosts.sort_by(|a, b| (b.asked, &a.host).cmp(&(a.asked, &b.host)));
+        let (named, others) = hosts.split_at(hosts.len().min(MAX_HOSTS));
+        let numbers: [(_, _, HostNumber); 7] = [
+            ("upstream_questions", "What the last run asked of the upstream's host.", |host| host.asked as f64),
+            ("upstream_answers", "How many of these were answered so that it may be believed.", |host| {
+                host.answered as f64
+            }),
+            ("upstream_doubts", "How many of these were answered so that nothing follows.", |host| host.doubted as f64),
+            ("upstream_requests", "How many requests that took.", |host| host.requests as f64),
+            ("upstream_bytes", "How many bytes of answers were read.", |host| host.bytes as f64),
+            ("upstream_request_seconds", "For how long requests were under way, all added up.", |host| host.seconds),
+            ("upstream_down", "1 for a host that was asked no more, for it could not be reached.", |host| {
+                f64::from(u8::from(host.failure.is_some()))
+            }),
+        ];
+        for (name, help, number) in numbers {
+            self.gauge(name, help);
+            for host in named {
+                self.sample(None, &[("host", &host.host)], number(host));
+            }
+            if !others.is_empty() {
+                self.sample(None, &[("host", "(others)")], others.iter().map(|host| number(host)).sum::<f64>());
+            }
+        }
+    }
+
+    /// Trouble to come with upstreams.
+    fn rot(&mut self, findings: &[RotFinding]) {
+        self.gauge(
+            "rot_findings",
+            "Trouble to come with upstreams, by what it is and how soon something has to be done.",
+        );
+        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for found in findings {
+            *counts.entry((found.kind.as_str(), found.urgency.as_str())).or_default() += 1;
+        }
+        for ((kind, urgency), count) in counts {
+            self.sample(None, &[("kind", kind), ("urgency", urgency)], count);
+        }
+    }
+
+    /// What of tracking was left out; nothing where nothing ever was.
+    fn tracking(&mut self, branches: &BranchSamples) {
+        let of_track = |memory: &BranchMemory| memory.stages.get(&Stage::Track).copied();
+        if branches.iter().all(|(_, memory)| of_track(memory).is_none_or(|count| count.unmoved + count.checked == 0)) {
+            return;
+        }
+        let counts: [(_, _, StageNumber); 3] = [
+            ("unmoved_elements_total", "Elements that were not tracked, for nothing had moved upstream.", |count| {
+                count.unmoved
+            }),
+            ("probe_checks_total", "Elements that were tracked although it was known what that finds.", |count| {
+                count.checked
+            }),
+            ("probe_misses_total", "How many of these checks found something else.", |count| count.missed),
+        ];
+        for (name, help, number) in counts {
+            self.counter(name, help);
+            for (state, memory) in branches {
+                if let Some(count) = of_track(memory) {
+                    self.sample(Some(state), &[], number(&count));
+                }
+            }
+        }
     }
 
     /// Requests to merge tracked refs, and what is held back.

@@ -6,6 +6,7 @@ use super::format::{self, ago, counted, time};
 use super::layout;
 use super::plot::{self, DURATION, FETCHED};
 use super::site_view::{BranchView, SiteView, run_badge, took};
+use super::upstreams;
 use crate::diagnosis::Diagnosis;
 use crate::links::PageAddress;
 use crate::report::IssueGroup;
@@ -36,6 +37,7 @@ pub(super) fn page(view: &SiteView) -> String {
             }
         }
         (attention(view, &here))
+        @if let Some(known) = view.rot { (upstreams::link(known, &here)) }
         @if view.shown().next().is_some() { (branches(view, &here)) }
         @if !view.runs.is_empty() { (runs(view, &here)) }
     };

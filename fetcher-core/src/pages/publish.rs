@@ -11,8 +11,8 @@ use super::log_preview::LogPreview;
 use super::site::{
     ContentStamp, FileError, LogEntry, PageEntry, PublishedLogs, PublishedRun, RunEntry, SiteDirectory, text_beside,
 };
-use super::site_view::{BranchView, SiteView, full_name};
-use super::{PublishError, PublishedSite, SitePublisher, branch, feed, index, log, run, status, text};
+use super::site_view::{BranchView, KnownRot, SiteView, full_name};
+use super::{PublishError, PublishedSite, SitePublisher, branch, feed, index, log, run, status, text, upstreams};
 use crate::atomic_file::write_atomic_with;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use crate::links::{LogForm, PageAddress};
@@ -20,6 +20,7 @@ use crate::names::{RunId, digest};
 use crate::report::{BranchReport, RunReport, StageReport};
 use crate::secret::Redact as _;
 use crate::state::{BranchState, StateError};
+use crate::upstream::RotMemory;
 
 /// See [`super::publish`].
 pub(super) fn publish(publish: &SitePublisher) -> Result<PublishedSite, PublishError> {
@@ -202,6 +203,7 @@ impl PublishJob<'_> {
         let newest = newest.and_then(|run| self.report(&run).cloned());
         let branches: Vec<BranchView> = self.publish.states.iter().map(|state| self.branch(state)).collect();
         let runs = self.kept_runs();
+        let rot = self.known_rot();
         let view = SiteView {
             now: self.now,
             running: self.publish.running,
@@ -209,9 +211,11 @@ impl PublishJob<'_> {
             branches,
             runs: &runs,
             newest: newest.as_ref(),
+            rot: rot.as_ref(),
         };
         let mut pages = rewritten;
         pages.extend(view.branches.iter().map(|branch| (branch.address.clone(), branch::page(branch, &view))));
+        pages.extend(rot.as_ref().map(|known| (PageAddress::upstreams(), upstreams::page(known, &view))));
         pages.extend(self.gone_pages());
         pages.sort_by_cached_key(|(address, _)| self.site.has(address));
         for (address, page) in &pages {
@@ -222,6 +226,19 @@ impl PublishJob<'_> {
         let path = self.site.file(PageAddress::status().path());
         let status = status::render(&view).map_err(|error| PublishError::Write { path, source: error.into() })?;
         Ok(self.site.write(PageAddress::status().path(), &status)?)
+    }
+
+    /// The trouble to come that is known, masked.
+    fn known_rot(&mut self) -> Option<KnownRot> {
+        match RotMemory::read(self.publish.store.directory()) {
+            Ok(memory) => {
+                let (findings, asked) = memory.findings();
+                let findings = findings.iter().map(|found| found.clone().redacted(self.publish.redactor)).collect();
+                asked.map(|asked| KnownRot { findings, asked })
+            }
+            // The run that cannot use it says so.
+            Err(_) => None,
+        }
     }
 
     /// The pages of branches that are no more.

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::format::{self, count, counted, time};
 use super::site::{LogEntry, PublishedLogs, PublishedRun};
 use super::site_view::{full_name, run_badge, took};
-use super::{changes, layout};
+use super::{changes, layout, upstreams};
 use crate::diagnosis::HostReachability;
 use crate::links::{LogForm, PageAddress};
 use crate::names::{RunId, Stage};
@@ -43,6 +43,7 @@ pub(super) fn page(report: &RunReport, logs: &PublishedLogs, running: Option<&Ru
             }
         }
         @if report.branches.len() > 1 { (costs(report)) }
+        @if let Some(probes) = &report.probes { (upstreams::asked(probes)) }
     };
     let health = if report.failures.is_empty() { report.outcome } else { report.outcome.max(Outcome::Partial) };
     layout::page(&here, &format!("{name} – bst-fetcher"), &[], health, &body)
@@ -164,6 +165,9 @@ fn stage_row(
                     @if let Some(why) = &stage.skipped { small { (why) } }
                     @else if let Some(counts) = count_left_out(&stage.left_out) { small { (counts) } }
                     @if stage.attempts > 1 { small { (stage.attempts) " attempts" } }
+                    @if let Some(probes) = stage.probes.as_ref().filter(|probes| probes.left_out > 0) {
+                        small { (count(probes.left_out)) " left out: nothing moved" }
+                    }
                 }
             }
             td.n data-label="Took" { @if stage.outcome != Outcome::Skipped { div {

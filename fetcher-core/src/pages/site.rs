@@ -159,7 +159,7 @@ impl<'a> SiteDirectory<'a> {
         make_directory(directory)?;
         let (on_disk, broken) = JsonFile::<SiteManifest>::at(directory.join(MANIFEST)).load();
         if on_disk.is_none() && broken.is_none() {
-            let ours = [PageAddress::index(), PageAddress::feed(), PageAddress::status()];
+            let ours = [PageAddress::index(), PageAddress::feed(), PageAddress::status(), PageAddress::upstreams()];
             let names = ours.iter().map(PageAddress::path).chain(["runs", "branches", "projects"]);
             if let Some(foreign) = names.map(|name| directory.join(name)).find(|path| path.symlink_metadata().is_ok()) {
                 return Err((foreign, io::ErrorKind::AlreadyExists.into()));

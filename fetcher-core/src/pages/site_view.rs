@@ -10,7 +10,7 @@ use super::site::{PublishedRun, RunEntry};
 use crate::diagnosis::{Diagnosis, HostReachability};
 use crate::links::PageAddress;
 use crate::names::{BranchName, ProjectName, RunId};
-use crate::report::{BranchReport, IssueGroup, Outcome, RunReport, group_issues};
+use crate::report::{BranchReport, IssueGroup, Outcome, RotFinding, RunReport, group_issues};
 use crate::state::{BranchRun, BranchState};
 
 /// Everything that the pages beside the runs' own show.
@@ -24,6 +24,14 @@ pub(super) struct SiteView<'a> {
     pub(super) runs: &'a BTreeMap<RunId, RunEntry>,
     /// The report of the newest of them, where it could be read.
     pub(super) newest: Option<&'a RunReport>,
+    /// Trouble to come with upstreams; none where nobody was asked yet.
+    pub(super) rot: Option<&'a KnownRot>,
+}
+
+/// What is known of trouble to come, and when upstreams were asked.
+pub(super) struct KnownRot {
+    pub(super) findings: Vec<RotFinding>,
+    pub(super) asked: Timestamp,
 }
 
 /// One branch, or a project whose branches could not be listed.

@@ -7,7 +7,7 @@ use super::site_view::{BranchView, SiteView};
 use crate::diagnosis::Diagnosis;
 use crate::links::PageAddress;
 use crate::names::{BranchName, CommitId, ProjectName, RunId};
-use crate::report::{CacheCoverage, HoldReport, Outcome};
+use crate::report::{CacheCoverage, HoldReport, Outcome, ProbeReport, RotFinding};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -23,6 +23,9 @@ struct StatusPage<'a> {
     outcome: Outcome,
     last_run: Option<LastRunStatus<'a>>,
     failures: &'a [Diagnosis],
+    /// Trouble to come with upstreams; none where nobody was asked yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rot: Option<&'a [RotFinding]>,
     branches: Vec<BranchStatus<'a>>,
 }
 
@@ -35,6 +38,9 @@ struct LastRunStatus<'a> {
     running: bool,
     outcome: Outcome,
     page: String,
+    /// What upstreams were asked; none where nobody was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probes: Option<ProbeReport>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +74,7 @@ pub(super) fn render(view: &SiteView) -> serde_json::Result<Vec<u8>> {
         running: view.running == Some(run),
         outcome: summary.outcome,
         page: address(&PageAddress::run(run), view),
+        probes: view.newest.filter(|report| report.run == *run).and_then(|report| report.probes.clone()),
     });
     let status = StatusPage {
         version: VERSION,
@@ -77,6 +84,7 @@ pub(super) fn render(view: &SiteView) -> serde_json::Result<Vec<u8>> {
         outcome: view.health(),
         last_run,
         failures: view.host_failures(),
+        rot: view.rot.map(|known| &known.findings[..]),
         branches: view.branches.iter().map(|branch| status_of(branch, view)).collect(),
     };
     let mut json = serde_json::to_vec_pretty(&status)?;

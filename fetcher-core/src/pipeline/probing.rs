@@ -5,7 +5,9 @@
 
 mod dead_upstreams;
 mod decision;
+mod kinds;
 mod memory;
+mod overview;
 mod ref_files;
 mod ref_filter;
 mod review;
@@ -26,7 +28,10 @@ use crate::upstream::{Prober, UpstreamAnswer, UpstreamQuestion};
 
 pub(super) use dead_upstreams::note_dead;
 use decision::TrackPlan;
+pub use memory::RememberedRefs;
 pub(crate) use memory::TrackingMemory;
+pub(crate) use overview::overview;
+pub use overview::{ElementProbing, ProbeWay, SourceProbing};
 
 /// What is needed to leave out the tracking of what did not move.
 #[derive(Clone, Copy)]

@@ -1,6 +1,7 @@
 //! What of an element's sources is known to be done, by what they follow from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use super::inputs;
 use super::stage_runner::{StageRequest, StageRunner};
@@ -63,6 +64,32 @@ impl ElementInputs {
     }
 }
 
+/// What a run did for any branch of a project with any option set, so that the same is not done again for the next.
+///
+/// Branches share caches, and what an element's sources follow from says whether they are the same. Each has a memory of
+/// its own between runs, which is written when its turn is over.
+#[derive(Debug, Default)]
+pub struct RunDone(Mutex<BTreeMap<ElementName, Vec<DoneElement>>>);
+
+/// How many different sources of one element are kept in mind.
+const MOST_SOURCES: usize = 50;
+
+impl RunDone {
+    /// The latest that was done of an element with these inputs.
+    fn known(&self, element: &ElementName, inputs: &str) -> Option<DoneElement> {
+        let done = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        done.get(element)?.iter().rfind(|known| known.inputs == inputs).cloned()
+    }
+
+    fn enter(&self, element: &ElementName, done: &DoneElement) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.entry(element.clone()).or_default();
+        known.retain(|known| known.inputs != done.inputs);
+        known.push(done.clone());
+        known.drain(..known.len().saturating_sub(MOST_SOURCES));
+    }
+}
+
 /// What is left to do.
 pub(super) struct RemainingWork {
     /// Everything that was looked at, with its inputs.
@@ -98,7 +125,10 @@ impl RemainingWork {
             open: BTreeSet::new(),
         };
         for (element, inputs) in &looked_at {
-            let known = inputs.as_ref().and_then(|inputs| memory.done(element, inputs));
+            let own = inputs.as_ref().and_then(|inputs| memory.done(element, inputs)).cloned();
+            let of_others = || work.pipeline.done_in_run?.known(element, inputs.as_ref()?);
+            let known = own.or_else(of_others);
+            let known = known.as_ref();
             let asked = inputs.is_some() && memory.asked.get(element) == inputs.as_ref();
             let since = known.and_then(|known| if is_to_be_proved { known.proved } else { Some(known.at) });
             let fresh = since.is_some_and(|at| asked || now.duration_since(at).unsigned_abs() < refresh_after);
@@ -267,6 +297,15 @@ impl StageRunner<'_, '_> {
                 // What was done once and has to be done again is not done.
                 memory.of_mut(refs).done.retain(|name, known| *name != element || known.inputs != inputs);
             }
+        }
+    }
+
+    /// Has what was done now, and proved where that is wanted, count for the other branches too.
+    pub(super) fn share(&self, refs: Refs, choice: &RemainingWork, memory: &ElementMemory) {
+        let Some(shared) = self.pipeline.done_in_run else { return };
+        let done = &memory.of(refs).done;
+        for (element, known) in choice.open.iter().filter_map(|element| Some((element, done.get(element)?))) {
+            shared.enter(element, known);
         }
     }
 

@@ -123,6 +123,7 @@ impl Pipeline<'_> {
         verification.name_keys(work, inputs, memory, fetched);
         work.remember(work.refs, last, Some(&choice), inputs, memory);
         let verify = verification.finish(work, Some(&choice), memory, &mut reports);
+        work.share(work.refs, &choice, memory);
         work.count_coverage(last, &work.with_inputs(choice.looked_at(), inputs), &candidates.missing, memory);
         (reports, verify)
     }

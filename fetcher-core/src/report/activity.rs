@@ -21,6 +21,8 @@ pub enum Activity {
     InstallingBuildStream,
     /// bst is asked what elements there are.
     ListingElements,
+    /// Upstreams are asked what moved.
+    AskingUpstreams,
     /// With a quota, one bst works at a time.
     WaitingForTurn,
     /// A stage failed, and is tried again after a while.
@@ -42,6 +44,7 @@ impl fmt::Display for Activity {
             Activity::PreparingBuildStream => "preparing BuildStream",
             Activity::InstallingBuildStream => "installing BuildStream",
             Activity::ListingElements => "listing elements",
+            Activity::AskingUpstreams => "asking upstreams what moved",
             Activity::WaitingForTurn => "waiting for another bst to end",
             Activity::WaitingToRetry => "waiting before the next attempt",
             Activity::CleaningUp => "cleaning up",

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::{Redact, Redactor};
+
 /// What is to be known of an upstream, so that the same answer means that tracking finds the same.
 ///
 /// Two that are equal get one answer, whichever branch, option set or project asks.
@@ -110,6 +112,33 @@ impl UpstreamQuestion {
             | Self::OstreeRef { url, .. } => url,
             Self::ContainerManifest { registry, .. } => registry,
         }
+    }
+}
+
+impl Redact for UpstreamQuestion {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let masked = |text: String| text.redacted(redactor);
+        match self {
+            Self::GitRefs { url, refs } => Self::GitRefs { url: masked(url), refs: refs.redacted(redactor) },
+            Self::HttpFile { url } => Self::HttpFile { url: masked(url) },
+            Self::ImmutableFile { url } => Self::ImmutableFile { url: masked(url) },
+            Self::HttpPage { url } => Self::HttpPage { url: masked(url) },
+            Self::IndexLines { url, containing } => {
+                Self::IndexLines { url: masked(url), containing: masked(containing) }
+            }
+            Self::ContainerManifest { registry, image, tag } => {
+                Self::ContainerManifest { registry: masked(registry), image: masked(image), tag: masked(tag) }
+            }
+            Self::OstreeRef { url, name } => Self::OstreeRef { url: masked(url), name: masked(name) },
+        }
+    }
+}
+
+impl Redact for RefSelection {
+    fn redacted(self, redactor: &Redactor) -> Self {
+        let masked = |texts: BTreeSet<String>| texts.into_iter().map(|text| text.redacted(redactor)).collect();
+        let Self { names, prefixes } = self;
+        Self { names: masked(names), prefixes: masked(prefixes) }
     }
 }
 

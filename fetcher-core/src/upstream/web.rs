@@ -1,5 +1,8 @@
 //! Files and pages on servers of HTTP: what of their answers tells one state from another.
 
+use std::io::{BufRead as _, BufReader, Read};
+
+use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
@@ -11,6 +14,10 @@ use crate::names::digest;
 
 /// The largest page that is read, in bytes.
 const LARGEST_PAGE: u64 = 64 << 20;
+/// The largest index that is read, in bytes without compression.
+const LARGEST_INDEX: u64 = 512 << 20;
+/// The longest line of an index, in bytes.
+const LONGEST_LINE: u64 = 64 << 10;
 /// What a file with a checksum may hold.
 const LARGEST_REF: u64 = 4 << 10;
 /// No index has more lines than these that hold one text.
@@ -137,12 +144,32 @@ pub(super) fn page_state(body: &[u8]) -> UpstreamState {
     UpstreamState::Page { digest: digest(body) }
 }
 
-/// The lines of an index that hold a text; none where they are more than can be meant.
+/// The lines of an index, compressed by gzip or not, that hold a text; none where they are more than can be meant, or the
+/// index is no text.
 pub(super) fn lines(body: &[u8], containing: &str) -> Option<UpstreamState> {
-    let text = String::from_utf8_lossy(body);
-    let found: Vec<String> =
-        text.lines().filter(|line| line.contains(containing)).take(MAX_LINES + 1).map(str::to_owned).collect();
-    (found.len() <= MAX_LINES && !containing.is_empty()).then_some(UpstreamState::Lines { lines: found })
+    if containing.is_empty() {
+        return None;
+    }
+    let mut index: Box<dyn Read> =
+        if body.starts_with(&[0x1f, 0x8b]) { Box::new(MultiGzDecoder::new(body)) } else { Box::new(body) };
+    let mut index = BufReader::new((&mut index).take(LARGEST_INDEX + 1));
+    let (mut found, mut line, mut read) = (Vec::new(), Vec::new(), 0);
+    loop {
+        line.clear();
+        // What is broken off is no index.
+        read += (&mut index).take(LONGEST_LINE).read_until(b'\n', &mut line).ok()? as u64;
+        if line.is_empty() {
+            return Some(UpstreamState::Lines { lines: found });
+        }
+        if read > LARGEST_INDEX || line.len() as u64 == LONGEST_LINE || found.len() > MAX_LINES {
+            return None;
+        }
+        let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line));
+        let text = text.strip_suffix('\r').unwrap_or(&text);
+        if text.contains(containing) {
+            found.push(text.to_owned());
+        }
+    }
 }
 
 /// Asks what a ref of an `OSTree` repository stands for. Those of collections are in its summary alone, and are not found.
@@ -272,5 +299,14 @@ mod tests {
         assert_eq!(state, Some(UpstreamState::Lines { lines: vec!["B 2".to_owned(), "AB 3".to_owned()] }));
         assert_eq!(lines("x\n".repeat(2000).as_bytes(), "x"), None);
         assert_eq!(lines(b"A\n", ""), None);
+        let compressed = |text: &[u8]| {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut gzip, text).unwrap();
+            gzip.finish().unwrap()
+        };
+        let index = compressed(b"File: x\r\n\r\nA::B   1 a\r\nA::BC  2 c\r\n");
+        assert_eq!(lines(&index, "A::B "), Some(UpstreamState::Lines { lines: vec!["A::B   1 a".to_owned()] }));
+        assert_eq!(lines(&index[..index.len() - 9], "A::B "), None, "broken off");
+        assert_eq!(lines(&compressed(&vec![b'x'; 1 << 20]), "A::B "), None, "no lines");
     }
 }

@@ -140,9 +140,11 @@ fn what_a_project_consists_of_is_remembered_and_shown() {
     project (main): 3 elements with 2 sources, listed at [time]
       a.bst, without a committed ref
         git up:a.bst [digest]
+        probe: always tracked, for bst tells other sources than its files
       all.bst
       b.bst
         git up:b.bst [digest]
+        probe: always tracked, for bst tells other sources than its files
     ");
     });
     assert_eq!(world.fake.every_call(), [], "it is remembered");
@@ -284,7 +286,9 @@ fn one_sort_of_refs_may_be_had_alone() {
 fn committed_refs_of_all_branches_come_before_tracking_of_any() {
     let world = World::new(&["other", "third"]);
     let fetcher = world.configured("jobs = 1", "branches = [\"*\"]");
-    assert_eq!(world.asked(&fetcher, &["run"]), ["push", "push", "push", "track", "track", "track"]);
+    // What all of them have in common is pushed once, unless everything is to be done.
+    assert_eq!(world.asked(&fetcher, &["run"]), ["push", "track", "track", "track"]);
+    assert_eq!(world.asked(&fetcher, &["run", "--force"]), ["push", "push", "push", "track", "track", "track"]);
 }
 
 #[test]

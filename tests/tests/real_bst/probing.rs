@@ -13,19 +13,20 @@ use fetcher_tests::scratch::Scratch;
 use serde_json::Value;
 
 /// A project with a few upstreams, and a `bst` that notes how it is called.
-struct Probed {
-    scratch: Scratch,
-    repo: Repo,
-    upstreams: Vec<Repo>,
-    /// Further configuration.
+pub(crate) struct Probed {
+    pub(crate) scratch: Scratch,
+    pub(crate) repo: Repo,
+    pub(crate) upstreams: Vec<Repo>,
+    /// Further configuration, and keys of the project.
     config: &'static str,
+    project: &'static str,
     cache: Daemon,
     _servers: [Daemon; 2],
 }
 
 impl Probed {
     /// An element for each of the sources, each with a repository of its own; `{url}` stands for its address.
-    fn new(conf: &str, sources: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(conf: &str, sources: &[(&str, &str)]) -> Self {
         let scratch = Scratch::new();
         let upstreams: Vec<_> = sources.iter().map(|(name, _)| scratch.repo(&format!("up/{name}"))).collect();
         for upstream in &upstreams {
@@ -38,8 +39,8 @@ impl Probed {
         let repo = scratch.repo("project");
         let text = format!(
             "name: example\nmin-version: 2.0\nelement-path: elements\naliases:\n  up: {}/\n  web: {}/\nplugins:\n- origin: pip\n  \
-             package-name: buildstream-plugins\n  sources: [git]\n- origin: pip\n  \
-             package-name: buildstream-plugins-community\n  sources: [git_repo]\n{conf}",
+             package-name: buildstream-plugins\n  sources: [git, docker]\n- origin: pip\n  \
+             package-name: buildstream-plugins-community\n  sources: [git_repo, git_tag, cpan, anitya]\n{conf}",
             git.url(),
             web.url()
         );
@@ -54,19 +55,25 @@ impl Probed {
         repo.commit("A project");
         let cache = casd::source_cache(&scratch.path("remote"));
         let real = bst::bst();
-        let script =
-            format!("#!/bin/sh\necho \"$*\" >> {}\nexec {} \"$@\"\n", scratch.path("calls").display(), real.display());
+        // A script of the Python that has bst, so that it is known what decides on its release.
+        let script = format!(
+            "#!{0}\nimport os, sys\nopen('{2}', 'a').write(' '.join(sys.argv[1:]) + '\\n')\nos.execv('{1}', ['{1}'] + sys.argv[1:])\n",
+            real.with_file_name("python3").display(),
+            real.display(),
+            scratch.path("calls").display(),
+        );
         let path = scratch.write("bin/bst", script);
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
-        Self { scratch, repo, upstreams, config: "", cache, _servers: [git, web] }
+        Self { scratch, repo, upstreams, config: "", project: "", cache, _servers: [git, web] }
     }
 
     fn fetcher(&self) -> Fetcher<'_> {
         let (bst, url, cache) = (self.scratch.path("bin/bst"), self.repo.url(), self.cache.url());
         let config = format!(
-            "[buildstream]\ncommand = ['{}']\n\n[sandbox]\nmode = \"off\"\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n\n\
+            "[buildstream]\ncommand = ['{}']\n\n[sandbox]\nmode = \"off\"\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n{}\n\
              [[project.source-caches]]\nurl = \"{cache}\"\npush = true\n{}",
             bst.display(),
+            self.project,
             self.config
         );
         Fetcher::new(&self.scratch).config(config)
@@ -74,7 +81,7 @@ impl Probed {
 
     /// Runs, and gives how bst was called and what the report says of tracking.
     #[track_caller]
-    fn run(&self, more: &[&str]) -> (Vec<String>, Value) {
+    pub(crate) fn run(&self, more: &[&str]) -> (Vec<String>, Value) {
         self.run_to(0, more)
     }
 
@@ -98,12 +105,12 @@ impl Probed {
     }
 
     /// The checkout's elements, and the project's refs, as they are.
-    fn files(&self) -> Vec<(String, String)> {
+    pub(crate) fn files(&self) -> Vec<(String, String)> {
         files(&self.scratch.path("cache/checkouts/example/main/tree"))
     }
 
     /// The same as bst itself leaves them that tracks everything in a copy of the commit.
-    fn really_tracked(&self, name: &str) -> Vec<(String, String)> {
+    pub(crate) fn really_tracked(&self, name: &str) -> Vec<(String, String)> {
         let clone = self.scratch.path(&format!("clone-{name}"));
         self.repo.git(&["clone", "--quiet", ".", &clone.display().to_string()]);
         let client = Client::new(&self.scratch, name, &clone, "");
@@ -115,14 +122,14 @@ impl Probed {
     }
 
     /// Lets an upstream move.
-    fn move_on(&self, upstream: usize, content: &str) {
+    pub(crate) fn move_on(&self, upstream: usize, content: &str) {
         self.upstreams[upstream].write("file", content);
         self.upstreams[upstream].commit(content);
     }
 }
 
 /// Writes the file that is served, as if that was some seconds ago: what was changed just now is not believed.
-fn serve_file(scratch: &Scratch, content: &str, ago: u64) {
+pub(crate) fn serve_file(scratch: &Scratch, content: &str, ago: u64) {
     let path = scratch.write("files/file.txt", content);
     let file = fs::File::options().write(true).open(path).expect("the file");
     file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(ago)).expect("its time");
@@ -173,6 +180,7 @@ fn nothing_moved_starts_no_bst_and_the_checkout_is_tracked_all_the_same() {
     assert_eq!(tracked, probed.really_tracked("first"));
     let (calls, track) = probed.run(&[]);
     assert_eq!(calls, [""; 0], "{track:#}");
+    assert!(!probed.scratch.path("calls").exists(), "not even for its release");
     assert_eq!(
         (&track["outcome"], &track["probes"]["left-out"], &track["attempts"]),
         (&"ok".into(), &4.into(), &0.into())
@@ -210,6 +218,24 @@ fn nothing_moved_starts_no_bst_and_the_checkout_is_tracked_all_the_same() {
     assert_eq!(track["probes"]["written"], 2, "{track:#}");
     assert_eq!(probed.files(), merged);
     assert_eq!(probed.files(), probed.really_tracked("third"));
+}
+
+#[test]
+fn where_only_tracked_refs_are_wanted_the_first_run_learns_as_well() {
+    let mut probed = Probed::new("", &sources());
+    probed.project = "refs = [\"tracked\"]\n";
+    probed.run(&[]);
+    let tracked = probed.files();
+    assert_eq!(tracked, probed.really_tracked("first"));
+    let (calls, track) = probed.run(&[]);
+    assert_eq!(calls, [""; 0], "{track:#}");
+    assert!(!probed.scratch.path("calls").exists(), "not even for its release");
+    assert_eq!(probed.files(), tracked);
+    // Everything is done, and bst asked for its release, where that is wanted.
+    let (calls, _) = probed.run(&["--force"]);
+    assert!(calls.iter().any(|call| call.starts_with("source track")), "{calls:?}");
+    let all = fs::read_to_string(probed.scratch.path("calls")).expect("calls");
+    assert!(all.lines().any(|call| call == "--version"), "{all}");
 }
 
 #[test]

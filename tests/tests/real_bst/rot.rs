@@ -110,6 +110,47 @@ fn a_moved_tag_and_a_moved_repository_are_found_and_told_once() {
 }
 
 #[test]
+fn what_was_asked_and_found_is_seen_on_pages_in_metrics_and_by_those_who_ask() {
+    let mut site = Rotting::new();
+    let (pages, metrics) = (site.scratch.path("pages"), site.scratch.path("metrics.prom"));
+    let more = format!("[fetcher]\npublish-dir = {pages:?}\nmetrics-file = {metrics:?}\n");
+    site.config.insert_str(0, &more);
+    site.run();
+    let read = |path: &std::path::Path| fs::read_to_string(path).expect("a file");
+    let page = read(&pages.join("upstreams.html"));
+    for part in ["Trouble to come: 1 finding", "has moved for good", "moved.bst", "elements/moved.bst:4", "127.0.0.1:"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(read(&pages.join("index.html")).contains("upstreams.html"));
+    let status: Value = serde_json::from_str(&read(&pages.join("status.json"))).expect("JSON");
+    assert_eq!(status["rot"][0]["kind"], "moved", "{status:#}");
+    assert_eq!(status["last-run"]["probes"]["hosts"].as_array().map(Vec::len), Some(2), "{status:#}");
+    let run = fs::read_dir(pages.join("runs")).expect("runs").next().expect("a run").expect("its directory").path();
+    assert!(read(&run.join("index.html")).contains("Upstreams asked"));
+    let metrics = read(&metrics);
+    assert!(metrics.contains("bst_fetcher_rot_findings{kind=\"moved\",urgency=\"sometime\"} 1\n"), "{metrics}");
+    let answers = metrics.lines().filter(|line| line.starts_with("bst_fetcher_upstream_answers{host=\"127.0.0.1:"));
+    assert_eq!(answers.count(), 2, "{metrics}");
+
+    let shown = site.fetcher().run(&["status"]).expect(0).stdout();
+    assert!(shown.contains("upstreams: ") && shown.contains("questions to 2 hosts answered"), "{shown}");
+    assert!(shown.contains("trouble to come with upstreams: 1 finding, see `bst-fetcher rot`"), "{shown}");
+    let shown = site.fetcher().run(&["status", "--json"]).expect(0).json();
+    assert!(shown["last-run"]["probes"]["seconds"].is_number() && shown["rot"][0]["kind"] == "moved", "{shown:#}");
+    let shown = site.fetcher().run(&["inventory"]).expect(0).stdout();
+    assert!(
+        shown.contains("    probe: git_repo: asks git://127.0.0.1:") && shown.contains("    tracked at "),
+        "{shown}"
+    );
+    let shown = site.fetcher().run(&["inventory", "--json"]).expect(0).json();
+    let tagged = &shown["branches"][0]["probing"]["tagged.bst"];
+    assert_eq!(tagged["sources"][0]["question"]["ask"], "git-refs", "{shown:#}");
+    let known = tagged["remembered"][0]["refs"][0].as_array().expect("a ref");
+    assert!(known[0] == "elements/tagged.bst" && known[2].as_str().is_some_and(|known| known.len() >= 40), "{known:?}");
+}
+
+#[test]
 fn who_was_never_asked_is_said_so() {
     let site = Rotting::new();
     let ended = site.fetcher().run(&["rot"]).expect(2);

@@ -26,6 +26,21 @@ pub(super) fn lose(cachedir: &Path, content: &str) {
     fs::remove_file(object_below(cachedir, &hash(content.as_bytes()))).expect("a blob");
 }
 
+/// What is called proved now, which a client with empty caches has got, all of it.
+#[track_caller]
+pub(super) fn what_is_proved_is_had(fetcher: &Fetcher<'_>) -> Value {
+    let ended = fetcher.run(&["verify", "--clean-client", "--json"]);
+    let report = ended.json();
+    let branches = report["branches"].as_array().expect("branches");
+    assert!(!branches.is_empty(), "{ended}");
+    for branch in branches {
+        assert!(branch["failure"].is_null(), "{branch:#}");
+        assert_eq!(branch["fetched-by-client"], branch["proved"], "{branch:#}");
+    }
+    assert_eq!(ended.status(), i32::from(report["whole"] != true), "{ended}");
+    branches[0]["proved"].clone()
+}
+
 /// A client with empty caches gets every element from the cache.
 fn client_gets_everything(scratch: &Scratch, name: &str, url: &str) {
     let servers = format!("source-caches:\n  servers:\n  - url: {url}\n");
@@ -115,6 +130,7 @@ fn a_cache_that_is_gone_proves_nothing_and_costs_no_push_when_it_is_back() {
     let report = fetcher.report();
     assert_eq!(stage(&report, "push", "committed")["outcome"], "skipped", "{report:#}");
     assert_eq!(stage(&report, "verify", "committed")["proof"]["proved"], json!(ELEMENTS));
+    assert_eq!(what_is_proved_is_had(&fetcher), json!(ELEMENTS));
 }
 
 #[test]
@@ -141,6 +157,7 @@ fn what_is_fetched_and_pushed_nowhere_is_proved_in_the_local_cache() {
     let report = fetcher.report();
     let verify = stage(&report, "verify", "committed");
     assert_eq!((&verify["outcome"], &verify["proof"]["repaired"]), (&json!("ok"), &json!(1)), "{report:#}");
+    assert_eq!(what_is_proved_is_had(&fetcher), json!(ELEMENTS));
 }
 
 #[test]
@@ -170,6 +187,8 @@ fn verify_asks_whatever_was_proved_before_and_ends_with_1_where_something_is_mis
     lose(&scratch.path("remote"), &content(1, "deep/b"));
     let said = fetcher.run(&["verify"]).expect(1);
     assert!(said.stdout().contains("4 of 5 proved") && said.stdout().contains("e1.bst: "), "{said}");
+    // The file that is wrong in the cache is one of the checkout's, where a client has it from.
+    assert_eq!(what_is_proved_is_had(&fetcher), json!(["all.bst", "e0.bst", "e2.bst", "twin.bst"]));
     fetcher.run(&["verify", "small/other"]).expect(2);
 }
 
@@ -209,7 +228,7 @@ fn an_index_that_leads_elsewhere_is_seen_and_put_right() {
     let report = fetcher.report();
     let verify = stage(&report, "verify", "committed");
     assert_eq!((&verify["outcome"], &verify["proof"]["repaired"]), (&json!("ok"), &json!(1)), "{verify:#}");
-    fetcher.run(&["verify"]).expect(0);
+    assert_eq!(what_is_proved_is_had(&fetcher), json!(ELEMENTS));
 }
 
 /// The keys that the log of the stage names, by element.
@@ -260,5 +279,5 @@ fn split_caches_with_instance_names_are_each_asked_for_what_they_keep() {
     let said = fetcher.run(&["verify"]).expect(1);
     assert!(said.stdout().contains(&format!("e1.bst: {} lacks a blob", storage.url())), "{said}");
     fetcher.run(&["run"]).expect(0);
-    fetcher.run(&["verify"]).expect(0);
+    assert_eq!(what_is_proved_is_had(&fetcher), json!(ELEMENTS));
 }

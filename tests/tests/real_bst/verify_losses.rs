@@ -16,22 +16,7 @@ use fetcher_tests::scratch::Scratch;
 use fetcher_tests::served::Served;
 use serde_json::{Value, json};
 
-use super::verify::{lose, stage};
-
-/// What is called proved now, which a client with empty caches has got, all of it.
-#[track_caller]
-fn what_is_proved_is_had(fetcher: &Fetcher<'_>) -> Value {
-    let ended = fetcher.run(&["verify", "--clean-client", "--json"]);
-    let report = ended.json();
-    let branches = report["branches"].as_array().expect("branches");
-    assert!(!branches.is_empty(), "{ended}");
-    for branch in branches {
-        assert!(branch["failure"].is_null(), "{branch:#}");
-        assert_eq!(branch["fetched-by-client"], branch["proved"], "{branch:#}");
-    }
-    assert_eq!(ended.status(), i32::from(report["whole"] != true), "{ended}");
-    branches[0]["proved"].clone()
-}
+use super::verify::{lose, stage, what_is_proved_is_had};
 
 /// The stage `verify` of a run with this exit status.
 #[track_caller]

@@ -94,6 +94,7 @@ impl Preflight<'_> {
             one_at_a_time: None,
             refresh_after: Duration::ZERO,
             probing: None,
+            done_in_run: None,
             clean_client_every: None,
             local_cache: None,
         };

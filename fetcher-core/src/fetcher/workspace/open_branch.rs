@@ -184,6 +184,7 @@ impl<'w> OpenBranch<'w> {
             probing: None,
             clean_client_every: fetcher.config.clean_client_every,
             local_cache: Some(&self.own_cache),
+            done_in_run: None,
         }
     }
 

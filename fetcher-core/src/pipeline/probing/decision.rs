@@ -10,16 +10,17 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::dead_upstreams::note_dead;
+use super::kinds::NotProbed;
 use super::memory::{TrackedRefs, TrackingMemory};
 use super::ref_files::{self, RefFiles};
-use super::source_probes::{ElementProbes, NotProbed, ProbePlanner};
+use super::source_probes::{ElementProbes, ProbePlanner};
 use super::{TrackProbing, count};
 use crate::bst::dialect::Dialect;
 use crate::bst::inventory::{InventoryElement, InventorySource, is_told_sources};
 use crate::bst::project_files::ProjectFiles;
-use crate::names::{ElementName, Refs, Stage, digest};
+use crate::names::{ElementName, Stage, digest};
 use crate::pipeline::stage_runner::{StageRequest, StageRunner};
-use crate::report::{Outcome, StageReport, TrackProbes};
+use crate::report::{Activity, Outcome, StageReport, TrackProbes};
 use crate::state::{ElementMemory, FailedSources};
 use crate::upstream::{ProbeDoubt, UpstreamAnswer, UpstreamQuestion, UpstreamUse};
 
@@ -87,11 +88,6 @@ impl TrackPlan {
         if !is_known || project.buildstream.config.contains_key("track") {
             return None;
         }
-        // Where the committed refs are not wanted, nothing else lists what is there before it is tracked: the first time
-        // everything is tracked in any case, so that a listing would be for nothing.
-        if !project.wants(Refs::Committed) && memory.tracked.inventory.is_none() {
-            return None;
-        }
         // What went wrong is told by the tracking that follows.
         let inventory = work.inventory_to_track(memory).ok()?;
         let files = ProjectFiles::new(&work.pipeline.directories.project);
@@ -123,7 +119,7 @@ impl TrackPlan {
     }
 
     /// Asks upstreams for all that is to be known.
-    fn ask(&mut self, probing: &TrackProbing<'_>, work: &StageRunner<'_, '_>) {
+    fn ask(&mut self, probing: &TrackProbing<'_>, work: &mut StageRunner<'_, '_>) {
         let began = Instant::now();
         let questions = self.elements.values().flat_map(|planned| &planned.probes.questions);
         let mut questions: BTreeSet<UpstreamQuestion> = questions.map(|probe| probe.question.clone()).collect();
@@ -133,6 +129,9 @@ impl TrackPlan {
             probing.prober.note_use(used);
         }
         let questions: Vec<_> = questions.into_iter().collect();
+        if !questions.is_empty() {
+            work.tell(Activity::AskingUpstreams);
+        }
         let answers = probing.prober.ask(&questions);
         self.probes.asked = questions.len() as u64;
         self.probes.answered = answers.iter().filter(|answer| answer.state.is_some()).count() as u64;

@@ -72,6 +72,17 @@ pub(super) struct TrackedRefs {
     pub(super) tracked: Timestamp,
 }
 
+/// Refs that tracking found for some state of upstreams.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct RememberedRefs {
+    /// When it was last really tracked.
+    pub tracked: Timestamp,
+    /// The refs: file, place in it, and what tracking writes there.
+    pub refs: Vec<(PathBuf, String, String)>,
+}
+
 /// A file that bst rewrote.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct RewrittenFile {
@@ -133,6 +144,23 @@ impl TrackingMemory {
         let known = element.results.iter().find(|known| known.upstreams == upstreams)?.clone();
         self.is_changed |= touch(&mut element.used, now);
         Some(known)
+    }
+
+    /// What is remembered of each element, the latest last.
+    pub(super) fn remembered(&self) -> BTreeMap<&ElementName, Vec<RememberedRefs>> {
+        let refs = |known: &TrackedRefs| {
+            let places = known.refs.iter();
+            let refs = places.map(|(place, value)| (place.file.clone(), place.path.clone(), value.clone())).collect();
+            RememberedRefs { tracked: known.tracked, refs }
+        };
+        let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for known in self.elements.values() {
+            found.entry(&known.element).or_default().extend(known.results.iter().map(refs));
+        }
+        for results in found.values_mut() {
+            results.sort_by_key(|known| known.tracked);
+        }
+        found
     }
 
     /// Enters what tracking found.

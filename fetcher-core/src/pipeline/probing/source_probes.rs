@@ -7,12 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::kinds::{NotProbed, anitya, cpan, docker, git, git_repo, git_tag, places};
 use super::ref_filter::RefFilter;
 use crate::bst::inventory::InventorySource;
 use crate::bst::project_files::{PluginProvenance, ProjectFiles, RefPlace, SourceDefinition};
 use crate::bst::yaml::YamlNode;
 use crate::names::ElementName;
 use crate::upstream::{RefSelection, UpstreamQuestion, UpstreamState};
+
+/// Where images and modules of Perl are, where a source names no other place.
+const DOCKER_HUB: &str = "https://registry.hub.docker.com";
+const CPAN: &str = "https://cpan.metacpan.org/";
 
 /// The most sources of an element that is probed.
 const MOST_SOURCES: usize = 200;
@@ -67,19 +72,6 @@ pub(super) struct ElementProbes {
     pub(super) confirmed: bool,
 }
 
-/// Why an element cannot be probed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum NotProbed {
-    /// Only bst knows what its sources are.
-    Unclear,
-    /// bst has not told its sources yet.
-    Untold,
-    /// What bst tells is not what its files say.
-    Mismatch,
-    /// Nobody knows what tracking sources of this kind depends on.
-    UnknownKind,
-}
-
 /// How a project's elements are probed.
 pub(super) struct ProbePlanner<'f> {
     files: &'f ProjectFiles,
@@ -101,9 +93,33 @@ impl<'f> ProbePlanner<'f> {
         element: &ElementName,
         listed: Option<&[InventorySource]>,
     ) -> Result<ElementProbes, NotProbed> {
+        let mut probes = ElementProbes { confirmed: listed.is_some(), ..ElementProbes::default() };
+        let sources = self.each(element, listed)?;
+        // Without any there is nothing to confirm.
+        probes.confirmed |= sources.is_empty();
+        for (definition, probe) in sources {
+            if probe == SourceProbe::Pinned {
+                continue;
+            }
+            probes.places.extend(places(&definition, self.behaviour(&definition.kind).unwrap_or_default())?);
+            probes.kinds.insert(definition.kind);
+            match probe {
+                SourceProbe::Asked(question) => probes.questions.push(question),
+                SourceProbe::Derived | SourceProbe::Pinned => probes.derives = true,
+            }
+        }
+        Ok(probes)
+    }
+
+    /// Each source of an element with how it is probed.
+    pub(super) fn each(
+        &self,
+        element: &ElementName,
+        listed: Option<&[InventorySource]>,
+    ) -> Result<Vec<(SourceDefinition, SourceProbe)>, NotProbed> {
         let definitions = self.files.source_definitions(element).ok_or(NotProbed::Unclear)?;
         if definitions.is_empty() && listed.is_none_or(<[_]>::is_empty) {
-            return Ok(ElementProbes { confirmed: true, ..ElementProbes::default() });
+            return Ok(Vec::new());
         }
         if self.has_defaults || definitions.len() > MOST_SOURCES {
             return Err(NotProbed::Unclear);
@@ -112,20 +128,11 @@ impl<'f> ProbePlanner<'f> {
             Some(listed) => self.urls(&definitions, listed)?,
             None => definitions.iter().map(|definition| self.written_url(definition)).collect(),
         };
-        let mut probes = ElementProbes { confirmed: listed.is_some(), ..ElementProbes::default() };
-        for (definition, url) in definitions.into_iter().zip(urls) {
+        let probed = |(definition, url): (SourceDefinition, Option<String>)| {
             let probe = self.probe(&definition, url.as_deref())?;
-            if probe == SourceProbe::Pinned {
-                continue;
-            }
-            probes.kinds.insert(definition.kind);
-            probes.places.insert(definition.place);
-            match probe {
-                SourceProbe::Asked(question) => probes.questions.push(question),
-                SourceProbe::Derived | SourceProbe::Pinned => probes.derives = true,
-            }
-        }
-        Ok(probes)
+            Ok((definition, probe))
+        };
+        definitions.into_iter().zip(urls).map(probed).collect()
     }
 
     /// The kind that a source's kind behaves like; none where nobody knows.
@@ -146,12 +153,11 @@ impl<'f> ProbePlanner<'f> {
         let mut listed = listed.iter().peekable();
         let mut urls = Vec::new();
         for definition in definitions {
-            let written = definition.keys.get("url").and_then(YamlNode::scalar);
             let mut mine = || listed.next_if(|source| source.kind == definition.kind);
             let url = match counted(self.behaviour(&definition.kind).unwrap_or_default()) {
                 Counted::Once => {
                     let told = mine().ok_or(NotProbed::Mismatch)?;
-                    Some(self.same_url(written, told.url.as_deref()).ok_or(NotProbed::Mismatch)?)
+                    Some(self.same_url(definition, told.url.as_deref()).ok_or(NotProbed::Mismatch)?)
                 }
                 Counted::AtMostOnce => {
                     mine();
@@ -169,16 +175,28 @@ impl<'f> ProbePlanner<'f> {
 
     /// A source's address as it is written, with its alias resolved.
     fn written_url(&self, definition: &SourceDefinition) -> Option<String> {
-        let written = definition.keys.get("url").and_then(YamlNode::scalar);
-        self.same_url(written, written)
+        let (written, _) = self.address(definition)?;
+        usable(self.files.resolved(&written))
     }
 
     /// A source's address with its alias resolved, where bst tells the one that is written.
-    fn same_url(&self, written: Option<&str>, told: Option<&str>) -> Option<String> {
-        let (written, told) = (written?, told?);
-        let resolved = self.files.resolved(written);
-        let same = told == resolved || told == written;
-        (same && !resolved.contains("%{") && resolved.contains("://")).then_some(resolved)
+    fn same_url(&self, definition: &SourceDefinition, told: Option<&str>) -> Option<String> {
+        let (written, begins) = self.address(definition)?;
+        let (resolved, told) = (self.files.resolved(&written), told?);
+        let same = told == resolved || told == written || (begins && told.starts_with(&resolved));
+        usable(resolved).filter(|_| same)
+    }
+
+    /// The address that a source names, and whether it is but the beginning of what bst tells.
+    fn address(&self, definition: &SourceDefinition) -> Option<(String, bool)> {
+        let word = |key: &str| definition.keys.get(key).and_then(YamlNode::scalar).map(str::to_owned);
+        match self.behaviour(&definition.kind).unwrap_or_default() {
+            "docker" => Some((word("registry-url").unwrap_or_else(|| DOCKER_HUB.to_owned()), false)),
+            "cpan" => Some((word("index").unwrap_or_else(|| CPAN.to_owned()), true)),
+            // What follows in braces is put in by the version.
+            "anitya" => Some((word("url")?.split('{').next().unwrap_or_default().to_owned(), true)),
+            _ => Some((word("url")?, false)),
+        }
     }
 
     fn probe(&self, definition: &SourceDefinition, url: Option<&str>) -> Result<SourceProbe, NotProbed> {
@@ -195,13 +213,14 @@ impl<'f> ProbePlanner<'f> {
                     SourceProbe::Asked(ProbeQuestion { question, filter: Some(filter) })
                 }
             },
-            "git" => match git(&definition.keys)? {
+            "git" => asked(git(&definition.keys)?, url()?),
+            "git_tag" => asked(git_tag(&definition.keys)?, url()?),
+            "docker" => match docker(&definition.keys, url()?)? {
                 None => SourceProbe::Pinned,
-                Some(refs) => {
-                    let question = UpstreamQuestion::GitRefs { url: url()?, refs };
-                    SourceProbe::Asked(ProbeQuestion { question, filter: None })
-                }
+                Some(question) => SourceProbe::Asked(ProbeQuestion { question, filter: None }),
             },
+            "anitya" => SourceProbe::Asked(ProbeQuestion { question: anitya(&definition.keys)?, filter: None }),
+            "cpan" => SourceProbe::Asked(ProbeQuestion { question: cpan(&definition.keys, &url()?)?, filter: None }),
             "tar" | "zip" | "remote" | "deb" => {
                 let url = url()?;
                 let is_http = url.starts_with("https://") || url.starts_with("http://");
@@ -217,6 +236,17 @@ impl<'f> ProbePlanner<'f> {
     }
 }
 
+/// A question for references; where there are none to ask for, nothing is tracked.
+fn asked(refs: Option<RefSelection>, url: String) -> SourceProbe {
+    let question = |refs| ProbeQuestion { question: UpstreamQuestion::GitRefs { url, refs }, filter: None };
+    refs.map_or(SourceProbe::Pinned, |refs| SourceProbe::Asked(question(refs)))
+}
+
+/// An address that can be asked.
+fn usable(url: String) -> Option<String> {
+    (!url.contains("%{") && url.contains("://")).then_some(url)
+}
+
 /// How often bst tells of a source.
 enum Counted {
     Once,
@@ -226,64 +256,12 @@ enum Counted {
 
 fn counted(behaviour: &str) -> Counted {
     match behaviour {
-        "git" | "git_repo" | "tar" | "zip" | "remote" | "deb" => Counted::Once,
+        "git" | "git_repo" | "git_tag" | "tar" | "zip" | "remote" | "deb" | "docker" | "anitya" | "cpan" => {
+            Counted::Once
+        }
         "local" | "workspace" | "patch" | "patch_queue" | "quilt" => Counted::AtMostOnce,
         _ => Counted::Anyhow,
     }
-}
-
-/// A key's value; none where there is none.
-fn word<'n>(keys: &'n YamlNode, key: &str) -> Result<Option<&'n str>, NotProbed> {
-    match keys.get(key) {
-        None => Ok(None),
-        Some(value) => match value.scalar() {
-            Some(text) if !text.contains("%{") => Ok(Some(text)),
-            _ => Err(NotProbed::Unclear),
-        },
-    }
-}
-
-/// Whether a source's refs are to be descriptions.
-fn describes(keys: &YamlNode) -> Result<bool, NotProbed> {
-    match word(keys, "ref-format")? {
-        None | Some("sha1") => Ok(false),
-        Some("git-describe") => Ok(true),
-        Some(_) => Err(NotProbed::Unclear),
-    }
-}
-
-/// What a `git_repo` source looks at; none where it tracks nothing.
-fn git_repo(keys: &YamlNode) -> Result<Option<RefFilter>, NotProbed> {
-    let Some(track) = word(keys, "track")? else { return Ok(None) };
-    let exclude = match keys.get("exclude") {
-        None => Vec::new(),
-        Some(YamlNode::Sequence(items)) => {
-            let text = |item: &YamlNode| item.scalar().filter(|text| !text.contains("%{")).map(str::to_owned);
-            items.iter().map(text).collect::<Option<_>>().ok_or(NotProbed::Unclear)?
-        }
-        Some(_) => return Err(NotProbed::Unclear),
-    };
-    Ok(Some(RefFilter { track: track.to_owned(), exclude, describe: describes(keys)? }))
-}
-
-/// What `git rev-list -n 1 TRACK` depends on, over all branches and tags; none where nothing is tracked.
-fn git(keys: &YamlNode) -> Result<Option<RefSelection>, NotProbed> {
-    let Some(track) = word(keys, "track")? else { return Ok(None) };
-    // It writes the tags it finds as well.
-    if word(keys, "track-tags")?.is_some_and(|value| !matches!(value, "false" | "False")) {
-        return Err(NotProbed::Unclear);
-    }
-    // Anything else may be an expression of git's, an object's name, or both that and a reference's.
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/' | b'+' | b'-');
-    let is_hex = track.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_pseudo = track.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-    let starts = track.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    if !starts || !track.bytes().all(plain) || track.contains("..") || is_hex || is_pseudo || track.contains("-g") {
-        return Err(NotProbed::Unclear);
-    }
-    let names = ["refs/", "refs/tags/", "refs/heads/"].map(|folder| format!("{folder}{track}"));
-    let exact = RefSelection::named(names.into_iter().chain(track.starts_with("refs/").then(|| track.to_owned())));
-    Ok(Some(if describes(keys)? { exact.and(RefSelection::beginning(["refs/tags/"])) } else { exact }))
 }
 
 /// Whether nothing at an address ever changes, by the registry's rule.
@@ -291,18 +269,6 @@ fn is_immutable(url: &str) -> bool {
     ["https://static.crates.io/crates/", "https://files.pythonhosted.org/packages/"]
         .iter()
         .any(|registry| url.starts_with(registry))
-}
-
-impl NotProbed {
-    /// Why, in words.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Unclear => "only bst knows what its sources are",
-            Self::Untold => "bst has not told its sources yet",
-            Self::Mismatch => "bst tells other sources than its files",
-            Self::UnknownKind => "it has a source of a kind that cannot be probed",
-        }
-    }
 }
 
 #[cfg(test)]
