@@ -25,6 +25,7 @@ mod tracked_publication;
 mod upstreams;
 pub mod verify;
 mod workers;
+mod workspace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ use jiff::Timestamp;
 use crate::cancel::Cancel;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::diagnosis::{Diagnosis, FailureKind, HostReachability};
+use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::environment::Environment;
 use crate::names::{ElementName, RunId};
 use crate::notify::Notifier;
@@ -51,6 +52,7 @@ use callbacks::{GuardedClock, GuardedSink};
 pub use error::FetcherError;
 pub use host::HostCheck;
 pub use housekeeping::HousekeepingResult;
+pub use workspace::{OpenBranch, OpenError, Workspace};
 
 /// What a run is about.
 #[derive(Debug, Clone, Default)]
@@ -464,21 +466,7 @@ struct RunDirectories<'r> {
 }
 
 fn empty_report(run: RunId, started: Timestamp) -> RunReport {
-    RunReport {
-        version: RunReport::VERSION,
-        run,
-        fetcher_version: env!("CARGO_PKG_VERSION").to_owned(),
-        host: notifications::host_name(),
-        started,
-        finished: None,
-        outcome: Outcome::Interrupted,
-        configuration: None,
-        failures: Vec::new(),
-        network: HostReachability::default(),
-        probes: None,
-        rot: Vec::new(),
-        branches: Vec::new(),
-    }
+    RunReport::new(run, notifications::host_name(), started)
 }
 
 fn made(path: &Path) -> Result<PathBuf, FetcherError> {

@@ -28,6 +28,7 @@ mod recovery;
 mod remaining_work;
 mod results;
 mod selection;
+mod session;
 mod sources;
 mod stage_runner;
 mod tracking;
@@ -65,6 +66,7 @@ pub use probing::{ElementProbing, ProbeWay, RememberedRefs, SourceProbing, Track
 pub(crate) use probing::{TrackingMemory, overview};
 pub use remaining_work::RunDone;
 use remaining_work::{ElementInputs, FetchCandidates};
+pub use session::{BstOutput, ElementChoice, PipelineSession};
 use stage_runner::{StageRunner, refs_of};
 
 /// Where a pipeline works. All paths are absolute.
@@ -140,8 +142,7 @@ impl Pipeline<'_> {
         cancel: &Cancel,
         events: &mut dyn FnMut(Event),
     ) -> Vec<StageReport> {
-        let masked = &mut |event: Event| events(event.redacted(self.redactor));
-        self.unmasked(refs, variant, memory, cancel, masked).redacted(self.redactor)
+        self.unmasked(refs, variant, memory, cancel, events).redacted(self.redactor)
     }
 
     fn unmasked(
@@ -237,7 +238,7 @@ impl Pipeline<'_> {
         let (stage, results) = (report.stage, &work.results);
         let is_own = |element: &ElementName| results.is_failed(stage, element);
         allowed::allow_elements(self.project, &mut report, is_own, &results.unfetched(stage));
-        (work.events)(Event::StageFinished {
+        work.events.send(Event::StageFinished {
             project: self.project.name.clone(),
             branch: self.branch.clone(),
             report: report.clone(),

@@ -72,6 +72,7 @@ pub struct BranchCheckout {
 
 /// Why there is no working tree to work in.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CheckoutError {
     /// It could not be made.
     #[error(transparent)]

@@ -48,10 +48,8 @@ pub(crate) fn run(context: &CommandContext, args: &ServeArgs) -> io::Result<u8> 
             eprint_line(&format!("bst-fetcher: {error}"));
             Ok(match error {
                 ServeError::Listen { .. } | ServeError::Runtime(_) => SOME_FAILED,
-                ServeError::NoCache { .. }
-                | ServeError::Address { .. }
-                | ServeError::Tokens { .. }
-                | ServeError::Tls { .. } => CONFIGURATION,
+                // The cache, the address, the tokens, the certificate, and what the library may add.
+                _ => CONFIGURATION,
             })
         }
     }

@@ -236,6 +236,7 @@ fn is_outside(kind: FailureKind) -> bool {
         FailureKind::Configuration
         | FailureKind::BstMissing
         | FailureKind::Environment
+        | FailureKind::RunnerFailed
         | FailureKind::Sandbox
         | FailureKind::Unconfined
         | FailureKind::CachesShared

@@ -76,6 +76,9 @@ kinds! {
     /// The machine lacks `bst` itself, or it cannot be started.
     BstMissing => No, Host,
         "install BuildStream, or give `requirements` or `command` in `[buildstream]` of the configuration";
+    /// What an embedding program runs children with failed: a container engine, a cluster.
+    RunnerFailed => Yes, Host,
+        "see to what runs `bst` for this program: its container engine, its cluster; BuildStream itself was not come to";
     /// The Python environment of BuildStream could not be made, or is broken: its packages or its Python do not fit together.
     Environment => No, Host,
         "see the words of pip or Python; correct `requirements`, or install what the package is built with";

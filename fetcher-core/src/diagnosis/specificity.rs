@@ -43,6 +43,7 @@ impl Diagnosis {
             | FailureKind::Configuration
             | FailureKind::BstMissing
             | FailureKind::Environment
+            | FailureKind::RunnerFailed
             | FailureKind::Sandbox
             | FailureKind::Unconfined
             | FailureKind::CachesShared

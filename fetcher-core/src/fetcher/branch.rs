@@ -400,7 +400,7 @@ pub(super) fn variants(project: &ProjectConfig) -> Vec<Option<&VariantConfig>> {
 }
 
 /// Makes the working tree.
-fn checked_out(branch: &Branch<'_>, report: &mut StageReport) -> Result<BranchCheckout, Diagnosis> {
+pub(super) fn checked_out(branch: &Branch<'_>, report: &mut StageReport) -> Result<BranchCheckout, Diagnosis> {
     let checkout = branch.checkout().map_err(|error| match error {
         CheckoutError::Git(error) => error_diagnoses::git(&error, Stage::Checkout),
         CheckoutError::NoProject { .. } => error_diagnoses::no_project(&error),
@@ -410,7 +410,7 @@ fn checked_out(branch: &Branch<'_>, report: &mut StageReport) -> Result<BranchCh
 }
 
 /// How a branch ended. What counts is whether sources were got; where that was not asked for, whether refs were.
-fn outcome(stages: &[StageReport]) -> Outcome {
+pub(super) fn outcome(stages: &[StageReport]) -> Outcome {
     let of = |wanted: Stage| {
         let done = move |stage: &&StageReport| stage.stage == wanted && stage.skipped.is_none() && !stage.allowed;
         stages.iter().filter(done).map(|stage| stage.outcome).collect::<Vec<_>>()

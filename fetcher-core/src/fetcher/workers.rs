@@ -306,20 +306,9 @@ impl<'f> WorkerPool<'f> {
         stages: Vec<StageReport>,
         outcome: Outcome,
     ) -> BranchReport {
-        BranchReport {
-            project: place.config.name.clone(),
-            branch,
-            commit: None,
-            started: stages.first().map_or_else(|| self.fetcher.clock.now(), |stage| stage.started),
-            seconds: stages.iter().map(|stage| stage.seconds).sum(),
-            outcome,
-            bst_version: None,
-            stages,
-            changes: Vec::new(),
-            publication: None,
-            holds: Vec::new(),
-            coverage: Vec::new(),
-        }
+        let started = stages.first().map_or_else(|| self.fetcher.clock.now(), |stage| stage.started);
+        let seconds = stages.iter().map(|stage| stage.seconds).sum();
+        BranchReport { seconds, outcome, stages, ..BranchReport::new(place.config.name.clone(), branch, started) }
     }
 }
 

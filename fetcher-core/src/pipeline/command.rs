@@ -48,7 +48,7 @@ impl<'w> StageRunner<'w, '_> {
         let (name, branch) = (&self.pipeline.project.name, self.pipeline.branch);
         let mut reported = None;
         // The events are lent out while bst runs; nobody else wants them then.
-        let events = &mut *self.events;
+        let events = &mut self.events;
         let (runner, cancel) = (self.pipeline.runner, self.cancel);
         let ended = follow(stage, || {
             child.run(runner, cancel, &mut |bytes| {
@@ -61,7 +61,7 @@ impl<'w> StageRunner<'w, '_> {
                 if reported.as_ref() != Some(&progress) {
                     let (stage, done, total, element) = progress.clone();
                     let (project, branch) = (name.clone(), branch.clone());
-                    events(Event::Progress { project, branch, stage, done, total, element });
+                    events.send(Event::Progress { project, branch, stage, done, total, element });
                     reported = Some(progress);
                 }
             })

@@ -25,6 +25,7 @@ use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use crate::names::{ElementName, Refs, SourceKey, Stage};
 use crate::report::{Activity, Event, Outcome, RefChange, StageReport};
 use crate::runner::{ChildNetwork, Exit};
+use crate::secret::{Redact as _, Redactor};
 
 /// The least time a `bst` is given, at the end of a stage's time.
 pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
@@ -35,6 +36,18 @@ pub(super) const MAX_RECOVERIES: u32 = 8;
 /// The name of the configuration that bst gets as a rule.
 pub(super) const CONF: &str = "buildstream.conf";
 
+/// Who is told what happens, with secrets masked.
+pub(super) struct MaskedEvents<'w> {
+    lent: Box<dyn FnMut(Event) + 'w>,
+    redactor: &'w Redactor,
+}
+
+impl MaskedEvents<'_> {
+    pub(super) fn send(&mut self, event: Event) {
+        (self.lent)(event.redacted(self.redactor));
+    }
+}
+
 /// A pipeline at work with one option set.
 pub(super) struct StageRunner<'w, 'p> {
     pub(super) pipeline: &'w Pipeline<'p>,
@@ -42,7 +55,7 @@ pub(super) struct StageRunner<'w, 'p> {
     /// Which refs are fetched and pushed.
     pub(super) refs: Refs,
     pub(super) cancel: &'w Cancel,
-    pub(super) events: &'w mut dyn FnMut(Event),
+    pub(super) events: MaskedEvents<'w>,
     /// The elements that the configuration asks for.
     pub(super) elements: ElementSelection,
     pub(super) options: BTreeMap<String, String>,
@@ -137,7 +150,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         refs: Refs,
         variant: Option<&'w VariantConfig>,
         cancel: &'w Cancel,
-        events: &'w mut dyn FnMut(Event),
+        events: impl FnMut(Event) + 'w,
     ) -> Result<Self, Diagnosis> {
         let project = pipeline.project;
         let mut options = project.options.clone();
@@ -154,7 +167,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             variant,
             refs,
             cancel,
-            events,
+            events: MaskedEvents { lent: Box::new(events), redactor: pipeline.redactor },
             elements,
             options,
             listed: BTreeMap::new(),
@@ -173,6 +186,20 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         };
         runner.prepare().map_err(|(path, error)| cannot("write", &path, &error))?;
         Ok(runner)
+    }
+
+    /// Goes over to other refs: nothing is known of the elements then but their keys and junctions.
+    pub(super) fn turn_to(&mut self, refs: Refs) {
+        if self.refs == refs {
+            return;
+        }
+        self.refs = refs;
+        self.listed.clear();
+        self.results = ElementResults::default();
+        self.tracked_junctions.clear();
+        self.left_out.clear();
+        self.push_retried = false;
+        self.source_keys.clear();
     }
 
     /// Writes `buildstream.conf`.
@@ -323,7 +350,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     }
 
     fn open_log(&self, stages: &[Stage], reports: &mut [StageReport]) -> StageLog {
-        let names: Vec<_> = stages.iter().map(|stage| stage.as_str()).collect();
+        let names: Vec<_> = stages.iter().map(Stage::as_str).collect();
         let path = self.log_path(&names.join("-"));
         let directories = &self.pipeline.directories;
         match StageLog::open(&path, self.pipeline.redactor) {
@@ -364,11 +391,11 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     /// Says what goes on where no element moves.
     pub(super) fn tell(&mut self, activity: Activity) {
         let (project, branch) = (self.pipeline.project.name.clone(), self.pipeline.branch.clone());
-        (self.events)(Event::Activity { project: Some(project), branch: Some(branch), activity });
+        self.events.send(Event::Activity { project: Some(project), branch: Some(branch), activity });
     }
 
     pub(super) fn announce(&mut self, stage: Stage, attempt: u32) {
-        (self.events)(Event::StageStarted {
+        self.events.send(Event::StageStarted {
             project: self.pipeline.project.name.clone(),
             branch: self.pipeline.branch.clone(),
             variant: self.variant.map(|variant| variant.name.clone()),
@@ -459,7 +486,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 /// The refs that a stage's report names.
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
-        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Other => None,
+        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Custom(_) | Stage::Other => None,
         Stage::Fetch | Stage::Push | Stage::Verify => Some(refs),
     }
 }

@@ -308,6 +308,7 @@ fn cause(failure: &Diagnosis, network: &HostReachability) -> IssueCause {
             | FailureKind::BstVersion
             | FailureKind::BstMissing
             | FailureKind::DiskFull
+            | FailureKind::RunnerFailed
             | FailureKind::Sandbox
             | FailureKind::Unconfined
             | FailureKind::CachesShared

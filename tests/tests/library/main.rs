@@ -1,6 +1,8 @@
 //! The library on real repositories, processes, Pythons and browsers, without the program.
 
 mod embedded;
+mod embedded_forge;
+mod examples;
 mod fuzz;
 mod gate;
 mod git;
@@ -14,6 +16,7 @@ mod managed_environment;
 mod metrics;
 mod pages;
 mod pages_browser;
+mod runner_contract;
 mod type_names;
 mod upstreams;
 mod upstreams_hostile;

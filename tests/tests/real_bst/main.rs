@@ -16,6 +16,7 @@ mod publish;
 mod rot;
 mod sandbox;
 mod selection;
+mod session;
 mod stops;
 mod trust;
 mod upstreams;
