@@ -174,7 +174,7 @@ pub use fetcher::{Fetcher, FetcherError, RunSelection, Workspace};
 pub use free_space::{FreeSpace, SpaceShortage};
 /// The library of the times in reports and of the [`Clock`].
 pub use jiff;
-pub use names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, VariantName};
+pub use names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, TrustName, VariantName};
 #[cfg(feature = "fetcher")]
 pub use pipeline::Pipeline;
 #[cfg(feature = "fetcher")]

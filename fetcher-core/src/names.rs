@@ -93,6 +93,12 @@ name! {
 }
 
 name! {
+    /// The name of those who believe what each other's code wrote, and share caches therefore; the same rules as for
+    /// [`ProjectName`].
+    TrustName, "trust name", check_plain
+}
+
+name! {
     /// A branch's name without `refs/heads/`, by the rules of `git check-ref-format --branch`.
     BranchName, "branch name", check_branch
 }
@@ -117,6 +123,13 @@ name! {
 name! {
     /// A run's name, unique on its host; its order is the order of time.
     RunId, "run id", check_plain
+}
+
+/// Who is named by nobody else is trusted by nobody else.
+impl From<&ProjectName> for TrustName {
+    fn from(name: &ProjectName) -> Self {
+        Self(name.0.clone())
+    }
 }
 
 impl BranchName {

@@ -12,6 +12,7 @@ mod changes;
 mod clean_client;
 mod command;
 mod coverage;
+mod credential_gateway;
 mod holds;
 mod inputs;
 mod listing;
@@ -55,6 +56,7 @@ use crate::state::ElementMemory;
 pub(crate) use allowed::allow_all;
 pub(crate) use changes::tracked_changes;
 pub use clean_client::{LocalCacheServing, LocalSourceCache};
+pub(crate) use credential_gateway::{asks_for_secrets, needs_secrets};
 pub(crate) use inputs::{ChangedFile, changed as changed_files};
 pub use prepare::{Preparation, PreparedFiles};
 
@@ -78,6 +80,9 @@ pub struct PipelineDirectories {
     pub sourcedir: PathBuf,
     /// For what is needed only while the pipeline runs; bst puts a socket there, so the path should be short.
     pub temporary: PathBuf,
+    /// The objects that the checkout's repository borrows ([`Project::objects`](crate::Project::objects)), for plugins
+    /// that ask git for the commit; without them git finds none in a sandbox.
+    pub objects: Option<PathBuf>,
     /// The run's directory, which logs are named relative to.
     pub run: PathBuf,
     /// Where logs go, below `run`.

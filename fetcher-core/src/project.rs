@@ -149,6 +149,11 @@ impl<'a> Project<'a> {
         RemoteRepository::slug(&config.url, &config.git)
     }
 
+    /// Where the mirror has the objects of commits, which checkouts borrow. Nothing else of the mirror is in there.
+    pub fn objects(&self) -> PathBuf {
+        self.mirror.objects()
+    }
+
     /// What is configured.
     pub fn config(&self) -> &'a ProjectConfig {
         self.config

@@ -147,6 +147,14 @@ pub trait Runner: Send + Sync {
         output: &mut dyn FnMut(OutputStream, &[u8]),
     ) -> Result<Exit, RunnerError>;
 
+    /// Whether a child of this invocation would see of this machine's files no more than its
+    /// [access](Invocation::access) names. Then what it is not to read is left out of that, and a socket is given it
+    /// instead where one will do.
+    fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        let _ = (invocation, cancel);
+        false
+    }
+
     /// Whether it would let this invocation reach no more of the network than it says ([`ChildNetwork`]). One that would
     /// not is not asked to run it so.
     fn confines_network(&self, _invocation: &Invocation, _cancel: &Cancel) -> bool {

@@ -239,6 +239,7 @@ fn is_outside(kind: FailureKind) -> bool {
         | FailureKind::RunnerFailed
         | FailureKind::Sandbox
         | FailureKind::Unconfined
+        | FailureKind::CachesShared
         | FailureKind::CredentialsHidden
         | FailureKind::BstVersion
         | FailureKind::HostToolMissing

@@ -86,6 +86,10 @@ kinds! {
     Unconfined => No, Host,
         "install bubblewrap (Debian and Fedora: bubblewrap), and see `bst-fetcher check --host` for what keeps it from \
          working; `mode` in `[sandbox]` says whether projects may run without";
+    /// Projects that do not name the same `trust` use one cache still, for there is no room for a copy of it, or none could be made.
+    /// Nothing failed: it is a finding.
+    CachesShared => Yes, Host,
+        "give the file system of `cache-dir` room for a copy, or let projects that trust each other name the same `trust`";
     /// An upstream refused who had no credentials, while this host has some that the sandbox hides.
     CredentialsHidden => No, Host,
         "name the file in `[project.credentials]` (`netrc`, `ssh-key`, `known-hosts`, `git-config`), which shows it to this \

@@ -46,6 +46,7 @@ impl Diagnosis {
             | FailureKind::RunnerFailed
             | FailureKind::Sandbox
             | FailureKind::Unconfined
+            | FailureKind::CachesShared
             | FailureKind::CredentialsHidden
             | FailureKind::BstVersion
             | FailureKind::HostToolMissing

@@ -13,7 +13,7 @@ use crate::config::ConfigError;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Remedy, Retry, diagnose, of_runner};
 use crate::free_space::SpaceShortage;
 use crate::git::{GitError, GitFailure, MissingBranch};
-use crate::names::{BranchName, RunId, Stage};
+use crate::names::{BranchName, RunId, Stage, TrustName};
 use crate::project::CheckoutError;
 use crate::runner::{Exit, RunnerError, SandboxReport};
 use crate::state::LockError;
@@ -468,6 +468,14 @@ pub(super) fn space(shortage: &SpaceShortage, trouble: Option<&io::Error>) -> Di
     let hint = "make space there, lower `fetcher.keep-runs`, or set a `cache = { quota = … }` in `buildstream.config`";
     let place = Location { file: Some(shortage.directory.clone()), ..Location::default() };
     Diagnosis { place, ..Diagnosis::new(FailureKind::DiskFull, message, Retry::No, Actor::Host, hint) }
+}
+
+/// Projects share a cache although they do not name the same trust.
+pub(super) fn caches_shared(trusts: &[TrustName], why: &str) -> Diagnosis {
+    let names: Vec<_> = trusts.iter().map(TrustName::as_str).collect();
+    let message = format!("{} share one cache still: {why}", names.join(", "));
+    let Remedy { retry, actor, hint } = FailureKind::CachesShared.remedy();
+    Diagnosis::new(FailureKind::CachesShared, message, retry, actor, hint)
 }
 
 /// Space that was made by removing what can be had again.

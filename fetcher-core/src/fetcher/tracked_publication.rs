@@ -16,7 +16,8 @@ use crate::project::{Branch, Project};
 use crate::publish::{
     Forge, ForgeError, NoForge, Publication, Publisher, Readiness, TrackedCheckout, VariantReadiness, is_pushed_as,
 };
-use crate::report::{Event, Outcome, PublicationReport, RequestStatus, StageReport};
+use crate::report::{Event, Outcome, PublicationReport, RequestStatus, StageReport, TrackedRef};
+use crate::secret::{Redact as _, Redactor};
 use crate::state::ElementMemory;
 
 impl WorkerPool<'_> {
@@ -96,15 +97,20 @@ impl WorkerPool<'_> {
             dry_run: false,
             at_once: false,
         };
-        let untracked = untracked(&work.stages);
+        // What goes to a forge passes the gate as all else does.
+        let redactor = &self.fetcher.redactor;
+        let untracked =
+            untracked(&work.stages).into_iter().map(|(name, why)| (name, why.redacted(redactor))).collect::<Vec<_>>();
+        let holds = work.holds.clone().redacted(redactor);
+        let readiness = without_secrets(readiness(project, work), &work.changes, redactor);
         let tracked = TrackedCheckout {
             branch: &work.branch,
             directory: &work.project,
             prepared: work.prepared.as_ref(),
             tracked: &work.changes,
-            readiness: &readiness(project, work),
+            readiness: &readiness,
             untracked: &untracked,
-            holds: &work.holds,
+            holds: &holds,
         };
         if self.selection.no_publish {
             publisher.postpone(&tracked, "--no-publish")
@@ -177,6 +183,30 @@ fn untracked(stages: &[StageReport]) -> Vec<(ElementName, String)> {
     let failures = stages.iter().filter(|stage| stage.stage == Stage::Track).flat_map(|stage| &stage.failures);
     let first = |failure: &Diagnosis| failure.message.lines().next().unwrap_or_default().to_owned();
     failures.filter_map(|failure| Some((failure.element.clone()?, first(failure)))).collect()
+}
+
+/// Masks the reasons, and keeps back elements of which a ref holds a secret: a plugin may have put one there.
+fn without_secrets(mut readiness: Readiness, changes: &[TrackedRef], redactor: &Redactor) -> Readiness {
+    let told = |change: &&TrackedRef| {
+        let new = change.change.new.clone();
+        new.clone().redacted(redactor) != new
+    };
+    let telling: BTreeSet<_> = changes
+        .iter()
+        .filter(told)
+        .flat_map(|change| std::iter::once(&change.change.element).chain(&change.change.shared_with))
+        .collect();
+    for variant in &mut readiness.variants {
+        variant.unknown = variant.unknown.take().redacted(redactor);
+        for reason in variant.missing.values_mut() {
+            *reason = std::mem::take(reason).redacted(redactor);
+        }
+        for element in &telling {
+            variant.ready.remove(*element);
+            variant.missing.insert((*element).clone(), "its ref holds what is to be secret".to_owned());
+        }
+    }
+    readiness
 }
 
 /// What is known to be cached, with each option set.

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use super::callbacks::GuardedSink;
+use super::workers::CacheTurns;
 use super::{Fetcher, FetcherError, RunSelection, empty_report, made, outcome};
 use crate::bst::conf::has_quota;
 use crate::cancel::Cancel;
@@ -20,7 +22,7 @@ use crate::runner::{
     Exit, Invocation, LocalRunner, OutputStream, Runner, RunnerError, Sandboxed, SpaceGuard, processes,
 };
 use crate::secret::Redact as _;
-use crate::state::{DirectoryLock, RunInProgress, StateError, StateStore};
+use crate::state::{CacheLayout, DirectoryLock, RunInProgress, StateError, StateStore};
 
 pub use open_branch::{OpenBranch, OpenError};
 
@@ -36,8 +38,10 @@ pub struct Workspace<'f> {
     temporary: tempfile::TempDir,
     /// Whose sourcedirs are in use.
     slots: Mutex<BTreeSet<usize>>,
-    /// Held while `bst` runs, where a quota means one at a time.
-    one_at_a_time: Option<Mutex<()>>,
+    /// Whose caches are where.
+    layout: CacheLayout,
+    /// Held while `bst` runs on a cache with a quota, which means one at a time.
+    turns: CacheTurns,
     _locks: [Option<DirectoryLock>; 2],
 }
 
@@ -97,12 +101,16 @@ impl Fetcher {
         let (usage, unread) = self.usage(started, true);
         let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
         let unsaved = usage.save();
+        let usage = Mutex::new(usage);
+        let (layout, unparted) = self.layout(false, &usage, &mut GuardedSink::new(&mut |_| {}));
+        report.failures.extend(unparted);
         report.failures.extend(self.failures.iter().cloned().chain(killed).chain(unended).chain(failures));
         report.failures.extend(unread.iter().chain(&unsaved).map(StateError::diagnosis));
         report = report.redacted(&self.redactor);
         store.begin(&report)?;
         let local = LocalRunner::new(owner.as_os_str());
-        let quota = self.config.projects.iter().any(|project| has_quota(&project.buildstream.config));
+        let limited = self.config.projects.iter().filter(|project| has_quota(&project.buildstream.config));
+        let turns = limited.map(|project| (layout.of(&project.trust()).cachedir, Mutex::default())).collect();
         Ok(Workspace {
             fetcher: self,
             runner: WorkspaceRunner {
@@ -115,7 +123,8 @@ impl Fetcher {
             report,
             temporary,
             slots: Mutex::default(),
-            one_at_a_time: quota.then(Mutex::default),
+            layout,
+            turns,
             _locks: locks,
         })
     }

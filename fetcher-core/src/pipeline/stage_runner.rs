@@ -73,6 +73,8 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) key_mismatch: Option<KeyMismatch>,
     /// The name of the configuration that bst gets.
     pub(super) conf_name: &'static str,
+    /// The texts of all configurations by their names. What is in the files may be a child's by now.
+    pub(super) confs: BTreeMap<&'static str, String>,
     /// Variables that bst gets beside the usual ones.
     pub(super) more_environment: BTreeMap<OsString, OsString>,
     /// What of the network bst reaches.
@@ -175,6 +177,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             source_keys: BTreeMap::new(),
             key_mismatch: None,
             conf_name: CONF,
+            confs: BTreeMap::new(),
             more_environment: BTreeMap::new(),
             network: ChildNetwork::default(),
             plugins: plugin_distributions(&pipeline.bst.command, pipeline.environment),
@@ -203,16 +206,23 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     fn prepare(&mut self) -> Result<(), (PathBuf, std::io::Error)> {
         let directories = &self.pipeline.directories;
         let path = self.conf_path();
-        let write = || {
+        let write = |runner: &mut Self| {
             for directory in [&directories.cachedir, &directories.sourcedir, &directories.temporary] {
                 fs::create_dir_all(directory)?;
             }
-            access::make_home(self.pipeline.project, &directories.temporary)?;
-            // Children write into this directory too: a link that one of them left is replaced, and not followed.
-            let conf = self.conf(&directories.cachedir, &directories.sourcedir, &self.task_logs());
-            write_atomic(&path, conf.as_bytes())
+            access::make_home(runner.pipeline.project, &directories.temporary)?;
+            let conf = runner.conf(&directories.cachedir, &directories.sourcedir, &runner.task_logs());
+            runner.write_conf(CONF, conf)
         };
-        write().map_err(|error| (path.clone(), error))
+        write(self).map_err(|error| (path.clone(), error))
+    }
+
+    /// Writes a configuration, which bst gets by this name.
+    pub(super) fn write_conf(&mut self, name: &'static str, text: String) -> std::io::Result<()> {
+        // Children write into this directory too: a link that one of them left is replaced, and not followed.
+        write_atomic(&self.pipeline.directories.temporary.join(name), text.as_bytes())?;
+        self.confs.insert(name, text);
+        Ok(())
     }
 
     pub(super) fn conf_path(&self) -> PathBuf {

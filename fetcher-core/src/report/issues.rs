@@ -311,6 +311,7 @@ fn cause(failure: &Diagnosis, network: &HostReachability) -> IssueCause {
             | FailureKind::RunnerFailed
             | FailureKind::Sandbox
             | FailureKind::Unconfined
+            | FailureKind::CachesShared
             | FailureKind::CredentialsHidden
             | FailureKind::NoRef
             | FailureKind::JunctionNotFetched

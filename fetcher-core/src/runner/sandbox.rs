@@ -325,6 +325,14 @@ impl<R: Runner> Runner for Sandboxed<R> {
         })
     }
 
+    fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        if invocation.sandbox.mode == SandboxMode::Off || runs_elsewhere(invocation).is_some() {
+            return false;
+        }
+        let search = invocation.environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
+        self.report(search, cancel).mechanism != SandboxMechanism::None
+    }
+
     fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
         if invocation.sandbox.mode == SandboxMode::Off || runs_elsewhere(invocation).is_some() {
             return false;

@@ -1,6 +1,7 @@
 //! The library on real repositories, processes, Pythons and browsers, without the program.
 
 mod embedded;
+mod embedded_forge;
 mod examples;
 mod fuzz;
 mod gate;

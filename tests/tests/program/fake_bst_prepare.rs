@@ -3,6 +3,7 @@
 use std::fs;
 
 use fetcher_tests::fetcher::Fetcher;
+use fetcher_tests::installed;
 use serde_json::{Value, json};
 
 use super::fake_bst_memory::World;
@@ -226,4 +227,25 @@ fn a_kill_while_it_runs_costs_nothing_but_another_try() {
     let before = prepared.keys();
     assert_eq!(world.asked(&fetcher, &["run"]), ["track"], "what was made first is still there");
     assert_eq!((prepared.count(), prepared.keys()), (2, before));
+}
+
+#[test]
+fn git_finds_the_commit_in_the_sandbox_and_nothing_else_of_the_mirror() {
+    installed::program("bwrap");
+    let script = "#!/bin/sh\nset -e\ngit log -1 --format=%s >subject\ngit describe --always >>subject\n";
+    let prepared = Prepared::new(script);
+    prepared.world.fake.now(
+        "before() {
+            [ $command != version ] || return 0
+            git log -1 --format=%s >$scenario/subject 2>&1
+            ls ${PWD%/checkouts/*}/mirrors/* >$scenario/mirror 2>&1
+        }",
+    );
+    let fetcher = prepared.fetcher("sandbox = { mode = \"required\" }");
+    fetcher.run(&["run"]).expect(0);
+    let text = |path| fs::read_to_string(path).expect("what git said");
+    assert_eq!(text(prepared.world.fake.path("subject")), "Keys\n");
+    assert_eq!(text(prepared.world.fake.path("mirror")), "objects\n");
+    let made = text(prepared.world.scratch.path("cache/checkouts/project/main/tree/subject"));
+    assert!(made.starts_with("Keys\n") && made.lines().count() == 2, "{made}");
 }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use fetcher_tests::published::{Publishing, kinds, publish_stage, requests, statuses};
 use fetcher_tests::scratch::Scratch;
+use fetcher_tests::sshd::Sshd;
 use serde_json::Value;
 
 const A: &str = "1111111111111111111111111111111111111111";
@@ -254,4 +255,51 @@ fn more_than_ten_requests_are_all_made_on_gitlab() {
     assert_eq!(statuses(&fetcher), ["pushed"; 12]);
     let made = publishing.repo.options().iter().filter(|option| *option == "merge_request.create").count();
     assert_eq!(made, 12);
+}
+
+#[test]
+fn no_secret_gets_into_a_commit_or_a_text_for_a_forge() {
+    const SECRET: &str = "s3cr3t0000000000000000000000000000000000";
+    let scratch = Scratch::new();
+    let failing = format!("fails() {{ [ $command = track ] && [ $1 = b.bst ] && text='HTTP Error 404: {SECRET}'; }}\n");
+    let publishing = Publishing::new(&scratch, &(both(A, B) + &failing)).gitlab();
+    let token = scratch.write("git.token", format!("{SECRET}\n"));
+    fs::set_permissions(token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
+    let publish = "mode = \"merge-request\"\nforge = \"gitlab\"";
+    let fetcher = publishing.fetcher(publish, "git = { token-file = \"git.token\" }");
+    fetcher.run(&["run"]).expect(1);
+    let options = publishing.repo.options().join("\n");
+    assert!(options.contains("Could not be tracked") && options.contains("***"), "{options}");
+    assert!(!options.contains(SECRET), "{options}");
+    // A plugin that has seen it writes it into a ref.
+    publishing.fake.now(&both(&"3".repeat(40), &format!("{SECRET}-0-g{B}")));
+    fetcher.run(&["run"]).expect(0);
+    assert!(publishing.element(BRANCH, "a").contains(&"3".repeat(40)));
+    assert_eq!(publishing.element(BRANCH, "b"), publishing.element("main", "b"));
+    assert_eq!(held(&fetcher.report()), pairs(&[("b.bst", "not-cached")]));
+}
+
+#[test]
+fn over_ssh_options_go_in_no_argument_and_a_key_is_enough() {
+    let scratch = Scratch::new();
+    let publishing = Publishing::new(&scratch, &both(A, B)).gitlab();
+    let sshd = Sshd::start(&scratch.path("sshd"));
+    let access = format!("git = {{ ssh-key = {:?}, known-hosts = {:?} }}", sshd.key, sshd.known_hosts);
+    let publish =
+        format!("mode = \"merge-request\"\nforge = \"gitlab\"\npush-url = \"{}\"", sshd.url(publishing.repo.path()));
+    // What runs on this machine meanwhile: the push is among it, and its options are not.
+    publishing.repo.hook(
+        "pre-receive",
+        "#!/bin/sh\ncat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | \
+         grep -a -e '[-]-porcelain' -e 'merge_request[.]target' >>\"$(dirname \"$0\")/../seen\"\nexit 0\n",
+    );
+    let fetcher = publishing.fetcher(&publish, &access);
+    fetcher.run(&["run"]).expect(0);
+    assert_eq!(statuses(&fetcher), ["pushed"]);
+    assert!(publishing.repo.options().iter().any(|option| option == "merge_request.create"));
+    let seen = fs::read_to_string(publishing.repo.path().join("seen")).expect("what was seen");
+    assert!(seen.contains("--porcelain") && !seen.contains("merge_request"), "{seen}");
+    publishing.fake.now(&both(&"3".repeat(40), B));
+    fetcher.run(&["run"]).expect(0);
+    assert!(publishing.element(BRANCH, "a").contains(&"3".repeat(40)));
 }

@@ -89,6 +89,7 @@ impl<'f> Workspace<'f> {
             let preparation = Preparation {
                 project: config,
                 commit: branch.commit(),
+                objects: Some(&branch.project().objects()),
                 runner: &self.runner,
                 environment: &fetcher.environment,
                 redactor: &fetcher.redactor,
@@ -109,6 +110,7 @@ impl<'f> Workspace<'f> {
             prepared = files;
         }
         let stages = stages.redacted(&fetcher.redactor);
+        let own_cache = OwnCache::of(directories.cachedir.clone());
         Ok(OpenBranch {
             workspace: self,
             branch: branch.clone(),
@@ -117,7 +119,7 @@ impl<'f> Workspace<'f> {
             bst,
             directories,
             stages,
-            own_cache: OwnCache::of(&fetcher.config),
+            own_cache,
             _tools: tools,
             _slot: slot,
         })
@@ -126,11 +128,13 @@ impl<'f> Workspace<'f> {
     fn directories(&self, branch: &Branch<'_>, checkout: &BranchCheckout, slot: usize) -> PipelineDirectories {
         let (config, run) = (&self.fetcher.config, self.run_directory());
         let project = branch.project().config();
+        let caches = self.layout.of(&project.trust());
         let number = config.projects.iter().position(|other| other.name == project.name);
         PipelineDirectories {
             project: checkout.directory.clone(),
-            cachedir: config.cache_dir.join("cachedir"),
-            sourcedir: config.cache_dir.join("sources").join(slot.to_string()),
+            cachedir: caches.cachedir,
+            sourcedir: caches.sources.join(slot.to_string()),
+            objects: Some(branch.project().objects()),
             // Of each project its own, for what one left there another would find.
             temporary: self.temporary.path().join(format!("{slot}.{}", number.unwrap_or(config.projects.len()))),
             logs: run.join(project.name.as_str()).join(branch.name().slug()),
@@ -179,7 +183,7 @@ impl<'w> OpenBranch<'w> {
             clock: &fetcher.clock,
             directories: self.directories.clone(),
             prepared: self.prepared.as_ref(),
-            one_at_a_time: self.workspace.one_at_a_time.as_ref(),
+            one_at_a_time: self.workspace.turns.get(&self.directories.cachedir),
             refresh_after: fetcher.config.refresh_after,
             probing: None,
             clean_client_every: fetcher.config.clean_client_every,
