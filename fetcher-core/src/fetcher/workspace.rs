@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::callbacks::GuardedSink;
-use super::workers::CacheTurns;
 use super::{Fetcher, FetcherError, RunSelection, empty_report, made, outcome};
 use crate::bst::conf::has_quota;
 use crate::cancel::Cancel;
@@ -36,6 +35,8 @@ pub struct Workspace<'f> {
     store: StateStore,
     report: RunReport,
     temporary: tempfile::TempDir,
+    /// Whose the caches are.
+    layout: CacheLayout,
     /// Whose sourcedirs are in use.
     slots: Mutex<BTreeSet<usize>>,
     /// Whose caches are where.
@@ -99,12 +100,17 @@ impl Fetcher {
         let temporary = self.temporary()?;
         store.set_current(&RunInProgress::new(run.clone(), process, temporary.path().to_owned()))?;
         let (usage, unread) = self.usage(started, true);
+        let usage = Mutex::new(usage);
+        let ignore = &mut |_| {};
+        let (layout, untaken) = self.layout(false, &usage, &mut GuardedSink::new(ignore));
+        let usage = usage.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
         let unsaved = usage.save();
         let usage = Mutex::new(usage);
         let (layout, unparted) = self.layout(false, &usage, &mut GuardedSink::new(&mut |_| {}));
         report.failures.extend(unparted);
         report.failures.extend(self.failures.iter().cloned().chain(killed).chain(unended).chain(failures));
+        report.failures.extend(untaken);
         report.failures.extend(unread.iter().chain(&unsaved).map(StateError::diagnosis));
         report = report.redacted(&self.redactor);
         store.begin(&report)?;
@@ -122,6 +128,7 @@ impl Fetcher {
             store,
             report,
             temporary,
+            layout,
             slots: Mutex::default(),
             layout,
             turns,

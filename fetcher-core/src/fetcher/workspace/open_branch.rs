@@ -97,6 +97,7 @@ impl<'f> Workspace<'f> {
                 directory: &checkout.directory,
                 tree: &checkout.tree,
                 temporary: &directories.temporary,
+                objects: directories.objects.as_deref(),
                 run: &directories.run,
                 logs: &directories.logs,
                 again: false,
@@ -134,10 +135,10 @@ impl<'f> Workspace<'f> {
             project: checkout.directory.clone(),
             cachedir: caches.cachedir,
             sourcedir: caches.sources.join(slot.to_string()),
-            objects: Some(branch.project().objects()),
             // Of each project its own, for what one left there another would find.
             temporary: self.temporary.path().join(format!("{slot}.{}", number.unwrap_or(config.projects.len()))),
             logs: run.join(project.name.as_str()).join(branch.name().slug()),
+            objects: Some(branch.project().objects()),
             run,
         }
     }
