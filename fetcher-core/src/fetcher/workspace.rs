@@ -39,10 +39,8 @@ pub struct Workspace<'f> {
     layout: CacheLayout,
     /// Whose sourcedirs are in use.
     slots: Mutex<BTreeSet<usize>>,
-    /// Whose caches are where.
-    layout: CacheLayout,
-    /// Held while `bst` runs on a cache with a quota, which means one at a time.
-    turns: CacheTurns,
+    /// Held while `bst` runs, where a quota means one at a time.
+    one_at_a_time: Option<Mutex<()>>,
     _locks: [Option<DirectoryLock>; 2],
 }
 
@@ -106,17 +104,13 @@ impl Fetcher {
         let usage = usage.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut report = RunReport { configuration: self.configuration.clone(), ..empty_report(run, started) };
         let unsaved = usage.save();
-        let usage = Mutex::new(usage);
-        let (layout, unparted) = self.layout(false, &usage, &mut GuardedSink::new(&mut |_| {}));
-        report.failures.extend(unparted);
         report.failures.extend(self.failures.iter().cloned().chain(killed).chain(unended).chain(failures));
         report.failures.extend(untaken);
         report.failures.extend(unread.iter().chain(&unsaved).map(StateError::diagnosis));
         report = report.redacted(&self.redactor);
         store.begin(&report)?;
         let local = LocalRunner::new(owner.as_os_str());
-        let limited = self.config.projects.iter().filter(|project| has_quota(&project.buildstream.config));
-        let turns = limited.map(|project| (layout.of(&project.trust()).cachedir, Mutex::default())).collect();
+        let quota = self.config.projects.iter().any(|project| has_quota(&project.buildstream.config));
         Ok(Workspace {
             fetcher: self,
             runner: WorkspaceRunner {
@@ -130,8 +124,7 @@ impl Fetcher {
             temporary,
             layout,
             slots: Mutex::default(),
-            layout,
-            turns,
+            one_at_a_time: quota.then(Mutex::default),
             _locks: locks,
         })
     }

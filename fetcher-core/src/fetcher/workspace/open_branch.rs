@@ -89,7 +89,6 @@ impl<'f> Workspace<'f> {
             let preparation = Preparation {
                 project: config,
                 commit: branch.commit(),
-                objects: Some(&branch.project().objects()),
                 runner: &self.runner,
                 environment: &fetcher.environment,
                 redactor: &fetcher.redactor,
@@ -184,7 +183,7 @@ impl<'w> OpenBranch<'w> {
             clock: &fetcher.clock,
             directories: self.directories.clone(),
             prepared: self.prepared.as_ref(),
-            one_at_a_time: self.workspace.turns.get(&self.directories.cachedir),
+            one_at_a_time: self.workspace.one_at_a_time.as_ref(),
             refresh_after: fetcher.config.refresh_after,
             probing: None,
             clean_client_every: fetcher.config.clean_client_every,
