@@ -165,7 +165,7 @@ impl<'a> RunningChild<'a> {
         };
         Ok(Self {
             handle,
-            tree: ProcessTree::of_child(cookie, pid),
+            tree: ProcessTree::of_child(cookie, pid, invocation.is_inside),
             stream,
             is_inside: invocation.is_inside,
             finished: false,

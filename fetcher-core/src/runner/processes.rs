@@ -110,6 +110,8 @@ pub(super) struct ProcessTree {
     known: BTreeMap<i32, u64>,
     /// Whether there was a process at the last look that may be one of it, and did not show its environment.
     unclear: bool,
+    /// Whether the kernel ends all of it with the child: it has a process namespace of its own (pid_namespaces(7)).
+    contained: bool,
 }
 
 /// What makes a process part of a tree, apart from being a member's child.
@@ -123,20 +125,21 @@ enum MemberMark {
 
 impl ProcessTree {
     /// What descends from one child, which has not been reaped yet.
-    pub(super) fn of_child(cookie: OsString, child: Pid) -> Self {
+    pub(super) fn of_child(cookie: OsString, child: Pid, contained: bool) -> Self {
         let root = child.as_raw_pid();
         let since = Process::read(root).map_or(0, |process| process.started);
         Self {
             origin: MemberMark::Child { cookie, root, since, start: Instant::now() },
             known: BTreeMap::new(),
             unclear: false,
+            contained,
         }
     }
 
     fn of_owner(owner: &OsStr) -> Self {
         let mut prefix = owner.to_owned();
         prefix.push("|");
-        Self { origin: MemberMark::Owner(prefix), known: BTreeMap::new(), unclear: false }
+        Self { origin: MemberMark::Owner(prefix), known: BTreeMap::new(), unclear: false, contained: false }
     }
 
     /// Sends each signal in turn to all that is alive, until nothing is, and gives each its time. `wait` passes the
@@ -170,7 +173,8 @@ impl ProcessTree {
     }
 
     /// Looks for all that is alive until several looks in a row find nothing. One is not enough: while a process
-    /// becomes another program its environment is empty, and one that is born during a look may be missing from it.
+    /// becomes another program its environment is empty, and one that is born during a look may be missing from it. Where
+    /// the kernel has ended everything already, one look only waits for what it is still taking away.
     fn sure_members(&mut self, wait: &mut dyn FnMut(Duration) -> io::Result<()>) -> io::Result<Vec<Process>> {
         let mut empty = 0;
         for look in 0..MAX_LOOKS {
@@ -181,8 +185,8 @@ impl ProcessTree {
             if !members.is_empty() {
                 return Ok(members);
             }
-            empty = if self.unclear { 0 } else { empty + 1 };
-            if empty == EMPTY_LOOKS {
+            empty = if self.unclear && !self.contained { 0 } else { empty + 1 };
+            if empty == if self.contained { 1 } else { EMPTY_LOOKS } {
                 break;
             }
         }
