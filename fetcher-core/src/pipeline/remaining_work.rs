@@ -329,7 +329,8 @@ impl StageRunner<'_, '_> {
         let parts = [
             format!("{} {:?} {:?}", bst.version, bst.command, self.plugins),
             self.conf(nowhere, nowhere, nowhere),
-            format!("{:?} {:?} {}", self.options, project.push, project.fetch),
+            // Elsewhere nothing of it is there yet.
+            format!("{:?} {:?} {} {}", self.options, project.push, project.fetch, project.trust()),
         ];
         digest(parts.map(|part| digest(part.as_bytes())).concat().as_bytes())
     }

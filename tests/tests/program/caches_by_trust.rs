@@ -183,3 +183,26 @@ fn what_no_configuration_has_named_for_its_time_goes_with_its_trust() {
     assert!(!world.there("cachedir") && !world.there("cachedir.json") && world.there("trust/second/cachedir"));
     assert!(Path::new(&world.scratch.path("cache/trust/second/sources")).is_dir());
 }
+
+#[test]
+fn what_one_trust_has_is_fetched_for_another() {
+    let world = World::new();
+    let fetched = |trust: &str| {
+        let again = format!("name = \"again\"\nverify = false\n{trust}");
+        let projects = [project("project", "verify = false"), project("project", &again)].concat();
+        let fetcher = world.fetcher("config.toml", "30d", &projects);
+        fetcher.run(&["run"]).expect(0);
+        let report = fetcher.report();
+        let branches = report["branches"].as_array().expect("branches").iter();
+        let stages = branches
+            .flat_map(|branch| branch["stages"].as_array().expect("stages").iter().map(move |stage| (branch, stage)));
+        let fetches = stages.filter(|(_, stage)| stage["stage"] == "fetch" && stage["outcome"] != "skipped");
+        fetches.map(|(branch, _)| branch["project"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    let both = fetched("");
+    assert!(both.contains(&"project".to_owned()) && both.contains(&"again".to_owned()), "{both:?}");
+    assert_eq!(fetched(""), [""; 0]);
+    // In the other's cache nothing is known to be there of its own.
+    let moved = fetched("trust = \"other\"");
+    assert!(!moved.is_empty() && moved.iter().all(|project| project == "again"), "{moved:?}");
+}
