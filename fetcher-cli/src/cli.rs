@@ -14,7 +14,7 @@ pub struct Cli {
     /// The configuration file [default: $XDG_CONFIG_HOME/bst-fetcher/config.toml, else /etc/bst-fetcher/config.toml]
     #[arg(long, short, global = true, env = "BST_FETCHER_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Say more; twice for every stage
+    /// Say more; twice for every stage and every child process
     #[arg(long, short, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Say only errors

@@ -9,6 +9,7 @@ mod renewal;
 mod signals;
 mod status;
 mod summary;
+mod trace_lines;
 
 use std::process::ExitCode;
 

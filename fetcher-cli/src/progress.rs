@@ -28,6 +28,11 @@ impl ProgressSink {
         Self { bars: bars.then(MultiProgress::new), json, verbose, lines: HashMap::new() }
     }
 
+    /// What is on the terminal, where there are bars.
+    pub(crate) fn bars(&self) -> Option<&MultiProgress> {
+        self.bars.as_ref()
+    }
+
     pub(crate) fn take(&mut self, event: Event) {
         match event {
             Event::RunStarted { run, directory } => {

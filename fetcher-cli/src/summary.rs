@@ -91,7 +91,7 @@ fn told_issue(text: &mut String, issue: &IssueGroup) {
     if more > 0 {
         let _ = write!(of, " and {more} more");
     }
-    let stages: Vec<_> = issue.stages.iter().map(|stage| stage.as_str()).collect();
+    let stages: Vec<_> = issue.stages.iter().map(fetcher_core::Stage::as_str).collect();
     let of = if stages.is_empty() { of } else { format!("{of}: {}", stages.join(", ")) };
     wrapped(text, "    ", &of);
     if issue.element_count > 1 {

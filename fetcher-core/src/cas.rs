@@ -8,6 +8,7 @@
 
 mod client;
 pub(crate) mod digest;
+pub(crate) mod gateway;
 pub(crate) mod index;
 mod local;
 pub(crate) mod null_cache;

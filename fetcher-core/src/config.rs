@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::environment::Environment;
+use crate::names::TrustName;
 use crate::secret::Secret;
 
 mod build;
@@ -167,6 +168,17 @@ impl Config {
             None => self.projects.push(project),
         }
         self
+    }
+
+    /// Whose caches its projects use, each once, in the order of the projects.
+    pub fn trusts(&self) -> Vec<TrustName> {
+        let mut trusts = Vec::new();
+        for trust in self.projects.iter().map(ProjectConfig::trust) {
+            if !trusts.contains(&trust) {
+                trusts.push(trust);
+            }
+        }
+        trusts
     }
 
     /// Reads a configuration file. Relative paths in it are relative to where the file really is, symbolic links to it

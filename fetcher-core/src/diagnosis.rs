@@ -90,6 +90,17 @@ impl Diagnosis {
     }
 }
 
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(element) = &self.element {
+            write!(f, "{element}: ")?;
+        }
+        write!(f, "{}: {} ({})", self.kind, self.message, self.hint)
+    }
+}
+
+impl std::error::Error for Diagnosis {}
+
 /// Where a failure's cause is to be found; what is not known is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

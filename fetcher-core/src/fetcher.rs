@@ -2,6 +2,7 @@
 
 mod branch;
 mod branch_work;
+mod caches;
 mod callbacks;
 mod error;
 mod error_diagnoses;
@@ -24,6 +25,7 @@ mod tracked_publication;
 mod upstreams;
 pub mod verify;
 mod workers;
+mod workspace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +37,7 @@ use jiff::Timestamp;
 use crate::cancel::Cancel;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::diagnosis::{Diagnosis, FailureKind, HostReachability};
+use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::environment::Environment;
 use crate::names::{ElementName, RunId};
 use crate::notify::Notifier;
@@ -43,13 +45,14 @@ use crate::publish::Forge;
 use crate::report::{Activity, BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, SandboxMechanism, Sandboxed, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
-use crate::state::{BranchState, RunInProgress, StateError, StateStore, UsageRegister};
+use crate::state::{BranchState, CacheLayout, RunInProgress, StateError, StateStore, UsageRegister};
 
 use callbacks::{GuardedClock, GuardedSink};
 
 pub use error::FetcherError;
 pub use host::HostCheck;
 pub use housekeeping::HousekeepingResult;
+pub use workspace::{OpenBranch, OpenError, Workspace};
 
 /// What a run is about.
 #[derive(Debug, Clone, Default)]
@@ -266,8 +269,15 @@ impl Fetcher {
             Err(full) => report.failures.push(self.masked(full)),
             Ok(made) => {
                 report.failures.extend(made.map(|made| self.masked(made)));
-                let place =
-                    RunDirectories { store: &store, temporary: temporary.path(), owner: &state_dir, usage: &usage };
+                let (layout, failures) = self.layout(selection.dry_run, &usage, &mut events);
+                report.failures.extend(failures.into_iter().map(|failure| self.masked(failure)));
+                let place = RunDirectories {
+                    store: &store,
+                    temporary: temporary.path(),
+                    owner: &state_dir,
+                    usage: &usage,
+                    layout: &layout,
+                };
                 unknown = self.work(selection, place, &mut report, &mut events);
                 if !selection.dry_run && !self.cancel.is_cancelled() {
                     let local = LocalRunner::new(state_dir.as_os_str());
@@ -364,7 +374,7 @@ impl Fetcher {
         report: &mut RunReport,
         events: &mut GuardedSink<'_>,
     ) -> Option<String> {
-        let RunDirectories { store, temporary, owner, usage } = place;
+        let RunDirectories { store, temporary, owner, usage, layout } = place;
         let local = LocalRunner::new(owner.as_os_str());
         let space = self.free_space();
         let sandboxed = self.sandboxed(&local, temporary);
@@ -378,6 +388,7 @@ impl Fetcher {
             store,
             temporary,
             usage,
+            layout,
             local: &local,
             space: &space,
             tools,
@@ -451,24 +462,11 @@ struct RunDirectories<'r> {
     /// To whom what it starts belongs.
     owner: &'r Path,
     usage: &'r Mutex<UsageRegister>,
+    layout: &'r CacheLayout,
 }
 
 fn empty_report(run: RunId, started: Timestamp) -> RunReport {
-    RunReport {
-        version: RunReport::VERSION,
-        run,
-        fetcher_version: env!("CARGO_PKG_VERSION").to_owned(),
-        host: notifications::host_name(),
-        started,
-        finished: None,
-        outcome: Outcome::Interrupted,
-        configuration: None,
-        failures: Vec::new(),
-        network: HostReachability::default(),
-        probes: None,
-        rot: Vec::new(),
-        branches: Vec::new(),
-    }
+    RunReport::new(run, notifications::host_name(), started)
 }
 
 fn made(path: &Path) -> Result<PathBuf, FetcherError> {
@@ -478,10 +476,12 @@ fn made(path: &Path) -> Result<PathBuf, FetcherError> {
 
 fn outcome(report: &RunReport, interrupted: bool) -> Outcome {
     let outcomes = || report.branches.iter().map(|branch| branch.outcome);
-    let blamed = report
-        .failures
-        .iter()
-        .any(|failure| !matches!(failure.kind, FailureKind::Killed | FailureKind::SpaceMade | FailureKind::Unconfined));
+    let blamed = report.failures.iter().any(|failure| {
+        !matches!(
+            failure.kind,
+            FailureKind::Killed | FailureKind::SpaceMade | FailureKind::Unconfined | FailureKind::CachesShared
+        )
+    });
     if interrupted || outcomes().any(|outcome| outcome == Outcome::Interrupted) {
         Outcome::Interrupted
     } else if outcomes().all(Outcome::is_good) {

@@ -37,21 +37,30 @@
 //! # }
 //! ```
 //!
-//! **One branch of one project**: a [`Project`] lists and fetches its branches, a [`Branch`] is checked out, and a
-//! [`Pipeline`] works on the checkout.
+//! **One stage of one branch**: a [`Workspace`] has the directories and the `bst` of a configuration, a [`Project`] lists
+//! and fetches its branches, a [`Branch`] is opened, and a [session](pipeline::PipelineSession) of its [`Pipeline`] has the
+//! stages as methods. A program leaves one out, or adds one of its own, and its report is like any other.
 //!
 //! ```no_run
-//! # use std::{path::Path, time::Duration};
-//! # use fetcher_core::{Cancel, Environment, LocalRunner, Project, config::ProjectConfig, git::Git};
+//! use fetcher_core::config::{Config, ProjectConfig};
+//! use fetcher_core::{Environment, Fetcher, pipeline::ElementChoice};
+//!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let (runner, environment, cancel) = (LocalRunner::default(), Environment::of_this_process(), Cancel::new());
-//! let timeout = Duration::from_secs(600);
-//! let git = Git { runner: &runner, environment: &environment, cancel: &cancel, timeout, space: None };
-//! let config = ProjectConfig::new("https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git")?;
-//! let project = Project::new(&config, Path::new("/var/cache/fetcher"), git)?;
-//! for branch in project.fetch(&project.list()?.tips)?.branches {
-//!     println!("{} is in {:?}", branch.name(), branch.checkout()?);
+//! let environment = Environment::of_this_process();
+//! let project = ProjectConfig::new("https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git")?;
+//! let fetcher = Fetcher::new(Config::new(&environment)?.project(project), environment);
+//! let workspace = fetcher.workspace()?;
+//! let mut reports = Vec::new();
+//! for project in workspace.projects()? {
+//!     for branch in project.fetch(&project.list()?.tips)?.branches {
+//!         let open = workspace.open(&branch)?;
+//!         let pipeline = open.pipeline();
+//!         let mut session = open.session(&pipeline, |event| println!("{event:?}"))?;
+//!         println!("{}", session.fetch(ElementChoice::Configured).outcome);
+//!         reports.push(open.report(session.finish()));
+//!     }
 //! }
+//! println!("{}", workspace.finish(reports)?.outcome);
 //! # Ok(())
 //! # }
 //! ```
@@ -69,6 +78,9 @@
 //! ```
 //!
 //! **Git alone**: [`git`] has mirrors, branches by pattern, and working trees that are exactly a commit, with an example.
+//!
+//! Programs for each of these, and for a run from asynchronous code, a runner of one's own and a configuration that is
+//! built in code, are in the crate's `examples`.
 //!
 //! # Features
 //!
@@ -97,19 +109,19 @@
 
 mod atomic_file;
 pub mod bst;
-pub mod cancel;
+mod cancel;
 #[cfg(feature = "cas")]
 pub mod cas;
-pub mod clock;
+mod clock;
 #[cfg(feature = "fetcher")]
 pub mod config;
 pub mod diagnosis;
-pub mod environment;
+mod environment;
 #[cfg(feature = "fetcher")]
 pub mod fetcher;
 #[cfg(feature = "fetcher")]
 mod file_state;
-pub mod free_space;
+mod free_space;
 #[cfg(feature = "fetcher")]
 pub mod git;
 #[cfg(any(feature = "forge", feature = "probe", feature = "webhook"))]
@@ -132,7 +144,7 @@ mod panics;
 #[cfg(feature = "fetcher")]
 pub mod pipeline;
 #[cfg(feature = "fetcher")]
-pub mod project;
+mod project;
 #[cfg(feature = "fetcher")]
 pub mod publish;
 pub mod report;
@@ -152,19 +164,21 @@ pub mod upload;
 pub mod upstream;
 
 pub use cancel::Cancel;
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, FixedClock, SystemClock};
 #[cfg(feature = "fetcher")]
 pub use config::Config;
 pub use diagnosis::Diagnosis;
 pub use environment::Environment;
 #[cfg(feature = "fetcher")]
-pub use fetcher::{Fetcher, FetcherError, RunSelection};
-pub use free_space::FreeSpace;
-pub use names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, VariantName};
+pub use fetcher::{Fetcher, FetcherError, RunSelection, Workspace};
+pub use free_space::{FreeSpace, SpaceShortage};
+/// The library of the times in reports and of the [`Clock`].
+pub use jiff;
+pub use names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, TrustName, VariantName};
 #[cfg(feature = "fetcher")]
 pub use pipeline::Pipeline;
 #[cfg(feature = "fetcher")]
-pub use project::{Branch, Project};
+pub use project::{Branch, BranchCheckout, BranchListing, CheckoutError, Project};
 pub use report::{Event, RunReport};
 pub use runner::{Exit, Invocation, LocalRunner, Runner};
 pub use secret::{Redactor, Secret};

@@ -1,5 +1,7 @@
 //! Names that cannot be wrong: each is checked once, where it comes in, and carries that proof in its type.
 
+mod stage;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,6 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+
+pub use stage::{Stage, StageName};
 
 /// A name that its kind does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -89,6 +93,12 @@ name! {
 }
 
 name! {
+    /// The name of those who believe what each other's code wrote, and share caches therefore; the same rules as for
+    /// [`ProjectName`].
+    TrustName, "trust name", check_plain
+}
+
+name! {
     /// A branch's name without `refs/heads/`, by the rules of `git check-ref-format --branch`.
     BranchName, "branch name", check_branch
 }
@@ -113,6 +123,13 @@ name! {
 name! {
     /// A run's name, unique on its host; its order is the order of time.
     RunId, "run id", check_plain
+}
+
+/// Who is named by nobody else is trusted by nobody else.
+impl From<&ProjectName> for TrustName {
+    fn from(name: &ProjectName) -> Self {
+        Self(name.0.clone())
+    }
 }
 
 impl BranchName {
@@ -159,56 +176,6 @@ impl RunId {
         // Names that an embedding program chose say no time.
         let time = |run: &Self| run.0.get(..20).filter(|time| time.ends_with('Z')).map(str::to_owned);
         time(self).is_some_and(|time_of_run| Some(time_of_run) > time(&latest))
-    }
-}
-
-/// The parts of the work on a branch, in their order. A name that is none of them is read as [`Stage::Other`].
-#[non_exhaustive]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// Getting the branch's tip and a clean working tree of it, submodules included.
-    Checkout,
-    /// Running what the configuration says a clean checkout needs before `bst` (`prepare`).
-    Prepare,
-    /// `bst source track`: looking for new refs upstream.
-    Track,
-    /// `bst source fetch`: getting the sources into the local cache.
-    Fetch,
-    /// `bst source push`: handing the sources to a remote source cache.
-    Push,
-    /// Handing the refs that tracking found to those who merge them.
-    Publish,
-    /// Asking the source caches whether all that was pushed is there.
-    Verify,
-    /// A stage that this release does not know, in the report of a newer one or of an embedding program.
-    #[serde(other)]
-    Other,
-}
-
-impl Stage {
-    /// All stages that this library knows, in their order.
-    pub const ALL: [Stage; 7] =
-        [Stage::Checkout, Stage::Prepare, Stage::Track, Stage::Fetch, Stage::Push, Stage::Verify, Stage::Publish];
-
-    /// The stage's name as reports and files have it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Stage::Checkout => "checkout",
-            Stage::Prepare => "prepare",
-            Stage::Track => "track",
-            Stage::Fetch => "fetch",
-            Stage::Push => "push",
-            Stage::Publish => "publish",
-            Stage::Verify => "verify",
-            Stage::Other => "other",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+mod copy;
+
 /// How often a directory is made anew that something else takes the place of.
 const MAKE_TRIES: usize = 10;
 

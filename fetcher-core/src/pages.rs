@@ -95,6 +95,7 @@ pub struct PublishedSite {
 
 /// The site could not be written.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum PublishError {
     /// There is something in the folder that is not ours and that pages would overwrite.
     #[error("{0:?} is not a page of ours: give publish-dir a folder of its own, or empty it")]

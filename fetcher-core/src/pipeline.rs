@@ -12,6 +12,7 @@ mod changes;
 mod clean_client;
 mod command;
 mod coverage;
+mod credential_gateway;
 mod holds;
 mod inputs;
 mod listing;
@@ -27,6 +28,7 @@ mod recovery;
 mod remaining_work;
 mod results;
 mod selection;
+mod session;
 mod sources;
 mod stage_runner;
 mod tracking;
@@ -54,6 +56,7 @@ use crate::state::ElementMemory;
 pub(crate) use allowed::allow_all;
 pub(crate) use changes::tracked_changes;
 pub use clean_client::{LocalCacheServing, LocalSourceCache};
+pub(crate) use credential_gateway::{asks_for_secrets, needs_secrets};
 pub(crate) use inputs::{ChangedFile, changed as changed_files};
 pub use prepare::{Preparation, PreparedFiles};
 
@@ -63,6 +66,7 @@ pub use probing::{ElementProbing, ProbeWay, RememberedRefs, SourceProbing, Track
 pub(crate) use probing::{TrackingMemory, overview};
 pub use remaining_work::RunDone;
 use remaining_work::{ElementInputs, FetchCandidates};
+pub use session::{BstOutput, ElementChoice, PipelineSession};
 use stage_runner::{StageRunner, refs_of};
 
 /// Where a pipeline works. All paths are absolute.
@@ -76,6 +80,9 @@ pub struct PipelineDirectories {
     pub sourcedir: PathBuf,
     /// For what is needed only while the pipeline runs; bst puts a socket there, so the path should be short.
     pub temporary: PathBuf,
+    /// The objects that the checkout's repository borrows ([`Project::objects`](crate::Project::objects)), for plugins
+    /// that ask git for the commit; without them git finds none in a sandbox.
+    pub objects: Option<PathBuf>,
     /// The run's directory, which logs are named relative to.
     pub run: PathBuf,
     /// Where logs go, below `run`.
@@ -135,8 +142,7 @@ impl Pipeline<'_> {
         cancel: &Cancel,
         events: &mut dyn FnMut(Event),
     ) -> Vec<StageReport> {
-        let masked = &mut |event: Event| events(event.redacted(self.redactor));
-        self.unmasked(refs, variant, memory, cancel, masked).redacted(self.redactor)
+        self.unmasked(refs, variant, memory, cancel, events).redacted(self.redactor)
     }
 
     fn unmasked(
@@ -232,7 +238,7 @@ impl Pipeline<'_> {
         let (stage, results) = (report.stage, &work.results);
         let is_own = |element: &ElementName| results.is_failed(stage, element);
         allowed::allow_elements(self.project, &mut report, is_own, &results.unfetched(stage));
-        (work.events)(Event::StageFinished {
+        work.events.send(Event::StageFinished {
             project: self.project.name.clone(),
             branch: self.branch.clone(),
             report: report.clone(),

@@ -72,6 +72,7 @@ pub struct BranchCheckout {
 
 /// Why there is no working tree to work in.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CheckoutError {
     /// It could not be made.
     #[error(transparent)]
@@ -146,6 +147,11 @@ impl<'a> Project<'a> {
     /// When the project's address is none.
     pub fn mirror_name(config: &ProjectConfig) -> Result<String, GitError> {
         RemoteRepository::slug(&config.url, &config.git)
+    }
+
+    /// Where the mirror has the objects of commits, which checkouts borrow. Nothing else of the mirror is in there.
+    pub fn objects(&self) -> PathBuf {
+        self.mirror.objects()
     }
 
     /// What is configured.

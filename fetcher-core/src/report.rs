@@ -2,6 +2,8 @@
 
 mod activity;
 mod coverage;
+mod element_outcomes;
+mod event_record;
 mod host_probes;
 mod issues;
 mod left_out;
@@ -25,6 +27,8 @@ use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, 
 
 pub use activity::Activity;
 pub use coverage::CacheCoverage;
+pub use element_outcomes::{ElementOutcome, ElementOutcomes};
+pub use event_record::EventRecord;
 pub use host_probes::{HostProbes, ProbeReport};
 pub use left_out::{HoldOrigin, HoldReport, LeftOutElement, LeftOutReason, count_left_out};
 pub use probes::TrackProbes;
@@ -81,6 +85,7 @@ impl std::fmt::Display for Outcome {
 /// One whole run: what `report.json` in a run's directory holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct RunReport {
     /// The version of this format, [`RunReport::VERSION`].
     pub version: u32,
@@ -119,11 +124,31 @@ pub struct RunReport {
 impl RunReport {
     /// The version of the format that this library writes.
     pub const VERSION: u32 = 1;
+
+    /// The report of a run that starts now, on the host of this name: interrupted, unless it comes to its end.
+    pub fn new(run: RunId, host: impl Into<String>, started: Timestamp) -> Self {
+        Self {
+            version: Self::VERSION,
+            run,
+            fetcher_version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host.into(),
+            started,
+            finished: None,
+            outcome: Outcome::Interrupted,
+            configuration: None,
+            failures: Vec::new(),
+            network: HostReachability::default(),
+            probes: None,
+            rot: Vec::new(),
+            branches: Vec::new(),
+        }
+    }
 }
 
 /// What was done for one branch; also for a project whose branches could not even be listed (`branch` is none then).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct BranchReport {
     /// The project.
     pub project: ProjectName,
@@ -159,6 +184,24 @@ pub struct BranchReport {
 }
 
 impl BranchReport {
+    /// The report of a branch whose work starts now: good so far, and with nothing done.
+    pub fn new(project: ProjectName, branch: Option<BranchName>, started: Timestamp) -> Self {
+        Self {
+            project,
+            branch,
+            commit: None,
+            started,
+            seconds: 0.0,
+            outcome: Outcome::Ok,
+            bst_version: None,
+            stages: Vec::new(),
+            changes: Vec::new(),
+            publication: None,
+            holds: Vec::new(),
+            coverage: Vec::new(),
+        }
+    }
+
     /// Every failure of every stage.
     pub fn failures(&self) -> impl Iterator<Item = &Diagnosis> {
         self.stages.iter().flat_map(|stage| &stage.failures)
@@ -189,6 +232,7 @@ impl BranchReport {
 /// What one stage did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct StageReport {
     /// The stage.
     pub stage: Stage,
@@ -219,6 +263,9 @@ pub struct StageReport {
     /// Elements as bst's pipeline summary counts them.
     #[serde(default)]
     pub elements: ElementCounts,
+    /// What became of each of them.
+    #[serde(default, skip_serializing_if = "ElementOutcomes::is_empty")]
+    pub results: ElementOutcomes,
     /// The refs that tracking changed, by element; those that it changed with an option set before are not among them.
     #[serde(default)]
     pub changes: Vec<RefChange>,
@@ -264,6 +311,7 @@ impl StageReport {
             seconds: 0.0,
             bst_seconds: 0.0,
             elements: ElementCounts::default(),
+            results: ElementOutcomes::default(),
             changes: Vec::new(),
             probes: None,
             failures: Vec::new(),
@@ -319,7 +367,16 @@ pub struct ElementCounts {
 }
 
 /// What happens while a run goes on. A sink of events needs no other knowledge to show progress.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// ```
+/// use fetcher_core::Event;
+/// let event = Event::Note("waiting".to_owned());
+/// assert_eq!(serde_json::to_string(&event)?, r#"{"event":"note","data":"waiting"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "an event is handed on a few times, and boxes are no pattern to match")]
+#[serde(tag = "event", content = "data", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {
     /// The run began.
@@ -427,7 +484,7 @@ mod tests {
             "seconds": 1.5, "failures": [{"kind": "quantum-noise", "message": "m", "place": {}, "retry": "no",
             "actor": "host", "hint": "h"}]}"#;
         let report: StageReport = serde_json::from_str(text).unwrap();
-        assert_eq!(report.stage, Stage::Other);
+        assert_eq!(report.stage, Stage::custom("teleport").unwrap());
         assert_eq!(report.failures[0].kind, crate::diagnosis::FailureKind::Unknown);
     }
 }

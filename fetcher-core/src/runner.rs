@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::cancel::Cancel;
 
+pub mod conformance;
 mod forward;
 mod invocation;
 mod local;
@@ -16,6 +18,7 @@ pub mod processes;
 mod sandbox;
 mod sandbox_options;
 mod space_guard;
+mod trace;
 mod with_sandbox;
 
 pub use invocation::{ChildAccess, ChildNetwork, Invocation, OutputMode, OutputStream, RELAY_PORT};
@@ -29,7 +32,8 @@ pub(crate) use space_guard::run_until;
 pub use with_sandbox::WithSandbox;
 
 /// How a child process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Exit {
     /// By itself, with this exit status.
     Status(i32),
@@ -57,6 +61,7 @@ impl Exit {
 
 /// A child process that could not be run at all, or not to its end.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum RunnerError {
     /// The program is not there, or cannot be executed.
     #[error("cannot start {program:?} in {directory:?}: {source}")]
@@ -75,6 +80,14 @@ pub enum RunnerError {
         program: OsString,
         /// The system's word.
         source: io::Error,
+    },
+    /// What runs children is itself not there, or failed: a container engine, a cluster. What was to be run is not to blame.
+    #[error("what runs children failed, before it came to {program:?}: {reason}")]
+    Unavailable {
+        /// The program.
+        program: OsString,
+        /// Why.
+        reason: String,
     },
     /// It was to be confined, and cannot be.
     #[error("there is no sandbox to run it in: {reason}")]
@@ -96,9 +109,32 @@ pub enum RunnerError {
 
 /// Something that runs an [`Invocation`]: this machine, or a container, a cluster's job, a recording.
 ///
-/// An implementation gives every piece of what the child writes to its standard output and error to `output`, in order
-/// as it comes and in pieces of any size, and returns only when the child and everything it started have ended. What is
-/// which stream's matters only where the invocation asks for that ([`OutputMode::Apart`]).
+/// # The contract
+///
+/// [`conformance::check`] tries all of it on an implementation.
+///
+/// - **Command**: the first word is the program, looked for in the `PATH` of the invocation's environment where it has no
+///   slash; each other word is one argument, with no shell in between.
+/// - **Environment**: the child gets the invocation's variables, and nothing of this process's own. What the other side
+///   needs for itself (`HOME` of a container) may be added. It carries what a configuration's `pass-environment` names, which
+///   may be secret: it belongs into no argument vector.
+/// - **Paths**: the working directory and what [`ChildAccess`] names are there on the other side, under the same paths,
+///   and what the child writes there is here when the call returns. Beside these bst, Python and git are needed there.
+/// - **Standard input**: the invocation's bytes, and then its end; a child that reads none of it is no error.
+/// - **Output**: every piece of what the child and what it started write goes to `output`, in order, as it comes and in
+///   pieces of any size; which stream it is of matters only with [`OutputMode::Apart`].
+/// - **Time-out and cancel**: when the time is over or `cancel` says so, the child is stopped, with everything that it
+///   started, and the exit says why. It should have SIGINT first and some seconds: bst saves what it has then. A run that is
+///   cancelled beforehand starts nothing.
+/// - **The end**: the call returns only when the child and everything that it started have ended, also where it left
+///   something in the background.
+/// - **At once**: it is called from several threads at a time.
+/// - **Errors**: a program that is not there is [`RunnerError::Start`] with the kind `NotFound`; where the runner itself
+///   fails it is [`RunnerError::Unavailable`]. Both are told in the run's report, as failures of different kinds.
+///
+/// A [`Fetcher`](crate#where-to-begin) gives its runner every `bst`, what a project's `prepare` names, and the `python3` and
+/// `pip` by which managed environments are made, so that these are made on the side where they serve. Git, notifiers and
+/// what tells of this machine stay here.
 pub trait Runner: Send + Sync {
     /// Runs one child to its end.
     ///
@@ -110,6 +146,14 @@ pub trait Runner: Send + Sync {
         cancel: &Cancel,
         output: &mut dyn FnMut(OutputStream, &[u8]),
     ) -> Result<Exit, RunnerError>;
+
+    /// Whether a child of this invocation would see of this machine's files no more than its
+    /// [access](Invocation::access) names. Then what it is not to read is left out of that, and a socket is given it
+    /// instead where one will do.
+    fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        let _ = (invocation, cancel);
+        false
+    }
 
     /// Whether it would let this invocation reach no more of the network than it says ([`ChildNetwork`]). One that would
     /// not is not asked to run it so.

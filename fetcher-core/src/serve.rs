@@ -49,6 +49,7 @@ mod tls;
 mod tokens;
 mod trees;
 
+pub use cache::ServedDirectory;
 pub use error::ServeError;
 pub use event::{AccessRecord, ServeEvent, ServeEventSink};
 pub use server::{BoundServer, CacheServer};

@@ -1,5 +1,6 @@
 //! The memory between runs: what is known of each branch, one file a branch, written whole and renamed.
 
+mod caches;
 mod elements;
 mod lock;
 mod store;
@@ -12,11 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
 use crate::report::{BranchReport, CacheCoverage, HoldReport, Outcome, PublicationReport, SeenRef};
 
+pub(crate) use caches::TRUSTS;
+pub use caches::{CacheLayout, TrustDirectories};
 pub use elements::{DoneElement, ElementMemory, FailedSources, RefsMemory, RememberedInventory};
 pub use lock::{DirectoryLock, LockError};
 pub(crate) use store::RunInProgress;
 pub use store::StateStore;
-pub(crate) use usage::{UsageRegister, UsageStatus, slot_key};
+pub(crate) use usage::{UsageRegister, UsageStatus, slot_key, trust_key};
 
 pub use crate::json_file::StateError;
 

@@ -58,6 +58,7 @@ pub struct UploadResult {
 
 /// Why not everything was sent. What was sent is remembered, and the next run goes on from there.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum UploadError {
     /// A page could not be read.
     #[error("cannot read or write {path:?} to send the pages elsewhere: {source}")]

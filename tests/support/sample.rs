@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fetcher_core::clock::FixedClock;
-use fetcher_core::diagnosis::{Actor, Diagnosis, FailureKind, HostReachability, Location, Retry};
+use fetcher_core::FixedClock;
+use fetcher_core::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use fetcher_core::pages::{PublishError, PublishedSite, SitePublisher, publish};
 use fetcher_core::report::{
     BranchReport, CacheCoverage, ElementCounts, HoldReport, Outcome, ProofReport, RefChange, RunReport, StageReport,
@@ -113,21 +113,13 @@ impl Sample {
                 write_log(&directory.join(log), stage, run);
             }
         }
-        let report = RunReport {
-            version: RunReport::VERSION,
-            run: run_id(run),
-            fetcher_version: "0.1.0".to_owned(),
-            host: "builder-7".to_owned(),
-            started: at(run),
-            finished: Some(at(run) + SignedDuration::from_secs(400)),
-            outcome: reports.iter().map(|branch| branch.outcome).max().unwrap_or(Outcome::Ok).min(Outcome::Partial),
-            configuration: Some("1f0c3b5a9d7e".repeat(3) + "abcd"),
-            failures: if run == RUNS - 1 { vec![notifier_failure()] } else { Vec::new() },
-            network: HostReachability::default(),
-            probes: None,
-            rot: Vec::new(),
-            branches: reports,
-        };
+        let mut report = RunReport::new(run_id(run), "builder-7", at(run));
+        "0.1.0".clone_into(&mut report.fetcher_version);
+        report.finished = Some(at(run) + SignedDuration::from_secs(400));
+        report.outcome = reports.iter().map(|branch| branch.outcome).max().unwrap_or(Outcome::Ok).min(Outcome::Partial);
+        report.configuration = Some("1f0c3b5a9d7e".repeat(3) + "abcd");
+        report.failures = if run == RUNS - 1 { vec![notifier_failure()] } else { Vec::new() };
+        report.branches = reports;
         self.store().save_report(&report).unwrap();
     }
 }
@@ -250,65 +242,48 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                 Outcome::Failed => *stage == Stage::Track,
                 _ => outcome == Outcome::Partial && *stage == Stage::Fetch,
             };
-            StageReport {
-                stage: *stage,
-                variant: None,
-                refs: None,
-                allowed: false,
-                outcome: match (skipped, fails) {
-                    (true, _) => Outcome::Skipped,
-                    (false, true) => outcome,
-                    (false, false) => Outcome::Ok,
-                },
-                skipped: skipped.then(|| match outcome {
-                    Outcome::Skipped => "nothing changed since the last success".to_owned(),
-                    _ => "tracking failed".to_owned(),
-                }),
-                attempts: if fails { 3 } else { 1 },
-                started: at(run),
-                seconds: if skipped { 0.0 } else { seconds / 4.0 },
-                bst_seconds: if skipped || *stage == Stage::Checkout { 0.0 } else { seconds / 5.0 },
-                elements: if skipped || *stage == Stage::Checkout {
-                    ElementCounts::default()
-                } else {
-                    let failed = u64::from(fails);
-                    ElementCounts {
-                        total: 984,
-                        processed: branch.fetched(run),
-                        skipped: 984 - failed - branch.fetched(run).min(980),
-                        failed,
-                    }
-                },
-                changes: if *stage == Stage::Track && !fails { changes(run) } else { Vec::new() },
-                probes: None,
-                failures: if fails { vec![failure(branch, *stage)] } else { Vec::new() },
-                findings: Vec::new(),
-                reached: std::collections::BTreeSet::new(),
-                proof: (*stage == Stage::Verify && !skipped).then(proof),
-                left_out: Vec::new(),
-                notes: if fails {
-                    vec!["2 elements have no ref and are left out: a.bst, b.bst".to_owned()]
-                } else {
-                    Vec::new()
-                },
-                log: (!skipped && *stage != Stage::Checkout).then(|| PathBuf::from(format!("logs/{slug}-{stage}.log"))),
+            let mut report = StageReport::new(*stage, None, at(run));
+            report.outcome = match (skipped, fails) {
+                (true, _) => Outcome::Skipped,
+                (false, true) => outcome,
+                (false, false) => Outcome::Ok,
+            };
+            report.skipped = skipped.then(|| match outcome {
+                Outcome::Skipped => "nothing changed since the last success".to_owned(),
+                _ => "tracking failed".to_owned(),
+            });
+            report.attempts = if fails { 3 } else { 1 };
+            report.seconds = if skipped { 0.0 } else { seconds / 4.0 };
+            report.bst_seconds = if skipped || *stage == Stage::Checkout { 0.0 } else { seconds / 5.0 };
+            if !skipped && *stage != Stage::Checkout {
+                let failed = u64::from(fails);
+                let processed = branch.fetched(run);
+                let skipped = 984 - failed - processed.min(980);
+                report.elements = ElementCounts { total: 984, processed, skipped, failed };
             }
+            report.changes = if *stage == Stage::Track && !fails { changes(run) } else { Vec::new() };
+            report.failures = if fails { vec![failure(branch, *stage)] } else { Vec::new() };
+            report.proof = (*stage == Stage::Verify && !skipped).then(proof);
+            report.notes = if fails {
+                vec!["2 elements have no ref and are left out: a.bst, b.bst".to_owned()]
+            } else {
+                Vec::new()
+            };
+            report.log =
+                (!skipped && *stage != Stage::Checkout).then(|| PathBuf::from(format!("logs/{slug}-{stage}.log")));
+            report
         })
         .collect();
-    BranchReport {
-        project,
-        branch: name,
-        commit: Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap()),
-        started: at(run),
-        seconds,
-        outcome,
-        bst_version: Some("2.8.1".to_owned()),
-        changes: if outcome == Outcome::Failed { Vec::new() } else { tracked(run) },
-        publication: None,
-        holds: holds(),
-        stages,
-        coverage: coverage(branch),
-    }
+    let mut report = BranchReport::new(project, name, at(run));
+    report.commit = Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap());
+    report.seconds = seconds;
+    report.outcome = outcome;
+    report.bst_version = Some("2.8.1".to_owned());
+    report.changes = if outcome == Outcome::Failed { Vec::new() } else { tracked(run) };
+    report.holds = holds();
+    report.stages = stages;
+    report.coverage = coverage(branch);
+    report
 }
 
 /// Holds with what outsiders may write.

@@ -15,7 +15,7 @@ use fetcher_core::{
 use super::{CONFIGURATION, CommandContext, LOCKED, NONE_SUCCEEDED, OK, PANICKED, SOME_FAILED, USAGE, told};
 use crate::cli::RunArgs;
 use crate::progress::ProgressSink;
-use crate::{eprint_line, output, panics, renewal, signals, summary};
+use crate::{eprint_line, output, panics, renewal, signals, summary, trace_lines};
 
 pub(crate) fn run(context: &CommandContext, args: RunArgs) -> io::Result<u8> {
     let path = match context.discover() {
@@ -49,6 +49,9 @@ pub(crate) fn run(context: &CommandContext, args: RunArgs) -> io::Result<u8> {
     let fetcher = context.fetcher(config).configured_by(commit, failures.clone()).cancel(cancel);
     let bars = output::is_watched() && !context.quiet && !context.json_log;
     let mut progress = ProgressSink::new(bars, context.json_log, if args.dry_run { 1 } else { context.verbose });
+    if context.verbose > 1 && !context.json_log {
+        trace_lines::show(fetcher.redactor(), progress.bars());
+    }
     for note in notes {
         progress.take(Event::Note(note.redacted(fetcher.redactor())));
     }
@@ -138,8 +141,7 @@ pub(super) fn status_of_error(error: &FetcherError) -> u8 {
         FetcherError::NoSuchProject { .. } | FetcherError::NoSuchBranch { .. } | FetcherError::NoSuchElement { .. } => {
             USAGE
         }
-        FetcherError::Lock(LockError::Io { .. }) | FetcherError::State(_) | FetcherError::Directory { .. } => {
-            CONFIGURATION
-        }
+        // The lock, the memory, a directory that cannot be made, and what the library may add: what a run needs is not there.
+        _ => CONFIGURATION,
     }
 }

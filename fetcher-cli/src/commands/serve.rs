@@ -1,13 +1,13 @@
 //! `bst-fetcher serve`
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use fetcher_core::config::ServeConfig;
-use fetcher_core::serve::{CacheServer, ServeError, ServeEvent};
-use fetcher_core::{Cancel, Config};
+use fetcher_core::serve::{CacheServer, ServeError, ServeEvent, ServedDirectory};
+use fetcher_core::state::CacheLayout;
+use fetcher_core::{Cancel, Config, TrustName};
 use listenfd::ListenFd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
@@ -17,8 +17,16 @@ use crate::cli::ServeArgs;
 use crate::output::{self, eprint_line, say_json};
 use crate::signals;
 
+/// What is served.
+enum ServeSubject {
+    /// A directory that somebody named, which is to be there.
+    Named(PathBuf),
+    /// The fetcher's own caches, which the first run makes.
+    Own(Vec<ServedDirectory>),
+}
+
 pub(crate) fn run(context: &CommandContext, args: &ServeArgs) -> io::Result<u8> {
-    let (config, cachedir) = match settings(context, args) {
+    let (config, subject) = match settings(context, args) {
         Ok(found) => found,
         Err(status) => return Ok(status),
     };
@@ -26,7 +34,7 @@ pub(crate) fn run(context: &CommandContext, args: &ServeArgs) -> io::Result<u8> 
         output::exact().write_all(client_config(&config, args.url.as_deref()).as_bytes())?;
         return Ok(OK);
     }
-    let Some(cachedir) = cachedir else {
+    let Some(subject) = subject else {
         eprint_line("bst-fetcher: no configuration says what to serve; name a directory: bst-fetcher serve CACHEDIR");
         return Ok(USAGE);
     };
@@ -34,28 +42,27 @@ pub(crate) fn run(context: &CommandContext, args: &ServeArgs) -> io::Result<u8> 
     // A server that was told to end and did has done what it was told: the signal is no failure.
     let _caught = signals::listen(cancel.clone())?;
     raise_file_limit();
-    match start(context, &config, &cachedir).and_then(|bound| bound.run(&cancel)) {
+    match start(context, &config, subject).and_then(|bound| bound.run(&cancel)) {
         Ok(()) => Ok(OK),
         Err(error) => {
             eprint_line(&format!("bst-fetcher: {error}"));
             Ok(match error {
                 ServeError::Listen { .. } | ServeError::Runtime(_) => SOME_FAILED,
-                ServeError::NoCache { .. }
-                | ServeError::Address { .. }
-                | ServeError::Tokens { .. }
-                | ServeError::Tls { .. } => CONFIGURATION,
+                // The cache, the address, the tokens, the certificate, and what the library may add.
+                _ => CONFIGURATION,
             })
         }
     }
 }
 
 /// What is configured, with what the command line says on top; and what to serve, if anything says so.
-fn settings(context: &CommandContext, args: &ServeArgs) -> Result<(ServeConfig, Option<PathBuf>), u8> {
+fn settings(context: &CommandContext, args: &ServeArgs) -> Result<(ServeConfig, Option<ServeSubject>), u8> {
     // Without a configuration the cache of any BuildStream can be served; one that is there has to be good.
     let found = Config::discover(context.config.as_deref(), &context.environment).is_ok();
     let (mut serve, own) = if found {
         let config = context.config()?;
-        (config.serve, Some(config.cache_dir.join("cachedir")))
+        let own = caches(&config);
+        (config.serve, Some(ServeSubject::Own(own)))
     } else {
         (ServeConfig::default(), None)
     };
@@ -63,23 +70,36 @@ fn settings(context: &CommandContext, args: &ServeArgs) -> Result<(ServeConfig, 
         serve.listen.clone_from(listen);
     }
     let named = args.cachedir.clone().or_else(|| serve.cachedir.clone());
-    if named.is_none()
-        && !args.print_client_config
-        && let Some(own) = &own
-    {
-        // The server may be started before the first run; and says itself what is wrong with its directory.
-        let _ = fs::create_dir_all(own);
+    Ok((serve, named.map(ServeSubject::Named).or(own)))
+}
+
+/// The fetcher's own caches.
+fn caches(config: &Config) -> Vec<ServedDirectory> {
+    let (layout, unread) = CacheLayout::look(&config.cache_dir);
+    if let Some(error) = unread {
+        eprint_line(&format!("bst-fetcher: warning: {error}"));
     }
-    Ok((serve, named.or(own)))
+    let caches = layout.caches(&config.trusts());
+    // A name for the only one would hide it from clients that name another.
+    let is_named = caches.len() > 1;
+    let served = |(cachedir, trusts): (PathBuf, Vec<TrustName>)| ServedDirectory {
+        cachedir,
+        instances: trusts.into_iter().filter(|_| is_named).map(String::from).collect(),
+    };
+    caches.into_iter().map(served).collect()
 }
 
 fn start(
     context: &CommandContext,
     config: &ServeConfig,
-    cachedir: &Path,
+    subject: ServeSubject,
 ) -> Result<fetcher_core::serve::BoundServer, ServeError> {
     let log = ServeLog { json: context.json_log, access: !context.quiet };
-    let mut server = CacheServer::new(config, cachedir)?.events(move |event| log.take(&event));
+    let server = match subject {
+        ServeSubject::Named(cachedir) => CacheServer::new(config, &cachedir),
+        ServeSubject::Own(directories) => CacheServer::for_all(config, directories),
+    };
+    let mut server = server?.events(move |event| log.take(&event));
     // sd_listen_fds(3): the first socket is the server's, the second, if there is one, that of the metrics.
     let mut handed = ListenFd::from_env();
     if let Ok(Some(listener)) = handed.take_tcp_listener(0) {
@@ -119,6 +139,7 @@ impl ServeLog {
             ServeEvent::Warning { .. }
             | ServeEvent::Corrupt { .. }
             | ServeEvent::Unreadable { .. }
+            | ServeEvent::Disputed { .. }
             | ServeEvent::ReloadFailed { .. }
             | ServeEvent::Revoked { .. } => false,
         };

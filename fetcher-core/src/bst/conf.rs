@@ -66,14 +66,35 @@ pub fn push_servers(source_caches: &[SourceCacheConfig], config: &Map<String, Va
     let mut servers = source_caches.to_vec();
     if servers.is_empty() {
         let written = config.get("source-caches").and_then(|caches| caches.get("servers")).and_then(Value::as_array);
-        servers.extend(written.into_iter().flatten().filter_map(written_server));
+        servers.extend(written.into_iter().flatten().filter_map(Value::as_object).filter_map(written_server));
     }
     servers.retain(|server| server.push);
     servers
 }
 
+/// The servers that a whole configuration names, each with whether it is one for sources.
+#[cfg(feature = "cas")]
+pub(crate) fn servers_of(conf: &mut Map<String, Value>) -> Vec<(bool, &mut Map<String, Value>)> {
+    let mut servers = Vec::new();
+    for (key, value) in conf.iter_mut() {
+        let Value::Object(table) = value else { continue };
+        match key.as_str() {
+            "source-caches" | "artifacts" => {
+                let listed = table.get_mut("servers").and_then(Value::as_array_mut).into_iter().flatten();
+                servers.extend(listed.filter_map(Value::as_object_mut).map(|server| (key == "source-caches", server)));
+            }
+            "projects" => {
+                let projects = table.values_mut().filter_map(Value::as_object_mut);
+                servers.extend(projects.flat_map(servers_of));
+            }
+            _ => {}
+        }
+    }
+    servers
+}
+
 /// A server as BuildStream's own configuration has it.
-fn written_server(server: &Value) -> Option<SourceCacheConfig> {
+pub(crate) fn written_server(server: &Map<String, Value>) -> Option<SourceCacheConfig> {
     let text = |key| server.get(key).and_then(Value::as_str).map(str::to_owned);
     let table = |key| {
         let pairs = server.get(key).and_then(Value::as_object).into_iter().flatten();

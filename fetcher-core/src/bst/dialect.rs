@@ -140,6 +140,11 @@ impl Dialect {
     }
 }
 
+/// The command line of any command, in the caller's own words: all releases have the same before it.
+pub(crate) fn any_arguments(global: &GlobalOptions<'_>, command: impl IntoIterator<Item = String>) -> Vec<String> {
+    before_command(global).into_iter().chain(command).collect()
+}
+
 /// What stands between `bst` and the command.
 fn before_command(global: &GlobalOptions<'_>) -> Vec<String> {
     let on_error = match global.on_error {

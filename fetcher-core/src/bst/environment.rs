@@ -59,6 +59,7 @@ const IN_USE: &str = ".in-use";
 
 /// Why there is no environment.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum EnvironmentError {
     /// The interpreter is missing.
     #[error("cannot run the Python interpreter {python:?}: {source}")]

@@ -26,6 +26,7 @@ pub struct BstVersion {
 
 /// Why a `bst` cannot be used.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ProbeError {
     /// It cannot be started.
     #[error(transparent)]

@@ -79,6 +79,19 @@ pub enum CacheError {
     Interrupted,
 }
 
+impl CacheError {
+    /// The address of the server that it is about, as configured.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Config { url, .. }
+            | Self::Unreachable { url, .. }
+            | Self::Refused { url, .. }
+            | Self::Wrong { url, .. } => Some(url),
+            Self::Interrupted => None,
+        }
+    }
+}
+
 /// One server, connected to when it is first asked.
 #[derive(Clone)]
 pub(super) struct CacheClient {
@@ -92,29 +105,9 @@ pub(super) struct CacheClient {
 impl CacheClient {
     /// A client of a server. Certificates and tokens are read now. To be called inside of a tokio runtime.
     pub(super) fn new(config: &SourceCacheConfig) -> Result<Self, CacheError> {
-        let wrong = |message: String| CacheError::Config { url: config.url.clone(), message };
         let timeout = seconds(&config.connection_config, "request-timeout").unwrap_or(REQUEST_TIMEOUT);
-        // The schemes of gRPC's own are the same.
-        let address = match config.url.split_once("://") {
-            Some(("grpc", rest)) => format!("http://{rest}"),
-            Some(("grpcs", rest)) => format!("https://{rest}"),
-            _ => config.url.clone(),
-        };
-        let is_tls = address.starts_with("https:");
-        let endpoint = Endpoint::from_shared(address).map_err(|error| wrong(error.to_string()))?;
-        let mut endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT.min(timeout)).timeout(timeout);
-        if is_tls {
-            endpoint = endpoint.tls_config(tls(config)?).map_err(|error| wrong(text_of(&error)))?;
-        }
-        let token = match config.auth.get("access-token").and_then(Value::as_str) {
-            None => None,
-            Some(path) => {
-                let token = read(config, path)?;
-                let token = String::from_utf8_lossy(&token);
-                let bearer = MetadataValue::try_from(format!("Bearer {}", token.trim()));
-                Some(bearer.map_err(|_| wrong(format!("{path} holds no token that a header can have")))?)
-            }
-        };
+        let endpoint = endpoint(config)?.connect_timeout(CONNECT_TIMEOUT.min(timeout)).timeout(timeout);
+        let token = token(config)?;
         let instance = config.instance_name.clone().unwrap_or_default();
         Ok(Self { url: config.url.clone(), instance, timeout, token, channel: endpoint.connect_lazy() })
     }
@@ -376,7 +369,7 @@ fn said_by(status: &Status) -> String {
 }
 
 /// An error with what is behind it, on one line and not longer than anybody reads.
-fn text_of(error: &dyn std::error::Error) -> String {
+pub(super) fn text_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source.filter(|_| text.len() < 500) {
@@ -385,6 +378,33 @@ fn text_of(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
+}
+
+/// Where a server is reached, and how it is known. Certificates are read now.
+pub(super) fn endpoint(config: &SourceCacheConfig) -> Result<Endpoint, CacheError> {
+    let wrong = |message: String| CacheError::Config { url: config.url.clone(), message };
+    // The schemes of gRPC's own are the same.
+    let address = match config.url.split_once("://") {
+        Some(("grpc", rest)) => format!("http://{rest}"),
+        Some(("grpcs", rest)) => format!("https://{rest}"),
+        _ => config.url.clone(),
+    };
+    let is_tls = address.starts_with("https:");
+    let endpoint = Endpoint::from_shared(address).map_err(|error| wrong(error.to_string()))?;
+    let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT);
+    if is_tls { endpoint.tls_config(tls(config)?).map_err(|error| wrong(text_of(&error))) } else { Ok(endpoint) }
+}
+
+/// What says who asks a server, as a header has it; read now.
+pub(super) fn token(config: &SourceCacheConfig) -> Result<Option<MetadataValue<Ascii>>, CacheError> {
+    let Some(path) = config.auth.get("access-token").and_then(Value::as_str) else { return Ok(None) };
+    let token = read(config, path)?;
+    let token = String::from_utf8_lossy(&token);
+    let bearer = MetadataValue::try_from(format!("Bearer {}", token.trim()));
+    bearer.map(Some).map_err(|_| CacheError::Config {
+        url: config.url.clone(),
+        message: format!("{path} holds no token that a header can have"),
+    })
 }
 
 fn tls(config: &SourceCacheConfig) -> Result<ClientTlsConfig, CacheError> {

@@ -12,7 +12,7 @@ use super::ProbeMode;
 use super::publish::{ElementGroup, PublishConfig};
 use crate::environment::Environment;
 use crate::git::GitAccess;
-use crate::names::{ElementName, ProjectName, Refs, VariantName};
+use crate::names::{ElementName, ProjectName, Refs, TrustName, VariantName};
 use crate::runner::{SandboxOptions, UpstreamCredentials};
 
 use super::{Config, ConfigError, DiskFiles};
@@ -55,6 +55,8 @@ pub enum BuildStreamTool {
 pub struct ProjectConfig {
     /// `name`, or the last part of the url without `.git`.
     pub name: ProjectName,
+    /// `trust`: whose caches it uses; none for its own ([`ProjectConfig::trust`]).
+    pub trust: Option<TrustName>,
     /// `url`, absolute where it was a path.
     pub url: String,
     /// `branches`: names and globs; empty for the remote's HEAD.
@@ -135,6 +137,11 @@ impl ProjectConfig {
         let none =
             || ConfigError::of_file(Path::new(""), "a value got lost while it was read", "report this as a fault");
         config.projects.into_iter().next().ok_or_else(none)
+    }
+
+    /// Whose caches it uses: those of projects that it shares them with, or its own by its name.
+    pub fn trust(&self) -> TrustName {
+        self.trust.clone().unwrap_or_else(|| TrustName::from(&self.name))
     }
 
     /// Whether the stages for these refs are wanted: `track = false` leaves the committed ones alone.

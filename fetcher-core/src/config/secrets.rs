@@ -112,6 +112,7 @@ impl GatheredSecrets<'_> {
     fn project(&mut self, project: &ProjectConfig) {
         let ProjectConfig {
             name,
+            trust,
             url,
             branches: _,
             exclude_branches: _,
@@ -147,6 +148,9 @@ impl GatheredSecrets<'_> {
             credentials,
         } = project;
         self.public(name.as_str());
+        if let Some(trust) = trust {
+            self.public(trust.as_str());
+        }
         self.set.text(url);
         // They are in bst's arguments, where everybody on this host sees them: only credentials can be meant as secret.
         for value in options.values() {

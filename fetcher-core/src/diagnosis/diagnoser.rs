@@ -351,6 +351,7 @@ pub fn of_runner(error: &RunnerError, stage: Stage) -> Diagnosis {
         RunnerError::Follow { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
             own(FailureKind::DiskFull, error.to_string())
         }
+        RunnerError::Unavailable { .. } => own(FailureKind::RunnerFailed, error.to_string()),
         RunnerError::Sandbox { .. } => own(FailureKind::Unconfined, error.to_string()),
         RunnerError::Follow { .. } | RunnerError::Unstoppable { .. } => {
             own(FailureKind::HostResources, error.to_string())

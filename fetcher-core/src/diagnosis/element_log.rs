@@ -18,7 +18,7 @@ const OPEN_STEPS: usize = 50;
 /// The elements of which something else than success was heard.
 #[derive(Debug, Default)]
 pub(super) struct ElementLog {
-    fates: BTreeMap<ElementName, ElementOutcome>,
+    fates: BTreeMap<ElementName, LoggedOutcome>,
     /// How often there was no room for another element's.
     more: u64,
     warnings: Vec<Diagnosis>,
@@ -31,7 +31,7 @@ pub(super) struct ElementLog {
 }
 
 #[derive(Debug, Default)]
-struct ElementOutcome {
+struct LoggedOutcome {
     /// Its failure.
     failed: Option<ElementMessage>,
     /// Why it is tried again.
@@ -239,7 +239,7 @@ impl ElementLog {
     }
 
     /// The element's fate, if there is room for it.
-    fn fate(&mut self, element: &ElementName) -> Option<&mut ElementOutcome> {
+    fn fate(&mut self, element: &ElementName) -> Option<&mut LoggedOutcome> {
         if self.fates.len() == MAX_ELEMENTS && !self.fates.contains_key(element) {
             self.more += 1;
             return None;

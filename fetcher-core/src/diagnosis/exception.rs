@@ -236,8 +236,10 @@ fn is_outside(kind: FailureKind) -> bool {
         FailureKind::Configuration
         | FailureKind::BstMissing
         | FailureKind::Environment
+        | FailureKind::RunnerFailed
         | FailureKind::Sandbox
         | FailureKind::Unconfined
+        | FailureKind::CachesShared
         | FailureKind::CredentialsHidden
         | FailureKind::BstVersion
         | FailureKind::HostToolMissing

@@ -76,6 +76,9 @@ kinds! {
     /// The machine lacks `bst` itself, or it cannot be started.
     BstMissing => No, Host,
         "install BuildStream, or give `requirements` or `command` in `[buildstream]` of the configuration";
+    /// What an embedding program runs children with failed: a container engine, a cluster.
+    RunnerFailed => Yes, Host,
+        "see to what runs `bst` for this program: its container engine, its cluster; BuildStream itself was not come to";
     /// The Python environment of BuildStream could not be made, or is broken: its packages or its Python do not fit together.
     Environment => No, Host,
         "see the words of pip or Python; correct `requirements`, or install what the package is built with";
@@ -83,6 +86,10 @@ kinds! {
     Unconfined => No, Host,
         "install bubblewrap (Debian and Fedora: bubblewrap), and see `bst-fetcher check --host` for what keeps it from \
          working; `mode` in `[sandbox]` says whether projects may run without";
+    /// Projects that do not name the same `trust` use one cache still, for there is no room for a copy of it, or none could be made.
+    /// Nothing failed: it is a finding.
+    CachesShared => Yes, Host,
+        "give the file system of `cache-dir` room for a copy, or let projects that trust each other name the same `trust`";
     /// An upstream refused who had no credentials, while this host has some that the sandbox hides.
     CredentialsHidden => No, Host,
         "name the file in `[project.credentials]` (`netrc`, `ssh-key`, `known-hosts`, `git-config`), which shows it to this \

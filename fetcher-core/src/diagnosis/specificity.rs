@@ -43,8 +43,10 @@ impl Diagnosis {
             | FailureKind::Configuration
             | FailureKind::BstMissing
             | FailureKind::Environment
+            | FailureKind::RunnerFailed
             | FailureKind::Sandbox
             | FailureKind::Unconfined
+            | FailureKind::CachesShared
             | FailureKind::CredentialsHidden
             | FailureKind::BstVersion
             | FailureKind::HostToolMissing

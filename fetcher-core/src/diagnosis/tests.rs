@@ -69,7 +69,7 @@ fn brief(found: &LogDiagnoses) -> String {
     let failures = found.failures.iter().map(|found| ("", found));
     for (mark, found) in failures.chain(found.warnings.iter().map(|found| ("~", found))) {
         let element = found.element.as_ref().map_or("-", |element| element.as_str());
-        let stage = found.stage.map_or("-", Stage::as_str);
+        let stage = found.stage.as_ref().map_or("-", Stage::as_str);
         let actor = format!("{:?}", found.actor).to_lowercase();
         let _ = write!(text, " | {mark}{} {element} {stage} {} {actor}", found.kind, found.retry.as_str());
     }

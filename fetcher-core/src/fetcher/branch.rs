@@ -2,7 +2,6 @@
 //! turn.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
@@ -11,7 +10,7 @@ use super::branch_work::BranchWork;
 use super::callbacks::blame;
 use super::error_diagnoses;
 use super::own_cache::OwnCache;
-use super::workers::{ProjectSlot, WorkerPool};
+use super::workers::{CacheTurns, ProjectSlot, WorkerPool};
 use crate::bst::project_files::ProjectFiles;
 use crate::config::{DependencyScope, ProjectConfig, VariantConfig};
 use crate::diagnosis::Diagnosis;
@@ -33,7 +32,7 @@ impl<'f> WorkerPool<'f> {
         slot: usize,
         place: &'p ProjectSlot<'p>,
         branch: &Branch<'p>,
-        one_at_a_time: Option<&Mutex<()>>,
+        turns: &CacheTurns,
         events: &mut dyn FnMut(Event),
     ) -> Result<Box<BranchWork<'p>>, BranchReport>
     where
@@ -116,7 +115,7 @@ impl<'f> WorkerPool<'f> {
             slot,
         });
         if place.config.wants(Refs::Committed) {
-            self.pipelines(slot, place, &mut work, Refs::Committed, one_at_a_time, events);
+            self.pipelines(slot, place, &mut work, Refs::Committed, turns, events);
         }
         work.spent = began.elapsed();
         if place.config.wants(Refs::Tracked) { Ok(work) } else { Err(self.finished(place, &mut work)) }
@@ -153,6 +152,7 @@ impl<'f> WorkerPool<'f> {
             clock: &self.fetcher.clock,
             directory: &checkout.directory,
             tree: &checkout.tree,
+            objects: Some(&branch.project().objects()),
             temporary: &self.temporary.join(format!("{slot}.{}", self.number_of(project))),
             run: &run,
             logs: &run.join(project.name.as_str()).join(name.slug()),
@@ -170,11 +170,11 @@ impl<'f> WorkerPool<'f> {
         slot: usize,
         place: &'p ProjectSlot<'p>,
         work: &mut BranchWork<'p>,
-        one_at_a_time: Option<&Mutex<()>>,
+        turns: &CacheTurns,
         events: &mut dyn FnMut(Event),
     ) -> BranchReport {
         let began = Instant::now();
-        self.pipelines(slot, place, work, Refs::Tracked, one_at_a_time, events);
+        self.pipelines(slot, place, work, Refs::Tracked, turns, events);
         self.find_changes(work);
         self.find_holds(work);
         let publication = self.publish(work, slot, events);
@@ -300,7 +300,7 @@ impl<'f> WorkerPool<'f> {
         place: &ProjectSlot<'_>,
         work: &mut BranchWork<'_>,
         refs: Refs,
-        one_at_a_time: Option<&Mutex<()>>,
+        turns: &CacheTurns,
         events: &mut dyn FnMut(Event),
     ) {
         let config = &self.fetcher.config;
@@ -308,13 +308,16 @@ impl<'f> WorkerPool<'f> {
         let configured = work.branch.project().config();
         let (narrowed, branch) = (narrowed(configured, &self.selection.elements), work.branch.name().clone());
         let project = narrowed.as_ref().unwrap_or(configured);
+        let caches = self.layout.of(&project.trust());
+        let one_at_a_time = turns.get(&caches.cachedir);
         let directories = PipelineDirectories {
             project: work.project.clone(),
-            cachedir: config.cache_dir.join("cachedir"),
-            sourcedir: config.cache_dir.join("sources").join(slot.to_string()),
+            cachedir: caches.cachedir,
+            sourcedir: caches.sources.join(slot.to_string()),
             // Of each project its own, for what one left there another would find.
             temporary: self.temporary.join(format!("{slot}.{}", self.number_of(project))),
             logs: run.join(project.name.as_str()).join(branch.slug()),
+            objects: Some(work.branch.project().objects()),
             run,
         };
         let (tracking, unread) = self.upstreams.memory(&project.name, self.fetcher.clock.now());
@@ -326,7 +329,7 @@ impl<'f> WorkerPool<'f> {
             config: &config.probe,
             forced: self.selection.force,
         };
-        let own_cache = OwnCache::of(config);
+        let own_cache = OwnCache::of(directories.cachedir.clone());
         let pipeline = Pipeline {
             project,
             branch: &branch,
@@ -397,7 +400,7 @@ pub(super) fn variants(project: &ProjectConfig) -> Vec<Option<&VariantConfig>> {
 }
 
 /// Makes the working tree.
-fn checked_out(branch: &Branch<'_>, report: &mut StageReport) -> Result<BranchCheckout, Diagnosis> {
+pub(super) fn checked_out(branch: &Branch<'_>, report: &mut StageReport) -> Result<BranchCheckout, Diagnosis> {
     let checkout = branch.checkout().map_err(|error| match error {
         CheckoutError::Git(error) => error_diagnoses::git(&error, Stage::Checkout),
         CheckoutError::NoProject { .. } => error_diagnoses::no_project(&error),
@@ -407,7 +410,7 @@ fn checked_out(branch: &Branch<'_>, report: &mut StageReport) -> Result<BranchCh
 }
 
 /// How a branch ended. What counts is whether sources were got; where that was not asked for, whether refs were.
-fn outcome(stages: &[StageReport]) -> Outcome {
+pub(super) fn outcome(stages: &[StageReport]) -> Outcome {
     let of = |wanted: Stage| {
         let done = move |stage: &&StageReport| stage.stage == wanted && stage.skipped.is_none() && !stage.allowed;
         stages.iter().filter(done).map(|stage| stage.outcome).collect::<Vec<_>>()

@@ -10,6 +10,7 @@ use crate::state::{LockError, StateError};
 
 /// Why there was no run.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum FetcherError {
     /// Another run is under way, or the state directory cannot be locked.
     #[error(transparent)]

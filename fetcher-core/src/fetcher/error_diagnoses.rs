@@ -10,12 +10,12 @@ use super::FetcherError;
 use crate::bst::environment::{EnvironmentError, PipFailure};
 use crate::bst::version::ProbeError;
 use crate::config::ConfigError;
-use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Remedy, Retry, diagnose};
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Remedy, Retry, diagnose, of_runner};
 use crate::free_space::SpaceShortage;
 use crate::git::{GitError, GitFailure, MissingBranch};
-use crate::names::{BranchName, RunId, Stage};
+use crate::names::{BranchName, RunId, Stage, TrustName};
 use crate::project::CheckoutError;
-use crate::runner::{Exit, SandboxReport};
+use crate::runner::{Exit, RunnerError, SandboxReport};
 use crate::state::LockError;
 
 impl GitError {
@@ -232,11 +232,22 @@ pub(super) fn no_bst(error: &ProbeError) -> Diagnosis {
     if let ProbeError::Failed { exit: Exit::NoSpace { .. }, .. } = error {
         return disk_full(error);
     }
-    if let Some(found) = own_words(error) {
+    if let Some(found) = own_words(error).or_else(|| runners(error)) {
         return found;
     }
     let hint = "correct `buildstream.command` in the configuration, or name `buildstream.requirements` instead and have an environment made";
     Diagnosis::new(FailureKind::BstMissing, error.to_string(), Retry::No, Actor::Host, hint)
+}
+
+/// The failure of a runner that never came to the program.
+fn runners(error: &ProbeError) -> Option<Diagnosis> {
+    let ProbeError::Start(error) = error else { return None };
+    not_the_programs(error)
+}
+
+fn not_the_programs(error: &RunnerError) -> Option<Diagnosis> {
+    let found = of_runner(error, Stage::Checkout);
+    (found.kind != FailureKind::BstMissing).then_some(found)
 }
 
 /// What a `bst` that does not even tell its version says itself, where that is known: a library that is missing, say.
@@ -252,9 +263,12 @@ fn own_words(error: &ProbeError) -> Option<Diagnosis> {
 
 /// An environment that could not be made.
 pub(super) fn environment(error: &EnvironmentError) -> Diagnosis {
-    if let EnvironmentError::NoBst(error) = error
-        && let Some(found) = own_words(error)
-    {
+    let known = match error {
+        EnvironmentError::NoBst(error) => own_words(error).or_else(|| runners(error)),
+        EnvironmentError::Python { source, .. } => not_the_programs(source),
+        _ => None,
+    };
+    if let Some(found) = known {
         return found;
     }
     if let EnvironmentError::Stopped { exit: Exit::Cancelled, .. }
@@ -454,6 +468,14 @@ pub(super) fn space(shortage: &SpaceShortage, trouble: Option<&io::Error>) -> Di
     let hint = "make space there, lower `fetcher.keep-runs`, or set a `cache = { quota = … }` in `buildstream.config`";
     let place = Location { file: Some(shortage.directory.clone()), ..Location::default() };
     Diagnosis { place, ..Diagnosis::new(FailureKind::DiskFull, message, Retry::No, Actor::Host, hint) }
+}
+
+/// Projects share a cache although they do not name the same trust.
+pub(super) fn caches_shared(trusts: &[TrustName], why: &str) -> Diagnosis {
+    let names: Vec<_> = trusts.iter().map(TrustName::as_str).collect();
+    let message = format!("{} share one cache still: {why}", names.join(", "));
+    let Remedy { retry, actor, hint } = FailureKind::CachesShared.remedy();
+    Diagnosis::new(FailureKind::CachesShared, message, retry, actor, hint)
 }
 
 /// Space that was made by removing what can be had again.

@@ -162,6 +162,7 @@ impl Fetcher {
         for used in &used {
             if let Ok(bst) = &used.bst {
                 for project in &used.projects {
+                    add(look.shown_secrets(project, bst).into_iter().collect());
                     add(look.push_remotes(project, bst));
                 }
             }

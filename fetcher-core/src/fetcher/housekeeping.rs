@@ -9,13 +9,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
+use super::caches::PARTS;
 use super::tools::environments_directory;
 use super::{Fetcher, FetcherError, error_diagnoses};
 use crate::bst::environment::prune;
 use crate::diagnosis::Diagnosis;
 use crate::names::RunId;
 use crate::own_directory::OwnDirectory;
-use crate::state::{StateError, StateStore, UsageRegister, UsageStatus, slot_key};
+use crate::state::{CacheLayout, StateError, StateStore, TRUSTS, UsageRegister, UsageStatus, slot_key, trust_key};
 
 mod logs;
 
@@ -79,8 +80,7 @@ impl Fetcher {
         for (parent, name, key) in [
             (&**cache, "mirrors", mirror_key as fn(&str) -> String),
             (cache, "checkouts", project_key),
-            // What is no number was put there by somebody else.
-            (cache, "sources", |name| name.parse().map_or_else(|_| format!("?{name}"), slot_key)),
+            (cache, TRUSTS, |name| trust_key(name.trim_start_matches('.'))),
             (store.directory(), "branches", project_key),
             (store.directory(), "elements", project_key),
         ] {
@@ -91,6 +91,7 @@ impl Fetcher {
                 Err(error) => removed.unread(&parent.join(name), &error),
             }
         }
+        self.old_caches(&mut usage, &mut there, &mut removed);
         let environments = environments_directory(&self.config);
         match prune(&environments, &usage.needed(), self.config.keep_runs) {
             Ok(unused) => removed.paths.extend(unused),
@@ -99,6 +100,43 @@ impl Fetcher {
         usage.forget_expired(&there);
         removed.failures.extend(usage.save().iter().map(StateError::diagnosis));
         removed
+    }
+
+    /// The cache that a trust had which nobody names any more, where it is not in a directory of its own; and of each trust
+    /// the sources of workers that are no more.
+    fn old_caches(&self, usage: &mut UsageRegister, there: &mut BTreeSet<String>, removed: &mut HousekeepingResult) {
+        let homes = match self.homes_of_caches() {
+            Ok(homes) => homes,
+            Err(error) => return removed.unread(&self.config.cache_dir, &error),
+        };
+        // What is no number was put there by somebody else.
+        let key = |name: &str| name.parse().map_or_else(|_| format!("?{name}"), slot_key);
+        for home in &homes {
+            match home.below("sources") {
+                Ok(None) => {}
+                Ok(Some(sources)) => remove_expired(&sources, key, usage, there, removed),
+                Err(error) => removed.unread(&home.path().join("sources"), &error),
+            }
+        }
+        // One that cannot be read is told by the run.
+        let (mut layout, _) = CacheLayout::look(&self.config.cache_dir);
+        let (Some(first), Some(cache)) = (layout.first().cloned(), homes.last()) else { return };
+        let key = trust_key(first.as_str());
+        match usage.standing(&key) {
+            UsageStatus::Needed => {}
+            UsageStatus::Unknown => usage.adopt(&key),
+            UsageStatus::Expired => {
+                for name in PARTS {
+                    removed.note(&cache.path().join(name), cache.remove(name).and_then(missing));
+                }
+                if removed.failures.is_empty() {
+                    removed.failures.extend(layout.take_back().err().map(|error| error.diagnosis()));
+                }
+            }
+        }
+        if layout.first().is_some() {
+            there.insert(key);
+        }
     }
 
     /// The newest run is kept however old it is: `status` and `logs` tell of it. One that claims to have begun after now
@@ -131,6 +169,11 @@ fn mirror_key(name: &str) -> String {
 
 fn project_key(name: &str) -> String {
     name.strip_suffix(".lock").unwrap_or(name).to_owned()
+}
+
+/// What removing nothing is.
+fn missing(was_there: bool) -> io::Result<()> {
+    if was_there { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 /// Whether a directory has not changed for so long. Of one that claims to have changed after now, it is now that counts

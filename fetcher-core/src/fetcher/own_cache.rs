@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::config::Config;
 use crate::pipeline::{LocalCacheServing, LocalSourceCache};
 
 /// The cache that a configuration's runs fill.
@@ -12,8 +11,8 @@ pub(super) struct OwnCache {
 }
 
 impl OwnCache {
-    pub(super) fn of(config: &Config) -> Self {
-        Self { cachedir: config.cache_dir.join("cachedir") }
+    pub(super) fn of(cachedir: PathBuf) -> Self {
+        Self { cachedir }
     }
 }
 

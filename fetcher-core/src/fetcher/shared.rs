@@ -61,6 +61,7 @@ impl Fetcher {
         usage.begin(self.config.projects.iter().map(|project| &project.name), self.config.jobs.get());
         // An address that is none has no mirror.
         usage.use_mirrors(self.config.projects.iter().filter_map(|project| Project::mirror_name(project).ok()));
+        usage.use_caches(self.config.trusts().iter());
         (usage, failures)
     }
 }

@@ -67,12 +67,11 @@ impl Fetcher {
 
     /// Removes casd's count of its cache, which it makes anew then. A wrong one is no reason to fail.
     pub(super) fn forget_disk_usage(&self) {
-        let below = |at: Option<OwnDirectory>, name| at.map_or(Ok(None), |at| at.below(name));
-        let cas = OwnDirectory::open(&self.config.cache_dir)
-            .and_then(|cache| below(cache, "cachedir"))
-            .and_then(|cachedir| below(cachedir, "cas"));
-        if let Ok(Some(cas)) = cas {
-            let _ = cas.remove("disk_usage");
+        for home in self.homes_of_caches().unwrap_or_default() {
+            let cas = home.below("cachedir").and_then(|cachedir| cachedir.map_or(Ok(None), |own| own.below("cas")));
+            if let Ok(Some(cas)) = cas {
+                let _ = cas.remove("disk_usage");
+            }
         }
     }
 
@@ -94,23 +93,7 @@ impl Fetcher {
         if processes::any_names(&cache.path().canonicalize()?)? {
             return Ok(());
         }
-        // Where bst puts what it unpacks, and casd objects that are not whole yet.
-        if let Some(cachedir) = cache.below("cachedir")? {
-            let of_casd = cachedir.below("cas")?.map_or(Ok(None), |cas| cas.below("tmp"))?;
-            for directory in cachedir.below("tmp")?.iter().chain(&of_casd) {
-                directory.names()?.iter().try_for_each(|name| directory.remove(name).map(drop))?;
-            }
-        }
-        let Some(sources) = cache.below("sources")? else { return Ok(()) };
-        for slot in sources.directories()? {
-            for kind in slot?.directories()? {
-                let kind = kind?;
-                for name in kind.names()?.iter().filter(|name| is_temporary(name)) {
-                    kind.remove(name)?;
-                }
-            }
-        }
-        Ok(())
+        self.homes_of_caches()?.iter().try_for_each(remove_leftovers_of_bst)
     }
 
     /// Gives up checkouts and mirrors until there is no shortage: those of projects that are not configured first, then
@@ -183,6 +166,27 @@ impl Fetcher {
     }
 }
 
+/// Removes what killed programs left in one BuildStream's cache and sources.
+fn remove_leftovers_of_bst(home: &OwnDirectory) -> io::Result<()> {
+    // Where bst puts what it unpacks, and casd objects that are not whole yet.
+    if let Some(cachedir) = home.below("cachedir")? {
+        let of_casd = cachedir.below("cas")?.map_or(Ok(None), |cas| cas.below("tmp"))?;
+        for directory in cachedir.below("tmp")?.iter().chain(&of_casd) {
+            directory.names()?.iter().try_for_each(|name| directory.remove(name).map(drop))?;
+        }
+    }
+    let Some(sources) = home.below("sources")? else { return Ok(()) };
+    for slot in sources.directories()? {
+        for kind in slot?.directories()? {
+            let kind = kind?;
+            for name in kind.names()?.iter().filter(|name| is_temporary(name)) {
+                kind.remove(name)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether a name is one that Python's `tempfile` gives: `tmp` and eight characters.
 fn is_temporary(name: &OsString) -> bool {
     let random = |rest: &str| rest.len() == 8 && rest.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
@@ -190,7 +194,7 @@ fn is_temporary(name: &OsString) -> bool {
 }
 
 /// About how much space a directory takes; what cannot be looked at counts nothing, and nothing counts twice.
-fn disk_usage(directory: &Path, cancel: &Cancel) -> u64 {
+pub(super) fn disk_usage(directory: &Path, cancel: &Cancel) -> u64 {
     let (mut open, mut bytes, mut counted) = (vec![directory.to_owned()], 0_u64, 0);
     while let Some(directory) = open.pop() {
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {

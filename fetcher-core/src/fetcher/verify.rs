@@ -11,9 +11,10 @@ use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::names::{BranchName, CommitId, ElementName, Refs};
 use crate::pipeline::audit::AuditRequest;
 use crate::pipeline::{Pipeline, PipelineDirectories};
+use crate::project::Project;
 use crate::runner::{LocalRunner, Runner};
 use crate::secret::Redact as _;
-use crate::state::{ElementMemory, StateError, StateStore};
+use crate::state::{CacheLayout, ElementMemory, StateError, StateStore};
 
 pub use crate::pipeline::audit::BranchAudit;
 
@@ -68,6 +69,7 @@ struct CleanClient<'a> {
     runner: &'a dyn Runner,
     temporary: &'a Path,
     tools: &'a RunTools<'a>,
+    layout: &'a CacheLayout,
 }
 
 impl Fetcher {
@@ -83,7 +85,9 @@ impl Fetcher {
         let sandboxed = self.sandboxed(&LocalRunner::default(), temporary.path());
         let runner = self.runner.as_deref().unwrap_or(&sandboxed);
         let tools = RunTools::new(self, runner, temporary.path());
-        let client = CleanClient { runner, temporary: temporary.path(), tools: &tools };
+        let (layout, unread) = CacheLayout::look(&self.config.cache_dir);
+        report.problems.extend(unread);
+        let client = CleanClient { runner, temporary: temporary.path(), tools: &tools, layout: &layout };
         // The checkouts have to stay as they are.
         let _locks = request.clean_client.then(|| self.lock("bst-fetcher verify", Duration::ZERO)).transpose()?;
         for state in store.branches() {
@@ -125,10 +129,11 @@ impl Fetcher {
             Ok(memory) => memory.unwrap_or_default(),
             Err(error) => return report.problems.push(error),
         };
+        let caches = client.layout.of(&project.trust());
         for refs in [Refs::Committed, Refs::Tracked].into_iter().filter(|refs| project.wants(*refs)) {
             let (elements, reads_contents) = (&request.elements[..], request.contents);
             let asked = AuditRequest { project, branch, variant: name, refs, elements, reads_contents };
-            let Some(mut audit) = asked.ask(&self.config.cache_dir.join("cachedir"), &memory, &self.cancel) else {
+            let Some(mut audit) = asked.ask(&caches.cachedir, &memory, &self.cancel) else {
                 report.is_interrupted = true;
                 return;
             };
@@ -167,7 +172,8 @@ impl Fetcher {
         let commit = commit.filter(|_| directory.join("project.conf").is_file());
         let commit = commit.ok_or_else(|| failure("there is no checkout; a run makes one".to_owned()))?;
         let (bst, _) = client.tools.bst(project)?;
-        let own_cache = OwnCache::of(config);
+        let mirror = Project::mirror_name(project).ok();
+        let own_cache = OwnCache::of(client.layout.of(&project.trust()).cachedir);
         let pipeline = Pipeline {
             project,
             branch,
@@ -181,8 +187,9 @@ impl Fetcher {
             directories: PipelineDirectories {
                 project: directory,
                 cachedir: client.temporary.join("cachedir"),
-                sourcedir: config.cache_dir.join("sources/verify"),
+                sourcedir: client.layout.of(&project.trust()).sources.join("verify"),
                 temporary: client.temporary.join("bst"),
+                objects: mirror.map(|name| config.cache_dir.join("mirrors").join(name).join("objects")),
                 run: client.temporary.to_owned(),
                 logs: client.temporary.join("logs"),
             },

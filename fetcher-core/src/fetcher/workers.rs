@@ -1,7 +1,7 @@
 //! `jobs` threads that list projects' branches and work on branches, each as soon as it can.
 
-use std::collections::VecDeque;
-use std::path::Path;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
@@ -20,7 +20,7 @@ use crate::pipeline::{RunDone, allow_all};
 use crate::project::{Branch, Project};
 use crate::report::{BranchReport, Event, Outcome, StageReport};
 use crate::runner::{LocalRunner, Runner};
-use crate::state::{StateStore, UsageRegister};
+use crate::state::{CacheLayout, StateStore, UsageRegister};
 
 /// What the threads tell the one that waits for them.
 pub(super) enum WorkerMessage {
@@ -35,6 +35,8 @@ pub(super) struct WorkerPool<'f> {
     pub(super) store: &'f StateStore,
     pub(super) temporary: &'f Path,
     pub(super) usage: &'f Mutex<UsageRegister>,
+    /// Whose caches are where.
+    pub(super) layout: &'f CacheLayout,
     /// What runs git and what else is no business of bst's.
     pub(super) local: &'f LocalRunner,
     pub(super) space: &'f FreeSpace,
@@ -94,6 +96,9 @@ impl Drop for BusyWorker<'_, '_> {
     }
 }
 
+/// Of each cache with a quota, whose turn it is with its bst.
+pub(super) type CacheTurns = BTreeMap<PathBuf, Mutex<()>>;
+
 /// A project's place in the run.
 pub(super) struct ProjectSlot<'f> {
     pub(super) config: &'f ProjectConfig,
@@ -121,12 +126,13 @@ impl<'f> WorkerPool<'f> {
             done: RunDone::default(),
         };
         let places: Vec<ProjectSlot<'_>> = config.projects.iter().filter(wanted).map(place).collect();
-        let quota = config.projects.iter().any(|project| has_quota(&project.buildstream.config));
-        if quota {
+        let limited = config.projects.iter().filter(|project| has_quota(&project.buildstream.config));
+        let turns = limited.map(|project| (self.layout.of(&project.trust()).cachedir, Mutex::default()));
+        let turns: CacheTurns = turns.collect();
+        if !turns.is_empty() {
             // Nothing of ours runs now, so that the next casd counts afresh.
             self.fetcher.forget_disk_usage();
         }
-        let one_at_a_time = quota.then(Mutex::default);
         let queue = Mutex::new(TaskQueue {
             tasks: by_repository(&places).into_iter().map(WorkerTask::List).collect(),
             busy: 0,
@@ -136,8 +142,8 @@ impl<'f> WorkerPool<'f> {
         std::thread::scope(|scope| {
             for slot in 0..config.jobs.get() {
                 let (sender, queue, more) = (sender.clone(), &queue, &more);
-                let one_at_a_time = one_at_a_time.as_ref();
-                scope.spawn(move || self.work(slot, queue, more, one_at_a_time, &sender));
+                let turns = &turns;
+                scope.spawn(move || self.work(slot, queue, more, turns, &sender));
             }
             drop(sender);
             receiver.into_iter().for_each(tell);
@@ -156,7 +162,7 @@ impl<'f> WorkerPool<'f> {
         slot: usize,
         queue: &Mutex<TaskQueue<'p>>,
         more: &Condvar,
-        one_at_a_time: Option<&Mutex<()>>,
+        turns: &CacheTurns,
         sender: &Sender<WorkerMessage>,
     ) where
         'f: 'p,
@@ -177,7 +183,7 @@ impl<'f> WorkerPool<'f> {
                 }
             };
             let _busy = BusyWorker { queue, more };
-            let done = panics::catch(|| self.perform(slot, &mut task, one_at_a_time, &mut events));
+            let done = panics::catch(|| self.perform(slot, &mut task, turns, &mut events));
             let (mut found, mut reports) = done.unwrap_or_else(|words| (Vec::new(), self.panicked(&mut task, &words)));
             let failures = self.fetcher.clock.take_failures();
             if let (WorkerTask::List(places), true, false) = (&task, reports.is_empty(), failures.is_empty())
@@ -208,7 +214,7 @@ impl<'f> WorkerPool<'f> {
         &'p self,
         slot: usize,
         task: &mut WorkerTask<'p>,
-        one_at_a_time: Option<&Mutex<()>>,
+        turns: &CacheTurns,
         events: &mut dyn FnMut(Event),
     ) -> (Vec<WorkerTask<'p>>, Vec<BranchReport>)
     where
@@ -223,7 +229,7 @@ impl<'f> WorkerPool<'f> {
             }
             WorkerTask::Committed(place, branch) => {
                 let place: &'p ProjectSlot<'p> = place;
-                match self.committed(slot, place, branch, one_at_a_time, events) {
+                match self.committed(slot, place, branch, turns, events) {
                     Ok(work) => (vec![WorkerTask::Tracked(place, branch.clone(), work)], Vec::new()),
                     Err(report) => (Vec::new(), vec![report]),
                 }
@@ -232,9 +238,7 @@ impl<'f> WorkerPool<'f> {
             WorkerTask::Tracked(place, _, work) if cancelled => {
                 (Vec::new(), vec![BranchReport { outcome: Outcome::Interrupted, ..self.finished(place, work) }])
             }
-            WorkerTask::Tracked(place, _, work) => {
-                (Vec::new(), vec![self.tracked(slot, place, work, one_at_a_time, events)])
-            }
+            WorkerTask::Tracked(place, _, work) => (Vec::new(), vec![self.tracked(slot, place, work, turns, events)]),
         }
     }
 
@@ -302,20 +306,9 @@ impl<'f> WorkerPool<'f> {
         stages: Vec<StageReport>,
         outcome: Outcome,
     ) -> BranchReport {
-        BranchReport {
-            project: place.config.name.clone(),
-            branch,
-            commit: None,
-            started: stages.first().map_or_else(|| self.fetcher.clock.now(), |stage| stage.started),
-            seconds: stages.iter().map(|stage| stage.seconds).sum(),
-            outcome,
-            bst_version: None,
-            stages,
-            changes: Vec::new(),
-            publication: None,
-            holds: Vec::new(),
-            coverage: Vec::new(),
-        }
+        let started = stages.first().map_or_else(|| self.fetcher.clock.now(), |stage| stage.started);
+        let seconds = stages.iter().map(|stage| stage.seconds).sum();
+        BranchReport { seconds, outcome, stages, ..BranchReport::new(place.config.name.clone(), branch, started) }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::runner::RunnerError;
 
 /// Why a repository could not be read, fetched or checked out. Addresses in it hold no credentials.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum GitError {
     /// An address that git must not be given.
     #[error("{url:?} cannot be used as a repository's address: {reason}")]

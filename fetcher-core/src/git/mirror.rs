@@ -57,6 +57,11 @@ impl<'a> Mirror<'a> {
         Self { git, remote, store: MirrorStore::new(directory.to_owned()), wanted: Mutex::default() }
     }
 
+    /// Where it has the objects of commits.
+    pub fn objects(&self) -> PathBuf {
+        self.store.objects()
+    }
+
     /// Takes over what an earlier release mirrored in another directory, where this mirror is not there yet: nothing of it
     /// is fetched again. Says whether it did.
     ///
@@ -139,11 +144,6 @@ impl<'a> Mirror<'a> {
             }
             Ok(messages)
         })
-    }
-
-    /// The directory of the objects, for others to share.
-    pub(super) fn objects(&self) -> PathBuf {
-        self.store.objects()
     }
 
     pub(super) fn store(&self) -> &MirrorStore {

@@ -51,7 +51,7 @@ impl TopicFinding {
 /// What makes two failures the same.
 pub(super) fn signature<'d>(failures: impl Iterator<Item = &'d Diagnosis>) -> BTreeSet<String> {
     let one = |failure: &Diagnosis| {
-        let stage = failure.stage.map_or("-", crate::names::Stage::as_str);
+        let stage = failure.stage.as_ref().map_or("-", crate::names::Stage::as_str);
         // What fails of a host of upstreams is the same trouble, whichever elements it strikes, of whatever project.
         if let Some(host) = failure.upstream().filter(|_| failure.kind.is_of_host()) {
             return format!("{} {stage} {host} -", failure.kind);

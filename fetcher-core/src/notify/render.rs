@@ -77,7 +77,7 @@ pub(super) fn cause(topic: &NotificationTopic) -> String {
     }
     let elements: BTreeSet<_> = failures.iter().filter_map(|failure| failure.element.as_ref()).collect();
     let stages: BTreeSet<_> = failures.iter().filter_map(|failure| failure.stage).collect();
-    let stages: Vec<_> = stages.into_iter().map(Stage::as_str).collect();
+    let stages: Vec<_> = stages.iter().map(Stage::as_str).collect();
     let stages = if stages.is_empty() { String::new() } else { format!("in {}: ", stages.join(" and ")) };
     match elements.len() + topic.more_failures {
         0 => format!("{stages}{words} ({kinds})"),

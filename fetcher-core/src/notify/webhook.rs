@@ -1,6 +1,5 @@
 //! Messages by HTTP.
 
-use std::fmt::Write as _;
 use std::fs;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -14,6 +13,7 @@ use super::message::Notification;
 use super::subscription::Subscription;
 use super::{Notifier, render, template};
 use crate::config::{WebhookConfig, WebhookFormat};
+use crate::names::hexadecimal;
 use crate::secret::Secret;
 
 pub(super) struct WebhookNotifier {
@@ -109,15 +109,12 @@ pub(super) fn with_segment(url: &str, segment: &str) -> String {
 
 /// The value of `X-Hub-Signature-256`, as GitHub has it ("Validating webhook deliveries").
 fn signature(key: &Secret, body: &[u8]) -> String {
-    let mut text = "sha256=".to_owned();
     // An HMAC takes keys of any length (RFC 2104).
-    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()) {
+    let digest = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()).map(|mut mac| {
         mac.update(body);
-        for byte in mac.finalize().into_bytes() {
-            let _ = write!(text, "{byte:02x}");
-        }
-    }
-    text
+        hexadecimal(&mac.finalize().into_bytes())
+    });
+    format!("sha256={}", digest.unwrap_or_default())
 }
 
 #[cfg(test)]

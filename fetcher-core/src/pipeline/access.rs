@@ -15,12 +15,13 @@ use crate::runner::{SandboxMode, USER_CREDENTIALS};
 
 /// What it writes: its checkout, its sources, the cache, and what is temporary.
 pub(super) fn write(directories: &PipelineDirectories) -> Vec<PathBuf> {
-    let PipelineDirectories { project, cachedir, sourcedir, temporary, run: _, logs: _ } = directories;
+    let PipelineDirectories { project, cachedir, sourcedir, temporary, objects: _, run: _, logs: _ } = directories;
     [checkout(project), cachedir, sourcedir, temporary].map(Path::to_owned).into()
 }
 
 /// What it reads beside that: the files that its configuration names, and the project's credentials. The repository of the
-/// checkout is read-only, for this library reads it afterwards.
+/// checkout is read-only, for this library reads it afterwards; so are the objects that it borrows from the mirror, which
+/// are those of the project's own repository.
 pub(super) fn read(project: &ProjectConfig, directories: &PipelineDirectories) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for cache in &project.source_caches {
@@ -29,6 +30,8 @@ pub(super) fn read(project: &ProjectConfig, directories: &PipelineDirectories) -
     collect_all(&project.buildstream.config, &mut files);
     files.extend(project.credentials.files().map(|(_, file)| file.clone()));
     files.push(checkout(&directories.project).join(".git"));
+    // Not what the repository names itself: with Landlock alone that may be anybody's words by now.
+    files.extend(directories.objects.clone());
     files.retain(|file| file.exists());
     files
 }

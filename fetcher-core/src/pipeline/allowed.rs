@@ -70,6 +70,7 @@ fn always_counts(kind: FailureKind) -> bool {
             | FailureKind::Configuration
             | FailureKind::BstMissing
             | FailureKind::Environment
+            | FailureKind::RunnerFailed
             | FailureKind::Sandbox
             | FailureKind::DiskFull
             | FailureKind::Permission

@@ -183,8 +183,7 @@ impl Pipeline<'_> {
         let done = &memory.of(audit.refs).done;
         let keys: BTreeMap<_, _> =
             audit.proved.iter().filter_map(|name| Some((name.clone(), done.get(name)?.key.clone()?))).collect();
-        let mut events = |_| {};
-        let work = StageRunner::new(self, audit.refs, variant, cancel, &mut events);
+        let work = StageRunner::new(self, audit.refs, variant, cancel, |_| {});
         let mut work = work.map_err(|failure| failure.message)?;
         work.junctions.extend(done.keys().flat_map(ElementName::junctions));
         let result = work.clean_client(&keys, &caches)?;

@@ -17,7 +17,6 @@ use super::cache_gateway::CacheGateway;
 use super::log::StageLog;
 use super::prover::{KeyAnswer, ProofTarget, SourceProver};
 use super::stage_runner::{StageRequest, StageRunner};
-use crate::atomic_file::write_atomic;
 use crate::bst::conf::merge;
 use crate::bst::dialect::BstAction;
 use crate::cancel::Cancel;
@@ -178,7 +177,7 @@ impl StageRunner<'_, '_> {
         remove(&home).map_err(failed)?;
         fs::create_dir_all(&home).map_err(failed)?;
         let conf = self.client_conf(&home, caches);
-        write_atomic(&self.pipeline.directories.temporary.join(CONF), conf.as_bytes()).map_err(failed)?;
+        self.write_conf(CONF, conf).map_err(failed)?;
         let mut log = StageLog::open(&self.log_path(LOG), self.pipeline.redactor).unwrap_or_else(|_| StageLog::none());
         let until = began + self.pipeline.project.timeout;
         self.conf_name = CONF;

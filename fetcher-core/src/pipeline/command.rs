@@ -6,16 +6,18 @@ use std::sync::{MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 use super::access;
+use super::credential_gateway::StageGateway;
 use super::log::StageLog;
 use super::output::{OutputTracker, StageAttempt};
 use super::stage_runner::{LEAST_TIME, StageRunner};
 use crate::bst::dialect::{BstAction, ElementSelection, GlobalOptions};
 use crate::bst::messages::LogParser;
+use crate::cancel::Cancel;
 use crate::diagnosis::{Actor, Diagnoser, Diagnosis, FailureKind, LogDiagnoses, Retry, of_runner};
 use crate::names::Stage;
 use crate::panics;
 use crate::report::{Activity, Event};
-use crate::runner::{Exit, Invocation};
+use crate::runner::{Exit, Invocation, Runner, RunnerError};
 
 impl<'w> StageRunner<'w, '_> {
     /// Runs a command once.
@@ -36,14 +38,20 @@ impl<'w> StageRunner<'w, '_> {
         let mut diagnoser = Diagnoser::new(Some(stage));
         let mut tracker = OutputTracker::default();
         let mut parser = LogParser::default();
-        let (turn, invocation) = self.invocation(arguments, until);
+        let child = match self.child(arguments, Some(action), until) {
+            Ok(child) => child,
+            Err(failure) => {
+                let failure = Diagnosis { stage: Some(stage), ..failure };
+                return tracker.into_attempt(Exit::Status(-1), vec![failure]);
+            }
+        };
         let (name, branch) = (&self.pipeline.project.name, self.pipeline.branch);
         let mut reported = None;
         // The events are lent out while bst runs; nobody else wants them then.
-        let events = &mut *self.events;
+        let events = &mut self.events;
         let (runner, cancel) = (self.pipeline.runner, self.cancel);
         let ended = follow(stage, || {
-            runner.run(&invocation, cancel, &mut |_, bytes| {
+            child.run(runner, cancel, &mut |bytes| {
                 log.write(bytes);
                 parser.push(bytes, &mut |item| {
                     tracker.take(&item);
@@ -53,12 +61,12 @@ impl<'w> StageRunner<'w, '_> {
                 if reported.as_ref() != Some(&progress) {
                     let (stage, done, total, element) = progress.clone();
                     let (project, branch) = (name.clone(), branch.clone());
-                    events(Event::Progress { project, branch, stage, done, total, element });
+                    events.send(Event::Progress { project, branch, stage, done, total, element });
                     reported = Some(progress);
                 }
             })
         });
-        drop(turn);
+        drop(child);
         parser.finish(&mut |item| {
             tracker.take(&item);
             diagnoser.take(&item);
@@ -89,6 +97,19 @@ impl<'w> StageRunner<'w, '_> {
     pub(super) fn global<'g>(&'g self, conf: &'g str) -> GlobalOptions<'g> {
         let options = self.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         GlobalOptions { config: conf, on_error: self.pipeline.project.on_error, options }
+    }
+
+    /// A bst that is ready to run, as the only one that uses its cache where that is wanted. `action` is none where it
+    /// only tells.
+    pub(super) fn child(
+        &mut self,
+        arguments: Vec<String>,
+        action: Option<BstAction>,
+        until: Instant,
+    ) -> Result<BstChild<'w>, Diagnosis> {
+        let (turn, mut invocation) = self.invocation(arguments, until);
+        let gateway = self.credential_gateway(action, &mut invocation)?;
+        Ok(BstChild { _turn: turn, invocation, gateway })
     }
 
     pub(super) fn invocation(
@@ -122,11 +143,33 @@ impl<'w> StageRunner<'w, '_> {
     }
 }
 
+/// A bst that is ready to run, with what it needs while it does.
+pub(super) struct BstChild<'w> {
+    _turn: Option<MutexGuard<'w, ()>>,
+    invocation: Invocation,
+    gateway: Option<StageGateway>,
+}
+
+impl BstChild<'_> {
+    /// Runs it; what it says names caches by their own addresses.
+    pub(super) fn run(
+        &self,
+        runner: &dyn Runner,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(&[u8]),
+    ) -> Result<Exit, RunnerError> {
+        let Some(gateway) = &self.gateway else {
+            return runner.run(&self.invocation, cancel, &mut |_, bytes| output(bytes));
+        };
+        let mut names = gateway.names();
+        let exit = runner.run(&self.invocation, cancel, &mut |_, bytes| names.push(bytes, output));
+        names.finish(output);
+        exit
+    }
+}
+
 /// Follows a child to its end. A runner that fails, or that panics, is a failure of the stage.
-pub(super) fn follow(
-    stage: Stage,
-    run: impl FnOnce() -> Result<Exit, crate::runner::RunnerError>,
-) -> Result<Exit, Diagnosis> {
+pub(super) fn follow(stage: Stage, run: impl FnOnce() -> Result<Exit, RunnerError>) -> Result<Exit, Diagnosis> {
     match panics::catch(run) {
         Ok(ended) => ended.map_err(|error| of_runner(&error, stage)),
         Err(words) => {

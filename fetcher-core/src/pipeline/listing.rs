@@ -158,16 +158,16 @@ impl StageRunner<'_, '_> {
         let arguments = self.pipeline.bst.dialect().show_arguments(&self.global(&conf), elements, &reader.format());
         log.write(format!("$ bst {}\n", arguments.join(" ")).as_bytes());
         let (mut parser, mut diagnoser) = (LogParser::default(), Diagnoser::new(Some(Stage::Fetch)));
-        let (turn, invocation) = self.invocation(arguments, until);
+        let child = self.child(arguments, None, until).map_err(|failure| vec![failure])?;
         let (runner, cancel) = (self.pipeline.runner, self.cancel);
         let ended = follow(Stage::Fetch, || {
-            runner.run(&invocation, cancel, &mut |_, bytes| {
+            child.run(runner, cancel, &mut |bytes| {
                 log.write(bytes);
                 reader.push(bytes);
                 parser.push(bytes, &mut |item| diagnoser.take(&item));
             })
         });
-        drop(turn);
+        drop(child);
         parser.finish(&mut |item| diagnoser.take(&item));
         match ended {
             Ok(exit) if exit.is_success() => Ok(reader.finish().redacted(self.pipeline.redactor)),

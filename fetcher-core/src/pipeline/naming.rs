@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::log::StageLog;
 use super::stage_runner::{StageRequest, StageRunner};
-use crate::atomic_file::write_atomic;
 use crate::bst::conf::merge;
 use crate::bst::dialect::BstAction;
 use crate::cas::null_cache::NullCache;
@@ -27,8 +26,7 @@ impl StageRunner<'_, '_> {
     pub(super) fn name_keys(&mut self, elements: BTreeSet<ElementName>) -> Result<(), String> {
         let cache = NullCache::start().map_err(|error| format!("no cache on loopback can be had: {error}"))?;
         let conf = self.conf_for(&cache);
-        let path = self.pipeline.directories.temporary.join(CONF);
-        write_atomic(&path, conf.as_bytes()).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        self.write_conf(CONF, conf).map_err(|error| format!("cannot write {CONF}: {error}"))?;
         let mut log = StageLog::open(&self.log_path(LOG), self.pipeline.redactor).unwrap_or_else(|_| StageLog::none());
         let until = Instant::now() + self.pipeline.project.timeout;
         self.conf_name = CONF;

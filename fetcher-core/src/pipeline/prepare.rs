@@ -56,6 +56,8 @@ pub struct Preparation<'a> {
     pub directory: &'a Path,
     /// The top of the working tree. What is made is kept in `prepared` beside it.
     pub tree: &'a Path,
+    /// The objects that the working tree's repository borrows, as in [`PipelineDirectories::objects`](super::PipelineDirectories::objects).
+    pub objects: Option<&'a Path>,
     /// For the command's temporary files.
     pub temporary: &'a Path,
     /// The run's directory, which the log is named relative to.
@@ -167,7 +169,7 @@ impl Preparation<'_> {
         let mut invocation = Invocation::new(command, self.directory)
             .environment(environment)
             .timeout(self.project.timeout)
-            .reads(Some(git).filter(|path| path.exists()))
+            .reads([Some(&*git), self.objects].into_iter().flatten().filter(|path| path.exists()))
             .reads(self.project.credentials.files().map(|(_, file)| file))
             .writes([self.tree, self.temporary])
             .sandbox(self.project.sandbox.clone());

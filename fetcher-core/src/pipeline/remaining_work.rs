@@ -8,7 +8,7 @@ use super::stage_runner::{StageRequest, StageRunner};
 use crate::bst::inventory::Inventory;
 use crate::bst::project_files::ProjectFiles;
 use crate::names::{ElementName, Refs, SourceKey, Stage, digest};
-use crate::report::{Outcome, StageReport};
+use crate::report::{ElementOutcome, Outcome, StageReport};
 use crate::state::{DoneElement, ElementMemory};
 
 /// The elements whose sources can be fetched, and those that have no ref.
@@ -224,9 +224,15 @@ impl RemainingWork {
 
     /// Counts what was left out because it is done among what had nothing to do.
     pub(super) fn count_in(&self, candidates: &FetchCandidates, report: &mut StageReport) {
-        let done = self.done.keys().filter(|element| candidates.fetchable.contains(*element)).count() as u64;
+        let is_done = |element: &&ElementName| candidates.fetchable.contains(*element);
+        let done = self.done.keys().filter(is_done).count() as u64;
         if report.skipped.is_some() || done == 0 {
             return;
+        }
+        for element in self.done.keys().filter(is_done) {
+            if report.results.of(element).is_none() {
+                report.results.enter(element.clone(), ElementOutcome::NothingToDo);
+            }
         }
         report.elements.total += done;
         report.elements.skipped += done;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::output::StageAttempt;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Retry};
 use crate::names::{ElementName, Stage};
-use crate::report::{ElementCounts, Outcome, StageReport};
+use crate::report::{ElementCounts, ElementOutcome, Outcome, StageReport};
 use crate::runner::Exit;
 
 /// How many elements a note names.
@@ -51,6 +51,16 @@ pub(super) enum ElementResult {
     NothingToDo,
     /// It failed, and has not worked since.
     Failed(FailedElement),
+}
+
+impl ElementResult {
+    fn outcome(&self) -> ElementOutcome {
+        match self {
+            ElementResult::Done => ElementOutcome::Done,
+            ElementResult::NothingToDo => ElementOutcome::NothingToDo,
+            ElementResult::Failed(_) => ElementOutcome::Failed,
+        }
+    }
 }
 
 /// What failed, and how often.
@@ -221,6 +231,9 @@ impl ElementResults {
         let Some(results) = self.stages.get(&report.stage) else { return };
         report.failures = results.failures();
         report.elements = results.counts(&report.failures);
+        for (element, result) in &results.elements {
+            report.results.enter(element.clone(), result.outcome());
+        }
         let unfetched = self.unfetched(report.stage);
         if !unfetched.is_empty() {
             let note = format!("not pushed, for they were not fetched: {}", names(&unfetched));
@@ -229,7 +242,7 @@ impl ElementResults {
         }
         // What tracking skips cannot be tracked at all; what fetching and pushing skip is there already.
         let good = match report.stage {
-            Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Other => {
+            Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Custom(_) | Stage::Other => {
                 report.elements.processed
             }
             Stage::Fetch | Stage::Push | Stage::Verify => report.elements.processed + report.elements.skipped,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use super::listing::NotListed;
 use super::probing::note_dead;
 use super::remaining_work::{ElementInputs, FetchCandidates, RemainingWork};
 use super::stage_runner::{StageRequest, StageRunner};
 use super::verify::Verification;
 use super::{FETCH_FALSE, Pipeline};
 use crate::bst::dialect::BstAction;
-use crate::bst::inventory::is_told_sources;
+use crate::bst::inventory::{Inventory, is_told_sources};
 use crate::bst::messages::ElementState;
 use crate::bst::project_files::ProjectFiles;
 use crate::names::{ElementName, Refs, Stage};
@@ -37,15 +38,27 @@ impl Pipeline<'_> {
         let untold = committed.filter(|known| known.sources.is_none() && is_told_sources(&self.bst.version));
         let untold: BTreeSet<ElementName> = untold.map(|known| known.name.clone()).collect();
         if moved || !untold.is_empty() || !self.project.wants(Refs::Committed) {
-            let files = ProjectFiles::new(&self.directories.project);
-            let without_ref = work.listed.iter().filter(|(_, state)| **state == ElementState::NoReference);
-            let shaping = work.junctions.iter().chain(&untold).chain(without_ref.map(|(element, _)| element));
-            let shaping: Vec<_> = shaping.map(|name| files.source_inputs(name).unwrap_or_default()).collect();
-            let inputs = work.listing_inputs(&shaping);
-            return work.inventory(Refs::Tracked, inputs, memory).ok().map(|inventory| FetchCandidates::of(&inventory));
+            let inventory = self.inventory_as_tracked(work, memory, &untold);
+            return inventory.ok().map(|inventory| FetchCandidates::of(&inventory));
         }
         let (elements, missing) = work.listed_elements();
         (!elements.is_empty()).then_some(FetchCandidates { fetchable: elements, missing })
+    }
+
+    /// Asks bst for the elements as they are after tracking. `untold` are those whose refs shape the project beside
+    /// junctions and what has no ref.
+    pub(super) fn inventory_as_tracked(
+        &self,
+        work: &mut StageRunner<'_, '_>,
+        memory: &mut ElementMemory,
+        untold: &BTreeSet<ElementName>,
+    ) -> Result<Inventory, NotListed> {
+        let files = ProjectFiles::new(&self.directories.project);
+        let without_ref = work.listed.iter().filter(|(_, state)| **state == ElementState::NoReference);
+        let shaping = work.junctions.iter().chain(untold).chain(without_ref.map(|(element, _)| element));
+        let shaping: Vec<_> = shaping.map(|name| files.source_inputs(name).unwrap_or_default()).collect();
+        let inputs = work.listing_inputs(&shaping);
+        work.inventory(Refs::Tracked, inputs, memory)
     }
 
     /// Fetches and pushes what is left to do of the candidates; all that the configuration asks for, where they are not
@@ -141,7 +154,7 @@ impl Pipeline<'_> {
 
     /// Runs `bst source push`, which fetches first, or `bst source fetch`; then once more for what could not be named
     /// beforehand.
-    fn sources(
+    pub(super) fn sources(
         &self,
         work: &mut StageRunner<'_, '_>,
         stages: &[Stage],
@@ -169,7 +182,7 @@ impl Pipeline<'_> {
 }
 
 /// Says in the first report which elements were left out for want of a ref.
-fn note_left_out(refs: Refs, reports: &mut [StageReport], elements: &BTreeSet<ElementName>) {
+pub(super) fn note_left_out(refs: Refs, reports: &mut [StageReport], elements: &BTreeSet<ElementName>) {
     let (Some(report), false) = (reports.first_mut(), elements.is_empty()) else { return };
     let mut names: Vec<_> = elements.iter().take(MOST_NAMES).map(ElementName::as_str).collect();
     let more = elements.len().saturating_sub(MOST_NAMES);

@@ -25,6 +25,7 @@ use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use crate::names::{ElementName, Refs, SourceKey, Stage};
 use crate::report::{Activity, Event, Outcome, RefChange, StageReport};
 use crate::runner::{ChildNetwork, Exit};
+use crate::secret::{Redact as _, Redactor};
 
 /// The least time a `bst` is given, at the end of a stage's time.
 pub(super) const LEAST_TIME: Duration = Duration::from_secs(1);
@@ -35,6 +36,18 @@ pub(super) const MAX_RECOVERIES: u32 = 8;
 /// The name of the configuration that bst gets as a rule.
 pub(super) const CONF: &str = "buildstream.conf";
 
+/// Who is told what happens, with secrets masked.
+pub(super) struct MaskedEvents<'w> {
+    lent: Box<dyn FnMut(Event) + 'w>,
+    redactor: &'w Redactor,
+}
+
+impl MaskedEvents<'_> {
+    pub(super) fn send(&mut self, event: Event) {
+        (self.lent)(event.redacted(self.redactor));
+    }
+}
+
 /// A pipeline at work with one option set.
 pub(super) struct StageRunner<'w, 'p> {
     pub(super) pipeline: &'w Pipeline<'p>,
@@ -42,7 +55,7 @@ pub(super) struct StageRunner<'w, 'p> {
     /// Which refs are fetched and pushed.
     pub(super) refs: Refs,
     pub(super) cancel: &'w Cancel,
-    pub(super) events: &'w mut dyn FnMut(Event),
+    pub(super) events: MaskedEvents<'w>,
     /// The elements that the configuration asks for.
     pub(super) elements: ElementSelection,
     pub(super) options: BTreeMap<String, String>,
@@ -60,6 +73,8 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) key_mismatch: Option<KeyMismatch>,
     /// The name of the configuration that bst gets.
     pub(super) conf_name: &'static str,
+    /// The texts of all configurations by their names. What is in the files may be a child's by now.
+    pub(super) confs: BTreeMap<&'static str, String>,
     /// Variables that bst gets beside the usual ones.
     pub(super) more_environment: BTreeMap<OsString, OsString>,
     /// What of the network bst reaches.
@@ -135,7 +150,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         refs: Refs,
         variant: Option<&'w VariantConfig>,
         cancel: &'w Cancel,
-        events: &'w mut dyn FnMut(Event),
+        events: impl FnMut(Event) + 'w,
     ) -> Result<Self, Diagnosis> {
         let project = pipeline.project;
         let mut options = project.options.clone();
@@ -152,7 +167,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             variant,
             refs,
             cancel,
-            events,
+            events: MaskedEvents { lent: Box::new(events), redactor: pipeline.redactor },
             elements,
             options,
             listed: BTreeMap::new(),
@@ -162,6 +177,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             source_keys: BTreeMap::new(),
             key_mismatch: None,
             conf_name: CONF,
+            confs: BTreeMap::new(),
             more_environment: BTreeMap::new(),
             network: ChildNetwork::default(),
             plugins: plugin_distributions(&pipeline.bst.command, pipeline.environment),
@@ -172,20 +188,41 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         Ok(runner)
     }
 
+    /// Goes over to other refs: nothing is known of the elements then but their keys and junctions.
+    pub(super) fn turn_to(&mut self, refs: Refs) {
+        if self.refs == refs {
+            return;
+        }
+        self.refs = refs;
+        self.listed.clear();
+        self.results = ElementResults::default();
+        self.tracked_junctions.clear();
+        self.left_out.clear();
+        self.push_retried = false;
+        self.source_keys.clear();
+    }
+
     /// Writes `buildstream.conf`.
     fn prepare(&mut self) -> Result<(), (PathBuf, std::io::Error)> {
         let directories = &self.pipeline.directories;
         let path = self.conf_path();
-        let write = || {
+        let write = |runner: &mut Self| {
             for directory in [&directories.cachedir, &directories.sourcedir, &directories.temporary] {
                 fs::create_dir_all(directory)?;
             }
-            access::make_home(self.pipeline.project, &directories.temporary)?;
-            // Children write into this directory too: a link that one of them left is replaced, and not followed.
-            let conf = self.conf(&directories.cachedir, &directories.sourcedir, &self.task_logs());
-            write_atomic(&path, conf.as_bytes())
+            access::make_home(runner.pipeline.project, &directories.temporary)?;
+            let conf = runner.conf(&directories.cachedir, &directories.sourcedir, &runner.task_logs());
+            runner.write_conf(CONF, conf)
         };
-        write().map_err(|error| (path.clone(), error))
+        write(self).map_err(|error| (path.clone(), error))
+    }
+
+    /// Writes a configuration, which bst gets by this name.
+    pub(super) fn write_conf(&mut self, name: &'static str, text: String) -> std::io::Result<()> {
+        // Children write into this directory too: a link that one of them left is replaced, and not followed.
+        write_atomic(&self.pipeline.directories.temporary.join(name), text.as_bytes())?;
+        self.confs.insert(name, text);
+        Ok(())
     }
 
     pub(super) fn conf_path(&self) -> PathBuf {
@@ -313,7 +350,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     }
 
     fn open_log(&self, stages: &[Stage], reports: &mut [StageReport]) -> StageLog {
-        let names: Vec<_> = stages.iter().map(|stage| stage.as_str()).collect();
+        let names: Vec<_> = stages.iter().map(Stage::as_str).collect();
         let path = self.log_path(&names.join("-"));
         let directories = &self.pipeline.directories;
         match StageLog::open(&path, self.pipeline.redactor) {
@@ -354,11 +391,11 @@ impl<'w, 'p> StageRunner<'w, 'p> {
     /// Says what goes on where no element moves.
     pub(super) fn tell(&mut self, activity: Activity) {
         let (project, branch) = (self.pipeline.project.name.clone(), self.pipeline.branch.clone());
-        (self.events)(Event::Activity { project: Some(project), branch: Some(branch), activity });
+        self.events.send(Event::Activity { project: Some(project), branch: Some(branch), activity });
     }
 
     pub(super) fn announce(&mut self, stage: Stage, attempt: u32) {
-        (self.events)(Event::StageStarted {
+        self.events.send(Event::StageStarted {
             project: self.pipeline.project.name.clone(),
             branch: self.pipeline.branch.clone(),
             variant: self.variant.map(|variant| variant.name.clone()),
@@ -449,7 +486,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
 /// The refs that a stage's report names.
 pub(super) fn refs_of(stage: Stage, refs: Refs) -> Option<Refs> {
     match stage {
-        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Other => None,
+        Stage::Checkout | Stage::Prepare | Stage::Track | Stage::Publish | Stage::Custom(_) | Stage::Other => None,
         Stage::Fetch | Stage::Push | Stage::Verify => Some(refs),
     }
 }

@@ -17,7 +17,7 @@ use crate::bst::dialect::BstAction;
 use crate::config::{ProjectConfig, PushMode};
 use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::names::{ElementName, SourceKey, Stage};
-use crate::report::{Outcome, ProofReport, StageReport};
+use crate::report::{ElementOutcome, Outcome, ProofReport, StageReport};
 use crate::state::ElementMemory;
 
 /// Why nothing is proved where that is not wanted.
@@ -143,30 +143,39 @@ impl Verification {
     /// Asks for what was fetched and pushed now, has bst push once more what is missing, and enters into the memory what
     /// is proved. Gives the report of the stage; what the push cost is added to `reports`.
     pub(super) fn finish(
-        mut self,
+        self,
         work: &mut StageRunner<'_, '_>,
         choice: Option<&RemainingWork>,
         memory: &mut ElementMemory,
         reports: &mut [StageReport],
     ) -> StageReport {
-        let reason = match &self.prover {
-            Ok(_) => None,
-            Err(reason) => Some(reason.clone()),
-        };
-        if let Some(reason) = reason {
-            return skipped(self.report, reason);
-        }
         let mut scope: BTreeSet<ElementName> = work.junctions.clone();
         match choice {
             Some(choice) => scope.extend(choice.elements().cloned()),
             None => scope.extend(reports.iter().flat_map(|report| work.results.elements(report.stage)).cloned()),
+        }
+        self.finish_scope(work, scope, memory, reports)
+    }
+
+    /// The same for what of these elements is done.
+    pub(super) fn finish_scope(
+        mut self,
+        work: &mut StageRunner<'_, '_>,
+        mut scope: BTreeSet<ElementName>,
+        memory: &mut ElementMemory,
+        reports: &mut [StageReport],
+    ) -> StageReport {
+        if let Err(reason) = &self.prover {
+            let reason = reason.clone();
+            return skipped(self.report, reason);
         }
         let known = &memory.of(work.refs).done;
         scope.retain(|element| known.contains_key(element));
         if scope.is_empty() {
             return skipped(self.report, "nothing is there to be proved".to_owned());
         }
-        let before = scope.iter().filter(|element| known[*element].proved.is_some()).count();
+        let is_proved = |element: &&ElementName| known[*element].proved.is_some();
+        let before: BTreeSet<ElementName> = scope.iter().filter(is_proved).cloned().collect();
         let mut found = self.prove(work, &scope, memory);
         let missing: BTreeSet<ElementName> = found.missing.keys().cloned().collect();
         if !missing.is_empty() && !work.cancel.is_cancelled() {
@@ -176,7 +185,7 @@ impl Verification {
         self.lost.extend(missing);
         self.try_a_client(work, &mut found, memory);
         self.proof.repaired = self.lost.intersection(&found.proved).count() as u64;
-        self.enter(work, &found, memory, before as u64)
+        self.enter(work, &found, memory, &before)
     }
 
     /// Asks for what is not proved yet.
@@ -302,8 +311,9 @@ impl Verification {
         work: &StageRunner<'_, '_>,
         found: &ElementProofs,
         memory: &mut ElementMemory,
-        remembered: u64,
+        before: &BTreeSet<ElementName>,
     ) -> StageReport {
+        let remembered = before.len() as u64;
         let is_local = self.prover.as_ref().is_ok_and(|prover| *prover.target() == ProofTarget::Local);
         let mut failures: Vec<_> =
             found.missing.iter().map(|(element, what)| incomplete(is_local, element, what)).collect();
@@ -318,6 +328,14 @@ impl Verification {
         report.elements.processed = proved.saturating_sub(remembered);
         report.elements.skipped = remembered.min(proved);
         report.elements.failed = missing;
+        for element in &found.proved {
+            let is_new = !before.contains(element);
+            let outcome = if is_new { ElementOutcome::Done } else { ElementOutcome::NothingToDo };
+            report.results.enter(element.clone(), outcome);
+        }
+        for element in found.missing.keys() {
+            report.results.enter(element.clone(), ElementOutcome::Failed);
+        }
         report.outcome = match (self.is_interrupted || work.cancel.is_cancelled(), report.failures.is_empty(), proved) {
             (true, _, _) => Outcome::Interrupted,
             (false, true, _) => Outcome::Ok,

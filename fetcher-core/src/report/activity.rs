@@ -2,15 +2,17 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is being done that has no elements to count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Activity {
     /// Another run, or a server's start, holds the directories.
     WaitingForLock,
+    /// Caches that projects shared become one for each trust.
+    PartingCaches,
     /// The project's repository is asked for its branches.
     ListingBranches,
     /// The project's repository is fetched, or cloned where it is not here yet.
@@ -39,6 +41,7 @@ impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Activity::WaitingForLock => "waiting for another run to end",
+            Activity::PartingCaches => "giving each trust its own caches",
             Activity::ListingBranches => "listing branches",
             Activity::FetchingRepository => "fetching the repository",
             Activity::PreparingBuildStream => "preparing BuildStream",

@@ -308,8 +308,10 @@ fn cause(failure: &Diagnosis, network: &HostReachability) -> IssueCause {
             | FailureKind::BstVersion
             | FailureKind::BstMissing
             | FailureKind::DiskFull
+            | FailureKind::RunnerFailed
             | FailureKind::Sandbox
             | FailureKind::Unconfined
+            | FailureKind::CachesShared
             | FailureKind::CredentialsHidden
             | FailureKind::NoRef
             | FailureKind::JunctionNotFetched

@@ -18,6 +18,10 @@ macro_rules! forward {
                 (**self).run(invocation, cancel, output)
             }
 
+            fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+                (**self).hides_files(invocation, cancel)
+            }
+
             fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
                 (**self).confines_network(invocation, cancel)
             }

@@ -32,6 +32,8 @@ pub struct Invocation {
     /// Whether the command is one that runs the child in a process namespace of its own, and would take a signal for its
     /// own: [`LocalRunner`](super::LocalRunner) then interrupts what runs inside.
     pub is_inside: bool,
+    /// Whether whoever made this of another invocation tells of its end.
+    pub(crate) is_traced: bool,
 }
 
 /// Whether a child's standard output and error come as one.
@@ -96,6 +98,7 @@ impl Invocation {
             sandbox: SandboxOptions::default(),
             network: ChildNetwork::default(),
             is_inside: false,
+            is_traced: false,
         }
     }
 

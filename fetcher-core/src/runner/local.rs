@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
 
 use super::processes::{self, ClearResult, KILL, MARKER_VAR, Process, ProcessTree, TERM_THEN_KILL};
+use super::trace::traced;
 use super::{Exit, Invocation, OutputMode, OutputStream, Runner, RunnerError};
 use crate::cancel::Cancel;
 
@@ -71,6 +72,20 @@ impl Runner for LocalRunner {
         if cancel.is_cancelled() {
             return Ok(Exit::Cancelled);
         }
+        if invocation.is_traced {
+            return self.follow(invocation, cancel, output);
+        }
+        traced(invocation, || self.follow(invocation, cancel, output))
+    }
+}
+
+impl LocalRunner {
+    fn follow(
+        &self,
+        invocation: &Invocation,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(OutputStream, &[u8]),
+    ) -> Result<Exit, RunnerError> {
         let program = invocation.command.first().cloned().unwrap_or_default();
         let until = Instant::now().checked_add(invocation.timeout);
         let mut child =

@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::sandbox_options::SandboxMode;
+use super::trace::traced;
 use super::{ChildNetwork, Exit, Invocation, OutputStream, Runner, RunnerError, output};
 use crate::atomic_file::write_atomic;
 use crate::cancel::Cancel;
@@ -255,7 +256,7 @@ impl<R: Runner> Sandboxed<R> {
             SandboxMechanism::None => invocation.command.clone(),
         };
         let is_inside = matches!(mechanism, SandboxMechanism::Bubblewrap { .. });
-        Ok(Invocation { command, is_inside, ..invocation.clone() })
+        Ok(Invocation { command, is_inside, is_traced: true, ..invocation.clone() })
     }
 
     /// A small list of users, with the home that the environment names, and of groups.
@@ -313,14 +314,23 @@ impl<R: Runner> Runner for Sandboxed<R> {
             return Err(RunnerError::Sandbox { reason: report.failed.join("; ") });
         }
         let wrapped = self.wrapped(invocation, report.mechanism)?;
-        let exit = self.runner.run(&wrapped, cancel, output)?;
-        Ok(match exit {
-            // Both bubblewrap and the helper end as a shell does whose child was ended by a signal.
-            Exit::Status(status) if (129..=192).contains(&status) && report.mechanism != SandboxMechanism::None => {
-                Exit::Signal(status - 128)
-            }
-            exit => exit,
+        traced(invocation, || {
+            Ok(match self.runner.run(&wrapped, cancel, output)? {
+                // Both bubblewrap and the helper end as a shell does whose child was ended by a signal.
+                Exit::Status(status) if (129..=192).contains(&status) && report.mechanism != SandboxMechanism::None => {
+                    Exit::Signal(status - 128)
+                }
+                exit => exit,
+            })
         })
+    }
+
+    fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        if invocation.sandbox.mode == SandboxMode::Off || runs_elsewhere(invocation).is_some() {
+            return false;
+        }
+        let search = invocation.environment.get(OsStr::new("PATH")).map(OsString::as_os_str);
+        self.report(search, cancel).mechanism != SandboxMechanism::None
     }
 
     fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {

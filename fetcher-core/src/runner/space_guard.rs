@@ -37,6 +37,10 @@ impl Runner for SpaceGuard<'_> {
         stopped.map_or(exit, Ok)
     }
 
+    fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        self.runner.hides_files(invocation, cancel)
+    }
+
     fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
         self.runner.confines_network(invocation, cancel)
     }

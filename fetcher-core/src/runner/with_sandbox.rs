@@ -31,6 +31,11 @@ impl Runner for WithSandbox<'_> {
         self.runner.run(&invocation.clone().sandbox(self.options.clone()), cancel, output)
     }
 
+    fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        invocation.sandbox.mode != SandboxMode::Off
+            && self.runner.hides_files(&invocation.clone().sandbox(self.options.clone()), cancel)
+    }
+
     fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
         if invocation.sandbox.mode == SandboxMode::Off {
             return self.runner.confines_network(invocation, cancel);

@@ -125,6 +125,7 @@ fn shown(path: &Path) -> String {
 
 /// Why a configuration did not follow its repository.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum UpdateError {
     /// Git could not do it.
     #[error("the configuration's repository could not be followed, so what is here is used: {0}")]

@@ -31,6 +31,7 @@ pub struct Initialized {
 
 /// Why a host was not set up. Nothing is left of the attempt.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum InitError {
     /// There is a clone already.
     #[error("{0:?} is there already, and stays as it is; move it away first")]

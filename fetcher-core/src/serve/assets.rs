@@ -46,9 +46,10 @@ impl AssetService {
                 }
             }
         }
+        let instance = instance.to_owned();
         let found = self.0.blocking(asker, move |cache| {
             for (uri, asset) in names {
-                match cache.find(&asset) {
+                match cache.find(&instance, &asset) {
                     Ok(found) => return Ok((uri, found)),
                     Err(ReadError::Missing) => {}
                     Err(busy @ ReadError::Busy(_)) => return Err(busy),

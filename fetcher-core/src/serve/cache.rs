@@ -1,14 +1,20 @@
-//! A local cache of BuildStream's, as clients of a remote one see it. Everything here may block.
+//! Local caches of BuildStream's, as clients of a remote one see them. Everything here may block.
+//!
+//! Each is what the code of other projects wrote. An object is what its digest says, whichever cache it comes from; but
+//! what an asset's name stands for is only what was written there. So a client may name whom it trusts by the name of the
+//! instance; who names nobody is answered where those that have an asset have the same.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use bazel_remote_apis::build::bazel::remote::execution::v2::Directory;
 
 use super::bounded_cache::BoundedCache;
 use super::event::{ServeEvent, ServeEventSink};
 use super::objects::{ObjectContent, ObjectStore, ReadError};
-use super::trees::TreeCache;
+use super::trees::{self, TreeCache};
 use crate::cas::digest::{ObjectDigest, Sha256Hash};
 use crate::cas::index::{self, AssetIndex, AssetName, IndexEntry};
 
@@ -22,10 +28,25 @@ const MESSAGES: usize = 8 << 20;
 /// What an entry takes beside its message, in bytes, about.
 const OVERHEAD: usize = 128;
 
-/// The cache.
-pub(super) struct ServedCache {
+/// A directory that is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedDirectory {
+    /// The `cachedir` of a BuildStream. It need not be there yet.
+    pub cachedir: PathBuf,
+    /// The names of instances that stand for this directory alone; none where there is no other.
+    pub instances: Vec<String>,
+}
+
+/// One of the caches.
+struct CacheShelf {
+    instances: Vec<String>,
     index: AssetIndex,
     objects: ObjectStore,
+}
+
+/// The caches.
+pub(super) struct ServedCache {
+    shelves: Vec<CacheShelf>,
     trees: TreeCache,
     /// Messages of the index by their digest. A cache that was never pushed from has them as files of the index only,
     /// and clients ask for them as objects.
@@ -43,35 +64,54 @@ pub(super) struct AssetLookup {
 }
 
 impl ServedCache {
-    pub(super) fn new(cachedir: &Path, events: ServeEventSink) -> Self {
+    pub(super) fn new(directories: &[ServedDirectory], events: ServeEventSink) -> Self {
+        let place = |directory: &ServedDirectory| CacheShelf {
+            instances: directory.instances.clone(),
+            index: AssetIndex::new(&directory.cachedir),
+            objects: ObjectStore::new(&directory.cachedir, Arc::clone(&events)),
+        };
         Self {
-            index: AssetIndex::new(cachedir),
-            objects: ObjectStore::new(cachedir, Arc::clone(&events)),
+            shelves: directories.iter().map(place).collect(),
             trees: TreeCache::new(),
             messages: BoundedCache::new(MESSAGES),
             events,
         }
     }
 
-    /// Looks an asset up, with all that belongs to it.
-    pub(super) fn find(&self, asset: &AssetName) -> Result<AssetLookup, ReadError> {
-        let entry = self.entry(asset).ok_or(ReadError::Missing)?;
+    /// Looks an asset up, with all that belongs to it, as the instance of this name has it.
+    pub(super) fn find(&self, instance: &str, asset: &AssetName) -> Result<AssetLookup, ReadError> {
+        let is_named = |place: &&CacheShelf| place.instances.iter().any(|name| name == instance);
+        let named: Vec<_> = self.shelves.iter().filter(is_named).collect();
+        let asked = if named.is_empty() { self.shelves.iter().collect() } else { named };
+        let entry = |place| Some((place, self.entry(place, asset)?));
+        let entries: Vec<(&CacheShelf, IndexEntry)> = asked.into_iter().filter_map(entry).collect();
+        if let Some(pair) = entries.windows(2).find(|pair| pair[0].1 != pair[1].1) {
+            let paths = pair.iter().map(|(place, _)| place.index.path(asset)).collect();
+            (self.events)(ServeEvent::Disputed { paths });
+            return Err(ReadError::Missing);
+        }
+        let mut trouble = ReadError::Missing;
+        for (place, entry) in entries {
+            match self.whole_entry(place, &entry) {
+                Ok(()) => return Ok(AssetLookup { message: self.keep(&entry.message), root: entry.root }),
+                Err(ReadError::Missing) => {}
+                Err(busy @ ReadError::Busy(_)) => trouble = busy,
+            }
+        }
+        Err(trouble)
+    }
+
+    fn whole_entry(&self, place: &CacheShelf, entry: &IndexEntry) -> Result<(), ReadError> {
         let until = Instant::now() + READING;
-        for blob in &entry.blobs {
-            self.objects.check(*blob, until)?;
-        }
-        if let Some(root) = entry.root {
-            self.trees.check(&self.objects, root, until)?;
-        }
-        let root = entry.root;
-        Ok(AssetLookup { message: self.keep(&entry.message), root })
+        entry.blobs.iter().try_for_each(|blob| place.objects.check(*blob, until))?;
+        entry.root.map_or(Ok(()), |root| self.trees.check(&place.objects, root, until))
     }
 
     /// Opens an object.
     pub(super) fn open(&self, object: ObjectDigest) -> Result<ObjectContent, ReadError> {
         match self.message(object) {
             Some(message) => Ok(ObjectContent::Memory(message.to_vec())),
-            None => self.objects.open(object),
+            None => self.any(|objects| objects.open(object)),
         }
     }
 
@@ -79,7 +119,7 @@ impl ServedCache {
     pub(super) fn open_now(&self, object: ObjectDigest) -> Option<ObjectContent> {
         match self.message(object) {
             Some(message) => Some(ObjectContent::Memory(message.to_vec())),
-            None => self.objects.open_now(object),
+            None => self.shelves.iter().find_map(|place| place.objects.open_now(object)),
         }
     }
 
@@ -87,24 +127,37 @@ impl ServedCache {
     pub(super) fn whole(&self, object: ObjectDigest) -> Result<Vec<u8>, ReadError> {
         match self.message(object) {
             Some(message) => Ok(message.to_vec()),
-            None => self.objects.whole(object),
+            None => self.any(|objects| objects.whole(object)),
         }
     }
 
     /// Whether an object could be given.
     pub(super) fn check(&self, object: ObjectDigest, until: Instant) -> Result<(), ReadError> {
-        if self.message(object).is_some() { Ok(()) } else { self.objects.check(object, until) }
+        if self.message(object).is_some() { Ok(()) } else { self.any(|objects| objects.check(object, until)) }
     }
 
-    /// The objects alone, for those who walk trees.
-    pub(super) fn objects(&self) -> &ObjectStore {
-        &self.objects
+    /// Reads a directory of a tree.
+    pub(super) fn directory(&self, object: ObjectDigest) -> Result<Directory, ReadError> {
+        self.any(|objects| trees::directory(objects, object))
+    }
+
+    /// What the first of the caches gives that has it.
+    fn any<T>(&self, ask: impl Fn(&ObjectStore) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let mut trouble = ReadError::Missing;
+        for place in &self.shelves {
+            match ask(&place.objects) {
+                Ok(found) => return Ok(found),
+                Err(ReadError::Missing) => {}
+                Err(busy @ ReadError::Busy(_)) => trouble = busy,
+            }
+        }
+        Err(trouble)
     }
 
     /// Reads the index once, so that a client that got a digest before a restart can ask for it after it.
     pub(super) fn read_index(&self) {
         let mut left = MESSAGES / 2;
-        for (place, depth) in self.index.places() {
+        for (place, depth) in self.shelves.iter().flat_map(|place| place.index.places()) {
             self.read_below(place, depth, &mut left);
         }
     }
@@ -127,9 +180,9 @@ impl ServedCache {
         }
     }
 
-    fn entry(&self, asset: &AssetName) -> Option<IndexEntry> {
-        self.index.find(asset).unwrap_or_else(|error| {
-            let path = self.index.path(asset);
+    fn entry(&self, place: &CacheShelf, asset: &AssetName) -> Option<IndexEntry> {
+        place.index.find(asset).unwrap_or_else(|error| {
+            let path = place.index.path(asset);
             (self.events)(ServeEvent::Unreadable { path, message: error.to_string() });
             None
         })

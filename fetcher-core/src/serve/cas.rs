@@ -23,7 +23,6 @@ use super::cache::ServedCache;
 use super::call_context::{CallContext, HeldMemory, RequestSubject, status};
 use super::client_connection::RequestPermit;
 use super::objects::ReadError;
-use super::trees;
 use crate::cas::digest::ObjectDigest;
 
 /// The most bytes of content that may be asked for in one `BatchReadBlobs`. gRPC's default limit of a message is 4 MiB,
@@ -229,7 +228,7 @@ impl TreeTraversal {
         let mut bytes = 0;
         while bytes < PAGE && page.len() < self.most {
             let Some(object) = self.open.pop_front() else { break };
-            match trees::directory(cache.objects(), object) {
+            match cache.directory(object) {
                 Ok(directory) => {
                     let below = directory.directories.iter().filter_map(|node| node.digest.as_ref());
                     let below = below.filter_map(ObjectDigest::from_digest).filter(|object| self.seen.insert(*object));

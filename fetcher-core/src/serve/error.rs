@@ -7,6 +7,7 @@ use thiserror::Error;
 
 /// Why a server cannot begin.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ServeError {
     /// There is no cache to serve.
     #[error(

@@ -21,6 +21,9 @@ pub enum ServeEvent {
         address: SocketAddr,
         /// What is served.
         cachedir: PathBuf,
+        /// What is served beside it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        beside: Vec<PathBuf>,
         /// Whether connections are encrypted.
         tls: bool,
     },
@@ -49,6 +52,12 @@ pub enum ServeEvent {
         path: PathBuf,
         /// Why.
         message: String,
+    },
+    /// Caches of different trusts say different things of one asset. It is answered as missing to who does not name, by the
+    /// instance's name, whom he trusts.
+    Disputed {
+        /// The entries of their indexes.
+        paths: Vec<PathBuf>,
     },
     /// A file that had changed was read again: tokens, or certificates.
     Reloaded {
@@ -120,9 +129,11 @@ fn microseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<
 impl fmt::Display for ServeEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listening { address, cachedir, tls } => {
+            Self::Listening { address, cachedir, beside, tls } => {
                 let how = if *tls { "with TLS" } else { "without encryption" };
-                write!(f, "serving {} on {address}, {how}", cachedir.display())
+                write!(f, "serving {}", cachedir.display())?;
+                beside.iter().try_for_each(|cachedir| write!(f, ", {}", cachedir.display()))?;
+                write!(f, " on {address}, {how}")
             }
             Self::MetricsListening { address } => write!(f, "metrics on http://{address}/metrics"),
             Self::Warning { message } => write!(f, "warning: {message}"),
@@ -135,6 +146,10 @@ impl fmt::Display for ServeEvent {
             ),
             Self::Unreadable { path, message } => {
                 write!(f, "cannot read {}: {message}; it is answered as missing", path.display())
+            }
+            Self::Disputed { paths } => {
+                let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+                write!(f, "{} differ; it is answered as missing where no instance is named", paths.join(" and "))
             }
             Self::Reloaded { path } => write!(f, "read {} again", path.display()),
             Self::ReloadFailed { path, message } => {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
@@ -24,7 +24,7 @@ use crate::config::ServeConfig;
 
 use super::assets::AssetService;
 use super::bytestream::ByteStreamService;
-use super::cache::ServedCache;
+use super::cache::{ServedCache, ServedDirectory};
 use super::call_context::CallContext;
 use super::capabilities::CapabilitiesService;
 use super::cas::CasService;
@@ -60,7 +60,7 @@ const SERVICES: [&str; 4] = [
 /// A server that does not listen yet.
 pub struct CacheServer {
     config: ServeConfig,
-    cachedir: PathBuf,
+    directories: Vec<ServedDirectory>,
     tls: Option<Arc<TlsReloader>>,
     tokens: Option<Arc<AccessTokens>>,
     listener: Option<TcpListener>,
@@ -71,12 +71,12 @@ pub struct CacheServer {
 
 impl std::fmt::Debug for CacheServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CacheServer").field("cachedir", &self.cachedir).finish_non_exhaustive()
+        f.debug_struct("CacheServer").field("directories", &self.directories).finish_non_exhaustive()
     }
 }
 
 impl CacheServer {
-    /// A server for a cache; [`ServeConfig::cachedir`] is not looked at.
+    /// A server for one cache; [`ServeConfig::cachedir`] is not looked at.
     ///
     /// # Errors
     /// When there is no such directory, or certificates, keys or tokens cannot be read.
@@ -84,11 +84,19 @@ impl CacheServer {
         if !cachedir.is_dir() {
             return Err(ServeError::NoCache { path: cachedir.to_owned() });
         }
+        Self::for_all(config, vec![ServedDirectory { cachedir: cachedir.to_owned(), instances: Vec::new() }])
+    }
+
+    /// A server for several caches: those of all trusts ([`CacheLayout::caches`](crate::state::CacheLayout::caches)).
+    ///
+    /// # Errors
+    /// When certificates, keys or tokens cannot be read.
+    pub fn for_all(config: &ServeConfig, directories: Vec<ServedDirectory>) -> Result<Self, ServeError> {
         let tls = config.tls.as_ref().map(TlsReloader::read).transpose()?;
         let tokens = config.access_tokens.as_deref().map(AccessTokens::read).transpose()?;
         Ok(Self {
             config: config.clone(),
-            cachedir: cachedir.to_owned(),
+            directories,
             tls: tls.map(Arc::new),
             tokens: tokens.map(Arc::new),
             listener: None,
@@ -148,10 +156,13 @@ impl CacheServer {
     /// What is worth a thought about who can reach the server.
     fn warnings(&self, address: IpAddr) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !self.cachedir.join("cas").is_dir() {
-            let path = self.cachedir.display();
-            warnings
-                .push(format!("{path} has no cas directory: either bst did not run with it yet, or it is no cachedir"));
+        for ServedDirectory { cachedir, .. } in &self.directories {
+            if !cachedir.join("cas").is_dir() {
+                let path = cachedir.display();
+                warnings.push(format!(
+                    "{path} has no cas directory: either bst did not run with it yet, or it is no cachedir"
+                ));
+            }
         }
         if address.to_canonical().is_loopback() {
             return warnings;
@@ -257,10 +268,10 @@ impl BoundServer {
         for message in server.warnings(address.ip()) {
             events(ServeEvent::Warning { message });
         }
-        let cache = Arc::new(ServedCache::new(&server.cachedir, Arc::clone(&events)));
+        let cache = Arc::new(ServedCache::new(&server.directories, Arc::clone(&events)));
         let reading = Arc::clone(&cache);
         runtime.spawn_blocking(move || reading.read_index());
-        let instances = InstanceNames::new(server.config.instance_names.clone());
+        let instances = InstanceNames::new(instance_names(&server.config, &server.directories));
         let (routes, health) = routes(&CallContext::new(cache, instances, Arc::clone(&counters)));
         runtime.block_on(set_health(&health, ServingStatus::Serving));
         let (tokens, tls) = (server.tokens.clone(), server.tls.clone());
@@ -282,7 +293,9 @@ impl BoundServer {
             events: Arc::clone(&events),
         });
         let tls = door.tls.is_some();
-        events(ServeEvent::Listening { address, cachedir: server.cachedir, tls });
+        let mut served = server.directories.into_iter().map(|directory| directory.cachedir);
+        let cachedir = served.next().unwrap_or_default();
+        events(ServeEvent::Listening { address, cachedir, beside: served.collect(), tls });
         let watched = stopped.clone();
         runtime.spawn(async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -292,6 +305,15 @@ impl BoundServer {
         events(ServeEvent::Stopped { cut_off });
         Ok(())
     }
+}
+
+/// The names that are answered: where only some are, also those of the caches.
+fn instance_names(config: &ServeConfig, directories: &[ServedDirectory]) -> Vec<String> {
+    let mut names = config.instance_names.clone();
+    if !names.is_empty() {
+        names.extend(directories.iter().flat_map(|directory| directory.instances.iter().cloned()));
+    }
+    names
 }
 
 /// A sink that counts before it tells.

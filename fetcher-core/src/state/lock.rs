@@ -23,6 +23,7 @@ pub struct DirectoryLock {
 
 /// Why a directory cannot be had.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum LockError {
     /// Somebody else has it.
     #[error("another run holds {path:?}: {holder}; wait for it with --lock-wait, or look at what it does")]

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::json_file::{JsonFile, StateError, StoredJson};
-use crate::names::{BranchName, ProjectName};
+use crate::names::{BranchName, ProjectName, TrustName};
 
 /// The file's name in either directory.
 const FILE: &str = "usage.json";
@@ -19,7 +19,7 @@ const FILE: &str = "usage.json";
 const FOUND: &str = "";
 
 /// What is named: `PROJECT`; `PROJECT/BRANCH`; `PROJECT/`, which is when the project's branches were listed; `#N` for the
-/// sourcedir of a worker; `NAME@DIGEST` for the mirror of a repository, which projects may share.
+/// sourcedir of a worker; `trust:NAME` for the caches of a trust; `NAME@DIGEST` for the mirror of a repository, which projects may share.
 type UsageKey = String;
 
 fn branch_key(project: &ProjectName, branch: &BranchName) -> UsageKey {
@@ -32,6 +32,10 @@ fn listing_key(project: &ProjectName) -> UsageKey {
 
 pub(crate) fn slot_key(slot: usize) -> UsageKey {
     format!("#{slot}")
+}
+
+pub(crate) fn trust_key(trust: &str) -> UsageKey {
+    format!("trust:{trust}")
 }
 
 /// What one of the files holds: the configurations by their paths.
@@ -128,6 +132,11 @@ impl UsageRegister {
         self.note(&self.configuration.clone(), &names.collect::<Vec<_>>());
     }
 
+    /// Notes whose caches the configuration's projects use.
+    pub(crate) fn use_caches<'t>(&mut self, trusts: impl Iterator<Item = &'t TrustName>) {
+        self.note(&self.configuration.clone(), &trusts.map(|trust| trust_key(trust.as_str())).collect::<Vec<_>>());
+    }
+
     /// Notes which branches of a project the configuration means; all of them where the list is `whole`.
     pub(crate) fn list<'b>(
         &mut self,
@@ -160,6 +169,28 @@ impl UsageRegister {
         let needed = keys.into_iter().filter(|key| self.standing(key) == UsageStatus::Needed);
         // What is no project's name has a character that none has.
         needed.filter_map(|key| key.parse().ok()).collect()
+    }
+
+    /// Whose caches the projects of other configurations use, as far as those are known to be needed: by the names of the
+    /// projects where a release ran that knew no others.
+    pub(crate) fn trusts_elsewhere(&self) -> BTreeSet<TrustName> {
+        let mut trusts = BTreeSet::new();
+        for (_, record) in &self.records {
+            for (configuration, known) in &record.configurations {
+                // One that is gone was renamed as a rule.
+                if *configuration == self.configuration || !Path::new(configuration).exists() {
+                    continue;
+                }
+                let needed: Vec<_> =
+                    known.named.keys().filter(|key| known.keeps(key, self.now) == Some(true)).collect();
+                let named: Vec<_> = needed.iter().filter_map(|key| key.strip_prefix("trust:")?.parse().ok()).collect();
+                if named.is_empty() {
+                    trusts.extend(needed.iter().filter_map(|key| key.parse::<TrustName>().ok()));
+                }
+                trusts.extend(named);
+            }
+        }
+        trusts
     }
 
     /// Notes what was found and nobody is known to have named, so that its time begins.

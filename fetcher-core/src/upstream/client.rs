@@ -37,6 +37,9 @@ const USER_AGENT: &str = concat!("git/2.47.0 (bst-fetcher/", env!("CARGO_PKG_VER
 const MAX_REDIRECTS: usize = 6;
 /// How much of an answer is read that is an error, in bytes.
 const LARGEST_ERROR: u64 = 16 << 10;
+/// What each connection reads and writes at once, in bytes. An answer's headers have to fit, of which 64 KiB are allowed.
+const READ_BUFFER: usize = 72 << 10;
+const WRITE_BUFFER: usize = 32 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -240,6 +243,9 @@ impl ProbeClient {
             // The proxy is where the configuration of this host says, and who looks names up.
             let least = if proxy.is_some() { Nearness::Loopback } else { least };
             let config = Agent::config_builder()
+                // There may be hundreds of connections, and answers are short.
+                .input_buffer_size(READ_BUFFER)
+                .output_buffer_size(WRITE_BUFFER)
                 .proxy(proxy)
                 .http_status_as_error(false)
                 .max_redirects(0)

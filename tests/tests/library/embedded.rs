@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use fetcher_core::clock::{Clock, SystemClock};
 use fetcher_core::diagnosis::FailureKind;
 use fetcher_core::report::{BranchReport, Outcome};
 use fetcher_core::runner::{OutputStream, RunnerError};
 use fetcher_core::{
-    Cancel, Config, Environment, Event, Exit, Fetcher, Invocation, LocalRunner, RunReport, RunSelection, Runner,
+    Cancel, Clock, Config, Environment, Event, Exit, Fetcher, Invocation, LocalRunner, RunReport, RunSelection, Runner,
+    SystemClock,
 };
 use fetcher_tests::fake::{FakeBst, upstream};
 use fetcher_tests::scratch::Scratch;

@@ -2,6 +2,7 @@
 
 mod embedded;
 mod embedded_forge;
+mod examples;
 mod fuzz;
 mod gate;
 mod git;
@@ -15,6 +16,7 @@ mod managed_environment;
 mod metrics;
 mod pages;
 mod pages_browser;
+mod runner_contract;
 mod type_names;
 mod upstreams;
 mod upstreams_hostile;

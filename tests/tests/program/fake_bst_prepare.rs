@@ -3,6 +3,7 @@
 use std::fs;
 
 use fetcher_tests::fetcher::Fetcher;
+use fetcher_tests::installed;
 use serde_json::{Value, json};
 
 use super::fake_bst_memory::World;
@@ -226,4 +227,22 @@ fn a_kill_while_it_runs_costs_nothing_but_another_try() {
     let before = prepared.keys();
     assert_eq!(world.asked(&fetcher, &["run"]), ["track"], "what was made first is still there");
     assert_eq!((prepared.count(), prepared.keys()), (2, before));
+}
+
+#[test]
+fn git_finds_the_commit_in_the_sandbox() {
+    installed::program("bwrap");
+    // It fails, and the run with it, where git finds none.
+    let script = "#!/bin/sh\nset -e\ngit log -1 --format=%s >subject\ngit describe --always >>subject\n";
+    let prepared = Prepared::new(script);
+    prepared.world.fake.now(
+        "before() {
+            [ $command != version ] || return 0
+            git log -1 --format=%s >$scenario/subject 2>&1
+        }",
+    );
+    let fetcher = prepared.fetcher("sandbox = { mode = \"required\" }");
+    fetcher.run(&["run"]).expect(0);
+    let said = fs::read_to_string(prepared.world.fake.path("subject")).expect("what git said");
+    assert_eq!(said, "Keys\n");
 }

@@ -1,6 +1,7 @@
 //! The program with a fake `bst`, and with real servers of mail, IRC, HTTP and git.
 
 mod allowed_failures;
+mod caches_by_trust;
 mod canaries;
 mod clock_ahead;
 mod diagnose;

@@ -89,3 +89,25 @@ fn machines_are_told_what_goes_on() {
     ];
     assert_eq!(activities, expected, "{ended}");
 }
+
+#[test]
+fn twice_verbose_shows_each_child_with_its_time_and_end() {
+    let world = World::new(&[]);
+    let fetcher = world.fetcher("");
+    let said = fetcher.run(&["run", "-vv"]).expect(0).stderr();
+    let of = |words: &str| {
+        let lines: Vec<_> = said.lines().filter(|line| line.contains(words)).map(str::to_owned).collect();
+        assert!(!lines.is_empty(), "{words}: {said}");
+        lines
+    };
+    for line in of("source push") {
+        assert!(line.contains(" s, ") && line.contains(", Status(0)"), "{line}");
+        assert!(line.contains("fake-bst/bst") && !line.contains("bwrap"), "the command as it was meant: {line}");
+    }
+    of("--version");
+    of("git ");
+    assert!(
+        !world.fetcher("").run(&["run", "-v"]).expect(0).stderr().contains("Status(0)"),
+        "only where it is asked for"
+    );
+}

@@ -19,10 +19,10 @@ use serde_json::json;
 
 use super::verify::stage;
 
-const TOKEN: &str = "a-token-that-opens-the-cache";
+pub(super) const TOKEN: &str = "a-token-that-opens-the-cache";
 
 /// nginx before a cache: with TLS, and only for those who have a certificate of the client's authority and the token.
-fn guarded(scratch: &Scratch, cache: &Daemon, server: &Tls, client: &Tls) -> Daemon {
+pub(super) fn guarded(scratch: &Scratch, cache: &Daemon, server: &Tls, client: &Tls) -> Daemon {
     let behind = cache.url().trim_start_matches("http://");
     fs::create_dir_all(scratch.path("nginx")).expect("a directory");
     let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];

@@ -4,3 +4,4 @@ mod access;
 mod clients;
 mod protocol;
 mod shares;
+mod trusts;

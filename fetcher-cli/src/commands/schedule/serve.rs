@@ -1,7 +1,7 @@
 //! The units of systemd for `bst-fetcher serve`: a socket, and the service behind it.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::quoting::{word, writable_path};
 
@@ -17,8 +17,8 @@ pub(super) struct ServeUnits<'a> {
     pub(super) config: &'a Path,
     /// What the configuration needs to be read as by a run: directories, variables, credentials.
     pub(super) context: &'a str,
-    /// What is served; the only directory that the service may touch.
-    pub(super) cachedir: &'a Path,
+    /// The only directories that the service may touch: those with what is served.
+    pub(super) touched: &'a [PathBuf],
     /// Address and port.
     pub(super) listen: &'a str,
     /// Address and port of the metrics.
@@ -44,10 +44,10 @@ impl ServeUnits<'_> {
 
     /// The text of `bst-fetcher-serve.service` (systemd.service(5), systemd.exec(5)).
     pub(super) fn service(&self) -> String {
-        let (program, config, cachedir) = (word(self.program), word(self.config), word(self.cachedir));
+        let (program, config) = (word(self.program), word(self.config));
         let mut text = format!(
             "[Unit]\nDescription=Server of a BuildStream cache\nRequires={SOCKET}\nAfter={SOCKET}\n\n\
-             [Service]\nType=exec\nExecStart={program} --config {config} serve {cachedir}\n{}\
+             [Service]\nType=exec\nExecStart={program} --config {config} serve\n{}\
              Restart=on-failure\nRestartSec=2\n\
              TimeoutStopSec=45\nLimitNOFILE=65536\nNoNewPrivileges=true\nRestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n\
              SystemCallFilter=@system-service\nSystemCallArchitectures=native\nMemoryDenyWriteExecute=true\n\
@@ -58,14 +58,17 @@ impl ServeUnits<'_> {
             let _ = writeln!(text, "User={user}\nCapabilityBoundingSet=");
         }
         if self.system {
+            let mut touched = String::new();
+            for path in self.touched {
+                let _ = writeln!(touched, "ReadWritePaths=-{}", writable_path(path));
+            }
             // It writes nothing but the times of what it gives away, which keep it from expiring.
             let _ = write!(
                 text,
-                "ProtectSystem=strict\nReadWritePaths=-{}\nProtectHome=read-only\nPrivateTmp=true\n\
+                "ProtectSystem=strict\n{touched}ProtectHome=read-only\nPrivateTmp=true\n\
                  PrivateDevices=true\nProtectClock=true\nProtectControlGroups=true\nProtectHostname=true\n\
                  ProtectKernelLogs=true\nProtectKernelModules=true\nProtectKernelTunables=true\nRestrictNamespaces=true\n\
-                 RestrictSUIDSGID=true\nUMask=0077\n",
-                writable_path(self.cachedir)
+                 RestrictSUIDSGID=true\nUMask=0077\n"
             );
         }
         text

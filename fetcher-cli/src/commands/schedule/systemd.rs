@@ -148,14 +148,17 @@ fn service(context: &CommandContext, args: &SystemdArgs, config: &Path) -> Strin
 fn serving(context: &CommandContext, args: &SystemdArgs, config: &Path) -> Option<[String; 2]> {
     let environment = if args.user { context.environment.clone() } else { with_directories(&context.environment) };
     let loaded = Config::load(config, &environment).map_err(|error| told(&error)).ok()?;
-    let cachedir = loaded.serve.cachedir.unwrap_or_else(|| loaded.cache_dir.join("cachedir"));
+    let touched = match loaded.serve.cachedir {
+        Some(cachedir) => vec![cachedir],
+        None => ["cachedir", "trust"].map(|name| loaded.cache_dir.join(name)).to_vec(),
+    };
     let text = fs::read_to_string(config).unwrap_or_default();
     let user = user(args, &context.environment);
     let units = ServeUnits {
         program: &renewal::program(&context.environment),
         config,
         context: &surroundings(&text, args.user),
-        cachedir: &cachedir,
+        touched: &touched,
         listen: &loaded.serve.listen,
         metrics_listen: loaded.serve.metrics_listen.as_deref(),
         system: !args.user,

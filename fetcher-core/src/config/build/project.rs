@@ -15,6 +15,10 @@ use super::{all, date, flag, json_map, number, path, probe_mode, publish, text, 
 pub(super) fn project(fields: &ConfigTable, place: &Path) -> Option<ProjectConfig> {
     Some(ProjectConfig {
         name: text(fields, "name")?.parse().ok()?,
+        trust: match text(fields, "trust") {
+            Some(name) => Some(name.parse().ok()?),
+            None => None,
+        },
         url: text(fields, "url")?,
         branches: texts(fields, "branches"),
         exclude_branches: texts(fields, "exclude-branches"),

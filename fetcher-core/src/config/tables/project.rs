@@ -21,6 +21,15 @@ const PROJECT_KEYS: &[KeyDeclaration] = &[
         "What the project is called in reports, on pages and on the command line.",
     ),
     key(
+        "trust",
+        ValueKind::Name,
+        Words("the project's own `name`"),
+        "\"gnome\"",
+        "Whose caches the project uses. What one project's plugins write there, the others believe; so only projects that \
+         name the same share BuildStream's cache and its mirrors of upstreams. A project that is renamed keeps its caches by \
+         naming here what it was called.",
+    ),
+    key(
         "url",
         ValueKind::Repository,
         Must,

@@ -87,6 +87,7 @@ impl Preflight<'_> {
                 cachedir: directory.join("cachedir"),
                 sourcedir: directory.join("sources"),
                 temporary: self.temporary.join("bst"),
+                objects: None,
                 run: directory.clone(),
                 logs: directory.join("logs"),
             },

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::{CheckStatus, HostCheck, Preflight};
+use crate::bst::Bst;
 use crate::config::ProjectConfig;
+use crate::pipeline::{asks_for_secrets, needs_secrets};
 use crate::runner::{SandboxMechanism, SandboxMode, USER_CREDENTIALS};
 
 impl Preflight<'_> {
@@ -32,6 +34,20 @@ impl Preflight<'_> {
             HostCheck::warn("sandbox", format!("{}; not covered: {gaps}\n{tried}", report.mechanism), hint)
         };
         [force].into_iter().chain(self.hidden(&confined)).collect()
+    }
+
+    /// That a project's plugins can read what its source caches know it by, and why.
+    pub(super) fn shown_secrets(&self, project: &ProjectConfig, bst: &Bst) -> Option<HostCheck> {
+        let caches: Vec<_> = project.source_caches.iter().filter(|cache| asks_for_secrets(cache)).collect();
+        if self.fetcher.runner.is_some() {
+            return None;
+        }
+        let why =
+            if project.sandbox.mode == SandboxMode::Off { "it has no sandbox" } else { needs_secrets(bst.version)? };
+        let urls: Vec<_> = caches.iter().map(|cache| cache.url.as_str()).collect();
+        let found = format!("its plugins can read the token and key for {}: {why}", urls.join(", "));
+        let hint = "with BuildStream 2.4 or newer, in a sandbox, they stay outside";
+        (!caches.is_empty()).then(|| HostCheck::warn(format!("secrets of {}", project.name), found, hint))
     }
 
     /// The credentials of the user's that a `bst` would have found without a sandbox.

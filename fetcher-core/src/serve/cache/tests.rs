@@ -25,7 +25,8 @@ impl Fixture {
         let root = tempfile::tempdir().unwrap();
         let told = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&told);
-        let cache = ServedCache::new(root.path(), Arc::new(move |event| sink.lock().unwrap().push(event)));
+        let directory = ServedDirectory { cachedir: root.path().to_owned(), instances: Vec::new() };
+        let cache = ServedCache::new(&[directory], Arc::new(move |event| sink.lock().unwrap().push(event)));
         Self { root, cache, told }
     }
 
@@ -60,7 +61,7 @@ impl Fixture {
     }
 
     fn is_there(&self, asset: &AssetName) -> bool {
-        match self.cache.find(asset) {
+        match self.cache.find("", asset) {
             Ok(_) => true,
             Err(ReadError::Missing) => false,
             Err(ReadError::Busy(error)) => panic!("{error}"),
@@ -79,7 +80,7 @@ fn an_asset_is_answered_while_all_of_it_is_there() {
     let fixture = Fixture::new();
     let large = vec![7; PIECE * 3 + 1];
     let (asset, root) = fixture.element(KEY, b"top", &[b"one", &large]);
-    let found = fixture.cache.find(&asset).unwrap();
+    let found = fixture.cache.find("", &asset).unwrap();
     assert_eq!(found.root, Some(root));
     // The message is nowhere among the objects, and clients ask for it.
     assert_eq!(fixture.cache.whole(found.message).unwrap(), source_message(root));

@@ -1,0 +1,201 @@
+//! What a plugin finds of the secrets by which a source cache knows who pushes, with the real BuildStream.
+
+use std::fs;
+
+use fetcher_tests::casd;
+use fetcher_tests::client::{Client, remotes};
+use fetcher_tests::daemon::Daemon;
+use fetcher_tests::fetcher::Fetcher;
+use fetcher_tests::installed;
+use fetcher_tests::local_project::{ELEMENTS, LocalProject, content, pushed_to};
+use fetcher_tests::scratch::Scratch;
+use fetcher_tests::tls::Tls;
+use serde_json::json;
+
+use super::verify::stage;
+use super::verify_caches::{TOKEN, guarded};
+
+/// Looks for secrets wherever it can look, and asks the sockets that it finds for what it should not get.
+const SPY: &str = r#"import os
+import subprocess
+import sys
+from buildstream import Source
+
+ASK = """
+import grpc, sys
+for name in ["ContentAddressableStorage/BatchUpdateBlobs", "ActionCache/GetActionResult"]:
+    with grpc.insecure_channel("unix:" + sys.argv[1]) as channel:
+        call = channel.unary_unary("/build.bazel.remote.execution.v2." + name)
+        try:
+            call(b"", timeout=10, metadata=[("authorization", "Bearer of-the-plugin")])
+            print(name, "OK")
+        except grpc.RpcError as error:
+            print(name, error.code().name)
+"""
+
+class SpySource(Source):
+    BST_MIN_VERSION = "2.0"
+
+    def configure(self, node):
+        node.validate_keys(["files", "canary", *Source.COMMON_CONFIG_KEYS])
+        canary = node.get_str("canary").encode()
+        files = node.get_str_list("files")
+        for directory, _, names in os.walk(os.environ["TMPDIR"]):
+            files.extend(os.path.join(directory, name) for name in names)
+        for path in [*files, "/proc/self/environ"]:
+            try:
+                with open(path, "rb") as file:
+                    if canary in file.read().replace(b"-", b"") or path.endswith(".key"):
+                        self.warn("SPY read " + os.path.basename(path))
+            except OSError:
+                pass
+        for name in os.listdir(os.environ["TMPDIR"]):
+            if name.startswith("cache@"):
+                path = os.path.join(os.environ["TMPDIR"], name)
+                done = subprocess.run([sys.executable, "-c", ASK, path], capture_output=True, text=True)
+                for line in (done.stdout or done.stderr).splitlines():
+                    self.warn("SPY asked " + line)
+
+    def preflight(self):
+        pass
+
+    def get_unique_key(self):
+        return 1
+
+    def load_ref(self, node):
+        pass
+
+    def get_ref(self):
+        return None
+
+    def set_ref(self, ref, node):
+        pass
+
+    def fetch(self):
+        pass
+
+    def stage(self, directory):
+        with open(os.path.join(directory, "spy"), "w") as file:
+            file.write("spy")
+
+    def is_resolved(self):
+        return True
+
+    def is_cached(self):
+        return True
+
+
+def setup():
+    return SpySource
+"#;
+
+/// A project with a spy, and a cache behind nginx that asks for a token and a certificate.
+struct World {
+    scratch: Scratch,
+    project: LocalProject,
+    cache: Daemon,
+    guarded: Daemon,
+    caches: String,
+}
+
+impl World {
+    fn new() -> Self {
+        installed::program("bwrap");
+        let scratch = Scratch::new();
+        let project = LocalProject::new(&scratch);
+        let cache = casd::source_cache(&scratch.path("remote"));
+        let (server, client) = (Tls::new(&scratch, "server"), Tls::new(&scratch, "client"));
+        let guarded = guarded(&scratch, &cache, &server, &client);
+        let token = scratch.write("token", format!("{TOKEN}\n"));
+        let repo = &project.repo;
+        let plugins = "plugins:\n- origin: local\n  path: plugins\n  sources: [spy]\n";
+        repo.write("project.conf", &format!("name: small\nmin-version: 2.0\nelement-path: elements\n{plugins}"));
+        repo.write("plugins/spy.py", SPY);
+        // Its words are not in the repository, for it is looked for in every file.
+        let canary = TOKEN.replace('-', "");
+        let (token, key) = (token.display(), client.key.display());
+        let spy = format!("kind: import\nsources:\n- kind: spy\n  canary: {canary}\n  files: ['{token}', '{key}']\n");
+        repo.write("elements/spy.bst", &spy);
+        repo.write("elements/all.bst", "kind: stack\ndepends: [e0.bst, e1.bst, e2.bst, twin.bst, spy.bst]\n");
+        repo.commit("A spy");
+        let auth = format!(
+            "auth = {{ server-cert = '{}', client-cert = '{}', client-key = '{key}', access-token = '{token}' }}",
+            server.ca.display(),
+            client.cert.display(),
+        );
+        let caches = pushed_to(guarded.url(), &auth);
+        Self { scratch, project, cache, guarded, caches }
+    }
+
+    fn fetcher(&self, sandbox: &str) -> Fetcher<'_> {
+        let text = self.project.config("", &format!("sandbox = {{ mode = \"{sandbox}\" }}\n{}", self.caches));
+        Fetcher::new(&self.scratch).config(text)
+    }
+
+    /// All logs of all runs.
+    fn logs(&self) -> String {
+        let (mut open, mut text) = (vec![self.scratch.path("state/runs")], String::new());
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                open.extend(fs::read_dir(path).expect("a directory").map(|entry| entry.expect("an entry").path()));
+            } else if path.extension().is_some_and(|end| end == "log") {
+                text.push_str(&String::from_utf8_lossy(&fs::read(path).expect("a log")));
+            }
+        }
+        text
+    }
+}
+
+#[test]
+fn a_push_works_and_no_plugin_sees_the_token_or_the_key() {
+    let world = World::new();
+    let fetcher = world.fetcher("required");
+    fetcher.run(&["run"]).expect(0);
+    let report = fetcher.report();
+    let proved = &stage(&report, "verify", "committed")["proof"]["proved"];
+    let is_proved = |element: &&str| proved.as_array().is_some_and(|all| all.contains(&json!(element)));
+    assert!(ELEMENTS.iter().all(&is_proved) && is_proved(&"spy.bst"), "{report:#}");
+    let logs = world.logs();
+    assert!(!logs.contains("SPY read"), "{logs}");
+    // A command that does not push cannot be made to.
+    assert!(logs.contains("SPY asked ContentAddressableStorage/BatchUpdateBlobs PERMISSION_DENIED"), "{logs}");
+    assert!(logs.contains("SPY asked ActionCache/GetActionResult UNIMPLEMENTED"), "{logs}");
+    // What is said of the cache names it.
+    assert!(logs.contains(world.guarded.url()) && !logs.contains("unix:"), "{logs}");
+    let tree = world.scratch.path("cache/checkouts/small/main/tree");
+    let client = Client::new(&world.scratch, "client", &tree, &remotes(world.cache.url(), ""));
+    client.fetch("e1.bst");
+    let file = client.sources("e1.bst").join("e1/a");
+    assert_eq!(fs::read_to_string(file).expect("a file"), content(1, "a"));
+    // Without a sandbox nothing is hidden.
+    world.fetcher("off").run(&["run", "--force"]).expect(0);
+    let logs = world.logs();
+    assert!(logs.contains("SPY read token") && logs.contains("SPY read client.key"), "{logs}");
+    let ended = world.fetcher("off").run(&["check", "--host"]);
+    assert!(ended.stdout().contains("its plugins can read the token and key"), "{ended}");
+}
+
+#[test]
+fn a_cache_that_cannot_be_reached_or_refuses_is_named_by_its_own_address() {
+    let World { scratch, project, caches, guarded, cache: _cache } = World::new();
+    let text = project.config("", &format!("sandbox = {{ mode = \"required\" }}\n{caches}"));
+    let fetcher = Fetcher::new(&scratch).config(text);
+    scratch.write("token", "another one\n");
+    fetcher.run(&["run"]).expect(1);
+    let report = fetcher.report();
+    let failures = |report: &serde_json::Value| {
+        let stages = report["branches"][0]["stages"].as_array().cloned().unwrap_or_default();
+        stages.iter().flat_map(|stage| stage["failures"].as_array().cloned().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    let denied = failures(&report);
+    assert!(denied.iter().any(|failure| failure["kind"] == "cache-denied"), "{report:#}");
+    let url = guarded.url().to_owned();
+    scratch.write("token", TOKEN);
+    drop(guarded);
+    fetcher.run(&["run", "--force"]).expect(1);
+    let report = fetcher.report();
+    let unreachable = failures(&report);
+    let of_cache = unreachable.iter().find(|failure| failure["kind"] == "cache-unreachable");
+    assert!(of_cache.is_some_and(|failure| failure.to_string().contains(&url)), "{report:#}");
+    assert!(!report.to_string().contains("unix:"), "{report:#}");
+}
