@@ -6,6 +6,7 @@ mod caches;
 mod callbacks;
 mod error;
 mod error_diagnoses;
+mod git_diagnoses;
 mod hints;
 pub mod host;
 mod housekeeping;

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::branch_work::BranchWork;
 use super::callbacks::blame;
-use super::error_diagnoses;
+use super::git_diagnoses;
 use super::own_cache::OwnCache;
 use super::workers::{CacheTurns, ProjectSlot, WorkerPool};
 use crate::bst::project_files::ProjectFiles;
@@ -402,8 +402,8 @@ pub(super) fn variants(project: &ProjectConfig) -> Vec<Option<&VariantConfig>> {
 /// Makes the working tree.
 pub(super) fn checked_out(branch: &Branch<'_>, report: &mut StageReport) -> Result<BranchCheckout, Diagnosis> {
     let checkout = branch.checkout().map_err(|error| match error {
-        CheckoutError::Git(error) => error_diagnoses::git(&error, Stage::Checkout),
-        CheckoutError::NoProject { .. } => error_diagnoses::no_project(&error),
+        CheckoutError::Git(error) => git_diagnoses::git(&error, Stage::Checkout),
+        CheckoutError::NoProject { .. } => git_diagnoses::no_project(&error),
     })?;
     report.notes.extend(checkout.notes.iter().map(ToString::to_string));
     Ok(checkout)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::Instant;
 
-use super::error_diagnoses;
+use super::git_diagnoses;
 use super::tracked_publication::is_published;
 use super::workers::{ProjectSlot, WorkerPool};
 use crate::diagnosis::Diagnosis;
@@ -42,7 +42,7 @@ impl<'f> WorkerPool<'f> {
     {
         let (began, report) = (Instant::now(), self.report());
         let mut listed = self.list_together(places, events).unwrap_or_else(|error| {
-            let failure = error_diagnoses::git(&error, Stage::Checkout);
+            let failure = git_diagnoses::git(&error, Stage::Checkout);
             places.iter().map(|place| (*place, Err(failure.clone()))).collect()
         });
         // What is shared took its time once.
@@ -131,7 +131,7 @@ impl<'f> WorkerPool<'f> {
         let listed = |(place, chosen): (&'p ProjectSlot<'p>, Result<(&'p Project<'p>, BranchMatches), GitError>)| {
             let (project, chosen) = match chosen {
                 Ok(chosen) => chosen,
-                Err(error) => return (place, Err(error_diagnoses::git(&error, Stage::Checkout))),
+                Err(error) => return (place, Err(git_diagnoses::git(&error, Stage::Checkout))),
             };
             let mut listed = self.missing(place, &chosen);
             let means = |name: &BranchName| chosen.tips.iter().any(|tip| tip.branch == *name);
@@ -143,7 +143,7 @@ impl<'f> WorkerPool<'f> {
                 let gone = fetched.gone.iter().filter(|name| means(name));
                 listed
                     .missing
-                    .extend(gone.map(|name| (name.clone(), error_diagnoses::vanished(name, &place.config.url))));
+                    .extend(gone.map(|name| (name.clone(), git_diagnoses::vanished(name, &place.config.url))));
                 listed.notes.extend(fetched.notes.iter().cloned());
             } else {
                 listed.names = chosen.tips.into_iter().map(|tip| tip.branch).collect();
@@ -194,9 +194,8 @@ impl<'f> WorkerPool<'f> {
     /// What is known before anything is fetched: the branches that are not there.
     fn missing<'p>(&self, place: &ProjectSlot<'_>, chosen: &BranchMatches) -> Listed<'p> {
         let gone = chosen.missing.iter().filter(|missing| self.asks_for(&missing.name));
-        let explained = gone.filter_map(|gone| {
-            Some((gone.name.parse().ok()?, error_diagnoses::missing_branch(gone, &place.config.url)))
-        });
+        let explained = gone
+            .filter_map(|gone| Some((gone.name.parse().ok()?, git_diagnoses::missing_branch(gone, &place.config.url))));
         Listed {
             names: Vec::new(),
             branches: Vec::new(),

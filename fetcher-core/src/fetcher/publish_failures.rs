@@ -1,6 +1,6 @@
 //! What keeps refs from being published, as failures and findings for people.
 
-use super::error_diagnoses;
+use super::git_diagnoses;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Remedy, Retry};
 use crate::git::PushRefusal;
 use crate::names::Stage;
@@ -9,7 +9,7 @@ use crate::publish::{ForgeError, ForgeErrorKind, PublicationError};
 /// A failure to publish; of one request, where it is about one.
 pub(super) fn publish_failure(unit: Option<&str>, error: &PublicationError) -> Diagnosis {
     let failure = match error {
-        PublicationError::Git(error) => error_diagnoses::git(error, Stage::Publish),
+        PublicationError::Git(error) => git_diagnoses::git(error, Stage::Publish),
         PublicationError::Refused { refusal, message, branch } => {
             of_kind(refusal_kind(*refusal), format!("{branch}: {message}"))
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Fetcher, error_diagnoses};
+use super::{Fetcher, git_diagnoses};
 use crate::bst::child_environment;
 use crate::config::ProjectConfig;
 use crate::diagnosis::{Diagnosis, FailureKind, HostReachability, ProxyFailure, upstream_host};
@@ -194,7 +194,7 @@ impl Fetcher {
             Err(error) => error,
         };
         let words = error.to_string();
-        let (kind, ..) = error_diagnoses::of_failure(error.failure());
+        let (kind, ..) = git_diagnoses::of_failure(error.failure());
         match error.failure() {
             GitFailure::Dns | GitFailure::Unreachable | GitFailure::Tls => Some(HostAnswer::Unreached(kind, words)),
             GitFailure::TimedOut => Some(HostAnswer::Unreached(FailureKind::Network, words)),

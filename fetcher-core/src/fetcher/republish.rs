@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::publish_failures::{forge_failure, publish_failure};
 use super::tracked_publication::{cached_in, entered};
-use super::{Fetcher, FetcherError, RunSelection, error_diagnoses, made, notifications};
+use super::{Fetcher, FetcherError, RunSelection, git_diagnoses, made, notifications};
 use crate::config::{ProjectConfig, PublishMode};
 use crate::diagnosis::Diagnosis;
 use crate::git::Git;
@@ -112,7 +112,7 @@ impl Republished<'_> {
             timeout: self.project.timeout,
             space: None,
         };
-        let of_git = |error| Box::new(error_diagnoses::git(&error, Stage::Publish));
+        let of_git = |error| Box::new(git_diagnoses::git(&error, Stage::Publish));
         let project = Project::new(self.project, &fetcher.config.cache_dir, git).map_err(of_git)?;
         let branch = project.branch_at(self.branch, &commit);
         let directory = branch.directory();

@@ -405,16 +405,6 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         });
     }
 
-    /// The report of a stage of which everything is known already, so that no bst is started.
-    pub(super) fn recalled(&mut self, stage: Stage) -> StageReport {
-        self.announce(stage, 1);
-        let variant = self.variant.map(|variant| variant.name.clone());
-        let mut report = StageReport::new(stage, variant, self.pipeline.clock.now());
-        report.refs = refs_of(stage, self.refs);
-        self.results.enter(&mut report, self.cancel.is_cancelled());
-        report
-    }
-
     /// Keeps what later stages need to know of the project.
     fn absorb_output(&mut self, attempt: &StageAttempt) {
         for (element, state) in &attempt.listed {

@@ -5,7 +5,7 @@ use crate::bst::Bst;
 use crate::bst::dialect::Dialect;
 use crate::bst::version::BstVersion;
 use crate::config::ProjectConfig;
-use crate::fetcher::error_diagnoses;
+use crate::fetcher::git_diagnoses;
 use crate::fetcher::hints::{TipContent, TipNeeds, no_project_hint, requirements_hint};
 use crate::git::{Git, GitError};
 use crate::names::{BranchName, Stage};
@@ -23,7 +23,7 @@ impl Preflight<'_> {
             Ok(tips) => tips,
             Err(error) => {
                 let name = format!("project.conf of {}", project.name);
-                return vec![HostCheck::diagnosed(name, &error_diagnoses::git(&error, Stage::Checkout))];
+                return vec![HostCheck::diagnosed(name, &git_diagnoses::git(&error, Stage::Checkout))];
             }
         };
         let mut checks: Vec<HostCheck> = Vec::new();

@@ -4,7 +4,7 @@ use super::super::tools::QUESTION_TIMEOUT;
 use super::{HostCheck, Preflight, place};
 use crate::config::ProjectConfig;
 use crate::diagnosis::Diagnosis;
-use crate::fetcher::error_diagnoses;
+use crate::fetcher::git_diagnoses;
 use crate::git::{BranchMatches, Git, GitError, Mirror, RemoteRepository, select};
 use crate::names::Stage;
 
@@ -15,11 +15,11 @@ impl Preflight<'_> {
         let chosen = match self.chosen(project) {
             Ok(chosen) => chosen,
             Err(error) => {
-                return HostCheck::diagnosed(name, &error_diagnoses::git(&error, Stage::Checkout));
+                return HostCheck::diagnosed(name, &git_diagnoses::git(&error, Stage::Checkout));
             }
         };
         let missing: Vec<Diagnosis> =
-            chosen.missing.iter().map(|missing| error_diagnoses::missing_branch(missing, &project.url)).collect();
+            chosen.missing.iter().map(|missing| git_diagnoses::missing_branch(missing, &project.url)).collect();
         if let Some(first) = missing.first() {
             return HostCheck::fail(name, lines(missing.iter().map(|missing| &missing.message)), first.hint.clone());
         }

@@ -17,7 +17,7 @@ use crate::diagnosis::FailureKind;
 use crate::names::{ElementName, Stage, digest};
 use crate::pipeline::Pipeline;
 use crate::pipeline::remaining_work::RemainingWork;
-use crate::pipeline::stage_runner::StageRunner;
+use crate::pipeline::stage_runner::{StageRunner, refs_of};
 use crate::report::StageReport;
 use crate::secret::Redact as _;
 use crate::state::{ElementMemory, FailedSources};
@@ -153,6 +153,18 @@ impl Pipeline<'_> {
         let upstreams = probes.lasting(failure.kind, answers)?;
         let failure = failure.clone().redacted(self.redactor);
         Some(FailedSources { inputs, upstreams, at: self.clock.now(), failure })
+    }
+}
+
+impl StageRunner<'_, '_> {
+    /// The report of a stage of which everything is known already, so that no bst is started.
+    pub(in crate::pipeline) fn recalled(&mut self, stage: Stage) -> StageReport {
+        self.announce(stage, 1);
+        let variant = self.variant.map(|variant| variant.name.clone());
+        let mut report = StageReport::new(stage, variant, self.pipeline.clock.now());
+        report.refs = refs_of(stage, self.refs);
+        self.results.enter(&mut report, self.cancel.is_cancelled());
+        report
     }
 }
 
