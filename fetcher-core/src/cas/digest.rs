@@ -1,5 +1,7 @@
 //! Names of objects that cannot be wrong: nothing of a client's text ever becomes part of a path but these.
 
+#![cfg_attr(not(feature = "serve"), allow(dead_code, reason = "the server looks for files by it"))]
+
 use std::fmt;
 
 use bazel_remote_apis::build::bazel::remote::execution::v2::Digest;

@@ -1,5 +1,7 @@
 //! The index of the cache: which sources and artifacts it has, by the names that BuildStream gives them.
 
+#![cfg_attr(not(feature = "serve"), allow(dead_code, reason = "the server alone looks things up by their address"))]
+
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};

@@ -110,7 +110,7 @@ pub(super) struct ProcessTree {
     known: BTreeMap<i32, u64>,
     /// Whether there was a process at the last look that may be one of it, and did not show its environment.
     unclear: bool,
-    /// Whether the kernel ends all of it with the child: it has a process namespace of its own (pid_namespaces(7)).
+    /// Whether the kernel ends all of it with the child: it has a process namespace of its own (`pid_namespaces(7)`).
     contained: bool,
 }
 

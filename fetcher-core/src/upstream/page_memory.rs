@@ -1,5 +1,7 @@
 //! What pages said when they were read last, by the tag that their server knows them by.
 
+#![cfg_attr(not(feature = "probe"), allow(dead_code, reason = "pages are read with it alone"))]
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
