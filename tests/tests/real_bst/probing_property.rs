@@ -29,7 +29,7 @@ struct World {
 }
 
 /// The elements that have a repository of their own upstream.
-const OF_GIT: usize = 5;
+const OF_GIT: usize = 4;
 
 impl World {
     fn new() -> Self {
@@ -44,7 +44,6 @@ impl World {
             ("glob", "- kind: git_repo\n  url: {url}\n  track: v*\n  exclude: [v*rc*]\n  ref-format: git-describe\n"),
             ("branch", "- kind: git_repo\n  url: {url}\n  track: main\n  ref-format: git-describe\n"),
             ("described", "- kind: git\n  url: {url}\n  track: main\n  ref-format: git-describe # why\n"),
-            ("tagged", "- {kind: git_tag, url: '{url}', track: main, track-tags: true}\n"),
             ("file", "- kind: remote\n  url: web:file.txt\n"),
             ("docker", &docker),
             ("cpan", &cpan),

@@ -348,7 +348,8 @@ fn systemd_takes_the_units() {
     let (socket, service) = told.split_once(between).expect("two units");
     assert!(socket.contains("ListenStream=127.0.0.1:11001\nListenStream=127.0.0.1:9464\n"), "{socket}");
     let root = scratch.root().display();
-    assert!(service.contains(&format!(" --config {root}/config.toml serve \"{root}/a cache\"\n")), "{service}");
+    assert!(service.contains(&format!(" --config {root}/config.toml serve\n")), "{service}");
+    assert!(service.contains(&format!("ReadWritePaths=-\"{root}/a cache\"\n")), "{service}");
     let socket = scratch.write("bst-fetcher-serve.socket", socket);
     let service = scratch.write("bst-fetcher-serve.service", service);
     let mut verify = Command::new(installed::program("systemd-analyze"));

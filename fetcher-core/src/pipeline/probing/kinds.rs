@@ -76,23 +76,6 @@ pub(super) fn git(keys: &YamlNode) -> Result<Option<RefSelection>, NotProbed> {
     Ok(Some(if describes(keys)? { exact.and(RefSelection::beginning(["refs/tags/"])) } else { exact }))
 }
 
-/// What `git_tag` looks at: the tips of its branches, and all tags by which it describes or chooses a commit; none where
-/// nothing is tracked.
-pub(super) fn git_tag(keys: &YamlNode) -> Result<Option<RefSelection>, NotProbed> {
-    let Some(track) = word(keys, "track")? else { return Ok(None) };
-    let mut refs = tip(track)?.and(RefSelection::beginning(["refs/tags/"]));
-    match keys.get("track-extra") {
-        None => {}
-        Some(YamlNode::Sequence(items)) => {
-            for item in items {
-                refs = refs.and(tip(item.scalar().ok_or(NotProbed::Unclear)?)?);
-            }
-        }
-        Some(_) => return Err(NotProbed::Unclear),
-    }
-    Ok(Some(refs))
-}
-
 /// The references that git may take a name for.
 fn tip(track: &str) -> Result<RefSelection, NotProbed> {
     // Anything else may be an expression of git's, an object's name, or both that and a reference's.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::kinds::{NotProbed, anitya, cpan, docker, git, git_repo, git_tag, places};
+use super::kinds::{NotProbed, anitya, cpan, docker, git, git_repo, places};
 use super::ref_filter::RefFilter;
 use crate::bst::inventory::InventorySource;
 use crate::bst::project_files::{PluginProvenance, ProjectFiles, RefPlace, SourceDefinition};
@@ -214,7 +214,6 @@ impl<'f> ProbePlanner<'f> {
                 }
             },
             "git" => asked(git(&definition.keys)?, url()?),
-            "git_tag" => asked(git_tag(&definition.keys)?, url()?),
             "docker" => match docker(&definition.keys, url()?)? {
                 None => SourceProbe::Pinned,
                 Some(question) => SourceProbe::Asked(ProbeQuestion { question, filter: None }),
@@ -256,9 +255,7 @@ enum Counted {
 
 fn counted(behaviour: &str) -> Counted {
     match behaviour {
-        "git" | "git_repo" | "git_tag" | "tar" | "zip" | "remote" | "deb" | "docker" | "anitya" | "cpan" => {
-            Counted::Once
-        }
+        "git" | "git_repo" | "tar" | "zip" | "remote" | "deb" | "docker" | "anitya" | "cpan" => Counted::Once,
         "local" | "workspace" | "patch" | "patch_queue" | "quilt" => Counted::AtMostOnce,
         _ => Counted::Anyhow,
     }
@@ -345,6 +342,10 @@ mod tests {
         }
         let own = format!("{CONF}plugins:\n- origin: local\n  path: p\n  sources: [git]\n");
         assert!(Tree::new(&own, &git("track: main")).probes(&[("git", "up:a")]).is_err());
+        // In a mirror that is there already buildstream-plugins-community 2.4 fetches tags alone, so that what tracking finds
+        // follows from the mirror's age too.
+        let tag = "- kind: git_tag\n  url: up:a\n  track: main\n";
+        assert_eq!(Tree::new(CONF, tag).probes(&[("git_tag", "https://up.example/a")]), Err(NotProbed::UnknownKind));
         assert_eq!(Tree::new(CONF, "- kind: pip\n  url: x\n").probes(&[("pip", "x")]), Err(NotProbed::UnknownKind));
         let file = "- kind: tar\n  url: file:///etc/passwd\n";
         assert_eq!(Tree::new(CONF, file).probes(&[("tar", "file:///etc/passwd")]), Err(NotProbed::Unclear));
