@@ -40,9 +40,10 @@ pub(crate) struct ProjectFiles {
     aliases: OnceCell<BTreeMap<String, String>>,
 }
 
-/// What is known of a file: its content's digest, and what it includes.
+/// What is known of a file: its content's digest, what it says where it is YAML, and what it includes.
 struct ProjectFile {
     digest: String,
+    node: Option<Rc<YamlNode>>,
     includes: Vec<String>,
 }
 
@@ -293,11 +294,13 @@ impl ProjectFiles {
         let file = read_file(&self.root, path).ok().and_then(|text| {
             let is_yaml =
                 path.extension().is_some_and(|end| end == "bst" || end == "yml" || end == "yaml" || end == "conf");
-            let mut includes = Vec::new();
+            let (mut includes, mut node) = (Vec::new(), None);
             if is_yaml || text.contains("(@)") {
-                collect_includes(&YamlNode::parse(&text)?, &mut includes);
+                let parsed = YamlNode::parse(&text)?;
+                collect_includes(&parsed, &mut includes);
+                node = Some(Rc::new(parsed));
             }
-            Some(Rc::new(ProjectFile { digest: digest(text.as_bytes()), includes }))
+            Some(Rc::new(ProjectFile { digest: digest(text.as_bytes()), node, includes }))
         });
         self.read.borrow_mut().insert(path.to_owned(), file.clone());
         file

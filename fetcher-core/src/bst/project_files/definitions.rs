@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::{ProjectFiles, normal, read_file};
 use crate::bst::ref_slots::{escaped, remove_slots};
@@ -70,7 +71,7 @@ impl ProjectFiles {
         for file in &files {
             // A junction's element brings what is included from it, so that its refs count.
             if own.contains(file) {
-                let mut node = self.node(file)?;
+                let mut node = YamlNode::clone(&*self.node(file)?);
                 let paths: Vec<_> =
                     places.iter().filter(|place| place.file == *file).map(|place| &*place.path).collect();
                 remove_slots(&mut node, &paths);
@@ -188,8 +189,10 @@ impl ProjectFiles {
         junctions.map(|(junction, _)| junction.parse().ok()).collect()
     }
 
-    fn node(&self, file: &Path) -> Option<YamlNode> {
-        YamlNode::parse(&read_file(&self.root, file).ok()?)
+    fn node(&self, file: &Path) -> Option<Rc<YamlNode>> {
+        let known = self.file(file)?;
+        let parse = || YamlNode::parse(&read_file(&self.root, file).ok()?).map(Rc::new);
+        known.node.clone().or_else(parse)
     }
 }
 
