@@ -58,8 +58,9 @@ fn whoever_is_killed_at_any_step_leaves_one_request_and_every_commit() {
         kills += usize::from(killed(&publishing, &rest, &fetcher, step));
         assert!(rest.requests().len() <= 1, "{step}: {:?}", rest.requests());
     }
-    // The one that it is killed over is whole on the other side.
-    assert!(kills >= 3, "{kills}");
+    // A push that it is killed over may be whole on the other side, so that the next run makes the request, and nothing is
+    // left to be killed over.
+    assert!(kills >= 2, "{kills}");
     fetcher.run(&["run"]);
     fetcher.run(&["run"]).expect(0);
     assert_eq!((statuses(&fetcher), rest.requests().len()), (vec!["open".to_owned()], 1));
