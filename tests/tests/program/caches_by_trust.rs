@@ -196,8 +196,8 @@ fn what_one_trust_has_is_fetched_for_another() {
         let branches = report["branches"].as_array().expect("branches").iter();
         let stages = branches
             .flat_map(|branch| branch["stages"].as_array().expect("stages").iter().map(move |stage| (branch, stage)));
-        let fetches = stages.filter(|(_, stage)| stage["stage"] == "fetch" && stage["outcome"] != "skipped");
-        fetches.map(|(branch, _)| branch["project"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+        let done = stages.filter(|(_, stage)| stage["stage"] == "fetch" && stage["outcome"] != "skipped");
+        done.map(|(branch, _)| branch["project"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
     };
     let both = fetched("");
     assert!(both.contains(&"project".to_owned()) && both.contains(&"again".to_owned()), "{both:?}");
