@@ -30,6 +30,7 @@ mod results;
 mod selection;
 mod session;
 mod sources;
+mod stage_request;
 mod stage_runner;
 mod tracking;
 mod verify;
