@@ -31,6 +31,8 @@ pub(super) struct CandidateLoader<'c> {
     pub(super) place: PathBuf,
     /// Where bst works, but for the project and its repository's objects, which are those of a commit.
     pub(super) directories: PipelineDirectories,
+    /// Whether sources may be pushed to the caches that are configured.
+    pub(super) may_push: bool,
     /// Held while `bst` runs, where no two may run at once.
     pub(super) one_at_a_time: Option<&'c Mutex<()>>,
 }
@@ -100,7 +102,7 @@ impl CandidateLoader<'_> {
         if !moved || wanted.is_empty() {
             return Ok(());
         }
-        let report = sources(&mut session, wanted);
+        let report = self.sources(&mut session, wanted);
         for failure in report.failures {
             match &failure.element {
                 Some(element) if !says_nothing(&failure) => {
@@ -110,6 +112,18 @@ impl CandidateLoader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Gets the sources of some elements into the caches: their patches are applied on the way.
+    fn sources(&self, session: &mut PipelineSession<'_, '_>, elements: BTreeSet<ElementName>) -> StageReport {
+        let elements: ElementChoice = elements.into_iter().collect();
+        if self.may_push && pushes_sources(self.branch.project().config()) {
+            let report = session.push(elements.clone());
+            if report.outcome != Outcome::Skipped {
+                return report;
+            }
+        }
+        session.fetch(elements)
     }
 
     /// Prepares the checkout, where the project wants that.
@@ -178,18 +192,6 @@ impl Drop for CandidateLoader<'_> {
         // What is left of it goes with the run's temporary directory.
         let _ = std::fs::remove_dir_all(&self.place);
     }
-}
-
-/// Gets the sources of some elements into the caches: their patches are applied on the way.
-fn sources(session: &mut PipelineSession<'_, '_>, elements: BTreeSet<ElementName>) -> StageReport {
-    let elements: ElementChoice = elements.into_iter().collect();
-    if pushes_sources(session.pipeline().project) {
-        let report = session.push(elements.clone());
-        if report.outcome != Outcome::Skipped {
-            return report;
-        }
-    }
-    session.fetch(elements)
 }
 
 /// Whether a failure says nothing of the commit: it may pass, or it is this host's.

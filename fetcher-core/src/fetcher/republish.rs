@@ -40,7 +40,16 @@ impl Fetcher {
         let tools = RunTools::new(self, bst_runner, temporary.path());
         let (layout, unread) = CacheLayout::look(&self.config.cache_dir);
         let (unread, temporary) = (unread.iter().map(ToString::to_string).collect(), temporary.path());
-        let tools = RepublishTools { git: &runner, bst: bst_runner, tools: &tools, layout: &layout, unread, temporary };
+        let dry_run = selection.dry_run;
+        let tools = RepublishTools {
+            git: &runner,
+            bst: bst_runner,
+            tools: &tools,
+            layout: &layout,
+            unread,
+            dry_run,
+            temporary,
+        };
         let asked = |names: &[String], name: &str| names.is_empty() || names.iter().any(|asked| asked == name);
         let mut reports = Vec::new();
         for project in &self.config.projects {
@@ -51,7 +60,7 @@ impl Fetcher {
                 let Some(branch) = state.branch.clone() else { continue };
                 if asked(&selection.branches, branch.as_str()) {
                     let place = Republished { fetcher: self, project, branch: &branch, state: &state, store: &store };
-                    let report = place.publish(&tools, selection.dry_run);
+                    let report = place.publish(&tools);
                     reports.push(report.redacted(&self.redactor));
                 }
             }
@@ -70,6 +79,8 @@ struct RepublishTools<'r> {
     layout: &'r CacheLayout,
     /// What of that cannot be read.
     unread: Vec<String>,
+    /// Whether nothing is pushed.
+    dry_run: bool,
     temporary: &'r Path,
 }
 
@@ -83,11 +94,11 @@ struct Republished<'r> {
 }
 
 impl Republished<'_> {
-    fn publish(&self, tools: &RepublishTools<'_>, dry_run: bool) -> BranchReport {
+    fn publish(&self, tools: &RepublishTools<'_>) -> BranchReport {
         let now = self.fetcher.clock.now();
         let notes = tools.unread.clone();
         let mut stage = StageReport { attempts: 1, notes, ..StageReport::new(Stage::Publish, None, now) };
-        let publication = match self.published(tools, dry_run, &mut stage) {
+        let publication = match self.published(tools, &mut stage) {
             Ok(publication) => publication,
             Err(failure) => {
                 stage.failures.push(*failure);
@@ -114,7 +125,6 @@ impl Republished<'_> {
     fn published(
         &self,
         tools: &RepublishTools<'_>,
-        dry_run: bool,
         stage: &mut StageReport,
     ) -> Result<Option<PublicationReport>, Box<Diagnosis>> {
         let fetcher = self.fetcher;
@@ -152,7 +162,7 @@ impl Republished<'_> {
             memory,
             cached_in: &cached_in,
             check: Some(&check),
-            dry_run,
+            dry_run: tools.dry_run,
             at_once: true,
         };
         let publication = publisher.publish(&TrackedCheckout {
@@ -192,6 +202,7 @@ impl Republished<'_> {
                 run: temporary.to_owned(),
                 logs: temporary.join("logs"),
             },
+            may_push: !tools.dry_run,
             one_at_a_time: None,
         }
     }

@@ -88,6 +88,7 @@ impl WorkerPool<'_> {
             bst: &work.bst,
             runner: self.runner,
             place: self.temporary.join(format!("{slot}.candidate")),
+            may_push: true,
             one_at_a_time: turns.get(&directories.cachedir),
             directories,
         };

@@ -42,8 +42,8 @@ impl Pipeline<'_> {
         memory: &mut ElementMemory,
     ) {
         let project = &self.directories.project;
-        let changed = inputs::changed(project, self.prepared).map_err(io::Error::other);
-        let found = changed.and_then(|files| inputs::ref_changes(project, &files).map(|changes| (files, changes)));
+        let written = inputs::changed(project, self.prepared).map_err(io::Error::other);
+        let found = written.and_then(|files| inputs::ref_changes(project, &files).map(|changes| (files, changes)));
         // That the changes cannot be told is told where they are looked for.
         let Ok((files, changes)) = found else { return };
         let mut units = units(&ProjectFiles::new(project), &changes, &self.project.groups);
@@ -95,7 +95,9 @@ impl Pipeline<'_> {
             return Ok(());
         }
         if units.len() == 1 || units.len() > MAX_TRIES {
-            units.iter_mut().for_each(|unit| unit.broken = Some(whole.to_owned()));
+            for unit in units {
+                unit.broken = Some(whole.to_owned());
+            }
             return Ok(());
         }
         for unit in units {
@@ -119,6 +121,9 @@ impl JunctionUnit {
     ) -> io::Result<()> {
         for file in files.iter().filter(|file| self.files.contains(&*file.path.to_string_lossy())) {
             let Some(text) = version(file) else { continue };
+            if text.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(io::Error::other(format!("{} is not UTF-8", file.path.display())));
+            }
             let path = project.join(&file.path);
             // A plugin that no sandbox confines may have put a link in the place of a directory.
             let parent = path.parent().unwrap_or(project).canonicalize()?;
@@ -141,7 +146,9 @@ fn units(known: &ProjectFiles, changes: &[RefChange], groups: &[ElementGroup]) -
     let elements = |change: &RefChange| {
         change.shared_with.iter().chain([&change.element]).cloned().collect::<BTreeSet<ElementName>>()
     };
-    let is_stored = |change: &RefChange| change.file.as_deref().is_none_or(|file| file.ends_with(".refs"));
+    let is_stored = |change: &RefChange| {
+        change.file.as_deref().is_none_or(|file| Path::new(file).extension().is_some_and(|end| end == "refs"))
+    };
     for change in changes.iter().filter(|change| !is_stored(change)) {
         let Some(junction) = elements(change).into_iter().find(|element| known.is_junction(element)) else { continue };
         let group = groups.iter().position(|globs| globs.is_match(junction.as_str()));

@@ -88,9 +88,12 @@ impl<'c> CandidateJudge<'c> {
             let chosen: Vec<_> = chosen.iter().map(|number| components[*number]).collect();
             ask(&make(&chosen)?.tip, &BTreeSet::new()).map(|found| found.load)
         };
-        culprits(components, reason, &loads)
+        culprits(components, &reason, &loads)
     }
 }
+
+/// Says why the project does not load with some components, by their numbers; none where it does.
+type LoadFunction<'f> = dyn Fn(&[usize]) -> Result<Option<String>, PublicationError> + 'f;
 
 /// The components whose elements these are.
 fn blamed(components: &[&Component], sources: &BTreeMap<ElementName, String>) -> BTreeMap<usize, String> {
@@ -107,11 +110,11 @@ fn blamed(components: &[&Component], sources: &BTreeMap<ElementName, String>) ->
 /// project does not load any more.
 fn culprits(
     components: &[&Component],
-    whole: String,
-    loads: &dyn Fn(&[usize]) -> Result<Option<String>, PublicationError>,
+    whole: &str,
+    loads: &LoadFunction<'_>,
 ) -> Result<BTreeMap<usize, String>, PublicationError> {
     let told = |reason: &str| format!("the project does not load with it on the base: {reason}");
-    let all = || (0..components.len()).map(|number| (number, told(&whole))).collect::<BTreeMap<_, _>>();
+    let all = || (0..components.len()).map(|number| (number, told(whole))).collect::<BTreeMap<_, _>>();
     let (mut accepted, suspects): (Vec<_>, Vec<_>) =
         (0..components.len()).partition(|number| is_plain(components[*number]));
     if suspects.is_empty() || components.len() == 1 {
@@ -156,7 +159,7 @@ mod tests {
             let loads = |chosen: &[usize]| {
                 Ok(chosen.iter().any(|number| bad.contains(number)).then(|| "it is gone".to_owned()))
             };
-            culprits(parts, "it is gone".to_owned(), &loads).unwrap().into_keys().collect::<Vec<_>>()
+            culprits(parts, "it is gone", &loads).unwrap().into_keys().collect::<Vec<_>>()
         };
         assert_eq!(broken_by(&[1], &parts), [1]);
         assert_eq!(broken_by(&[2], &parts), [2]);
