@@ -38,7 +38,7 @@ fn text(scratch: &Scratch, file: &str) -> String {
 }
 
 /// The program. Patches are applied in a copy of the sources, so that the host needs no FUSE.
-fn fetcher_of<'s>(scratch: &'s Scratch, config: String) -> Fetcher<'s> {
+fn fetcher_of(scratch: &Scratch, config: String) -> Fetcher<'_> {
     Fetcher::new(scratch).config(config).env("BUILDBOX_STAGER", "copy-or-link")
 }
 
