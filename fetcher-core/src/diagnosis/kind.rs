@@ -261,9 +261,10 @@ kinds! {
     /// Somebody else has committed to a branch that this program pushed. It is left alone. Nothing failed: it is a finding.
     HumanCommits => No, Project,
         "merge or close the request; on-human-commits = \"stack\" or \"new\" goes on beside it";
-    /// A request was closed without being merged: the same is not proposed again. Nothing failed: it is a finding.
+    /// A request was closed without being merged, or what was merged was taken back: the same is not proposed again. Nothing
+    /// failed: it is a finding.
     RequestClosed => No, Project,
-        "nothing, if it was meant; else open the request again";
+        "nothing, if it was meant; else open the request again, or write the ref by hand";
     /// Another run holds the lock for too long.
     LockHeld => Yes, Host,
         "see what the other run does (`bst-fetcher status`, ps), and end it if it hangs";

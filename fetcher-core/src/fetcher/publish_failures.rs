@@ -107,6 +107,7 @@ pub(super) mod finding {
             HoldCause::MovedTag => FailureKind::MovedTag,
             HoldCause::Overwritten | HoldCause::File => FailureKind::RefNotWritten,
             HoldCause::Broken => FailureKind::UpdateBreaks,
+            HoldCause::Reverted => FailureKind::RequestClosed,
             // The first is told by the stage that tracked, the others pass or are told as failures.
             HoldCause::ChangedContent | HoldCause::NotCached | HoldCause::TooYoung | HoldCause::Group => return None,
         };

@@ -16,6 +16,7 @@ use super::forge::Forge;
 use super::memory::{PublishMemory, RequestMemory};
 use super::readiness::Readiness;
 use super::request::{BodyFacts, PlannedRequest, planned};
+use super::reverted::reverted;
 use super::selection::UpdatePolicy;
 use super::sign::CommitSigner;
 use super::update::updates_of;
@@ -26,7 +27,7 @@ use crate::json_file::JsonFile;
 use crate::names::{BranchName, CommitId, ElementName};
 use crate::pipeline::{PreparedFiles, changed_files};
 use crate::project::Branch;
-use crate::report::{HeldRef, HoldReport, PublicationReport, RequestReport, RequestStatus, TrackedRef};
+use crate::report::{HeldRef, HoldCause, HoldReport, PublicationReport, RequestReport, RequestStatus, TrackedRef};
 use crate::state::StateError;
 
 use delivery::{Delivered, RequestDelivery, Situation};
@@ -231,6 +232,7 @@ impl Publisher<'_> {
             change_ids: self.forge.route(&RequestDraft::default()).change_ids,
             sign: signer.is_some().then_some(&sign),
         };
+        let plan = without_reverted(&repository, &tip, plan, publication)?;
         let judge = CandidateJudge::new(self.check, checkout.branch.commit());
         let situation =
             Situation { publisher: self, scratch: &scratch, maker: &maker, judge: &judge, base: &base, tip: &tip };
@@ -378,6 +380,22 @@ impl Publisher<'_> {
         let given = parts.map(|(name, address)| (name.trim().to_owned(), address.to_owned()));
         given.unwrap_or_else(|| ("bst-fetcher".to_owned(), format!("bst-fetcher@{}", self.host)))
     }
+}
+
+/// Leaves out what somebody took back on the base, which is held back.
+fn without_reverted(
+    repository: &git2::Repository,
+    tip: &CommitId,
+    plan: Vec<PlannedRequest>,
+    publication: &mut Publication,
+) -> Result<Vec<PlannedRequest>, PublicationError> {
+    let mut kept = Vec::new();
+    for request in plan {
+        let found = reverted(repository, tip, &request.components.iter().collect::<Vec<_>>())?;
+        publication.report.held.extend(request.held(&found, HoldCause::Reverted));
+        kept.extend(Some(request.without(&found)).filter(|request| !request.components.is_empty()));
+    }
+    Ok(kept)
 }
 
 /// A request as it was after the last time.

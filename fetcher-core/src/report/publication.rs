@@ -199,6 +199,8 @@ pub enum HoldCause {
     Overwritten,
     /// With it the project does not load on the base, or sources cannot be put together there.
     Broken,
+    /// The base had it, and somebody took it back there.
+    Reverted,
 }
 
 impl HoldCause {
@@ -213,6 +215,7 @@ impl HoldCause {
             HoldCause::File => "file",
             HoldCause::Overwritten => "overwritten",
             HoldCause::Broken => "broken",
+            HoldCause::Reverted => "reverted",
         }
     }
 }
