@@ -126,6 +126,7 @@ pub(super) mod finding {
             RequestStatus::Planned
             | RequestStatus::Pushed
             | RequestStatus::Open
+            | RequestStatus::Unknown
             | RequestStatus::Merging
             | RequestStatus::Merged
             | RequestStatus::Waiting

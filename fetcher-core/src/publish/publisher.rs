@@ -114,7 +114,7 @@ impl Publisher<'_> {
         let (memory, unread) = self.memory(checkout);
         let mut publication = self.nothing(&self.base(checkout));
         publication.skipped = Some(reason.to_owned());
-        publication.report.requests = memory.requests.iter().map(remembered).collect();
+        publication.report.requests = memory.requests.iter().map(|known| self.remembered(known)).collect();
         publication.failures.extend(unread.map(|error| (None, error.into())));
         self.save(&memory, &mut publication);
         publication
@@ -176,7 +176,7 @@ impl Publisher<'_> {
                 "schedule = \"{}\": not yet",
                 config.schedule.as_ref().map_or_else(String::new, ToString::to_string)
             ));
-            publication.report.requests = memory.requests.iter().map(remembered).collect();
+            publication.report.requests = memory.requests.iter().map(|known| self.remembered(known)).collect();
             return Ok(());
         }
         let inside = inside(checkout)?;
@@ -373,6 +373,24 @@ impl Publisher<'_> {
         CommitSigner::new(scratch.git(), scratch.beside("signing"), key, date).map(Some)
     }
 
+    /// A request as it was after the last time.
+    fn remembered(&self, (unit, known): (&String, &RequestMemory)) -> RequestReport {
+        let status = if known.status == RequestStatus::Pushed { self.standing() } else { known.status };
+        RequestReport {
+            branch: Some(known.branch.clone()),
+            url: known.url.clone(),
+            commit: known.commit.clone(),
+            ..RequestReport::new(unit, status)
+        }
+    }
+
+    /// How a request is whose branch is as it should be, as far as that is known here.
+    fn standing(&self) -> RequestStatus {
+        let by_push = self.project.publish.mode == PublishMode::MergeRequest
+            && self.forge.route(&RequestDraft::default()).by_push_alone;
+        if by_push { RequestStatus::Unknown } else { RequestStatus::Open }
+    }
+
     /// Name and address of who makes the commits.
     fn author(&self) -> (String, String) {
         let given = self.project.publish.author.as_deref();
@@ -396,17 +414,6 @@ fn without_reverted(
         kept.extend(Some(request.without(&found)).filter(|request| !request.components.is_empty()));
     }
     Ok(kept)
-}
-
-/// A request as it was after the last time.
-fn remembered((unit, known): (&String, &RequestMemory)) -> RequestReport {
-    let status = if known.status == RequestStatus::Pushed { RequestStatus::Open } else { known.status };
-    RequestReport {
-        branch: Some(known.branch.clone()),
-        url: known.url.clone(),
-        commit: known.commit.clone(),
-        ..RequestReport::new(unit, status)
-    }
 }
 
 /// Where the project lies in its repository.
