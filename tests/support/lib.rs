@@ -36,5 +36,6 @@ pub mod smtp;
 pub mod sshd;
 pub mod tls;
 pub mod track_log;
+pub mod waiting;
 pub mod web_files;
 pub mod wheel;
