@@ -133,14 +133,14 @@ impl Fetcher {
         for (place, sources) in &pinned.places {
             mirrors.push(check(place, sources, &answers, &mut failing));
         }
-        let probes = prober.report();
+        let asked = prober.report();
         let report = MirrorReport {
             asked: self.clock.now(),
             mirrors,
             failing: failing.into_values().collect(),
             not_looked_at: pinned.not_looked_at,
-            requests: probes.hosts.iter().map(|host| host.requests).sum(),
-            seconds: probes.seconds,
+            requests: asked.hosts.iter().map(|host| host.requests).sum(),
+            seconds: asked.seconds,
             problems,
             interrupted: self.cancel.is_cancelled(),
         };

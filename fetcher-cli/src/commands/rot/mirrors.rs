@@ -65,15 +65,10 @@ fn print(out: &mut impl Write, report: &MirrorReport) -> io::Result<()> {
 fn print_mirror(out: &mut impl Write, mirror: &MirrorCheck) -> io::Result<()> {
     let MirrorCheck { project, alias, address, sources, held, lacking, untold, unanswered, .. } = mirror;
     let name = mirror.mirror.as_ref().map_or_else(|| "the upstream".to_owned(), |name| format!("mirror {name}"));
-    let mut line = format!("{project}: {name} of {alias} ({address}): has {held} of {sources}");
-    for (count, what) in [(lacking.len(), "lacking"), (untold.len(), "untold")] {
-        if count > 0 {
-            line.push_str(&format!(", {count} {what}"));
-        }
-    }
-    if *unanswered > 0 {
-        line.push_str(&format!(", {unanswered} unanswered"));
-    }
+    let counts = [(lacking.len() as u64, "lacking"), (untold.len() as u64, "untold"), (*unanswered, "unanswered")];
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+    let counts: Vec<_> = counts.collect();
+    let line = format!("{project}: {name} of {alias} ({address}): has {held} of {sources}{}", counts.concat());
     writeln!(out, "{}", output::in_one_line(&line))?;
     lacking.iter().try_for_each(|gap| print_gap(out, "lacks", gap))?;
     untold.iter().try_for_each(|gap| print_gap(out, "does not tell of", gap))

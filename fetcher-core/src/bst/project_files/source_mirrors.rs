@@ -196,8 +196,8 @@ mod tests {
     fn what_only_bst_can_tell_is_said_and_what_is_odd_is_bounded() {
         let (_tree, conditional) = files("name: p\n(?):\n- x:\n    mirrors:\n    - name: m\n", "");
         assert_eq!(conditional.mirrors().unknown, ["mirrors under conditions"]);
-        let many: String = (0..300).map(|at| format!("- {{name: m{at}, aliases: {{up: [x]}}}}\n")).collect();
-        let (_tree, many) = files(&format!("name: p\nmirrors:\n{many}"), "");
+        let many: Vec<_> = (0..300).map(|at| format!("- {{name: m{at}, aliases: {{up: [x]}}}}\n")).collect();
+        let (_tree, many) = files(&format!("name: p\nmirrors:\n{}", many.concat()), "");
         assert_eq!((many.mirrors().mirrors.len(), many.mirrors().unknown.len()), (200, 100));
         for odd in [
             "mirrors: x",
