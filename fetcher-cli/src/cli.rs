@@ -120,6 +120,9 @@ pub(crate) struct RotArgs {
     /// Of this project alone
     #[arg(value_name = "PROJECT")]
     pub(crate) project: Option<String>,
+    /// Ask each mirror now whether it has what the elements are pinned to
+    #[arg(long)]
+    pub(crate) mirrors: bool,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,

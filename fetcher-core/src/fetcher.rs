@@ -13,6 +13,7 @@ mod housekeeping;
 mod inventory;
 mod leftovers;
 mod listing;
+pub mod mirrors;
 mod notifications;
 mod own_cache;
 mod publish_failures;
