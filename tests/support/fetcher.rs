@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::ordinary_user;
 use crate::scratch::Scratch;
 
 /// The program with a configuration, in the environment of a scratch directory.
@@ -91,6 +92,17 @@ impl<'s> Fetcher<'s> {
         if !rustix::process::geteuid().is_root() {
             self.prefix.push("--map-root-user".to_owned());
         }
+        self
+    }
+
+    /// Runs the program as a user that is not root, to whom the scratch directory is given as it is now. `mounts` are lines
+    /// of a shell's that are run before, by root if that runs the tests, where they change no mounts but the program's.
+    ///
+    /// # Panics
+    /// When this machine has no user namespaces, which bubblewrap needs.
+    #[must_use]
+    pub fn as_ordinary_user(mut self, mounts: &str) -> Self {
+        self.prefix = ordinary_user::prefix(self.scratch, mounts, true);
         self
     }
 

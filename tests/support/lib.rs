@@ -22,6 +22,7 @@ pub mod irc;
 pub mod liar;
 pub mod local_project;
 pub mod notified;
+pub mod ordinary_user;
 pub mod plain_runner;
 pub mod project;
 pub mod published;
