@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::ordinary_user;
 use crate::scratch::Scratch;
+use crate::unit::UnitSurroundings;
 
 /// The program with a configuration, in the environment of a scratch directory.
 pub struct Fetcher<'s> {
@@ -95,14 +96,29 @@ impl<'s> Fetcher<'s> {
         self
     }
 
-    /// Runs the program as a user that is not root, to whom the scratch directory is given as it is now. `mounts` are lines
-    /// of a shell's that are run before, by root if that runs the tests, where they change no mounts but the program's.
+    /// Lets these words run the program.
+    #[must_use]
+    pub fn through(mut self, words: Vec<String>) -> Self {
+        self.prefix = words;
+        self
+    }
+
+    /// Runs the program as a user that is not root, to whom the scratch directory is given as it is now.
     ///
     /// # Panics
     /// When this machine has no user namespaces, which bubblewrap needs.
     #[must_use]
-    pub fn as_ordinary_user(mut self, mounts: &str) -> Self {
-        self.prefix = ordinary_user::prefix(self.scratch, mounts, true);
+    pub fn as_ordinary_user(self) -> Self {
+        self.within(&UnitSurroundings { is_ordinary: true, ..UnitSurroundings::default() })
+    }
+
+    /// Runs the program in surroundings such as a service has.
+    ///
+    /// # Panics
+    /// When this machine has no user namespaces, and those are an ordinary user's.
+    #[must_use]
+    pub fn within(mut self, surroundings: &UnitSurroundings) -> Self {
+        self.prefix = ordinary_user::prefix(self.scratch, surroundings);
         self
     }
 

@@ -37,5 +37,6 @@ pub mod smtp;
 pub mod sshd;
 pub mod tls;
 pub mod track_log;
+pub mod unit;
 pub mod web_files;
 pub mod wheel;

@@ -9,54 +9,56 @@ use std::process::Command;
 use crate::bst;
 use crate::fetcher::program;
 use crate::scratch::Scratch;
+use crate::unit::UnitSurroundings;
 
 /// The id of a user, and of its group, that no system has.
 const USER: u32 = 54_321;
 
-/// What becomes such a user, as the words in front of a command; none where whoever runs the tests is an ordinary one.
-fn words() -> Vec<String> {
-    if !rustix::process::geteuid().is_root() {
-        return Vec::new();
-    }
-    let (user, group) = (format!("--reuid={USER}"), format!("--regid={USER}"));
-    ["setpriv", &user, &group, "--clear-groups", "--inh-caps=-all", "--"].map(str::to_owned).into()
-}
-
-/// The words in front of the program that run it as an ordinary user, to whom all of a scratch directory is given, and what
-/// a test installed is shown. `mounts` are lines of a shell's that root runs before, in a mount namespace of their own.
+/// The words in front of the program that run it in surroundings such as these: with the rights that these leave, and as
+/// an ordinary user, to whom all of a scratch directory is given then, and what tests installed is shown.
 ///
 /// # Panics
-/// When this machine lets no ordinary user have namespaces although `namespaces` are needed.
-pub fn prefix(scratch: &Scratch, mounts: &str, namespaces: bool) -> Vec<String> {
-    let become_user = words();
-    if namespaces {
-        let [first, rest @ ..] = &[&become_user[..], &["unshare", "--user", "true"].map(str::to_owned)].concat()[..]
-        else {
-            unreachable!("there are words")
-        };
-        let tried = Command::new(first).args(rest).output().expect("unshare");
-        assert!(
-            tried.status.success(),
-            "this test needs user namespaces, and this machine gives an ordinary user none (see sysctl \
-             kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns and \
-             user.max_user_namespaces): {}",
-            String::from_utf8_lossy(&tried.stderr)
-        );
+/// When this machine gives an ordinary user no namespaces, which bubblewrap needs.
+pub fn prefix(scratch: &Scratch, surroundings: &UnitSurroundings) -> Vec<String> {
+    let changes_user = surroundings.is_ordinary && rustix::process::geteuid().is_root();
+    let mut rights = vec!["setpriv".to_owned()];
+    if changes_user {
+        rights.extend([format!("--reuid={USER}"), format!("--regid={USER}"), "--clear-groups".to_owned()]);
     }
-    let mut script = mounts.to_owned();
-    if !become_user.is_empty() {
+    rights.extend(surroundings.privileges.clone());
+    if rights.len() == 1 {
+        rights.clear();
+    }
+    if surroundings.is_ordinary {
+        namespaces_work(&rights);
+    }
+    let mut script = String::new();
+    if changes_user {
         give(scratch.root());
         script.push_str(&shown());
     }
+    script.push_str(&surroundings.mounts);
     if script.is_empty() {
-        return become_user;
+        return rights;
     }
     let mut words = ["unshare", "--mount"].map(str::to_owned).to_vec();
-    words.extend(become_user.is_empty().then(|| "--map-root-user".to_owned()));
+    words.extend((!rustix::process::geteuid().is_root()).then(|| "--map-root-user".to_owned()));
     script.push_str("exec \"$0\" \"$@\"");
     words.extend(["/bin/sh".to_owned(), "-c".to_owned(), script]);
-    words.extend(become_user);
+    words.extend(rights);
     words
+}
+
+fn namespaces_work(rights: &[String]) {
+    let words = [rights, &["unshare", "--user", "true"].map(str::to_owned)].concat();
+    let tried = Command::new(&words[0]).args(&words[1..]).output().expect("setpriv and unshare, of util-linux");
+    assert!(
+        tried.status.success(),
+        "this test needs user namespaces, and this machine gives an ordinary user none (see sysctl \
+         kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns and \
+         user.max_user_namespaces): {}",
+        String::from_utf8_lossy(&tried.stderr)
+    );
 }
 
 /// Gives that user a directory and all in it.

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use fetcher_tests::bst;
 use fetcher_tests::casd;
-use fetcher_tests::fetcher::Fetcher;
+use fetcher_tests::fetcher::{Fetcher, program};
 use fetcher_tests::host::path_without;
 use fetcher_tests::installed;
 use fetcher_tests::local_project::pushed_to;
 use fetcher_tests::project::{ELEMENTS, Project};
 use fetcher_tests::scratch::Scratch;
+use fetcher_tests::unit::UnitSurroundings;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -143,6 +144,8 @@ impl Drop for Host {
             // It may have ended in between.
             let _ = kill_process(process, Signal::KILL);
         }
+        // Root's plugin could write it, where nothing confined it.
+        let _ = fs::remove_file("/usr/written-by-probe");
     }
 }
 
@@ -192,7 +195,7 @@ fn without_a_sandbox_a_plugin_does_what_the_user_may() {
     for ordinary in [false, true] {
         let host = Host::new();
         let fetcher = host.fetcher("mode = \"off\"");
-        let fetcher = if ordinary { fetcher.as_ordinary_user("") } else { fetcher };
+        let fetcher = if ordinary { fetcher.as_ordinary_user() } else { fetcher };
         let configuration = host.scratch.path("config.toml").display().to_string();
         fetcher.run(&["run", "--config", &configuration]).expect(0);
         let found = host.found();
@@ -217,7 +220,7 @@ fn in_bubblewrap_a_plugin_reaches_its_own_and_the_network_alone() {
 fn in_an_ordinary_users_bubblewrap_a_plugin_reaches_its_own_and_the_network_alone() {
     installed::program("bwrap");
     let host = Host::new();
-    confined(&host, &host.fetcher("mode = \"required\"").as_ordinary_user(""), "bubblewrap", &[]);
+    confined(&host, &host.fetcher("mode = \"required\"").as_ordinary_user(), "bubblewrap", &[]);
 }
 
 #[test]
@@ -232,8 +235,45 @@ fn with_landlock_alone_a_plugin_reads_and_writes_its_own_alone() {
 fn with_an_ordinary_users_landlock_alone_a_plugin_reads_and_writes_its_own_alone() {
     let host = Host::new();
     let path = path_without(&host.scratch, &["bwrap"]);
-    let fetcher = host.fetcher("mode = \"required\"").env("PATH", path.display()).as_ordinary_user("");
+    let fetcher = host.fetcher("mode = \"required\"").env("PATH", path.display()).as_ordinary_user();
     confined(&host, &fetcher, "Landlock", &LANDLOCK_GAPS);
+}
+
+/// A service of the system's, of root and of another user, with further settings; what is said of the host, and what a
+/// plugin can do beyond its own in a run.
+#[track_caller]
+fn in_service(user: &str, settings: &str, mechanism: &str, gaps: &[&str]) -> String {
+    installed::program("bwrap");
+    let host = Host::new();
+    let fetcher = host.fetcher("mode = \"required\"");
+    let printed = fetcher.run(&["schedule", "systemd", "--run-as", user]).expect(0).stdout();
+    let (_, service) = printed.split_once("bst-fetcher.service\n").expect("a service");
+    assert!(service.contains("ProtectSystem=strict") && service.contains("PrivateTmp=yes"), "{printed}");
+    for directory in ["state", "cache"] {
+        fs::create_dir_all(host.scratch.path(directory)).expect("a directory");
+    }
+    let surroundings = UnitSurroundings::of(&format!("{service}\n{settings}"), &host.scratch);
+    let fetcher = fetcher.within(&surroundings);
+    confined(&host, &fetcher, mechanism, gaps);
+    fetcher.run(&["check", "--host"]).expect(0).stdout()
+}
+
+#[test]
+fn under_the_generated_unit_bubblewrap_confines_all() {
+    for user in ["root", "daemon"] {
+        let said = in_service(user, "", "bubblewrap and Landlock\n", &[]);
+        assert!(!said.contains("warn  sandbox"), "{said}");
+    }
+}
+
+#[test]
+fn a_unit_that_masks_proc_is_found_out_and_other_processes_stay_hidden_all_the_same() {
+    // What can be read there without rights.
+    let gaps = ["fetcher cmdline", "fetcher fd"];
+    for settings in ["ProtectKernelLogs=yes", "ProtectKernelTunables=yes"] {
+        let said = in_service("daemon", settings, "bubblewrap and Landlock, with the host's /proc;", &gaps);
+        assert!(said.contains("Can't mount proc") && said.contains("`ProtectKernelLogs=`"), "{said}");
+    }
 }
 
 /// Everything that a project may have is tracked, fetched, pushed and proved by an ordinary user, in either sandbox.
@@ -253,7 +293,7 @@ fn an_ordinary_user_gets_everything_to_the_source_cache_in_either_sandbox() {
             pushed_to(cache.url(), "")
         );
         let path = path_without(&scratch, &["bwrap"]);
-        let fetcher = Fetcher::new(&scratch).config(text).as_ordinary_user("");
+        let fetcher = Fetcher::new(&scratch).config(text).as_ordinary_user();
         let fetcher = if mechanism == "Landlock" { fetcher.env("PATH", path.display()) } else { fetcher };
         let ended = fetcher.run(&["check", "--host"]).expect(0);
         assert!(ended.stdout().contains(&format!("sandbox: {mechanism}")), "{ended}");
@@ -265,6 +305,37 @@ fn an_ordinary_user_gets_everything_to_the_source_cache_in_either_sandbox() {
             assert!(is_proved, "{mechanism} {element}: {proof:#}");
         }
     }
+}
+
+/// Of Landlock's rules a process can have sixteen, one above the other (landlock(7)): whoever has all of them can have no
+/// sandbox of Landlock's.
+const LANDLOCK_LAYERS: usize = 16;
+
+#[test]
+fn where_nothing_confines_a_run_says_why_and_goes_on_only_if_it_may() {
+    let host = Host::new();
+    let path = path_without(&host.scratch, &["bwrap"]);
+    let mut words: Vec<String> = Vec::new();
+    let task = json!({ "relays": false, "max_processes": 0, "max_file_size": 0, "max_memory": 0 }).to_string();
+    for _ in 0..LANDLOCK_LAYERS {
+        words.extend([program().display().to_string(), "--become-sandbox-helper".to_owned(), task.clone()]);
+    }
+    let fetcher = |mode: &str| {
+        let fetcher = host.fetcher(&format!("mode = \"{mode}\"")).env("PATH", path.display());
+        fetcher.through(words.clone())
+    };
+    let ended = fetcher("required").run(&["check", "--host"]).expect(1);
+    assert!(ended.stdout().contains("FAIL  sandbox: ") && ended.stdout().contains("Landlock: "), "{ended}");
+    let ended = fetcher("required").run(&["run"]).expect(4);
+    assert!(ended.stderr().contains("there is no sandbox to run it in: bubblewrap: bwrap is not in PATH"), "{ended}");
+    let ended = fetcher("auto").run(&["run"]).expect(0);
+    let warning = "projects' code ran without a sandbox: bubblewrap: bwrap is not in PATH; Landlock: ";
+    assert_eq!(ended.stderr().matches(warning).count(), 1, "{ended}");
+    assert_eq!(host.found()["secret read"], "yes");
+    let ended = fetcher("auto").run(&["status"]).expect(0);
+    assert!(ended.stdout().contains(warning), "{ended}");
+    let status = fetcher("auto").status();
+    assert_eq!(status["last-run"]["failures"][0]["kind"], "unconfined", "{status:#}");
 }
 
 #[test]
