@@ -9,6 +9,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Proxy};
 
 use crate::environment::Environment;
+use crate::trust_store::TrustStore;
 
 /// Why no client can be made.
 #[derive(Debug, Error)]
@@ -19,19 +20,20 @@ pub(crate) struct ClientError {
     pub(crate) hint: &'static str,
 }
 
-/// A client for one address. It follows no redirects, and takes every status for an answer. It trusts the usual
+/// A client for one address. It follows no redirects, and takes every status for an answer. It trusts the host's
 /// authorities and those in `ca_file`, and goes by the proxy that `environment` names.
 pub(crate) fn agent(url: &str, ca_file: Option<&Path>, environment: &Environment) -> Result<Agent, ClientError> {
-    let roots = match ca_file {
-        None => RootCerts::WebPki,
-        Some(path) => {
-            let usual = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-            let usual = usual.map(|certificate| Certificate::from_der(certificate.as_ref()));
-            RootCerts::Specific(Arc::new(usual.chain(certificates(path)?).collect()))
-        }
-    };
+    let own = TrustStore::of(environment).usable_certificates();
+    let mut trusted: Vec<_> = own.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
+    if let Some(path) = ca_file {
+        trusted.extend(certificates(path)?);
+    }
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(trusted)))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
     Ok(Agent::config_builder()
-        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .tls_config(tls)
         .proxy(proxy(url, environment)?)
         .http_status_as_error(false)
         .max_redirects(0)

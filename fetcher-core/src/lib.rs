@@ -158,6 +158,8 @@ pub mod self_update;
 pub mod serve;
 #[cfg(feature = "fetcher")]
 pub mod state;
+#[cfg(feature = "trust-store")]
+mod trust_store;
 #[cfg(feature = "fetcher")]
 pub mod upload;
 #[cfg(feature = "fetcher")]
