@@ -67,7 +67,7 @@ impl UnitSurroundings {
                 ("CapabilityBoundingSet", "") => all.privileges.push("--bounding-set=-all".to_owned()),
                 ("User", _) => all.is_ordinary = true,
                 ("ProtectControlGroups", "yes") => {
-                    hidden.push_str(&read_only(&format!("/sys/fs/cgroup*) {REMOUNT} ;;")))
+                    hidden.push_str(&read_only(&format!("/sys/fs/cgroup*) {REMOUNT} ;;")));
                 }
                 ("ProtectKernelModules", "yes") => hidden.push_str(
                     "[ ! -d /usr/lib/modules ] || mount -t tmpfs -o mode=000,ro none /usr/lib/modules || exit 97\n",
