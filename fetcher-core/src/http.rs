@@ -8,7 +8,9 @@ use thiserror::Error;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Proxy};
 
+use crate::address::AddressParts;
 use crate::environment::Environment;
+use crate::trust_store::TrustStore;
 
 /// Why no client can be made.
 #[derive(Debug, Error)]
@@ -19,19 +21,20 @@ pub(crate) struct ClientError {
     pub(crate) hint: &'static str,
 }
 
-/// A client for one address. It follows no redirects, and takes every status for an answer. It trusts the usual
+/// A client for one address. It follows no redirects, and takes every status for an answer. It trusts the host's
 /// authorities and those in `ca_file`, and goes by the proxy that `environment` names.
 pub(crate) fn agent(url: &str, ca_file: Option<&Path>, environment: &Environment) -> Result<Agent, ClientError> {
-    let roots = match ca_file {
-        None => RootCerts::WebPki,
-        Some(path) => {
-            let usual = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-            let usual = usual.map(|certificate| Certificate::from_der(certificate.as_ref()));
-            RootCerts::Specific(Arc::new(usual.chain(certificates(path)?).collect()))
-        }
-    };
+    let own = TrustStore::of(environment).usable_certificates();
+    let mut trusted: Vec<_> = own.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
+    if let Some(path) = ca_file {
+        trusted.extend(certificates(path)?);
+    }
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(trusted)))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
     Ok(Agent::config_builder()
-        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .tls_config(tls)
         .proxy(proxy(url, environment)?)
         .http_status_as_error(false)
         .max_redirects(0)
@@ -61,16 +64,15 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, ClientError> {
 pub(crate) fn proxy(url: &str, environment: &Environment) -> Result<Option<Proxy>, ClientError> {
     let get = |name: &str| environment.get(name).and_then(|value| value.to_str());
     let either = |lower: &str, upper: &str| get(lower).or_else(|| get(upper));
-    let host = host_of(url);
-    let bare = host.rsplit('@').next().unwrap_or_default().split("://").last().unwrap_or_default();
-    let bare = if bare.starts_with('[') { bare } else { bare.split(':').next().unwrap_or_default() };
+    let parts = AddressParts::of_url(url);
+    let bare = parts.map_or("", |parts| parts.host());
     let direct = either("no_proxy", "NO_PROXY").is_some_and(|list| {
         list.split(',').map(|entry| entry.trim().trim_start_matches('*').trim_start_matches('.')).any(|entry| {
             // `*` alone is everybody.
             (entry.is_empty() && list.contains('*')) || bare == entry || bare.ends_with(&format!(".{entry}"))
         })
     });
-    let named = match url.split("://").next() {
+    let named = match parts.and_then(|parts| parts.scheme) {
         Some("https") => either("https_proxy", "HTTPS_PROXY"),
         // HTTP_PROXY in capitals may come from a request's header (CVE-2016-5385).
         _ => get("http_proxy"),
@@ -85,20 +87,10 @@ pub(crate) fn proxy(url: &str, environment: &Environment) -> Result<Option<Proxy
 
 /// Scheme and host of an address, the rest of which may be a secret.
 pub(crate) fn host_of(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default();
-    if scheme.is_empty() { "another address".to_owned() } else { format!("{scheme}://{host}") }
-}
-
-/// Host (with its port) and path of an address of git's: `scheme://user@host/path`, or `user@host:path`.
-#[cfg(feature = "webhook")]
-pub(crate) fn address_parts(url: &str) -> Option<(&str, &str)> {
-    let (authority, path) = match url.split_once("://") {
-        Some((_, rest)) => rest.split_once('/')?,
-        None => url.split_once(':').filter(|(host, _)| !host.contains('/'))?,
-    };
-    Some((authority.rsplit('@').next().unwrap_or_default(), path))
+    match AddressParts::of_url(url) {
+        Some(AddressParts { scheme: Some(scheme), authority, .. }) => format!("{scheme}://{authority}"),
+        _ => "another address".to_owned(),
+    }
 }
 
 #[cfg(test)]

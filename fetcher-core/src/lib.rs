@@ -107,6 +107,7 @@
     expect(dead_code, reason = "what only a fetcher needs of the modules that all have")
 )]
 
+mod address;
 mod atomic_file;
 pub mod bst;
 mod cancel;
@@ -125,6 +126,7 @@ mod file_state;
 mod free_space;
 #[cfg(feature = "fetcher")]
 pub mod git;
+mod hosting;
 #[cfg(any(feature = "forge", feature = "probe", feature = "webhook"))]
 mod http;
 #[cfg(feature = "fetcher")]
@@ -159,6 +161,8 @@ pub mod self_update;
 pub mod serve;
 #[cfg(feature = "fetcher")]
 pub mod state;
+#[cfg(feature = "trust-store")]
+mod trust_store;
 #[cfg(feature = "fetcher")]
 pub mod upload;
 #[cfg(feature = "fetcher")]

@@ -30,6 +30,7 @@ use tower::Service;
 
 use super::client::{CacheError, endpoint, text_of, token};
 use crate::config::SourceCacheConfig;
+use crate::trust_store::TrustStore;
 
 /// How many connections one socket takes at once. A casd has a few.
 const CONNECTIONS: usize = 64;
@@ -97,7 +98,7 @@ impl CredentialGateway {
     ///
     /// # Errors
     /// When one of those cannot be read, or a socket cannot be made.
-    pub(crate) fn open(servers: &[GatewayServer]) -> Result<Self, GatewayError> {
+    pub(crate) fn open(servers: &[GatewayServer], trusted: &TrustStore) -> Result<Self, GatewayError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| GatewayError::Socket { path, source }
@@ -114,7 +115,7 @@ impl CredentialGateway {
             };
             let token = token(&server.cache)?;
             let token = token.and_then(|token| HeaderValue::from_bytes(token.as_encoded_bytes()).ok());
-            let channel = endpoint(&server.cache)?
+            let channel = endpoint(&server.cache, trusted)?
                 .initial_stream_window_size(WINDOWS.0)
                 .initial_connection_window_size(WINDOWS.1)
                 .connect_lazy();

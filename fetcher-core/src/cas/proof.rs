@@ -12,7 +12,9 @@ use super::index::source_root;
 use super::local::{LARGEST_DIRECTORY, LocalGap, LocalSources, MOST_OBJECTS, SourceObjects, members};
 use crate::cancel::Cancel;
 use crate::config::SourceCacheConfig;
+use crate::environment::Environment;
 use crate::names::SourceKey;
+use crate::trust_store::TrustStore;
 
 /// How many requests are under way at once to one server.
 const REQUESTS_AT_ONCE: usize = 16;
@@ -93,6 +95,7 @@ pub struct CacheProver {
     totals: ProofTotals,
     timeout: Option<Duration>,
     reads_contents: bool,
+    trusted: TrustStore,
 }
 
 impl std::fmt::Debug for CacheProver {
@@ -109,6 +112,7 @@ impl CacheProver {
             totals: ProofTotals::default(),
             timeout: None,
             reads_contents: false,
+            trusted: TrustStore::of(&Environment::empty()),
         }
     }
 
@@ -117,6 +121,15 @@ impl CacheProver {
     #[must_use]
     pub fn reading_contents(mut self, reads_contents: bool) -> Self {
         self.reads_contents = reads_contents;
+        self
+    }
+
+    /// Lets an environment say whose certificates are believed, by `SSL_CERT_FILE`, `CURL_CA_BUNDLE` or `GIT_SSL_CAINFO`:
+    /// the name of a file in PEM. Without those it is this host's own file, or where there is none Mozilla's list. Caches
+    /// with a `server-cert` of their own are believed by that alone.
+    #[must_use]
+    pub fn trusting(mut self, environment: &Environment) -> Self {
+        self.trusted = TrustStore::of(environment);
         self
     }
 
@@ -211,7 +224,7 @@ impl CacheProver {
     ) -> Result<BTreeMap<SourceKey, SourceProof>, CacheError> {
         let is = |cache: &&SourceCacheConfig, kind: &str| cache.kind.as_deref().is_none_or(|k| k == "all" || k == kind);
         let clients = |kind| -> Result<Vec<_>, CacheError> {
-            caches.iter().filter(|cache| is(cache, kind)).map(CacheClient::new).collect()
+            caches.iter().filter(|cache| is(cache, kind)).map(|cache| CacheClient::new(cache, &self.trusted)).collect()
         };
         let (indexes, storages) = (clients("index")?, clients("storage")?);
         let mut proofs: BTreeMap<_, _> = keys.iter().map(|key| (key.clone(), SourceProof::Proved)).collect();

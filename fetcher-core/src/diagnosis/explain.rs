@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::address::without_credentials;
 use crate::bst::messages::{BstMessage, LogExcerpt, MessageLevel, TaskAction};
 use crate::names::ElementName;
 
-use super::place::{place, without_credentials};
+use super::place::place;
 use super::tools::between;
 use super::{Actor, Diagnosis, FailureKind, Retry, cache, closing_line, exception, grpc, load, python, tools};
 use crate::failure::{LineDiagnosis, phrases, without_names};

@@ -20,6 +20,11 @@ pub(super) mod programs;
 mod push;
 mod remotes;
 mod sandbox;
+#[cfg(feature = "trust-store")]
+mod trusted;
+
+#[cfg(feature = "trust-store")]
+use trusted::authorities;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -145,6 +150,8 @@ impl Fetcher {
         };
         add(look.places());
         add(look.git_programs());
+        #[cfg(feature = "trust-store")]
+        add(vec![authorities(&self.environment)]);
         add(look.sandbox());
         let tools = RunTools::new(self, look.runner, temporary.path());
         let used = look.used(&tools);

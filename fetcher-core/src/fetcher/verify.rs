@@ -132,7 +132,8 @@ impl Fetcher {
         let caches = client.layout.of(&project.trust());
         for refs in [Refs::Committed, Refs::Tracked].into_iter().filter(|refs| project.wants(*refs)) {
             let (elements, reads_contents) = (&request.elements[..], request.contents);
-            let asked = AuditRequest { project, branch, variant: name, refs, elements, reads_contents };
+            let environment = &self.environment;
+            let asked = AuditRequest { project, branch, variant: name, refs, elements, reads_contents, environment };
             let Some(mut audit) = asked.ask(&caches.cachedir, &memory, &self.cancel) else {
                 report.is_interrupted = true;
                 return;

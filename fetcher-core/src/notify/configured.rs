@@ -18,7 +18,7 @@ pub(crate) fn configured(config: &NotifierConfig, host: &NotifierHost) -> Arc<dy
         #[cfg(not(feature = "email"))]
         NotifyTarget::Email(_) => Arc::new(UnavailableNotifier { name, subscription, feature: "email" }),
         #[cfg(feature = "irc")]
-        NotifyTarget::Irc(config) => Arc::new(super::irc::IrcNotifier { name, subscription, config }),
+        NotifyTarget::Irc(config) => Arc::new(super::irc::IrcNotifier { name, subscription, config, host }),
         #[cfg(not(feature = "irc"))]
         NotifyTarget::Irc(_) => Arc::new(UnavailableNotifier { name, subscription, feature: "irc" }),
         #[cfg(feature = "webhook")]

@@ -11,7 +11,7 @@ use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, SmtpTransport, Transport as _};
 
@@ -21,7 +21,9 @@ use super::host::NotifierHost;
 use super::message::Notification;
 use super::subscription::Subscription;
 use super::{Notifier, render, script};
+use crate::address::AddressParts;
 use crate::config::EmailConfig;
+use crate::trust_store::TrustStore;
 
 /// How long a server that cannot be reached or is busy is left alone before it is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -103,14 +105,9 @@ impl EmailNotifier {
     }
 
     fn transport(&self, timeout: Duration, name: &str) -> Result<SmtpTransport, NotifyError> {
-        let (scheme, place) = self.config.server.split_once("://").unwrap_or(("smtp", &self.config.server));
-        let place = place.trim_end_matches('/');
-        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-            _ => (place, None),
-        };
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let server = &self.config.server;
+        let parts = AddressParts::of_url(server).unwrap_or_else(|| AddressParts::of_authority(server));
+        let (scheme, bare, port) = (parts.scheme.unwrap_or("smtp"), parts.bare_host(), parts.port());
         // Nobody listens in between on the way to this host itself.
         let near = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let (tls, usual_port) = match scheme {
@@ -136,7 +133,16 @@ impl EmailNotifier {
     }
 
     fn tls(&self, host: &str) -> Result<TlsParameters, NotifyError> {
-        let mut builder = TlsParameters::builder(host.to_owned());
+        let unusable = |error: &lettre::transport::smtp::Error| {
+            let message = format!("TLS cannot be set up: {error}");
+            NotifyError::new(DeliveryErrorKind::Setup, message, "see `server` and `ca-file`")
+        };
+        let mut builder = TlsParameters::builder(host.to_owned()).certificate_store(CertificateStore::None);
+        for certificate in TrustStore::of(&self.host.environment).usable_certificates() {
+            // Those that cannot be read have been left out.
+            let certificate = Certificate::from_der(certificate.to_vec()).map_err(|error| unusable(&error))?;
+            builder = builder.add_root_certificate(certificate);
+        }
         if let Some(path) = &self.config.ca_file {
             let certificate = Certificate::from_pem(&pem(path)?).map_err(|_| {
                 let hint = "correct `ca-file`: a file with certificates in PEM";
@@ -148,13 +154,7 @@ impl EmailNotifier {
             })?;
             builder = builder.add_root_certificate(certificate);
         }
-        builder.build().map_err(|error| {
-            NotifyError::new(
-                DeliveryErrorKind::Setup,
-                format!("TLS cannot be set up: {error}"),
-                "see `server` and `ca-file`",
-            )
-        })
+        builder.build().map_err(|error| unusable(&error))
     }
 
     fn explain(&self, error: &lettre::transport::smtp::Error) -> NotifyError {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::error::{DeliveryErrorKind, NotifyError};
 use super::files::secret;
+use super::host::NotifierHost;
 use super::message::Notification;
 use super::subscription::Subscription;
 use super::{Notifier, render};
@@ -13,7 +14,7 @@ use crate::config::IrcConfig;
 mod connection;
 mod line;
 
-use connection::IrcConnection;
+use connection::{IrcConnection, IrcTrust};
 use line::IrcLine;
 
 /// The bytes of a line, its end included (RFC 1459, 2.3).
@@ -32,6 +33,7 @@ pub(super) struct IrcNotifier {
     pub(super) name: String,
     pub(super) subscription: Subscription,
     pub(super) config: IrcConfig,
+    pub(super) host: NotifierHost,
 }
 
 impl Notifier for IrcNotifier {
@@ -87,7 +89,8 @@ struct IrcSession<'i> {
 impl<'i> IrcSession<'i> {
     fn open(irc: &'i IrcNotifier) -> Result<Self, NotifyError> {
         let until = Instant::now() + irc.subscription.timeout;
-        let connection = IrcConnection::open(&irc.config.server, irc.config.ca_file.as_deref(), until)?;
+        let trusted = IrcTrust { environment: &irc.host.environment, ca_file: irc.config.ca_file.as_deref() };
+        let connection = IrcConnection::open(&irc.config.server, trusted, until)?;
         let mut session = Self { irc, connection, nick: irc.config.nick.clone(), sent: 0 };
         session.register()?;
         if irc.config.join {

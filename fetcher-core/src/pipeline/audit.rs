@@ -13,6 +13,7 @@ use super::verify::proof_target;
 use crate::cancel::Cancel;
 use crate::config::{ProjectConfig, VariantConfig};
 use crate::diagnosis::{Diagnosis, redacted_element};
+use crate::environment::Environment;
 use crate::names::{BranchName, ElementName, ProjectName, Refs, SourceKey, VariantName};
 use crate::secret::{Redact, Redactor};
 use crate::state::ElementMemory;
@@ -104,6 +105,8 @@ pub(crate) struct AuditRequest<'a> {
     pub(crate) elements: &'a [ElementName],
     /// Whether every byte is read.
     pub(crate) reads_contents: bool,
+    /// Which says whose certificates are believed.
+    pub(crate) environment: &'a Environment,
 }
 
 impl AuditRequest<'_> {
@@ -134,7 +137,7 @@ impl AuditRequest<'_> {
             }
         };
         audit.caches = target.names();
-        let prover = SourceProver::new(target, cachedir, self.project.timeout);
+        let prover = SourceProver::new(target, cachedir, self.project.timeout).trusting(self.environment);
         let mut prover = prover.reading_contents(self.reads_contents);
         match prover.ask(&keys.values().flatten().cloned().collect(), cancel) {
             Ok(()) => {}

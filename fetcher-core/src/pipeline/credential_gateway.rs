@@ -19,6 +19,8 @@ use crate::bst::conf::{servers_of, written_server};
 use crate::cas::gateway::{CredentialGateway, GatewayError, GatewayServer};
 #[cfg(feature = "cas")]
 use crate::diagnosis::{Actor, FailureKind, Location, Retry};
+#[cfg(feature = "cas")]
+use crate::trust_store::TrustStore;
 
 /// The first release whose casd takes the address of a socket for a cache.
 const FIRST: BstVersion = BstVersion { major: 2, minor: 4, patch: 0 };
@@ -81,7 +83,8 @@ impl StageRunner<'_, '_> {
         if servers.is_empty() || !pipeline.runner.hides_files(invocation, self.cancel) {
             return Ok(None);
         }
-        let open = CredentialGateway::open(&servers).map_err(|error| failure(&error))?;
+        let open = CredentialGateway::open(&servers, &TrustStore::of(pipeline.environment))
+            .map_err(|error| failure(&error))?;
         let text = format!("{:#}\n", serde_json::Value::Object(conf));
         let path = self.conf_path();
         write_atomic(&path, text.as_bytes()).map_err(|source| failure(&GatewayError::Socket { path, source }))?;

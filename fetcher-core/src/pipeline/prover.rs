@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::cancel::Cancel;
 use crate::config::SourceCacheConfig;
 use crate::diagnosis::Diagnosis;
+use crate::environment::Environment;
 use crate::names::SourceKey;
 
 #[cfg(feature = "cas")]
@@ -69,6 +70,17 @@ impl SourceProver {
     #[cfg(feature = "cas")]
     pub(super) fn reading_contents(self, reads_contents: bool) -> Self {
         Self { prover: self.prover.reading_contents(reads_contents), ..self }
+    }
+
+    /// Lets an environment say whose certificates are believed.
+    #[cfg(feature = "cas")]
+    pub(super) fn trusting(self, environment: &Environment) -> Self {
+        Self { prover: self.prover.trusting(environment), ..self }
+    }
+
+    #[cfg(not(feature = "cas"))]
+    pub(super) fn trusting(self, _: &Environment) -> Self {
+        self
     }
 
     #[cfg(not(feature = "cas"))]

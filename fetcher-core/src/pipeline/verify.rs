@@ -53,9 +53,10 @@ struct ElementProofs {
 impl Verification {
     pub(super) fn new(work: &StageRunner<'_, '_>) -> Self {
         let pipeline = work.pipeline;
-        let prover = pipeline
-            .proof_target()
-            .map(|target| SourceProver::new(target, &pipeline.directories.cachedir, pipeline.project.timeout));
+        let prover = pipeline.proof_target().map(|target| {
+            let prover = SourceProver::new(target, &pipeline.directories.cachedir, pipeline.project.timeout);
+            prover.trusting(pipeline.environment)
+        });
         let variant = work.variant.map(|variant| variant.name.clone());
         let report = StageReport {
             refs: Some(work.refs),

@@ -12,8 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use ureq::Agent;
 use ureq::http::{HeaderMap, Request};
 use ureq::unversioned::resolver::DefaultResolver;
@@ -29,6 +27,7 @@ use crate::diagnosis::FailureKind;
 use crate::environment::Environment;
 use crate::http;
 use crate::secret::Secret;
+use crate::trust_store::TrustStore;
 
 /// As git names itself, since forges that let no scrapers in let git in; and who it really is.
 const USER_AGENT: &str = concat!("git/2.47.0 (bst-fetcher/", env!("CARGO_PKG_VERSION"), ")");
@@ -42,14 +41,6 @@ const READ_BUFFER: usize = 72 << 10;
 const WRITE_BUFFER: usize = 32 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Files of authorities, where distributions put them.
-const AUTHORITIES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// What asks servers of HTTP for a run.
 pub(super) struct ProbeClient {
@@ -122,7 +113,7 @@ impl ProbeClient {
     pub(super) fn new(environment: &Environment, per_host: usize) -> Result<Self, HttpFailure> {
         let ends = CertificateEnds::default();
         let failed = |error: rustls::Error| HttpFailure::new(FailureKind::Tls, ProbeDoubt::Failed, error.to_string());
-        let tls = TlsConnector::new(&authorities(environment), Arc::clone(&ends)).map_err(failed)?;
+        let tls = TlsConnector::new(TrustStore::of(environment).roots(), Arc::clone(&ends)).map_err(failed)?;
         let (environment, netrc) = (environment.clone(), NetrcCredentials::of(environment));
         Ok(Self { environment, netrc, book: AddressBook::default(), ends, tls, per_host, agents: Mutex::default() })
     }
@@ -286,15 +277,6 @@ fn body_of(
             return Err(ureq::Error::BodyExceedsLimit(largest));
         }
     }
-}
-
-/// The authorities that this host trusts beside the usual ones, in DER.
-fn authorities(environment: &Environment) -> Vec<Vec<u8>> {
-    let named = ["GIT_SSL_CAINFO", "SSL_CERT_FILE", "CURL_CA_BUNDLE"].iter().find_map(|name| environment.get(name));
-    let usual = || AUTHORITIES.iter().find_map(|path| std::fs::read(path).ok());
-    // A file that cannot be read trusts nobody: then the servers' certificates are not trusted, which is told.
-    let text = named.map_or_else(usual, |path| std::fs::read(path).ok()).unwrap_or_default();
-    CertificateDer::pem_slice_iter(&text).filter_map(Result::ok).map(|der| der.as_ref().to_vec()).collect()
 }
 
 fn is_closed(error: &std::io::Error) -> bool {

@@ -68,6 +68,14 @@ fn each_way_to_fail_says_what_to_do() {
     let said = tried(&scratch, 1, &place, "");
     assert!(said.contains("certificate") && said.contains("`ca-file`"), "{said}");
     assert!(server.mails().is_empty());
+    // What this host trusts is trusted.
+    let notify = format!(
+        "[[notify]]\nkind = \"email\"\nserver = \"{place}\"\nfrom = \"f@example.org\"\nto = [\"a@example.org\"]\n"
+    );
+    let trusting = fetcher_tests::fetcher::Fetcher::new(&scratch)
+        .config(format!("[[project]]\nurl = \"https://example.org/x.git\"\n{notify}{login}"));
+    let said = trusting.env("SSL_CERT_FILE", tls.ca.display()).run(&["notify", "test"]).expect(1).stdout();
+    assert!(said.contains("535"), "{said}");
 
     let plain = Smtp::start(&scratch, &[]);
     let said = tried(&scratch, 1, &format!("smtp+starttls://{}", plain.place()), &ca);

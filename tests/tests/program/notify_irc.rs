@@ -43,6 +43,11 @@ fn channels_and_people_are_told_by_tls_with_a_password() {
     listener.wait("QUIT");
     let (status, said) = tried(&scratch, &server.tls_url, "channels = [\"#builds\"]\npassword-file = \"irc.password\"");
     assert!(status == 1 && said.contains("certificate") && said.contains("`ca-file`"), "{said}");
+    let by_host = "channels = [\"#builds\"]\npassword-file = \"irc.password\"";
+    let project = "[[project]]\nurl = \"https://example.org/x.git\"\n";
+    let trusting = Fetcher::new(&scratch).config(format!("{project}{}", table(&server.tls_url, by_host)));
+    let trusting = trusting.env("SSL_CERT_FILE", server.tls.ca.display());
+    assert_eq!(trusting.run(&["notify", "test"]).expect(0).stdout(), "irc: it arrived\n");
     scratch.write("irc.password", "wrong-one-this\n");
     let (status, said) = tried(&scratch, &server.url, "channels = [\"#builds\"]\npassword-file = \"irc.password\"");
     assert!(status == 1 && said.contains("does not let us in") && !said.contains("wrong-one"), "{said}");

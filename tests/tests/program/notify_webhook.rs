@@ -169,6 +169,11 @@ fn tls_is_checked_against_the_authority_that_is_configured() {
     assert!(status == 1 && said.contains("`ca-file`"), "{said}");
     let (status, said) = tried(&scratch, &webhook(&url, &format!("ca-file = \"{}\"\n", tls.ca.display())));
     assert_eq!(status, 0, "{said}");
+    // So are the authorities that this host trusts.
+    let project = "[[project]]\nurl = \"https://example.org/x.git\"\n";
+    let fetcher = Fetcher::new(&scratch).config(format!("{project}[[notify]]\n{}", webhook(&url, "")));
+    let trusting = fetcher.env("SSL_CERT_FILE", tls.ca.display()).run(&["notify", "test"]).expect(0);
+    assert_eq!(trusting.stdout(), "webhook: it arrived\n");
     assert!(fs::read_to_string(scratch.path("got")).is_ok_and(|got| got.contains("\"event\":\"test\"")));
     server.kill().and_then(|()| server.wait()).expect("its end");
 }

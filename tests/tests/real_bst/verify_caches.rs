@@ -75,6 +75,15 @@ fn certificates_and_a_token_open_a_cache_to_the_proof_too() {
     // TLS and the token go through whatever keeps the client from upstreams.
     fetcher.run(&["verify", "--clean-client"]).expect(0);
 
+    // Whom this host trusts needs no `server-cert`; whom it does not is asked nothing.
+    let of_host = auth(&token).replacen(&format!("server-cert = '{}', ", server.ca.display()), "", 1);
+    let fetcher = Fetcher::new(&scratch).config(project.config("", &pushed_to(guarded.url(), &of_host)));
+    let ended = fetcher.run(&["verify", "--json"]).expect(1);
+    assert_eq!(ended.json()["branches"][0]["proved"], json!([]), "{ended}");
+    let fetcher = fetcher.env("SSL_CERT_FILE", server.ca.display());
+    let ended = fetcher.run(&["verify", "--json"]).expect(0);
+    assert_eq!(ended.json()["branches"][0]["proved"], json!(ELEMENTS), "{ended}");
+
     // The token is another one by now.
     let other = scratch.write("other-token", "another-token-than-that\n");
     let fetcher = Fetcher::new(&scratch).config(project.config("", &pushed_to(guarded.url(), &auth(&other))));

@@ -8,17 +8,27 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::super::error::{DeliveryErrorKind, NotifyError};
 use super::super::files::pem;
 use super::line::IrcLine;
+use crate::address::AddressParts;
+use crate::environment::Environment;
+use crate::trust_store::TrustStore;
 
 /// The most of a line that is read: 512 bytes and `IRCv3`'s 8,191 of tags.
 const LONGEST: usize = 16 << 10;
 
 trait IrcStream: Read + Write + Send {}
 impl<T: Read + Write + Send> IrcStream for T {}
+
+/// Whom a connection with TLS trusts: the host's authorities, and those of a file.
+#[derive(Clone, Copy)]
+pub(super) struct IrcTrust<'t> {
+    pub(super) environment: &'t Environment,
+    pub(super) ca_file: Option<&'t Path>,
+}
 
 /// A connection that answers every PING, and waits no longer than until a moment.
 pub(super) struct IrcConnection {
@@ -32,20 +42,14 @@ pub(super) struct IrcConnection {
 
 impl IrcConnection {
     /// Connects to `irc://HOST:PORT` or `ircs://HOST:PORT`.
-    pub(super) fn open(server: &str, ca_file: Option<&Path>, until: Instant) -> Result<Self, NotifyError> {
-        let (scheme, place) = server.split_once("://").unwrap_or(("ircs", server));
-        let place = place.split('/').next().unwrap_or_default();
-        let tls = scheme == "ircs";
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-            _ => (place, None),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
+    pub(super) fn open(server: &str, trusted: IrcTrust, until: Instant) -> Result<Self, NotifyError> {
+        let parts = AddressParts::of_url(server).unwrap_or_else(|| AddressParts::of_authority(server));
+        let (tls, host) = (parts.scheme.is_none_or(|scheme| scheme == "ircs"), parts.bare_host());
         // RFC 7194: 6697 is the port of IRC in TLS.
-        let port = port.unwrap_or(if tls { 6697 } else { 6667 });
+        let port = parts.port().unwrap_or(if tls { 6697 } else { 6667 });
         let socket = dial(host, port, until).map_err(|error| unreachable(server, &error))?;
         let copy = socket.try_clone().map_err(|error| unreachable(server, &error))?;
-        let stream: Box<dyn IrcStream> = if tls { Box::new(encrypted(host, ca_file, copy)?) } else { Box::new(copy) };
+        let stream: Box<dyn IrcStream> = if tls { Box::new(encrypted(host, trusted, copy)?) } else { Box::new(copy) };
         Ok(Self { socket, stream, unread: Vec::new(), server: server.to_owned(), until })
     }
 
@@ -110,14 +114,14 @@ fn dial(host: &str, port: u16, until: Instant) -> io::Result<TcpStream> {
 
 fn encrypted(
     host: &str,
-    ca_file: Option<&Path>,
+    trusted: IrcTrust,
     socket: TcpStream,
 ) -> Result<StreamOwned<ClientConnection, TcpStream>, NotifyError> {
     let hint = "see `server` and `ca-file`: a file with certificates in PEM";
     let failed =
         |what: String| NotifyError::new(DeliveryErrorKind::Setup, format!("TLS cannot be set up: {what}"), hint);
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = ca_file {
+    let mut roots = TrustStore::of(trusted.environment).roots();
+    if let Some(path) = trusted.ca_file {
         let own = CertificateDer::pem_slice_iter(&pem(path)?).filter_map(Result::ok).collect::<Vec<_>>();
         if roots.add_parsable_certificates(own).0 == 0 {
             return Err(failed(format!("there is no certificate in {}", path.display())));

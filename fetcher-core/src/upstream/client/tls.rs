@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
@@ -24,12 +24,8 @@ pub(super) struct TlsConnector {
 }
 
 impl TlsConnector {
-    /// One that trusts the usual authorities and those of `extra`, in DER.
-    pub(super) fn new(extra: &[Vec<u8>], ends: CertificateEnds) -> Result<Self, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        // Authorities that rustls cannot read are none that it could use.
-        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-        roots.add_parsable_certificates(extra.iter().map(|der| CertificateDer::from(der.as_slice())));
+    /// One that trusts these authorities.
+    pub(super) fn new(roots: RootCertStore, ends: CertificateEnds) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let config = builder.with_root_certificates(roots).with_no_client_auth();
