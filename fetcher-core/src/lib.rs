@@ -118,6 +118,7 @@ mod clock;
 pub mod config;
 pub mod diagnosis;
 mod environment;
+mod failure;
 #[cfg(feature = "fetcher")]
 pub mod fetcher;
 #[cfg(feature = "fetcher")]

@@ -30,6 +30,7 @@ use thiserror::Error;
 
 use crate::clock::Clock;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
+use crate::failure::is_full;
 use crate::names::RunId;
 use crate::secret::Redactor;
 use crate::state::{BranchState, StateStore};
@@ -126,22 +127,18 @@ impl PublishError {
             PublishError::Foreign(path) => {
                 (FailureKind::Configuration, path, "Set fetcher.publish-dir to a folder that nothing else writes to.")
             }
-            PublishError::Write { path, source } | PublishError::Remove { path, source } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (
-                    FailureKind::DiskFull,
-                    path,
-                    "Make room on the file system of fetcher.publish-dir, or shorten keep-runs.",
-                ),
-                _ => (
-                    FailureKind::Permission,
-                    path,
+            PublishError::Write { path, source } | PublishError::Remove { path, source } => {
+                let hint = if is_full(source) {
+                    "Make room on the file system of fetcher.publish-dir, or shorten keep-runs."
+                } else {
                     "Make the folder readable and writable for the user that runs bst-fetcher, or set \
-                     fetcher.publish-dir to one that is.",
-                ),
-            },
+                     fetcher.publish-dir to one that is."
+                };
+                (FailureKind::of_io(source), path, hint)
+            }
         };
-        let place = Location { file: Some(path.clone()), ..Location::default() };
-        Diagnosis { place, ..Diagnosis::new(kind, self.to_string(), Retry::Yes, Actor::Host, hint) }
+        let place = Location::of_file(path);
+        Diagnosis::new(kind, self.to_string(), Retry::Yes, Actor::Host, hint).with_place(place)
     }
 }
 

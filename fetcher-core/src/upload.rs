@@ -118,7 +118,7 @@ impl UploadError {
     /// The failure, explained: it is a matter of the fetching host, and of no branch.
     pub fn diagnosis(&self) -> Diagnosis {
         let hint = match self {
-            UploadError::State(error) => return Diagnosis { message: self.to_string(), ..error.diagnosis() },
+            UploadError::State(error) => return error.diagnosis().with_message(self.to_string()),
             UploadError::File { .. } => "make the state directory and fetcher.publish-dir readable and writable here",
             UploadError::Setup(_) => "correct `url`, `headers`, `token-file` or `ca-file` of [upload]",
             UploadError::Unreachable { .. } => "the next run tries again; see whether the server is up",
