@@ -71,12 +71,19 @@ impl MetricsError {
     }
 }
 
-/// Writes the metrics, whole and renamed, readable for everybody.
-///
-/// # Errors
-/// When the file or the memory of the counters cannot be written: nothing that was not counted yet is lost then. Also when
-/// something that was to be counted could not be read, which is set aside or left out; then they are written none the less.
-pub fn write(metrics: &MetricsWriter) -> Result<(), MetricsError> {
+impl MetricsWriter<'_> {
+    /// Writes the metrics, whole and renamed, readable for everybody.
+    ///
+    /// # Errors
+    /// When the file or the memory of the counters cannot be written: nothing that was not counted yet is lost then. Also
+    /// when something that was to be counted could not be read, which is set aside or left out; then they are written none
+    /// the less.
+    pub fn write(&self) -> Result<(), MetricsError> {
+        write(self)
+    }
+}
+
+fn write(metrics: &MetricsWriter) -> Result<(), MetricsError> {
     let kept = JsonFile::<MetricsState>::at(metrics.store.directory().join("metrics.json"));
     // Counters that are lost begin again at zero, which Prometheus knows how to take.
     let (memory, broken) = kept.load();

@@ -39,11 +39,11 @@ use crate::state::{BranchState, StateStore};
 ///
 /// ```
 /// use std::time::Duration;
-/// use fetcher_core::{Redactor, SystemClock, pages::{SitePublisher, publish}, state::StateStore};
+/// use fetcher_core::{Redactor, SystemClock, fetcher::StateStore, site::SitePublisher};
 /// # let directory = tempfile::tempdir()?;
 /// # let (site, state_dir) = (directory.path().join("site"), directory.path().join("state"));
 /// let store = StateStore::new(state_dir);
-/// publish(&SitePublisher {
+/// let pages = SitePublisher {
 ///     directory: &site,
 ///     store: &store,
 ///     states: &store.branches(),
@@ -53,7 +53,8 @@ use crate::state::{BranchState, StateStore};
 ///     keep_logs: 2 << 30,
 ///     redactor: &Redactor::default(),
 ///     clock: &SystemClock,
-/// })?;
+/// };
+/// pages.publish()?;
 /// assert!(site.join("index.html").exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -141,13 +142,15 @@ impl PublishError {
     }
 }
 
-/// Brings the site up to date. What did not change is not written; runs that have pages are not read again.
-///
-/// Two at once on one folder would get into each other's way: the caller sees to it that there is one.
-///
-/// # Errors
-/// When the folder cannot be written or is somebody else's. What was written until then is whole and stays, and the
-/// next time goes on from there.
-pub fn publish(publish: &SitePublisher) -> Result<PublishedSite, PublishError> {
-    publish::publish(publish)
+impl SitePublisher<'_> {
+    /// Brings the site up to date. What did not change is not written; runs that have pages are not read again.
+    ///
+    /// Two at once on one folder would get into each other's way: the caller sees to it that there is one.
+    ///
+    /// # Errors
+    /// When the folder cannot be written or is somebody else's. What was written until then is whole and stays, and the
+    /// next time goes on from there.
+    pub fn publish(&self) -> Result<PublishedSite, PublishError> {
+        publish::publish(self)
+    }
 }

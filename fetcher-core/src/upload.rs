@@ -31,7 +31,7 @@ const TAIL_BYTES: usize = 4096;
 pub struct SiteUpload<'a> {
     /// `[upload]`.
     pub config: &'a UploadConfig,
-    /// The folder that [`publish`](crate::pages::publish) writes.
+    /// The folder that [`SitePublisher`](crate::pages::SitePublisher) writes.
     pub directory: &'a Path,
     /// What was sent before is kept in it, in `uploaded.json`.
     pub store: &'a StateStore,
@@ -155,12 +155,14 @@ impl Redact for UploadError {
     }
 }
 
-/// Sends what was not sent yet.
-///
-/// # Errors
-/// When not everything was sent: with the first thing that went wrong.
-pub fn upload(upload: &SiteUpload<'_>) -> Result<UploadResult, UploadError> {
-    send(upload).map_err(|error| error.redacted(upload.redactor))
+impl SiteUpload<'_> {
+    /// Sends what was not sent yet.
+    ///
+    /// # Errors
+    /// When not everything was sent: with the first thing that went wrong.
+    pub fn send(&self) -> Result<UploadResult, UploadError> {
+        send(self).map_err(|error| error.redacted(self.redactor))
+    }
 }
 
 fn send(upload: &SiteUpload<'_>) -> Result<UploadResult, UploadError> {

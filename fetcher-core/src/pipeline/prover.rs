@@ -40,6 +40,7 @@ pub(super) enum KeyAnswer {
     /// All of it is there.
     Proved,
     /// Something is missing, in words.
+    #[cfg_attr(not(feature = "cas"), expect(dead_code, reason = "nobody can be asked"))]
     Missing(String),
 }
 
