@@ -296,7 +296,7 @@ impl Publisher<'_> {
         memory: &mut PublishMemory,
         publication: &mut Publication,
     ) {
-        let bundle = super::branches::branch_name(&self.project.publish.branch, delivery.base(), "bundle").ok();
+        let bundle = super::branches::branch_name(self.project.publish.branch_form(), delivery.base(), "bundle").ok();
         let bundle = bundle.filter(|_| self.project.publish.mode != PublishMode::Commit).map(|branch| {
             let memory = memory.requests.get("bundle").cloned();
             ("bundle".to_owned(), memory.map_or(branch, |known| known.branch))

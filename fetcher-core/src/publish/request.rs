@@ -54,7 +54,7 @@ pub(super) fn planned(
             request.components.push(component);
         } else {
             let named = config.mode != PublishMode::Commit;
-            let branch = named.then(|| branch_name(&config.branch, base, &unit)).transpose()?;
+            let branch = named.then(|| branch_name(config.branch_form(), base, &unit)).transpose()?;
             requests.push(PlannedRequest { unit, components: vec![component], branch });
         }
     }
@@ -96,7 +96,7 @@ impl PlannedRequest {
     pub(super) fn title(&self, config: &PublishConfig, base: &BranchName) -> String {
         let components: Vec<_> = self.components.iter().collect();
         let words = TemplateWords::new(&components, base.as_str(), &self.unit);
-        words.fill(if config.title.is_empty() { default_title(&words) } else { &config.title })
+        words.fill(config.title.as_deref().unwrap_or_else(|| default_title(&words)))
     }
 
     /// Its text, in Markdown. The first line is by what this program knows its own again.
