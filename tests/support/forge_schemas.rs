@@ -63,7 +63,7 @@ impl ForgeOperation<'_> {
     /// What is wrong with a request's query and body.
     pub fn wrong_request(&self, query: &str, body: &Value) -> Vec<String> {
         let known: BTreeSet<&str> =
-            self.operation["query"].as_array().into_iter().flatten().flat_map(Value::as_str).collect();
+            self.operation["query"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let names = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next().unwrap_or(pair));
         let unknown = names.filter(|name| !known.contains(name));
         let mut wrong: Vec<_> = unknown.map(|name| format!("{}: no such parameter: {name}", self.name)).collect();
