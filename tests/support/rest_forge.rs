@@ -209,7 +209,14 @@ fn answered(
                 title: text("title"),
                 body: if vendor == Vendor::GitLab { text("description") } else { text("body") },
                 labels: text("labels").split(',').filter(|label| !label.is_empty()).map(str::to_owned).collect(),
-                assignees: strings(body.get("assignees")),
+                assignees: match vendor {
+                    // It has numbers for users.
+                    Vendor::GitLab => {
+                        let numbers = body["assignee_ids"].as_array().into_iter().flatten();
+                        numbers.map(|number| format!("user-{number}")).collect()
+                    }
+                    Vendor::GitHub | Vendor::Gitea => strings(body.get("assignees")),
+                },
                 auto_merge: false,
                 conflicts: false,
             };

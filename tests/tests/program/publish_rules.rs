@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use fetcher_tests::published::{Publishing, kinds, publish_stage, requests, statuses};
+use fetcher_tests::rest_forge::{RestForge, Vendor};
 use fetcher_tests::scratch::Scratch;
 use fetcher_tests::sshd::Sshd;
 use serde_json::Value;
@@ -67,6 +68,38 @@ fn a_dry_run_shows_commits_and_text_with_what_is_held_and_pushes_nothing() {
     assert_eq!(publishing.repo.tip(BRANCH), planned);
     assert_eq!(publishing.element(BRANCH, "b"), publishing.element("main", "b"));
     fetcher.run(&["publish", "other"]).expect(2);
+}
+
+#[test]
+fn a_groups_request_has_words_by_templates_is_a_draft_and_names_what_is_held() {
+    const TOKEN: &str = "glpat-of-a-test";
+    let scratch = Scratch::new();
+    let publishing = Publishing::new(&scratch, &both(&"1".repeat(40), &"2".repeat(40)));
+    // The project itself holds an element back.
+    let people = publishing.repo.clone_of(&scratch, "people", "main");
+    people.write(".bstignore", "b.bst # it needs | a newer x\n");
+    people.commit("Hold b.bst back");
+    people.git(&["push", "--quiet", "origin", "main"]);
+    let rest = RestForge::start(Vendor::GitLab, TOKEN);
+    let publish = format!(
+        "mode = \"merge-request\"\nforge = \"gitlab\"\napi-url = \"{}\"\ntoken-file = \"{}\"\nper = \"group\"\n\
+         branch = \"up/{{base}}/{{group}}\"\ntitle = \"{{group}} on {{base}}: {{count}} of {{file}}\"\n\
+         commit-subject = \"{{element}}: {{old}} -> {{new}} {{compare}}\"\ndraft = true\nlabels = [\"x\", \"y\"]\n\
+         assignees = [\"somebody\"]\n",
+        rest.url,
+        scratch.write("forge.token", TOKEN).display()
+    );
+    let fetcher = publishing.fetcher(&publish, "group = [{ name = \"core\", elements = [\"a.bst\"] }]");
+    fetcher.run(&["run"]).expect(0);
+    let made = rest.requests();
+    let [request] = &made[..] else { panic!("{made:?}") };
+    assert_eq!((&*request.head, &*request.base), ("up/main/core", "main"));
+    assert_eq!(request.title, "Draft: core on main: 1 of elements/a.bst");
+    assert_eq!((request.labels.join(","), request.assignees.len()), ("x,y".to_owned(), 1));
+    assert!(request.body.contains("Not tracked, for it is held"), "{}", request.body);
+    assert!(request.body.contains("b.bst") && request.body.contains("a newer x"), "{}", request.body);
+    let subject = publishing.repo.git(&["log", "-1", "--format=%s", "up/main/core"]);
+    assert!(subject.starts_with("a.bst: aaaaaaaaaaaa -> 111111111111"), "{subject}");
 }
 
 #[test]
