@@ -394,3 +394,33 @@ fn whatever_refuses_a_push_is_told_apart() {
     fetcher.run(&["run"]).expect(0);
     assert_eq!(publishing.repo.branches(), [BRANCH, "main"]);
 }
+
+#[test]
+fn a_branch_that_moves_between_look_and_push_is_a_failure_that_passes_and_nothing_is_overwritten() {
+    let scratch = Scratch::new();
+    let publishing = Publishing::new(&scratch, &moved(A));
+    let fetcher = publishing.fetcher("mode = \"branch\"", "");
+    fetcher.run(&["run"]).expect(0);
+    let one = publishing.repo.tip(BRANCH).expect("a branch");
+    publishing.fake.now(&moved(&"2".repeat(40)));
+    fetcher.run(&["run"]).expect(0);
+    let two = publishing.repo.tip(BRANCH).expect("a branch");
+    // Another host goes to and fro between the two, always while somebody pushes.
+    publishing.repo.git(&["update-ref", "refs/heads/keep", &one]);
+    publishing.repo.hook(
+        "pre-receive",
+        &format!(
+            "#!/bin/sh\nother={one}\n[ $(git rev-parse refs/heads/{BRANCH}) != {one} ] || other={two}\n\
+             env -u GIT_QUARANTINE_PATH git update-ref refs/heads/{BRANCH} $other\n"
+        ),
+    );
+    publishing.fake.now(&moved(&"3".repeat(40)));
+    fetcher.run(&["run"]).expect(1);
+    let failures = stage(&fetcher)["failures"].clone();
+    assert_eq!(kinds(&failures), ["stale-lease"], "{failures:#}");
+    let tip = publishing.repo.tip(BRANCH).expect("a branch");
+    assert!([one, two].contains(&tip), "what the other pushed last: {tip}");
+    fs::remove_file(publishing.repo.path().join("hooks/pre-receive")).expect("a file");
+    fetcher.run(&["run"]).expect(0);
+    assert!(publishing.element(BRANCH, "a").contains(&"3".repeat(40)));
+}
