@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::cancel::Cancel;
 
+mod child_watch;
 pub mod conformance;
 mod forward;
 mod invocation;
@@ -21,6 +22,7 @@ mod space_guard;
 mod trace;
 mod with_sandbox;
 
+pub use child_watch::ChildWatch;
 pub use invocation::{ChildAccess, ChildNetwork, Invocation, OutputMode, OutputStream, RELAY_PORT};
 pub use local::LocalRunner;
 pub use output::{ChildOutput, OutputTail, output};
@@ -152,6 +154,12 @@ pub trait Runner: Send + Sync {
     /// instead where one will do.
     fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
         let _ = (invocation, cancel);
+        false
+    }
+
+    /// Whether it says which process a child is, where its invocation has a [watch](Invocation::watch): one that descends
+    /// from this process. Then whatever is opened for that child is closed to others.
+    fn is_local(&self) -> bool {
         false
     }
 

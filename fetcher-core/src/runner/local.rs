@@ -77,6 +77,10 @@ impl Runner for LocalRunner {
         }
         traced(invocation, || self.follow(invocation, cancel, output))
     }
+
+    fn is_local(&self) -> bool {
+        true
+    }
 }
 
 impl LocalRunner {
@@ -155,6 +159,9 @@ impl<'a> RunningChild<'a> {
         // It stays a zombie until `finish`, so that its id cannot become anybody else's before.
         let pid = handle.pids().first().and_then(|&id| Pid::from_raw(i32::try_from(id).ok()?));
         let pid = pid.ok_or_else(|| io::Error::other("it has no process id"))?;
+        if let Some(watch) = &invocation.watch {
+            watch.started(pid.as_raw_pid());
+        }
         let stream = ChildStream {
             pid,
             end: pidfd_open(pid, PidfdFlags::empty()).ok(),

@@ -87,6 +87,31 @@ pub(crate) fn any_names(path: &Path) -> io::Result<bool> {
         .any(|id| names(&id)))
 }
 
+/// The most steps from a process to what it descends from.
+const MAX_DESCENT: usize = 1000;
+/// How often descent is looked at again where a process on the way ended meanwhile.
+const DESCENT_LOOKS: usize = 5;
+
+/// Whether a process is this one, which began then, or descends from it.
+pub(super) fn descends(process: i32, from: i32, since: u64) -> bool {
+    for _ in 0..DESCENT_LOOKS {
+        let mut id = process;
+        for step in 0..MAX_DESCENT {
+            match Process::read(id) {
+                Some(found) if id == from => return found.started == since,
+                Some(found) => id = found.parent,
+                None if step == 0 => return false,
+                // Its children have another parent now.
+                None => break,
+            }
+            if id <= 1 {
+                return false;
+            }
+        }
+    }
+    false
+}
+
 /// Passes the time between two looks where there is no output to take.
 #[expect(clippy::unnecessary_wraps, reason = "one of the two ways to pass the time can fail")]
 pub(super) fn sleep(pause: Duration) -> io::Result<()> {
@@ -287,7 +312,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    fn read(id: i32) -> Option<Self> {
+    pub(super) fn read(id: i32) -> Option<Self> {
         let mut buffer = [0; 1024];
         let length = fs::File::open(format!("/proc/{id}/stat")).ok()?.read(&mut buffer).ok()?;
         Self::parse(id, &buffer[..length])
@@ -310,6 +335,11 @@ impl Process {
     /// Its process id.
     pub(super) fn id(&self) -> i32 {
         self.id
+    }
+
+    /// When it began, in clock ticks since the machine's start.
+    pub(super) fn started(&self) -> u64 {
+        self.started
     }
 
     /// Its process group.

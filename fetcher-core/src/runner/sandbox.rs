@@ -334,6 +334,10 @@ impl<R: Runner> Runner for Sandboxed<R> {
         self.report(search, cancel).mechanism != SandboxMechanism::None
     }
 
+    fn is_local(&self) -> bool {
+        self.runner.is_local()
+    }
+
     fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
         if invocation.sandbox.mode == SandboxMode::Off || runs_elsewhere(invocation).is_some() {
             return false;
