@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::cancel::Cancel;
 
 mod child_watch;
+mod confinement;
 pub mod conformance;
 mod forward;
 mod invocation;
@@ -157,8 +158,9 @@ pub trait Runner: Send + Sync {
         false
     }
 
-    /// Whether it says which process a child is, where its invocation has a [watch](Invocation::watch): one that descends
-    /// from this process. Then whatever is opened for that child is closed to others.
+    /// Whether children are this program's own, as those of a [`LocalRunner`], to which others hand invocations on that say
+    /// so. Then it is said which process a child is, where its invocation has a [watch](Invocation::watch), so that what is
+    /// opened for that one is closed to others; and a child can be confined by the thread that starts it.
     fn is_local(&self) -> bool {
         false
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::child_watch::ChildWatch;
+use super::confinement::ThreadConfinement;
 use super::sandbox_options::SandboxOptions;
 
 /// One child process to run.
@@ -35,6 +36,8 @@ pub struct Invocation {
     /// Whether the command is one that runs the child in a process namespace of its own, and would take a signal for its
     /// own: [`LocalRunner`](super::LocalRunner) then interrupts what runs inside.
     pub is_inside: bool,
+    /// How the thread confines itself that starts it.
+    pub(crate) confinement: Option<ThreadConfinement>,
     /// Whether whoever made this of another invocation tells of its end.
     pub(crate) is_traced: bool,
 }
@@ -102,6 +105,7 @@ impl Invocation {
             network: ChildNetwork::default(),
             watch: None,
             is_inside: false,
+            confinement: None,
             is_traced: false,
         }
     }

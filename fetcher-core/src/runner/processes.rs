@@ -14,7 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, test_kill_process,
+};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("fetcher-core finds its children's descendants in Linux's /proc, and runs nowhere else");
@@ -110,6 +112,17 @@ pub(super) fn descends(process: i32, from: i32, since: u64) -> bool {
         }
     }
     false
+}
+
+/// The processes that this thread may signal and that have not ended, without this program itself; none where that cannot
+/// be known.
+pub(super) fn reached_by_this_thread() -> Vec<i32> {
+    let is_reached = |process: &&Process| {
+        !process.ended
+            && process.id != getpid().as_raw_pid()
+            && Pid::from_raw(process.id).is_some_and(|pid| test_kill_process(pid).is_ok())
+    };
+    all_processes(0).unwrap_or_default().values().filter(is_reached).map(|process| process.id).collect()
 }
 
 /// Passes the time between two looks where there is no output to take.
