@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use fetcher_core::names::ElementName;
+use fetcher_core::ElementName;
 
 /// Tracks, fetches and pushes the sources of BuildStream projects ahead of time.
 #[derive(Debug, Parser)]
@@ -120,6 +120,9 @@ pub(crate) struct RotArgs {
     /// Of this project alone
     #[arg(value_name = "PROJECT")]
     pub(crate) project: Option<String>,
+    /// Ask each mirror now whether it has what the elements are pinned to
+    #[arg(long)]
+    pub(crate) mirrors: bool,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -311,7 +314,7 @@ pub(crate) struct InitArgs {
 }
 
 fn element(text: &str) -> Result<ElementName, String> {
-    text.parse().map_err(|error: fetcher_core::names::NameError| error.to_string())
+    text.parse().map_err(|error: fetcher_core::NameError| error.to_string())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

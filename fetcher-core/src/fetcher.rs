@@ -13,6 +13,7 @@ mod housekeeping;
 mod inventory;
 mod leftovers;
 mod listing;
+pub mod mirrors;
 mod notifications;
 mod own_cache;
 mod publish_failures;
@@ -46,7 +47,7 @@ use crate::publish::Forge;
 use crate::report::{Activity, BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, SandboxMechanism, Sandboxed, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
-use crate::state::{BranchState, CacheLayout, RunInProgress, StateError, StateStore, UsageRegister};
+use crate::state::{RunInProgress, UsageRegister};
 
 use callbacks::{GuardedClock, GuardedSink};
 
@@ -55,6 +56,11 @@ pub use error::FetcherError;
 pub use host::HostCheck;
 pub use housekeeping::HousekeepingResult;
 pub use workspace::{OpenBranch, OpenError, Workspace};
+
+pub use crate::state::{
+    BranchRun, BranchState, CacheLayout, DirectoryLock, DoneElement, ElementMemory, FailedSources, LockError,
+    RefsMemory, RememberedInventory, StateError, StateStore, TrustDirectories,
+};
 
 /// What a run is about.
 #[derive(Debug, Clone, Default)]

@@ -107,6 +107,7 @@
     expect(dead_code, reason = "what only a fetcher needs of the modules that all have")
 )]
 
+mod address;
 mod atomic_file;
 pub mod bst;
 mod cancel;
@@ -117,6 +118,7 @@ mod clock;
 pub mod config;
 pub mod diagnosis;
 mod environment;
+mod failure;
 #[cfg(feature = "fetcher")]
 pub mod fetcher;
 #[cfg(feature = "fetcher")]
@@ -124,21 +126,23 @@ mod file_state;
 mod free_space;
 #[cfg(feature = "fetcher")]
 pub mod git;
+mod hosting;
 #[cfg(any(feature = "forge", feature = "probe", feature = "webhook"))]
+#[cfg_attr(not(any(feature = "forge", feature = "webhook")), expect(dead_code, reason = "probes need the proxy alone"))]
 mod http;
 #[cfg(feature = "fetcher")]
 mod json_file;
 #[cfg(feature = "fetcher")]
-pub mod links;
+mod links;
 #[cfg(feature = "fetcher")]
-pub mod metrics;
-pub mod names;
+mod metrics;
+mod names;
 #[cfg(feature = "fetcher")]
 pub mod notify;
 #[cfg(feature = "fetcher")]
 mod own_directory;
 #[cfg(feature = "fetcher")]
-pub mod pages;
+mod pages;
 #[cfg(feature = "fetcher")]
 mod panics;
 #[cfg(feature = "fetcher")]
@@ -148,20 +152,20 @@ mod project;
 #[cfg(feature = "fetcher")]
 pub mod publish;
 pub mod report;
-pub mod requirements;
+mod requirements;
 pub mod runner;
 pub mod sanitize;
-pub mod secret;
+mod secret;
 #[cfg(feature = "fetcher")]
 pub mod self_update;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "fetcher")]
-pub mod state;
+mod state;
 #[cfg(feature = "trust-store")]
 mod trust_store;
 #[cfg(feature = "fetcher")]
-pub mod upload;
+mod upload;
 #[cfg(feature = "fetcher")]
 pub mod upstream;
 
@@ -176,13 +180,26 @@ pub use fetcher::{Fetcher, FetcherError, RunSelection, Workspace};
 pub use free_space::{FreeSpace, SpaceShortage};
 /// The library of the times in reports and of the [`Clock`].
 pub use jiff;
-pub use names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, TrustName, VariantName};
+pub use names::{
+    BranchName, CommitId, ElementName, NameError, ProjectName, Refs, RunId, SourceKey, Stage, StageName, TrustName,
+    VariantName,
+};
 #[cfg(feature = "fetcher")]
 pub use pipeline::Pipeline;
 #[cfg(feature = "fetcher")]
 pub use project::{Branch, BranchCheckout, BranchListing, CheckoutError, Project};
 pub use report::{Event, RunReport};
 pub use runner::{Exit, Invocation, LocalRunner, Runner};
-pub use secret::{Redactor, Secret};
+pub use secret::{Redact, RedactingWriter, Redactor, Secret, SecretSet};
 #[cfg(feature = "fetcher")]
 pub use self_update::SelfUpdate;
+
+/// Status pages for a web server and metrics for Prometheus: written from what is remembered, found by their addresses, and
+/// sent to another host.
+#[cfg(feature = "fetcher")]
+pub mod site {
+    pub use crate::links::{LogForm, PageAddress};
+    pub use crate::metrics::{MetricsError, MetricsWriter};
+    pub use crate::pages::{PublishError, PublishedSite, SitePublisher};
+    pub use crate::upload::{SiteUpload, UploadError, UploadResult};
+}

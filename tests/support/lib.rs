@@ -38,5 +38,6 @@ pub mod sshd;
 pub mod tls;
 pub mod track_log;
 pub mod unit;
+pub mod waiting;
 pub mod web_files;
 pub mod wheel;

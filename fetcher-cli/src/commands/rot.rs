@@ -6,6 +6,8 @@ use fetcher_core::report::{RotFinding, RotUser};
 use fetcher_core::upstream::RotMemory;
 use serde_json::json;
 
+mod mirrors;
+
 use super::{CommandContext, OK, SOME_FAILED, USAGE};
 use crate::cli::RotArgs;
 use crate::{eprint_line, output};
@@ -15,6 +17,9 @@ pub(crate) fn run(context: &CommandContext, args: &RotArgs) -> io::Result<u8> {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
+    if args.mirrors {
+        return mirrors::run(context, config, args);
+    }
     let memory = match RotMemory::read(&config.state_dir) {
         Ok(memory) => memory,
         Err(error) => {
@@ -45,11 +50,13 @@ fn print(out: &mut impl Write, found: &RotFinding) -> io::Result<()> {
     let since = found.since.strftime("%Y-%m-%d");
     writeln!(out, "{} ({}, since {since}): {}", found.urgency, found.kind, line(&found.message))?;
     writeln!(out, "  what to do: {}", line(&found.hint))?;
-    for user in &found.users {
-        let file = user.file.as_ref().map(|file| format!(", {}", file.display())).unwrap_or_default();
-        let at = user.line.map(|line| format!(":{line}")).unwrap_or_default();
-        let place = format!("{} ({}): {}{file}{at}", user.project, user.branch, user.element);
-        writeln!(out, "  {}", line(&place))?;
-    }
-    Ok(())
+    found.users.iter().try_for_each(|user| print_user(out, user))
+}
+
+/// An element, with where its file names the upstream.
+fn print_user(out: &mut impl Write, user: &RotUser) -> io::Result<()> {
+    let file = user.file.as_ref().map(|file| format!(", {}", file.display())).unwrap_or_default();
+    let at = user.line.map(|line| format!(":{line}")).unwrap_or_default();
+    let place = format!("{} ({}): {}{file}{at}", user.project, user.branch, user.element);
+    writeln!(out, "  {}", output::in_one_line(&place))
 }

@@ -4,6 +4,7 @@
 //! are, and no more than a project can have.
 
 mod definitions;
+mod source_mirrors;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use super::yaml::{LARGEST, YamlNode};
 use crate::names::{ElementName, digest};
 
 pub(crate) use definitions::{PluginProvenance, RefPlace, SourceDefinition};
+pub(crate) use source_mirrors::SourceMirrors;
 
 /// How many files one element may include, directly or not.
 const MOST_INCLUDES: usize = 1_000;
@@ -189,7 +191,7 @@ impl ProjectFiles {
         let Some((alias, rest)) = url.split_once(':').filter(|(_, rest)| !rest.starts_with("//")) else {
             return url.to_owned();
         };
-        let address = self.aliases.get_or_init(|| self.read_aliases()).get(alias);
+        let address = self.aliases().get(alias);
         address.map_or_else(|| url.to_owned(), |address| format!("{address}{rest}"))
     }
 
@@ -201,17 +203,19 @@ impl ProjectFiles {
             let words = node.pairs().iter().filter_map(|(alias, to)| Some((alias.clone(), to.scalar()?.to_owned())));
             aliases.extend(words);
         };
-        let included = |node: &YamlNode| -> Vec<YamlNode> {
-            let files = node.strings("(@)").into_iter().filter_map(|name| normal(Path::new(name)));
-            files.filter_map(|file| YamlNode::parse(&read_file(&self.root, &file).ok()?)).collect()
-        };
-        for file in included(conf).iter().chain([conf]) {
+        for file in self.included(conf).iter().chain([conf]) {
             if let Some(node) = file.get("aliases") {
-                included(node).iter().for_each(&mut add);
+                self.included(node).iter().for_each(&mut add);
                 add(node);
             }
         }
         aliases
+    }
+
+    /// What a node includes at its top, as far as that is the project's own.
+    fn included(&self, node: &YamlNode) -> Vec<YamlNode> {
+        let files = node.strings("(@)").into_iter().filter_map(|name| normal(Path::new(name)));
+        files.filter_map(|file| YamlNode::parse(&read_file(&self.root, &file).ok()?)).collect()
     }
 
     /// Adds what shapes one element; of an element of another project, which its junction brings, its refs alone.

@@ -79,7 +79,7 @@ pub(super) fn name_hidden(failure: Diagnosis, project: &ProjectConfig, environme
         format!("where its credentials are there, show the file to this project: `[project.credentials]` with {lines}");
     let (place, element, stage) = (failure.place.clone(), failure.element.clone(), failure.stage);
     let found = Diagnosis::new(FailureKind::CredentialsHidden, message, Retry::No, Actor::Host, hint);
-    Diagnosis { element, stage, place, ..found }
+    found.with_element(element).with_stage(stage).with_place(place)
 }
 
 /// The top of the working tree that a project's directory is in, which has the repository in it.

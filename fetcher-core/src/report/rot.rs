@@ -87,6 +87,13 @@ impl RotUser {
     pub fn new(project: ProjectName, branch: BranchName, element: ElementName) -> Self {
         Self { project, branch, element, file: None, line: None }
     }
+
+    /// It without secrets; none where its name cannot be told without one.
+    pub(crate) fn redacted_user(self, redactor: &Redactor) -> Option<Self> {
+        let Self { project, branch, element, file, line } = self;
+        let element = redacted_element(&element, redactor)?;
+        Some(Self { project, branch, element, file: file.redacted(redactor), line })
+    }
 }
 
 impl RotFinding {
@@ -100,15 +107,12 @@ impl RotFinding {
 impl RotFinding {
     /// It as people are told of it, of one element that uses the upstream.
     pub fn diagnosis(&self, user: &RotUser) -> Diagnosis {
-        let remedy = FailureKind::Rot.remedy();
         let url = self.upstream.contains("://").then(|| self.upstream.clone());
         let place = Location { file: user.file.clone(), line: user.line, url, ..Location::default() };
-        let element = Some(user.element.clone());
-        Diagnosis {
-            element,
-            place,
-            ..Diagnosis::new(FailureKind::Rot, self.message.clone(), remedy.retry, remedy.actor, self.hint.clone())
-        }
+        Diagnosis::of_kind(FailureKind::Rot, self.message.clone())
+            .with_hint(self.hint.clone())
+            .with_element(user.element.clone())
+            .with_place(place)
     }
 }
 
@@ -151,14 +155,9 @@ impl fmt::Display for RotUrgency {
 
 impl Redact for RotFinding {
     fn redacted(self, redactor: &Redactor) -> Self {
-        let user = |user: RotUser| {
-            let RotUser { project, branch, element, file, line } = user;
-            let element = redacted_element(&element, redactor)?;
-            Some(RotUser { project, branch, element, file: file.redacted(redactor), line })
-        };
         let Self { kind, upstream, message, hint, urgency, since, users } = self;
         let (upstream, message) = (upstream.redacted(redactor), message.redacted(redactor));
-        let users = users.into_iter().filter_map(user).collect();
+        let users = users.into_iter().filter_map(|user| user.redacted_user(redactor)).collect();
         Self { kind, upstream, message, hint: hint.redacted(redactor), urgency, since, users }
     }
 }

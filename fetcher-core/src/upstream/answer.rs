@@ -63,6 +63,14 @@ pub enum UpstreamState {
     },
     /// A file that is there, and never changes.
     Immutable,
+    /// A commit that is there.
+    Held,
+    /// A file that is there, whatever its content.
+    Present {
+        /// Its length in bytes, where the server says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        length: Option<u64>,
+    },
     /// A page, by the SHA-256 of its bytes.
     Page {
         /// The digest, in hex.
@@ -178,6 +186,8 @@ pub enum ProbeDoubt {
     Failed,
     /// The answer is no answer to what was asked, or is too large.
     Malformed,
+    /// It is not at any reference, and the server does not tell of anything else.
+    Untold,
     /// It is not an upstream of a kind that can be asked.
     Unsupported,
     /// The run ended before.
@@ -238,6 +248,7 @@ impl fmt::Display for ProbeDoubt {
             Self::NotFound => "it was not found",
             Self::Failed => "the upstream could not be asked",
             Self::Malformed => "the answer makes no sense",
+            Self::Untold => "it is at no reference, and the server tells of nothing else",
             Self::Unsupported => "upstreams of this kind cannot be asked",
             Self::Cancelled => "the run was stopped",
         })

@@ -1,5 +1,6 @@
 //! One exchange with an upstream: which way to ask, and what the answer says to each question.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use super::client::ProbeClient;
 use super::failures::{failed, of_git};
 use super::git_daemon::{self, DaemonError};
 use super::page_memory::PageMemory;
+use super::protocol_v2::{RepositoryRequest, read_listing, read_whether_held, request, want_request};
 use super::question::{RefSelection, UpstreamQuestion};
 use super::ref_listing::{self, RefListing};
+use crate::diagnosis::FailureKind;
 use crate::git::{Git, GitAccess, RemoteRepository};
 
 /// How long a `git ls-remote` may take.
@@ -71,6 +74,13 @@ impl<'a> Asker<'a> {
                 });
                 self.refs(url, &selections.fold(RefSelection::default(), RefSelection::and), questions, cost)
             }
+            Some(UpstreamQuestion::GitCommit { commit, .. }) => {
+                if ref_listing::is_id(commit) {
+                    self.commit(url, commit, questions, cost)
+                } else {
+                    Asked::all(&UpstreamAnswer::doubtful(ProbeDoubt::Unsupported), questions)
+                }
+            }
             #[cfg(feature = "probe")]
             Some(_) => self.web(url, questions, cost),
             #[cfg(not(feature = "probe"))]
@@ -80,22 +90,65 @@ impl<'a> Asker<'a> {
     }
 
     fn refs(&self, url: &str, wanted: &RefSelection, questions: &[UpstreamQuestion], cost: &mut ProbeCost) -> Asked {
-        #[cfg(feature = "probe")]
-        if let Some(asked) = self.smart_http(url, wanted, questions, cost) {
+        let request = RepositoryRequest { body: request(wanted), read: &read_listing };
+        let answered = |listing: RefListing, signs: &UpstreamSigns| Asked::listed(&listing, signs, questions);
+        if let Some(asked) = self.speak(url, &request, &answered, questions, cost) {
             return asked;
-        }
-        if url.starts_with("git://") {
-            match git_daemon::list(url, wanted, self.git.cancel, cost) {
-                Ok(listing) => return Asked::listed(&listing, &UpstreamSigns::default(), questions),
-                Err(DaemonError::Failed(kind, doubt, message)) => {
-                    return Asked::all(&UpstreamAnswer::failed(doubt, failed(kind, message, url)), questions);
-                }
-                Err(DaemonError::Other) => {}
-            }
         }
         match self.ls_remote(url, wanted, cost) {
             Ok(listing) => Asked::listed(&listing, &UpstreamSigns::default(), questions),
             Err(answer) => Asked::all(&answer, questions),
+        }
+    }
+
+    /// Whether a repository has a commit: asked for it, as it would be fetched, and where that is no answer for its references.
+    fn commit(&self, url: &str, id: &str, questions: &[UpstreamQuestion], cost: &mut ProbeCost) -> Asked {
+        let request =
+            RepositoryRequest { body: want_request(id), read: &|from: &mut dyn Read| read_whether_held(from, id) };
+        let missing = || {
+            let failure = failed(FailureKind::RefMissing, format!("the repository does not have {id}"), url);
+            UpstreamAnswer::failed(ProbeDoubt::NotFound, failure)
+        };
+        let answered = |held: bool, signs: &UpstreamSigns| {
+            let answer = if held { UpstreamAnswer::known(UpstreamState::Held) } else { missing() };
+            Asked::all(&answer.with_signs(signs.clone()), questions)
+        };
+        if let Some(asked) = self.speak(url, &request, &answered, questions, cost) {
+            return asked;
+        }
+        let answer = match self.ls_remote(url, &RefSelection::beginning(["refs/"]), cost) {
+            Err(answer) => *answer,
+            Ok(listing) if listing.refs.iter().any(|found| id == found.id || id == found.commit()) => {
+                UpstreamAnswer::known(UpstreamState::Held)
+            }
+            // It may be behind one of them.
+            Ok(_) => UpstreamAnswer::doubtful(ProbeDoubt::Untold),
+        };
+        Asked::all(&answer, questions)
+    }
+
+    /// Asks a repository in git's protocol; none where it is left to git.
+    fn speak<T>(
+        &self,
+        url: &str,
+        request: &RepositoryRequest<'_, T>,
+        answered: &dyn Fn(T, &UpstreamSigns) -> Asked,
+        questions: &[UpstreamQuestion],
+        cost: &mut ProbeCost,
+    ) -> Option<Asked> {
+        #[cfg(feature = "probe")]
+        if let Some(asked) = self.smart_http(url, request, answered, questions, cost) {
+            return Some(asked);
+        }
+        if !url.starts_with("git://") {
+            return None;
+        }
+        match git_daemon::ask(url, request, self.git.cancel, cost) {
+            Ok(said) => Some(answered(said, &UpstreamSigns::default())),
+            Err(DaemonError::Failed(kind, doubt, message)) => {
+                Some(Asked::all(&UpstreamAnswer::failed(doubt, failed(kind, message, url)), questions))
+            }
+            Err(DaemonError::Other) => None,
         }
     }
 

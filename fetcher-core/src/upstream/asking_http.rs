@@ -8,28 +8,30 @@ use super::answer::{ProbeCost, ProbeDoubt, UpstreamAnswer, UpstreamSigns, Upstre
 use super::asking::{Asked, Asker};
 use super::client::{HttpFailure, HttpLocation, HttpReply, ProbeClient};
 use super::failures::failed;
-use super::question::{RefSelection, UpstreamQuestion};
+use super::protocol_v2::RepositoryRequest;
+use super::question::UpstreamQuestion;
 use super::registry;
-use super::smart_http::{self, SmartError, SmartListing};
-use super::web::{self, status_failure};
+use super::smart_http::{self, SmartAnswer, SmartError};
+use super::web::{self, FileAspect, status_failure};
 
 impl Asker<'_> {
-    /// Asks a server of smart HTTP for references; none where it is left to git.
-    pub(super) fn smart_http(
+    /// Asks a server of smart HTTP; none where it is left to git.
+    pub(super) fn smart_http<T>(
         &self,
         url: &str,
-        wanted: &RefSelection,
+        request: &RepositoryRequest<'_, T>,
+        answered: &dyn Fn(T, &UpstreamSigns) -> Asked,
         questions: &[UpstreamQuestion],
         cost: &mut ProbeCost,
     ) -> Option<Asked> {
         let is_http = url.starts_with("https://") || url.starts_with("http://");
         let client = self.client.as_ref().ok().filter(|_| is_http)?;
-        match smart_http::list(client, url, wanted, cost) {
-            Ok(SmartListing { listing, moved, location }) => {
+        match smart_http::ask(client, url, request, cost) {
+            Ok(SmartAnswer { said, moved, location }) => {
                 let moved = moved.map(|moved| moved.url());
                 let signs =
                     UpstreamSigns { moved, certificate_end: client.certificate_end(&location), default_branch: None };
-                Some(Asked::listed(&listing, &signs, questions))
+                Some(answered(said, &signs))
             }
             Err(SmartError::Failed(failure)) => Some(self.failed(&failure, url, questions)),
             Err(SmartError::Busy(reply)) => Some(busy(&reply, url, questions)),
@@ -44,8 +46,9 @@ impl Asker<'_> {
             Err(failure) => return self.failed(failure, url, questions),
         };
         let asked = match &questions[0] {
-            UpstreamQuestion::HttpFile { url } => of_file(client, url, false, cost),
-            UpstreamQuestion::ImmutableFile { url } => of_file(client, url, true, cost),
+            UpstreamQuestion::HttpFile { url } => of_file(client, url, FileAspect::Content, cost),
+            UpstreamQuestion::ImmutableFile { url } => of_file(client, url, FileAspect::Existence, cost),
+            UpstreamQuestion::FileLength { url } => of_file(client, url, FileAspect::Length, cost),
             UpstreamQuestion::ContainerManifest { registry, image, tag } => {
                 registry::manifest(client, (registry, image, tag), cost)
                     .map(|(state, reply)| (vec![UpstreamAnswer::known(state)], reply))
@@ -54,7 +57,7 @@ impl Asker<'_> {
             UpstreamQuestion::HttpPage { .. } | UpstreamQuestion::IndexLines { .. } => {
                 self.pages(client, url, questions, cost)
             }
-            UpstreamQuestion::GitRefs { .. } => {
+            UpstreamQuestion::GitRefs { .. } | UpstreamQuestion::GitCommit { .. } => {
                 return Asked::all(&UpstreamAnswer::doubtful(ProbeDoubt::Unsupported), questions);
             }
         };
@@ -116,10 +119,10 @@ fn state_in(body: &[u8], question: &UpstreamQuestion) -> Option<UpstreamState> {
 fn of_file(
     client: &ProbeClient,
     url: &str,
-    immutable: bool,
+    aspect: FileAspect,
     cost: &mut ProbeCost,
 ) -> Result<(Vec<UpstreamAnswer>, HttpReply), HttpFailure> {
-    let web::WebAnswer { state, reply } = web::file(client, url, immutable, cost)?;
+    let web::WebAnswer { state, reply } = web::file(client, url, aspect, cost)?;
     let answer = match state {
         Ok(state) => UpstreamAnswer::known(state),
         Err(doubt) if reply.status == 200 => UpstreamAnswer::doubtful(doubt),

@@ -1,13 +1,12 @@
-//! `git://`: asking `git daemon` for references, in version 2 of the protocol.
+//! `git://`: asking `git daemon`, in version 2 of the protocol.
 
 use std::io::{self, BufReader, Read, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
 use super::answer::{ProbeCost, ProbeDoubt};
-use super::protocol_v2::{Packet, daemon_request, read_listing, read_packet, request};
-use super::question::RefSelection;
-use super::ref_listing::{MAX_LISTING, RefListing};
+use super::protocol_v2::{Packet, RepositoryRequest, daemon_request, read_packet};
+use super::ref_listing::MAX_LISTING;
 use crate::cancel::Cancel;
 use crate::diagnosis::FailureKind;
 
@@ -18,7 +17,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// What a server may say of itself, in packets.
 const MAX_CAPABILITIES: usize = 1000;
 
-/// Why there is no listing.
+/// Why there is no answer.
 pub(super) enum DaemonError {
     /// It could not be asked, and would not be by git either.
     Failed(FailureKind, ProbeDoubt, String),
@@ -26,13 +25,13 @@ pub(super) enum DaemonError {
     Other,
 }
 
-/// Asks for references.
-pub(super) fn list(
+/// Asks a repository.
+pub(super) fn ask<T>(
     url: &str,
-    wanted: &RefSelection,
+    request: &RepositoryRequest<'_, T>,
     cancel: &Cancel,
     cost: &mut ProbeCost,
-) -> Result<RefListing, DaemonError> {
+) -> Result<T, DaemonError> {
     let rest = url.strip_prefix("git://").ok_or(DaemonError::Other)?;
     let (authority, path) = rest.split_at(rest.find('/').ok_or(DaemonError::Other)?);
     if authority.contains('@') || rest.contains(|c: char| c.is_control()) {
@@ -40,18 +39,18 @@ pub(super) fn list(
     }
     let began = Instant::now();
     cost.requests += 1;
-    let listed = exchange(authority, path, wanted, cancel, cost);
+    let answered = exchange(authority, path, request, cancel, cost);
     cost.seconds += began.elapsed().as_secs_f64();
-    listed
+    answered
 }
 
-fn exchange(
+fn exchange<T>(
     authority: &str,
     path: &str,
-    wanted: &RefSelection,
+    request: &RepositoryRequest<'_, T>,
     cancel: &Cancel,
     cost: &mut ProbeCost,
-) -> Result<RefListing, DaemonError> {
+) -> Result<T, DaemonError> {
     let stream = connect(authority)?;
     let other = |_| DaemonError::Other;
     stream.set_read_timeout(Some(TICK)).map_err(other)?;
@@ -59,11 +58,11 @@ fn exchange(
     (&stream).write_all(&daemon_request(path, authority)).map_err(other)?;
     let bounded = BoundedReader { stream: &stream, until: Instant::now() + REQUEST_TIMEOUT, cancel, left: MAX_LISTING };
     let mut reader = BufReader::new(bounded);
-    let listed = converse(&stream, &mut reader, wanted);
+    let said = converse(&stream, &mut reader, request);
     cost.bytes += MAX_LISTING - reader.get_ref().left;
     let failed = |doubt, what: &str| DaemonError::Failed(FailureKind::TimeOut, doubt, format!("{authority}: {what}"));
-    match listed {
-        Ok(listed) => listed.ok_or(DaemonError::Other),
+    match said {
+        Ok(said) => said.ok_or(DaemonError::Other),
         Err(_) if cancel.is_cancelled() => Err(failed(ProbeDoubt::Cancelled, "the run was stopped")),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(failed(ProbeDoubt::Failed, "no answer in time")),
         // What git makes of it is told.
@@ -88,15 +87,19 @@ fn connect(authority: &str) -> Result<TcpStream, DaemonError> {
     Err(last)
 }
 
-/// The conversation: what the server can do, and then its references. None where it speaks another version.
-fn converse(mut stream: &TcpStream, reader: &mut dyn Read, wanted: &RefSelection) -> io::Result<Option<RefListing>> {
+/// The conversation: what the server can do, and then its answer. None where it speaks another version.
+fn converse<T>(
+    mut stream: &TcpStream,
+    reader: &mut dyn Read,
+    request: &RepositoryRequest<'_, T>,
+) -> io::Result<Option<T>> {
     if read_packet(reader)? != Packet::Data(b"version 2\n".to_vec()) {
         return Ok(None);
     }
     for _ in 0..MAX_CAPABILITIES {
         if read_packet(reader)? == Packet::Flush {
-            stream.write_all(&request(wanted))?;
-            return read_listing(reader);
+            stream.write_all(&request.body)?;
+            return (request.read)(reader);
         }
     }
     Ok(None)

@@ -318,7 +318,9 @@ impl ExchangeKey {
         match question {
             UpstreamQuestion::GitRefs { url, .. } => Self::Git(url.clone()),
             UpstreamQuestion::HttpPage { url } | UpstreamQuestion::IndexLines { url, .. } => Self::Page(url.clone()),
-            UpstreamQuestion::HttpFile { .. }
+            UpstreamQuestion::GitCommit { .. }
+            | UpstreamQuestion::FileLength { .. }
+            | UpstreamQuestion::HttpFile { .. }
             | UpstreamQuestion::ImmutableFile { .. }
             | UpstreamQuestion::ContainerManifest { .. }
             | UpstreamQuestion::OstreeRef { .. } => Self::Alone(question.clone()),

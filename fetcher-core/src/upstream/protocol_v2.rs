@@ -22,6 +22,13 @@ pub(super) enum Packet {
     Delimiter,
 }
 
+/// What a repository is asked, and how its answer is read.
+pub(super) struct RepositoryRequest<'r, T> {
+    pub(super) body: Vec<u8>,
+    /// None where it is no answer.
+    pub(super) read: &'r dyn Fn(&mut dyn Read) -> io::Result<Option<T>>,
+}
+
 /// The request for references.
 pub(super) fn request(wanted: &RefSelection) -> Vec<u8> {
     let mut request = Vec::new();
@@ -36,6 +43,34 @@ pub(super) fn request(wanted: &RefSelection) -> Vec<u8> {
     }
     request.extend_from_slice(FLUSH);
     request
+}
+
+/// The request for one object, which has nothing sent: the other side is to know of a commit that nobody has first.
+pub(super) fn want_request(id: &str) -> Vec<u8> {
+    let mut request = Vec::new();
+    packet(&mut request, "command=fetch\n");
+    packet(&mut request, AGENT);
+    if id.len() == 64 {
+        packet(&mut request, "object-format=sha256\n");
+    }
+    request.extend_from_slice(DELIMITER);
+    packet(&mut request, &format!("want {id}\n"));
+    packet(&mut request, &format!("have {}\n", "1".repeat(id.len())));
+    request.extend_from_slice(FLUSH);
+    request
+}
+
+/// Reads the answer to [`want_request`]: whether the object is there; none where it says neither.
+pub(super) fn read_whether_held(from: &mut dyn Read, id: &str) -> io::Result<Option<bool>> {
+    let Packet::Data(line) = read_packet(from)? else { return Ok(None) };
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    Ok(match line {
+        // What it has in common with us: it takes the wish for one that it can grant.
+        b"acknowledgments" => Some(true),
+        // In this version git looks whether it has the object, and at nothing else.
+        _ if line == format!("ERR upload-pack: not our ref {id}").as_bytes() => Some(false),
+        _ => None,
+    })
 }
 
 /// The request by which `git daemon` is asked for a repository, in version 2.
@@ -146,6 +181,27 @@ mod tests {
         assert_eq!(listing.head.as_deref(), Some("refs/heads/main"));
         assert_eq!(listing.refs.get("refs/tags/v1").unwrap().commit(), B);
         assert_eq!(read(b"0000").unwrap().unwrap(), RefListing::default());
+    }
+
+    #[test]
+    fn whether_an_object_is_held_is_asked_and_read() {
+        let text = String::from_utf8(want_request(A)).unwrap();
+        assert!(
+            text.starts_with("0012command=fetch\n") && text.contains(&format!("0001003{:x}want {A}\n", 2)),
+            "{text}"
+        );
+        assert!(String::from_utf8(want_request(&"a".repeat(64))).unwrap().contains("object-format=sha256"));
+        let held = |lines: &[&str]| {
+            let lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
+            read_whether_held(&mut answer(&lines).as_slice(), A).unwrap()
+        };
+        assert_eq!(held(&["acknowledgments\n", "NAK\n"]), Some(true));
+        assert_eq!(held(&[&format!("ERR upload-pack: not our ref {A}")]), Some(false));
+        // Of another one, or for another reason.
+        assert_eq!(held(&[&format!("ERR upload-pack: not our ref {B}")]), None);
+        assert_eq!(held(&["ERR go away\n"]), None);
+        assert_eq!(held(&[]), None);
+        assert!(read_whether_held(&mut &b"<html>"[..], A).is_err());
     }
 
     #[test]

@@ -20,6 +20,13 @@ pub enum UpstreamQuestion {
         /// Which references.
         refs: RefSelection,
     },
+    /// Whether a git repository has a commit, at a reference or not. `UpstreamState::Held`.
+    GitCommit {
+        /// Its address.
+        url: String,
+        /// The commit, in hex.
+        commit: String,
+    },
     /// The file at an address, by its validators. `UpstreamState::File`.
     HttpFile {
         /// The address.
@@ -28,6 +35,11 @@ pub enum UpstreamQuestion {
     /// Whether there is a file at an address where files never change by the registry's rule: static.crates.io,
     /// files.pythonhosted.org, a path with the digest in it. `UpstreamState::Immutable`.
     ImmutableFile {
+        /// The address.
+        url: String,
+    },
+    /// Whether there is a file at an address, whoever serves it in the end, and how long it is. `UpstreamState::Present`.
+    FileLength {
         /// The address.
         url: String,
     },
@@ -105,8 +117,10 @@ impl UpstreamQuestion {
     pub fn url(&self) -> &str {
         match self {
             Self::GitRefs { url, .. }
+            | Self::GitCommit { url, .. }
             | Self::HttpFile { url }
             | Self::ImmutableFile { url }
+            | Self::FileLength { url }
             | Self::HttpPage { url }
             | Self::IndexLines { url, .. }
             | Self::OstreeRef { url, .. } => url,
@@ -120,6 +134,8 @@ impl Redact for UpstreamQuestion {
         let masked = |text: String| text.redacted(redactor);
         match self {
             Self::GitRefs { url, refs } => Self::GitRefs { url: masked(url), refs: refs.redacted(redactor) },
+            Self::GitCommit { url, commit } => Self::GitCommit { url: masked(url), commit: masked(commit) },
+            Self::FileLength { url } => Self::FileLength { url: masked(url) },
             Self::HttpFile { url } => Self::HttpFile { url: masked(url) },
             Self::ImmutableFile { url } => Self::ImmutableFile { url: masked(url) },
             Self::HttpPage { url } => Self::HttpPage { url: masked(url) },

@@ -1,25 +1,24 @@
-//! Smart HTTP: asking for references in version 2 of git's protocol, with one request.
+//! Smart HTTP: asking in version 2 of git's protocol, with one request.
 
 use super::answer::{ProbeCost, ProbeDoubt};
 use super::client::{HttpFailure, HttpLocation, HttpReply, ProbeClient, UpstreamRequest};
-use super::protocol_v2::{read_listing, request};
-use super::question::RefSelection;
-use super::ref_listing::{MAX_LISTING, RefListing};
+use super::protocol_v2::RepositoryRequest;
+use super::ref_listing::MAX_LISTING;
 
 /// Behind a repository's address, where it is asked.
 const UPLOAD_PACK: &str = "/git-upload-pack";
 const INFO_REFS: &str = "/info/refs?service=git-upload-pack";
 
 /// What a server of smart HTTP said.
-pub(super) struct SmartListing {
-    pub(super) listing: RefListing,
+pub(super) struct SmartAnswer<T> {
+    pub(super) said: T,
     /// The address to which the repository moved for good.
     pub(super) moved: Option<HttpLocation>,
     /// Who answered.
     pub(super) location: HttpLocation,
 }
 
-/// Why there is no listing.
+/// Why there is no answer.
 pub(super) enum SmartError {
     /// The server could not be asked, and could not be by git either.
     Failed(HttpFailure),
@@ -29,17 +28,17 @@ pub(super) enum SmartError {
     Other,
 }
 
-/// Asks for references.
-pub(super) fn list(
+/// Asks a repository.
+pub(super) fn ask<T>(
     client: &ProbeClient,
     url: &str,
-    wanted: &RefSelection,
+    request: &RepositoryRequest<'_, T>,
     cost: &mut ProbeCost,
-) -> Result<SmartListing, SmartError> {
+) -> Result<SmartAnswer<T>, SmartError> {
     let base = url.trim_end_matches('/');
-    let reply = ask(client, base, wanted, cost)?;
-    match listing_of(&reply) {
-        Some(listing) => return Ok(SmartListing { listing, moved: None, location: reply.location }),
+    let reply = post(client, base, &request.body, cost)?;
+    match said(&reply, request) {
+        Some(said) => return Ok(SmartAnswer { said, moved: None, location: reply.location }),
         None if is_busy(reply.status) => return Err(SmartError::Busy(Box::new(reply))),
         // Nobody gets in who did not say who they are: git may know how.
         None if reply.status == 401 => return Err(SmartError::Other),
@@ -59,33 +58,32 @@ pub(super) fn list(
         url.strip_suffix(INFO_REFS).and_then(HttpLocation::parse).map(|(location, _)| location)
     };
     let moved = reply.moved.as_ref().and_then(repository);
-    let reply = ask(client, elsewhere.ok_or(SmartError::Other)?, wanted, cost)?;
-    let listing = listing_of(&reply).ok_or(SmartError::Other)?;
-    Ok(SmartListing { listing, moved, location: reply.location })
+    let reply = post(client, elsewhere.ok_or(SmartError::Other)?, &request.body, cost)?;
+    let said = said(&reply, request).ok_or(SmartError::Other)?;
+    Ok(SmartAnswer { said, moved, location: reply.location })
 }
 
-fn ask(client: &ProbeClient, base: &str, wanted: &RefSelection, cost: &mut ProbeCost) -> Result<HttpReply, SmartError> {
+fn post(client: &ProbeClient, base: &str, body: &[u8], cost: &mut ProbeCost) -> Result<HttpReply, SmartError> {
     let headers = vec![
         ("git-protocol", "version=2".to_owned()),
         ("content-type", "application/x-git-upload-pack-request".to_owned()),
         ("accept", "application/x-git-upload-pack-result".to_owned()),
     ];
-    let body = request(wanted);
     let post = UpstreamRequest {
         method: "POST",
-        body: &body,
+        body,
         begins: Some(is_packets),
         ..UpstreamRequest::get(headers, MAX_LISTING)
     };
     client.send(&format!("{base}{UPLOAD_PACK}"), &post, cost).map_err(SmartError::from)
 }
 
-/// The listing in an answer; none where it holds none.
-fn listing_of(reply: &HttpReply) -> Option<RefListing> {
+/// What an answer says; none where it is none.
+fn said<T>(reply: &HttpReply, request: &RepositoryRequest<'_, T>) -> Option<T> {
     let is_result = reply.header("content-type") == Some("application/x-git-upload-pack-result");
     let mut body = reply.body.as_slice();
-    let listing = read_listing(&mut body).ok().flatten();
-    listing.filter(|_| reply.status == 200 && is_result)
+    let said = (request.read)(&mut body).ok().flatten();
+    said.filter(|_| reply.status == 200 && is_result)
 }
 
 /// Whether bytes may be the beginning of packets: all else need not be read any further.

@@ -34,19 +34,31 @@ pub(super) struct WebAnswer {
     pub(super) reply: HttpReply,
 }
 
+/// What is to be known of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileAspect {
+    /// What tells its content from another one.
+    Content,
+    /// Whether it is there, for it never changes.
+    Existence,
+    /// How long it is, whoever serves it.
+    Length,
+}
+
 /// Asks for a file without getting it.
 pub(super) fn file(
     client: &ProbeClient,
     url: &str,
-    immutable: bool,
+    aspect: FileAspect,
     cost: &mut ProbeCost,
 ) -> Result<WebAnswer, HttpFailure> {
     let first = HttpLocation::parse(url).map(|(location, _)| location);
     let reply = head_or_get(client, url, cost)?;
-    let state = match (reply.status, &first) {
-        (200, Some(first)) if !immutable => file_state(first, &reply),
-        (200, _) => Ok(UpstreamState::Immutable),
-        (status, _) => Err(of_status(status)),
+    let state = match (reply.status, aspect, &first) {
+        (200, FileAspect::Content, Some(first)) => file_state(first, &reply),
+        (200, FileAspect::Content | FileAspect::Existence, _) => Ok(UpstreamState::Immutable),
+        (200, FileAspect::Length, _) => Ok(UpstreamState::Present { length: length(&reply) }),
+        (status, ..) => Err(of_status(status)),
     };
     Ok(WebAnswer { state, reply })
 }
@@ -71,7 +83,7 @@ fn file_state(first: &HttpLocation, reply: &HttpReply) -> Result<UpstreamState, 
         return Err(ProbeDoubt::Redirected);
     }
     let header = |name| reply.header(name).filter(|value| value.len() <= LONGEST_VALIDATOR && is_visible(value));
-    let length = header("content-length").and_then(|length| length.parse::<u64>().ok());
+    let length = length(reply);
     let final_url = reply.location.without_query();
     match header("etag") {
         Some(tag) if tag.starts_with("W/") => Err(ProbeDoubt::WeakValidator),
@@ -88,6 +100,11 @@ fn file_state(first: &HttpLocation, reply: &HttpReply) -> Result<UpstreamState, 
             Ok(UpstreamState::File { final_url, etag: None, last_modified: Some(modified.to_owned()), length })
         }
     }
+}
+
+/// How long a file is, as its headers say.
+fn length(reply: &HttpReply) -> Option<u64> {
+    reply.header("content-length")?.parse().ok()
 }
 
 /// Whether two hosts are one site, so that the one always leads to the same other. Those that send to one mirror or

@@ -109,6 +109,39 @@ fn git_daemon_is_asked_without_a_process() {
 }
 
 #[test]
+fn a_commit_is_asked_for_and_not_got() {
+    let fixture = Fixture::new();
+    let repo = repository(&fixture);
+    let old = repo.tip("main").to_string();
+    repo.write("large", &"x".repeat(1 << 20));
+    repo.commit("second");
+    for tag in ["v1", "v2", "other"] {
+        repo.git(&["tag", "-d", tag]);
+    }
+    repo.git(&["branch", "-f", "main2", "main"]);
+    let commit =
+        |url: &str, commit: &str| UpstreamQuestion::GitCommit { url: url.to_owned(), commit: commit.to_owned() };
+    let server = HttpGit::start(&fixture.path("repos"), Manner::Open);
+    let daemon = Daemon::git(&fixture.path("repos"));
+    for url in [format!("{}/x", server.url), format!("{}/x", daemon.url())] {
+        let prober = prober(&fixture);
+        // No tip, and there all the same; and one that nobody has.
+        let answers = prober.ask(&[commit(&url, &old), commit(&url, &"2".repeat(40)), commit(&url, "main")]);
+        assert_eq!(answers[0].state, Some(UpstreamState::Held), "{answers:?}");
+        assert_eq!(answers[1].failure.as_ref().unwrap().kind, FailureKind::RefMissing, "{answers:?}");
+        assert_eq!((answers[1].doubt, answers[2].doubt), (Some(ProbeDoubt::NotFound), Some(ProbeDoubt::Unsupported)));
+        let report = prober.report();
+        assert!(report.bytes() < 2000 && report.hosts[0].requests == 2, "{report:?}");
+        let missing = ask(&fixture, commit(&url.replace("/x", "/nothing"), &old));
+        assert_eq!(missing.failure.as_ref().unwrap().kind, FailureKind::NotFound, "{missing:?}");
+    }
+    fixture.runner.take();
+    // Where only a listing is to be had, what is not in it may be there.
+    assert_eq!(ask(&fixture, commit(&repo.url(), &old)).doubt, Some(ProbeDoubt::Untold));
+    assert_eq!(ask(&fixture, commit(&repo.url(), repo.tip("main").as_str())).state, Some(UpstreamState::Held));
+}
+
+#[test]
 fn ssh_files_and_dumb_http_are_asked_by_git() {
     let fixture = Fixture::new();
     let repo = repository(&fixture);
@@ -185,6 +218,19 @@ fn files_are_known_by_what_may_be_believed() {
     ] {
         assert_eq!(doubt(WebAnswer::Plain(status, TAG.to_owned(), Vec::new())), Some(expected), "{status}");
     }
+}
+
+#[test]
+fn the_length_of_a_file_is_told_whoever_serves_it() {
+    let (fixture, server, other) = (Fixture::new(), WebFiles::start(), WebFiles::start());
+    let length = |url: String| ask(&fixture, UpstreamQuestion::FileLength { url });
+    let present = |length| Some(UpstreamState::Present { length });
+    assert_eq!(length(server.set("/x", WebAnswer::ok("ETag: W/\"a\"\r\n", "12345"))).state, present(Some(5)));
+    let target = other.set("/x", WebAnswer::ok("", "123")).replace("127.0.0.1", "localhost");
+    assert_eq!(length(server.set("/y", WebAnswer::to("302 Found", &target))).state, present(Some(3)));
+    assert_eq!(length(server.set("/z", WebAnswer::GetOnly(Box::new(WebAnswer::Endless)))).state, present(None));
+    assert_eq!(length(format!("{}/nothing", server.url)).doubt, Some(ProbeDoubt::NotFound));
+    assert_eq!(length("file:///etc/passwd".to_owned()).doubt, Some(ProbeDoubt::Unsupported));
 }
 
 #[test]

@@ -71,6 +71,22 @@ fn garbage_is_no_listing() {
 }
 
 #[test]
+fn whether_a_commit_is_held_follows_from_a_plain_answer_alone() {
+    let (fixture, server) = (Fixture::new(), WebFiles::start());
+    let question = || UpstreamQuestion::GitCommit { url: format!("{}/x.git", server.url), commit: A.to_owned() };
+    let other = packet(&format!("ERR upload-pack: not our ref {}\n", "2".repeat(40)));
+    for body in ["<html>hello</html>", "0000", "0001", "ffffx", "0007ERR", &packet("ERR go away\n"), &other, ""] {
+        server.set("/x.git/git-upload-pack", WebAnswer::ok(RESULT, body.to_owned()));
+        let answer = ask(&fixture, question());
+        // Nor is it missing: git was asked as well, and found no repository.
+        assert!(answer.state.is_none(), "{body:?}: {answer:?}");
+        assert_ne!(answer.failure.as_ref().map(|failure| failure.kind), Some(FailureKind::RefMissing), "{body:?}");
+    }
+    server.set("/x.git/git-upload-pack", WebAnswer::ok(RESULT, packet("acknowledgments\n")));
+    assert_eq!(ask(&fixture, question()).state, Some(UpstreamState::Held));
+}
+
+#[test]
 fn redirects_lead_to_http_alone_and_end() {
     let (fixture, server) = (Fixture::new(), WebFiles::start());
     for to in ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x", "//", "http:///x"] {

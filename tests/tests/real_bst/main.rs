@@ -6,6 +6,7 @@ mod committed;
 mod failures;
 mod gateway;
 mod junctions;
+mod mirrors;
 mod moving_branches;
 mod plugin_texts;
 mod probed_kinds;
