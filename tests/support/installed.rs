@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("nginx", "nginx-light"),
     ("ngircd", "ngircd"),
     ("openssl", "openssl"),
+    ("ostree", "ostree"),
     ("promtool", "prometheus"),
     ("systemd-analyze", "systemd"),
 ];

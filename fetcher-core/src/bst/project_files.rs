@@ -195,6 +195,21 @@ impl ProjectFiles {
         address.map_or_else(|| url.to_owned(), |address| format!("{address}{rest}"))
     }
 
+    /// Whether aliases are what the files say, whatever the options and junctions are.
+    pub(crate) fn has_plain_aliases(&self) -> bool {
+        let Some(conf) = &self.conf else { return false };
+        let nodes = [self.included(conf), vec![conf.clone()]].concat();
+        let depends = |node: &YamlNode| {
+            let own = node.get("aliases");
+            let included = own.map(|own| self.included(own)).unwrap_or_default();
+            let foreign = |node: &YamlNode| node.strings("(@)").iter().any(|name| name.contains(':'));
+            node.get("(?)").is_some_and(|cases| names(cases, "aliases"))
+                || foreign(node)
+                || own.iter().copied().chain(&included).any(|own| foreign(own) || names(own, "(?)"))
+        };
+        !nodes.iter().any(depends)
+    }
+
     /// `aliases` of `project.conf`, and of what that includes at its top or there.
     fn read_aliases(&self) -> BTreeMap<String, String> {
         let mut aliases = BTreeMap::new();
@@ -313,6 +328,12 @@ impl ProjectFiles {
 
 fn is_element(file: &Path) -> bool {
     file.extension().is_some_and(|end| end == "bst")
+}
+
+/// Whether a node has a key somewhere.
+fn names(node: &YamlNode, wanted: &str) -> bool {
+    node.pairs().iter().any(|(key, value)| key == wanted || names(value, wanted))
+        || node.items().iter().any(|item| names(item, wanted))
 }
 
 /// The values of every `(@)`.

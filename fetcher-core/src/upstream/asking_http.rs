@@ -68,7 +68,11 @@ impl Asker<'_> {
             Err(failure) => self.failed(&failure, url, questions),
             Ok((_, reply)) if smart_http::is_busy(reply.status) => busy(&reply, url, questions),
             Ok((answers, reply)) => {
-                let signs = signs_of(client, &reply);
+                let mut signs = signs_of(client, &reply);
+                // Nobody writes the address of an index's page, whose end the index puts right.
+                if let UpstreamQuestion::PypiReleases { .. } = &questions[0] {
+                    signs.moved = None;
+                }
                 Asked::Answered(answers.into_iter().map(|answer| answer.with_signs(signs.clone())).collect())
             }
         }

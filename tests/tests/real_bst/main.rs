@@ -9,6 +9,7 @@ mod junctions;
 mod mirrors;
 mod moving_branches;
 mod plugin_texts;
+mod probed_indexes;
 mod probed_kinds;
 mod probing;
 mod probing_property;

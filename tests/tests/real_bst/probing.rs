@@ -20,6 +20,8 @@ pub(crate) struct Probed {
     /// Further configuration, and keys of the project.
     config: &'static str,
     project: &'static str,
+    /// Variables of the fetcher's, and of the bst that it is compared with.
+    pub(crate) environment: Vec<(&'static str, String)>,
     cache: Daemon,
     _servers: [Daemon; 2],
 }
@@ -40,7 +42,7 @@ impl Probed {
         let text = format!(
             "name: example\nmin-version: 2.0\nelement-path: elements\naliases:\n  up: {}/\n  web: {}/\nplugins:\n- origin: pip\n  \
              package-name: buildstream-plugins\n  sources: [git, docker]\n- origin: pip\n  \
-             package-name: buildstream-plugins-community\n  sources: [git_repo, git_tag, cpan, anitya]\n{conf}",
+             package-name: buildstream-plugins-community\n  sources: [git_repo, git_tag, cpan, anitya, pypi, ostree]\n{conf}",
             git.url(),
             web.url()
         );
@@ -64,19 +66,20 @@ impl Probed {
         );
         let path = scratch.write("bin/bst", script);
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
-        Self { scratch, repo, upstreams, config: "", project: "", cache, _servers: [git, web] }
+        Self { scratch, repo, upstreams, config: "", project: "", environment: Vec::new(), cache, _servers: [git, web] }
     }
 
-    fn fetcher(&self) -> Fetcher<'_> {
+    pub(crate) fn fetcher(&self) -> Fetcher<'_> {
         let (bst, url, cache) = (self.scratch.path("bin/bst"), self.repo.url(), self.cache.url());
         let config = format!(
-            "[buildstream]\ncommand = ['{}']\n\n[sandbox]\nmode = \"off\"\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n{}\n\
+            "[buildstream]\ncommand = ['{}']\npass-environment = [\"https_proxy\", \"no_proxy\", \"REQUESTS_CA_BUNDLE\"]\n\n[sandbox]\nmode = \"off\"\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n{}\n\
              [[project.source-caches]]\nurl = \"{cache}\"\npush = true\n{}",
             bst.display(),
             self.project,
             self.config
         );
-        Fetcher::new(&self.scratch).config(config)
+        let fetcher = Fetcher::new(&self.scratch).config(config);
+        self.environment.iter().fold(fetcher, |fetcher, (name, value)| fetcher.env(name, value))
     }
 
     /// Runs, and gives how bst was called and what the report says of tracking.
@@ -87,7 +90,7 @@ impl Probed {
 
     /// The same of a run that ends with a status.
     #[track_caller]
-    fn run_to(&self, status: i32, more: &[&str]) -> (Vec<String>, Value) {
+    pub(crate) fn run_to(&self, status: i32, more: &[&str]) -> (Vec<String>, Value) {
         let calls = self.scratch.path("calls");
         let _ = fs::remove_file(&calls);
         let fetcher = self.fetcher();
@@ -117,7 +120,9 @@ impl Probed {
         let elements: Vec<_> =
             self.upstreams.iter().map(|up| format!("{}.bst", up.path.file_name().expect("a name").display())).collect();
         let elements: Vec<&str> = elements.iter().map(String::as_str).collect();
-        client.must(&[&["source", "track"], &elements[..]].concat());
+        let mut command = client.command(&[&["source", "track"], &elements[..]].concat());
+        let output = command.envs(self.environment.iter().cloned()).output().expect("bst");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         files(&self.scratch.path(name).join("project"))
     }
 
@@ -126,6 +131,12 @@ impl Probed {
         self.upstreams[upstream].write("file", content);
         self.upstreams[upstream].commit(content);
     }
+}
+
+/// What was tracked by each call: names, or all.
+pub(crate) fn tracks(calls: &[String]) -> Vec<String> {
+    let tracks = calls.iter().filter(|call| call.starts_with("source track"));
+    tracks.map(|call| call.split(" -- ").nth(1).unwrap_or("all").to_owned()).collect()
 }
 
 /// Writes the file that is served, as if that was some seconds ago: what was changed just now is not believed.
@@ -334,15 +345,11 @@ fn files_and_whatever_form_the_projects_files_have_are_left_as_bst_leaves_them()
     );
     probed.repo.write("shared.yml", "# shared\nsources:\n-   kind: git\n    url: up:included\n    track: main\n");
     probed.repo.commit("What is shared");
-    let unconditional = |calls: &[String]| {
-        let tracks = calls.iter().filter(|call| call.starts_with("source track"));
-        tracks.map(|call| call.split(" -- ").nth(1).unwrap_or("all").to_owned()).collect::<Vec<_>>()
-    };
     let (calls, track) = probed.run(&[]);
-    assert_eq!(unconditional(&calls), ["all"], "{track:#}");
+    assert_eq!(tracks(&calls), ["all"], "{track:#}");
     assert_eq!(probed.files(), probed.really_tracked("first"));
     let (calls, track) = probed.run(&[]);
-    assert_eq!(unconditional(&calls), ["conditional.bst"], "{calls:?} {track:#}");
+    assert_eq!(tracks(&calls), ["conditional.bst"], "{calls:?} {track:#}");
     assert_eq!(track["probes"]["left-out"], 6, "{track:#}");
     assert_eq!(probed.files(), probed.really_tracked("second"));
 
@@ -351,7 +358,7 @@ fn files_and_whatever_form_the_projects_files_have_are_left_as_bst_leaves_them()
     probed.move_on(3, "second\n");
     probed.move_on(1, "second\n");
     let (calls, track) = probed.run(&[]);
-    let tracked = unconditional(&calls);
+    let tracked = tracks(&calls);
     assert_eq!(tracked, ["conditional.bst included.bst including.bst quoted.bst tar.bst"], "{track:#}");
     assert_eq!(probed.files(), probed.really_tracked("third"));
 
@@ -360,7 +367,7 @@ fn files_and_whatever_form_the_projects_files_have_are_left_as_bst_leaves_them()
     probed.repo.write("README", "news\n");
     probed.repo.commit("Track the branch");
     let (calls, track) = probed.run(&[]);
-    assert_eq!(unconditional(&calls), ["conditional.bst tagged.bst"], "{track:#}");
+    assert_eq!(tracks(&calls), ["conditional.bst tagged.bst"], "{track:#}");
     assert_eq!(probed.files(), probed.really_tracked("fourth"));
 }
 
