@@ -2,12 +2,16 @@
 
 use std::fmt::Write as _;
 
+use fetcher_core::fetcher::SharedCaches;
 use fetcher_core::report::{CacheCoverage, ProbeReport, RotFinding};
 use fetcher_core::state::BranchState;
+use fetcher_core::{Diagnosis, ProjectName, TrustName};
 use jiff::Timestamp;
 
 /// Holds of a branch that are shown.
 const HOLDS: usize = 50;
+/// Failures of no branch that are shown.
+const FAILURES: usize = 20;
 
 /// A line a branch, in columns.
 pub(crate) fn table(branches: &[BranchState], now: Timestamp) -> String {
@@ -88,6 +92,31 @@ pub(crate) fn upstreams(probes: Option<&ProbeReport>, rot: &[RotFinding]) -> Str
     if trouble > 0 {
         let findings = if trouble == 1 { "finding" } else { "findings" };
         let _ = writeln!(text, "trouble to come with upstreams: {trouble} {findings}, see `bst-fetcher rot`");
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
+}
+
+/// A line for the caches of each trust: who shares them, where they are, how large; nothing where there is one project.
+pub(crate) fn caches(shared: &[SharedCaches]) -> String {
+    let mut text = String::new();
+    if shared.iter().map(|caches| caches.projects.len()).sum::<usize>() < 2 {
+        return text;
+    }
+    for caches in shared {
+        let names = |names: &mut dyn Iterator<Item = &str>| names.collect::<Vec<_>>().join(", ");
+        let trusts = names(&mut caches.trusts.iter().map(TrustName::as_str));
+        let projects = names(&mut caches.projects.iter().map(ProjectName::as_str));
+        let place = caches.directories.cachedir.display();
+        let _ = writeln!(text, "caches of {trusts}: {} MiB, used by {projects}: {place}", caches.bytes >> 20);
+    }
+    format!("\n{text}")
+}
+
+/// What failed in the last run, or is to be known of it, and is of no branch; nothing where there is nothing.
+pub(crate) fn general<'r>(failures: impl Iterator<Item = &'r Diagnosis>) -> String {
+    let mut text = String::new();
+    for failure in failures.take(FAILURES) {
+        let _ = writeln!(text, "in the last run: {} [{}]\n  {}", failure.message, failure.kind, failure.hint);
     }
     if text.is_empty() { text } else { format!("\n{text}") }
 }

@@ -51,6 +51,7 @@ use crate::state::{BranchState, CacheLayout, RunInProgress, StateError, StateSto
 
 use callbacks::{GuardedClock, GuardedSink};
 
+pub use caches::SharedCaches;
 pub use error::FetcherError;
 pub use host::HostCheck;
 pub use housekeeping::HousekeepingResult;

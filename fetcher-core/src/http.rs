@@ -8,6 +8,7 @@ use thiserror::Error;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Proxy};
 
+use crate::address::AddressParts;
 use crate::environment::Environment;
 use crate::trust_store::TrustStore;
 
@@ -63,16 +64,15 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, ClientError> {
 pub(crate) fn proxy(url: &str, environment: &Environment) -> Result<Option<Proxy>, ClientError> {
     let get = |name: &str| environment.get(name).and_then(|value| value.to_str());
     let either = |lower: &str, upper: &str| get(lower).or_else(|| get(upper));
-    let host = host_of(url);
-    let bare = host.rsplit('@').next().unwrap_or_default().split("://").last().unwrap_or_default();
-    let bare = if bare.starts_with('[') { bare } else { bare.split(':').next().unwrap_or_default() };
+    let parts = AddressParts::of_url(url);
+    let bare = parts.map_or("", |parts| parts.host());
     let direct = either("no_proxy", "NO_PROXY").is_some_and(|list| {
         list.split(',').map(|entry| entry.trim().trim_start_matches('*').trim_start_matches('.')).any(|entry| {
             // `*` alone is everybody.
             (entry.is_empty() && list.contains('*')) || bare == entry || bare.ends_with(&format!(".{entry}"))
         })
     });
-    let named = match url.split("://").next() {
+    let named = match parts.and_then(|parts| parts.scheme) {
         Some("https") => either("https_proxy", "HTTPS_PROXY"),
         // HTTP_PROXY in capitals may come from a request's header (CVE-2016-5385).
         _ => get("http_proxy"),
@@ -87,20 +87,10 @@ pub(crate) fn proxy(url: &str, environment: &Environment) -> Result<Option<Proxy
 
 /// Scheme and host of an address, the rest of which may be a secret.
 pub(crate) fn host_of(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default();
-    if scheme.is_empty() { "another address".to_owned() } else { format!("{scheme}://{host}") }
-}
-
-/// Host (with its port) and path of an address of git's: `scheme://user@host/path`, or `user@host:path`.
-#[cfg(feature = "webhook")]
-pub(crate) fn address_parts(url: &str) -> Option<(&str, &str)> {
-    let (authority, path) = match url.split_once("://") {
-        Some((_, rest)) => rest.split_once('/')?,
-        None => url.split_once(':').filter(|(host, _)| !host.contains('/'))?,
-    };
-    Some((authority.rsplit('@').next().unwrap_or_default(), path))
+    match AddressParts::of_url(url) {
+        Some(AddressParts { scheme: Some(scheme), authority, .. }) => format!("{scheme}://{authority}"),
+        _ => "another address".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -107,6 +107,7 @@
     expect(dead_code, reason = "what only a fetcher needs of the modules that all have")
 )]
 
+mod address;
 mod atomic_file;
 pub mod bst;
 mod cancel;
@@ -124,6 +125,7 @@ mod file_state;
 mod free_space;
 #[cfg(feature = "fetcher")]
 pub mod git;
+mod hosting;
 #[cfg(any(feature = "forge", feature = "probe", feature = "webhook"))]
 mod http;
 #[cfg(feature = "fetcher")]

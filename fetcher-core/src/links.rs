@@ -1,9 +1,8 @@
 //! Where the status pages are: the addresses that the pages link to each other by, and notifications to them.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 
+use crate::address::percent_encoded_path;
 use crate::names::{BranchName, ProjectName, Refs, RunId, Stage, VariantName};
 
 /// The address of a page inside the site that `publish-dir` gets.
@@ -100,44 +99,25 @@ impl PageAddress {
     /// the two where there is none.
     pub fn under(&self, base: &str) -> String {
         let slash = if base.is_empty() || base.ends_with('/') { "" } else { "/" };
-        format!("{base}{slash}{}", encoded(&self.0))
+        format!("{base}{slash}{}", percent_encoded_path(&self.0))
     }
 
     /// The link from `page` to this one, relative, so that the site may lie anywhere.
     pub fn from(&self, page: &PageAddress) -> String {
         let shared = self.0.split('/').zip(page.0.split('/')).take_while(|(a, b)| a == b).count();
         if self == page {
-            return encoded(self.0.rsplit('/').next().unwrap_or_default());
+            return percent_encoded_path(self.0.rsplit('/').next().unwrap_or_default());
         }
         let up = page.0.split('/').count() - 1 - shared;
         let down: Vec<&str> = self.0.split('/').skip(shared).collect();
-        format!("{}{}", "../".repeat(up), encoded(&down.join("/")))
+        format!("{}{}", "../".repeat(up), percent_encoded_path(&down.join("/")))
     }
 
     /// The link from `page` to a place in this one.
     pub fn at(&self, fragment: &str, page: &PageAddress) -> String {
         let link = if self == page { String::new() } else { self.from(page) };
-        format!("{link}#{}", encoded(fragment))
+        format!("{link}#{}", percent_encoded_path(fragment))
     }
-}
-
-/// The text with everything percent-encoded that RFC 3986 allows in no path segment; slashes stay.
-pub(crate) fn encoded(path: &str) -> String {
-    path.bytes().fold(String::with_capacity(path.len()), |mut out, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => out.push(char::from(byte)),
-            _ => {
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-        out
-    })
-}
-
-/// A text as one value of a form or one segment of a path: as [`encoded`], slashes too (RFC 3986, 2.1).
-#[cfg(feature = "webhook")]
-pub(crate) fn form_encoded(text: &str) -> String {
-    encoded(text).replace('/', "%2F")
 }
 
 #[cfg(test)]
@@ -145,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_are_relative_and_encoded() {
+    fn links_are_relative_and_percent_encoded_path() {
         let project: ProjectName = "sdk".parse().unwrap();
         let branch: BranchName = "fix/#1%<b>&ü".parse().unwrap();
         let run: RunId = "r1".parse().unwrap();

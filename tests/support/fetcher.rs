@@ -7,7 +7,9 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::ordinary_user;
 use crate::scratch::Scratch;
+use crate::unit::UnitSurroundings;
 
 /// The program with a configuration, in the environment of a scratch directory.
 pub struct Fetcher<'s> {
@@ -91,6 +93,32 @@ impl<'s> Fetcher<'s> {
         if !rustix::process::geteuid().is_root() {
             self.prefix.push("--map-root-user".to_owned());
         }
+        self
+    }
+
+    /// Lets these words run the program.
+    #[must_use]
+    pub fn through(mut self, words: Vec<String>) -> Self {
+        self.prefix = words;
+        self
+    }
+
+    /// Runs the program as a user that is not root, to whom the scratch directory is given as it is now.
+    ///
+    /// # Panics
+    /// When this machine has no user namespaces, which bubblewrap needs.
+    #[must_use]
+    pub fn as_ordinary_user(self) -> Self {
+        self.within(&UnitSurroundings { is_ordinary: true, ..UnitSurroundings::default() })
+    }
+
+    /// Runs the program in surroundings such as a service has.
+    ///
+    /// # Panics
+    /// When this machine has no user namespaces, and those are an ordinary user's.
+    #[must_use]
+    pub fn within(mut self, surroundings: &UnitSurroundings) -> Self {
+        self.prefix = ordinary_user::prefix(self.scratch, surroundings);
         self
     }
 

@@ -1,6 +1,8 @@
 //! Pages of forges that show what lies between two refs.
 
 use super::refs::{RefChange, commit};
+use crate::address::AddressParts;
+use crate::hosting::HostingSoftware;
 
 impl RefChange {
     /// The page that compares the commits before and after, where the source's url is of a host that is known to have
@@ -9,58 +11,33 @@ impl RefChange {
     pub fn compare_url(&self) -> Option<String> {
         let (old, new) = (commit(self.old.as_deref()?)?, commit(self.new.as_deref()?)?);
         let (host, path) = host_and_path(self.url.as_deref()?)?;
-        let range = match ComparePage::of(&host)? {
-            ComparePage::GitHub | ComparePage::Gitea => format!("compare/{old}...{new}"),
-            ComparePage::GitLab => format!("-/compare/{old}...{new}"),
-            ComparePage::Bitbucket => format!("branches/compare/{new}..{old}"),
-            ComparePage::Cgit => format!("log/?id={new}&qt=range&q={old}..{new}"),
+        let range = match HostingSoftware::of_host(&host)? {
+            HostingSoftware::GitHub | HostingSoftware::Gitea => format!("compare/{old}...{new}"),
+            HostingSoftware::GitLab => format!("-/compare/{old}...{new}"),
+            HostingSoftware::Bitbucket => format!("branches/compare/{new}..{old}"),
+            HostingSoftware::Cgit => format!("log/?id={new}&qt=range&q={old}..{new}"),
+            // Changes of Gerrit have pages, ranges have none.
+            HostingSoftware::Gerrit => return None,
         };
         Some(format!("https://{host}/{path}/{range}"))
     }
 }
 
-enum ComparePage {
-    GitHub,
-    GitLab,
-    Gitea,
-    Bitbucket,
-    Cgit,
-}
-
-impl ComparePage {
-    /// What runs on a host, by its name: the public forges, and hosts that say it in their name.
-    fn of(host: &str) -> Option<Self> {
-        match host {
-            "github.com" => Some(ComparePage::GitHub),
-            "salsa.debian.org" | "code.videolan.org" | "invent.kde.org" => Some(ComparePage::GitLab),
-            "codeberg.org" | "gitea.com" => Some(ComparePage::Gitea),
-            "bitbucket.org" => Some(ComparePage::Bitbucket),
-            "git.kernel.org" | "git.zx2c4.com" => Some(ComparePage::Cgit),
-            _ if host.split('.').any(|label| label == "gitlab") => Some(ComparePage::GitLab),
-            _ if host.split('.').any(|label| matches!(label, "gitea" | "forgejo")) => Some(ComparePage::Gitea),
-            _ => None,
-        }
-    }
-}
-
 /// The host of a git url in lower case and the repository's path, both of harmless characters alone.
 fn host_and_path(url: &str) -> Option<(String, &str)> {
-    let schemes = ["https://", "http://", "git://", "ssh://", "git+ssh://"];
-    let (authority, path) = match schemes.iter().find_map(|scheme| url.strip_prefix(scheme)) {
-        Some(rest) => rest.split_once('/')?,
-        // The form of scp: `git@host:path`.
-        None if !url.contains("://") && url.contains('@') => url.split_once(':')?,
-        None => return None,
+    let parts = AddressParts::of_repository(url)?;
+    let known = match parts.scheme {
+        Some(scheme) => ["https", "http", "git", "ssh", "git+ssh"].contains(&scheme),
+        // `git@host:path`; without a user it is rather an alias of the project's.
+        None => parts.user_info.is_some(),
     };
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let host = host.split_once(':').map_or(host, |(host, _port)| host).to_ascii_lowercase();
-    let path = path.trim_matches('/');
+    let (host, path) = (parts.host().to_ascii_lowercase(), parts.rest.trim_matches('/'));
     let path = path.strip_suffix(".git").unwrap_or(path);
     let plain = |text: &str, more: &str| {
         !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
     };
     let parts = path.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    (plain(&host, ".-") && plain(path, "._~+-/") && parts).then_some((host, path))
+    (known && plain(&host, ".-") && plain(path, "._~+-/") && parts).then_some((host, path))
 }
 
 #[cfg(test)]

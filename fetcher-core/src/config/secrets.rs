@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::address::AddressParts;
 use crate::environment::Environment;
 use crate::git::GitAccess;
 use crate::runner::UpstreamCredentials;
@@ -59,7 +60,7 @@ impl Config {
         if let Some(url) = base_url {
             all.set.text(url);
             // Where people are sent to is no secret, though pages may be uploaded to the same address.
-            all.public(&without_credentials(url));
+            all.public(&without_user(url));
         }
         self_update.add_secrets(&mut all.set);
         for project in projects {
@@ -252,9 +253,10 @@ impl GatheredSecrets<'_> {
     }
 }
 
-fn without_credentials(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let host = rest[..end].rsplit_once('@').map_or(0, |(user, _)| user.len() + 1);
-    format!("{scheme}://{}", &rest[host..])
+/// An address with no user at all in it, for none of it is secret then.
+fn without_user(url: &str) -> String {
+    let parts = AddressParts::of_url(url);
+    let whole =
+        |AddressParts { scheme, authority, rest, .. }| format!("{}://{authority}{rest}", scheme.unwrap_or_default());
+    parts.map_or_else(|| url.to_owned(), whole)
 }

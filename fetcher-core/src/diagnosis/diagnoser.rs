@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read};
 
+use crate::address::without_credentials;
 use crate::bst::messages::{
     BstMessage, ElementState, LogItem, LogParser, MessageLevel, QueueSummary, TaskAction, TaskState,
 };
@@ -279,7 +280,7 @@ impl Diagnoser {
                 | FailureKind::PushIncomplete
         );
         if cache && found.place.url.is_none() && self.push_caches.len() == 1 {
-            found.place.url = self.push_caches.first().map(|url| place::without_credentials(url));
+            found.place.url = self.push_caches.first().map(|url| without_credentials(url));
         }
         if let (false, None, Some(element)) = (cache, &found.place.file, &found.element) {
             found.place.file = Some(element.as_str().into());

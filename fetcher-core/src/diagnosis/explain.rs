@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::address::without_credentials;
 use crate::bst::messages::{BstMessage, LogExcerpt, MessageLevel, TaskAction};
 use crate::names::ElementName;
 
 use super::line_diagnosis::LineDiagnosis;
 use super::name_mask::without_names;
-use super::place::{place, without_credentials};
+use super::place::place;
 use super::tools::between;
 use super::{Actor, Diagnosis, FailureKind, Retry, cache, closing_line, exception, grpc, load, phrases, python, tools};
 

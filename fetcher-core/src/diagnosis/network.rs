@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::line_diagnosis::LineDiagnosis;
-use super::place::{host, url};
+use super::place::url;
 use super::{Actor, Diagnosis, FailureKind};
+use crate::address::AddressParts;
 use crate::names::Stage;
 
 /// How many hosts are remembered of each sort.
@@ -108,8 +109,8 @@ impl HostReachability {
         let Some(proxy) = &self.proxy else { return false };
         let variable = proxy.variable.to_ascii_lowercase();
         let scheme = variable.strip_suffix("_proxy").unwrap_or_default();
-        let url = failure.place.url.as_deref().and_then(|url| url.split_once("://"));
-        let through = url.is_none_or(|(used, _)| match scheme {
+        let url = failure.place.url.as_deref().and_then(AddressParts::of_url);
+        let through = url.and_then(|parts| parts.scheme).is_none_or(|used| match scheme {
             "all" => matches!(used, "http" | "https" | "ftp"),
             scheme => used == scheme,
         });
@@ -165,9 +166,7 @@ impl Diagnosis {
 /// The host of an address (`https://host/…`, or `user@host:path` as ssh has it), in lower case; none of a local one.
 pub fn upstream_host(url: &str) -> Option<String> {
     let local = url.starts_with('/') || url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"));
-    let scp = || url.split_once(':').map(|(host, _)| host).filter(|host| !host.contains('/') && !url.contains("://"));
-    let host = if local { None } else { host(url).or_else(scp) }?;
-    let host = host.rsplit('@').next().unwrap_or(host);
+    let host = AddressParts::of_repository(url).filter(|_| !local)?.authority;
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 

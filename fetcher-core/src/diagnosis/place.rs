@@ -1,5 +1,6 @@
 //! Where: files, lines and addresses in bst's words.
 
+use crate::address::{AddressParts, without_credentials};
 use std::path::PathBuf;
 
 use super::Location;
@@ -36,6 +37,11 @@ pub(super) fn provenance(text: &str) -> Option<Location> {
     Some(Location { file: Some(PathBuf::from(file)), line: number(", line "), column: number(", column "), url: None })
 }
 
+/// The host of an address, with its port.
+pub(super) fn host(url: &str) -> Option<&str> {
+    AddressParts::of_url(url).map(|parts| parts.authority).filter(|host| !host.is_empty())
+}
+
 /// The first address in the text, without credentials.
 pub(super) fn url(text: &str) -> Option<String> {
     let at = text.find("://")?;
@@ -45,36 +51,4 @@ pub(super) fn url(text: &str) -> Option<String> {
     let outside = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '<' | '>' | '`');
     let address = &rest[..rest.find(outside).unwrap_or(rest.len())];
     (begin < at).then(|| without_credentials(address.trim_end_matches([':', ',', ';', '.', ')', ']', '!'])))
-}
-
-/// The host of an address.
-pub(super) fn host(url: &str) -> Option<&str> {
-    let rest = url.split_once("://")?.1;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    Some(authority.rsplit('@').next().unwrap_or(authority)).filter(|host| !host.is_empty())
-}
-
-/// The text with the user's part of every address taken out; the plain user name of an ssh address stays.
-pub(super) fn without_credentials(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        clean.push_str(before);
-        let end =
-            after.find(|c: char| c.is_whitespace() || matches!(c, '/' | '\'' | '"' | '?' | '#')).unwrap_or(after.len());
-        let authority = &after[..end];
-        match authority.rsplit_once('@') {
-            Some((user, host)) if before.ends_with("ssh://") => {
-                clean.push_str(user.split(':').next().unwrap_or_default());
-                clean.push('@');
-                clean.push_str(host);
-            }
-            Some((_, host)) => clean.push_str(host),
-            None => clean.push_str(authority),
-        }
-        rest = &after[end..];
-    }
-    clean.push_str(rest);
-    clean
 }

@@ -4,16 +4,34 @@ use std::fs;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use serde::Serialize;
+
 use super::callbacks::GuardedSink;
 use super::space::disk_usage;
 use super::{Fetcher, error_diagnoses};
 use crate::atomic_file::sync_directory;
 use crate::diagnosis::Diagnosis;
 use crate::free_space::FreeSpace;
-use crate::names::TrustName;
+use crate::names::{ProjectName, TrustName};
 use crate::own_directory::OwnDirectory;
 use crate::report::Activity;
-use crate::state::{CacheLayout, StateError, TRUSTS, UsageRegister};
+use crate::state::{CacheLayout, StateError, TRUSTS, TrustDirectories, UsageRegister};
+
+/// The caches that projects share which trust each other, and no others see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct SharedCaches {
+    /// The projects' `trust`. There are several only where an older release left one cache for all, until the next run.
+    pub trusts: Vec<TrustName>,
+    /// The projects, in the configuration's order.
+    pub projects: Vec<ProjectName>,
+    /// BuildStream's cache, and its mirrors of upstreams. They need not be there yet.
+    #[serde(flatten)]
+    pub directories: TrustDirectories,
+    /// How much space they take, in bytes.
+    pub bytes: u64,
+}
 
 /// What belongs to a trust.
 pub(super) const PARTS: [&str; 2] = ["cachedir", "sources"];
@@ -60,6 +78,31 @@ impl Fetcher {
             Err(error) => told.push(error_diagnoses::caches_shared(&trusts, &error.to_string())),
         }
         (layout, told)
+    }
+
+    /// Who shares caches with whom now, in the order of the projects, and how large those are, for which every file of theirs
+    /// is looked at; and what of the cache directory's own record cannot be read. It needs no lock.
+    pub fn caches(&self) -> (Vec<SharedCaches>, Option<StateError>) {
+        let (layout, unread) = CacheLayout::look(&self.config.cache_dir);
+        let mut caches: Vec<SharedCaches> = Vec::new();
+        for project in &self.config.projects {
+            let (trust, name) = (project.trust(), project.name.clone());
+            let directories = layout.of(&trust);
+            match caches.iter_mut().find(|known| known.directories == directories) {
+                None => caches.push(SharedCaches { trusts: vec![trust], projects: vec![name], directories, bytes: 0 }),
+                Some(known) => {
+                    known.projects.push(name);
+                    if !known.trusts.contains(&trust) {
+                        known.trusts.push(trust);
+                    }
+                }
+            }
+        }
+        for known in &mut caches {
+            let TrustDirectories { cachedir, sources } = &known.directories;
+            known.bytes = [cachedir, sources].iter().map(|path| disk_usage(path, &self.cancel)).sum();
+        }
+        (caches, unread)
     }
 
     /// Gives each of these trusts a copy of what is everybody's; says whether all have one.

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Fetcher, git_diagnoses};
+use crate::address::AddressParts;
 use crate::bst::child_environment;
 use crate::config::ProjectConfig;
 use crate::diagnosis::{Diagnosis, FailureKind, HostReachability, ProxyFailure, upstream_host};
@@ -276,16 +277,15 @@ fn apply(failure: &mut Diagnosis, host: &str, url: &str, answer: &HostAnswer) {
 
 /// A proxy that takes no connection, where that is so. The address is the configuration's or the host's own.
 fn dead_proxy(variable: &str, value: &str) -> Option<ProxyFailure> {
-    let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
-    let authority = rest.split('/').next().unwrap_or_default();
-    let place = authority.rsplit('@').next().unwrap_or_default();
-    let has_port = place.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    // curl(1): without a scheme it is http.
+    let parts = AddressParts::of_url(value).unwrap_or_else(|| AddressParts::of_authority(value));
+    let (scheme, place) = (parts.scheme.unwrap_or("http"), parts.authority);
     let port = match scheme {
         "https" => 443,
         "socks5" | "socks5h" | "socks4" | "socks4a" | "http" => 1080,
         _ => 80,
     };
-    let target = if has_port { place.to_owned() } else { format!("{place}:{port}") };
+    let target = if parts.port().is_some() { place.to_owned() } else { format!("{place}:{port}") };
     let connected = target.to_socket_addrs().and_then(|mut all| {
         let mut last = Err(std::io::Error::other("its name has no address"));
         while let (Err(_), Some(address)) = (&last, all.next()) {

@@ -8,6 +8,7 @@ use super::branch::variants;
 use super::branch_work::BranchWork;
 use super::publish_failures::{finding, forge_failure, publish_failure};
 use super::workers::WorkerPool;
+use crate::address::AddressParts;
 use crate::config::{ProjectConfig, PublishMode, VariantConfig};
 use crate::diagnosis::Diagnosis;
 use crate::git::Git;
@@ -164,13 +165,8 @@ pub(super) fn entered(publication: &Publication, report: &mut StageReport) {
 /// Where a project's sources are known to be, in words; of addresses the host alone.
 pub(super) fn cached_in(project: &ProjectConfig) -> String {
     let pushed = project.source_caches.iter().filter(|cache| cache.push);
-    let hosts: BTreeSet<_> = pushed
-        .map(|cache| {
-            let rest = cache.url.split_once("://").map_or(&*cache.url, |(_, rest)| rest);
-            let authority = rest.split('/').next().unwrap_or_default();
-            authority.rsplit('@').next().unwrap_or_default().to_owned()
-        })
-        .collect();
+    let hosts: BTreeSet<_> =
+        pushed.map(|cache| AddressParts::of_url(&cache.url).map_or("", |parts| parts.authority).to_owned()).collect();
     match hosts.len() {
         0 => "the local source cache".to_owned(),
         1 => format!("the source cache {}", hosts.into_iter().collect::<String>()),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::error::GitError;
 use super::url::RemoteUrl;
+use crate::address::percent_encoded;
 use crate::environment::Environment;
 use crate::secret::Secret;
 
@@ -186,7 +187,7 @@ impl RemoteRepository {
     pub(crate) fn stored_credential(&self) -> Option<(&str, Secret)> {
         let HostCredential { origin, user, password } = self.credential.as_ref()?;
         let (scheme, host) = origin.split_once("://")?;
-        let line = format!("{scheme}://{}:{}@{host}\n", encoded(user), encoded(password.expose()));
+        let line = format!("{scheme}://{}:{}@{host}\n", percent_encoded(user), percent_encoded(password.expose()));
         Some((origin, Secret::new(line)))
     }
 
@@ -236,18 +237,6 @@ impl HostCredential {
         // A user without a password is how some hosts take a token.
         Some(Self { origin: url.origin()?.to_owned(), user, password: password.unwrap_or_else(|| Secret::new("")) })
     }
-}
-
-/// Text as part of an address.
-fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        match byte {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
-            _ => drop(write!(encoded, "%{byte:02X}")),
-        }
-        encoded
-    })
 }
 
 /// The environment of a git child that asks nobody.

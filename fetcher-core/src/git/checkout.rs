@@ -182,7 +182,7 @@ impl<'c> TreeCheckout<'c> {
                 GitError::Cancelled => GitError::Cancelled,
                 GitError::NoSpace(shortage) => GitError::NoSpace(shortage),
                 source => {
-                    let url = module.map(|module| super::url::mask(&module.url)).unwrap_or_default();
+                    let url = module.map(|module| crate::address::without_credentials(&module.url)).unwrap_or_default();
                     GitError::Submodule { path: PathBuf::from(&path), url, source: Box::new(source) }
                 }
             })?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::access::{RemoteRepository, local_environment};
 use super::error::{GitError, GitFailure, classify};
-use super::url::mask;
+use crate::address::without_credentials;
 use crate::cancel::Cancel;
 use crate::environment::Environment;
 use crate::free_space::{FreeSpace, SpaceShortage};
@@ -283,7 +283,7 @@ impl Git<'_> {
         match exit? {
             Exit::Status(0) => {
                 let statuses = String::from_utf8_lossy(&stdout).into_owned();
-                let said = mask(&redactor.redact(&errors.text()));
+                let said = without_credentials(&redactor.redact(&errors.text()));
                 Ok((PushSaid { statuses, said, failure: None }, None))
             }
             Exit::TimedOut => Err(GitError::TimedOut { action, url, after: self.timeout }),
@@ -292,7 +292,7 @@ impl Git<'_> {
                 Err(GitError::NoSpace(SpaceShortage { directory: directory.to_owned(), free, wanted }))
             }
             Exit::Status(status) => {
-                let output = mask(&redactor.redact(&errors.text()));
+                let output = without_credentials(&redactor.redact(&errors.text()));
                 let failure = if status == 127 { GitFailure::Tool } else { classify(&output, &url) };
                 let statuses = String::from_utf8_lossy(&stdout).into_owned();
                 let said = PushSaid { statuses, said: output.clone(), failure: Some(failure) };

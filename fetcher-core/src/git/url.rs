@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::error::GitError;
+use crate::address::{AddressParts, percent_decoded, without_credentials};
 use crate::names::digest;
 use crate::secret::Secret;
 
@@ -43,7 +44,7 @@ impl RemoteUrl {
     /// address or host that begins with `-`, control characters, relative paths, a password where git has no use
     /// for one.
     pub fn parse(url: &str) -> Result<Self, GitError> {
-        let refuse = |reason| Err(GitError::Url { url: mask(url), reason });
+        let refuse = |reason| Err(GitError::Url { url: without_credentials(url), reason });
         if url.is_empty() {
             return refuse("it is empty");
         }
@@ -57,20 +58,20 @@ impl RemoteUrl {
         if url.starts_with('/') {
             return Ok(plain(UrlScheme::Path));
         }
-        if let Some((scheme, rest)) = url.split_once("://") {
-            return match scheme.to_ascii_lowercase().as_str() {
-                "file" if rest.starts_with('/') => Ok(plain(UrlScheme::File)),
+        if let Some(parts) = AddressParts::of_url(url) {
+            return match parts.scheme.unwrap_or_default().to_ascii_lowercase().as_str() {
+                "file" if parts.authority.is_empty() && parts.rest.starts_with('/') => Ok(plain(UrlScheme::File)),
                 "file" => refuse("a file:// address needs an absolute path"),
-                "http" | "https" => Self::http(url, scheme, rest),
-                "ssh" | "git+ssh" | "ssh+git" => Self::with_host(plain(UrlScheme::Ssh), rest),
-                "git" => Self::with_host(plain(UrlScheme::Git), rest),
+                "http" | "https" => Self::http(url, parts),
+                "ssh" | "git+ssh" | "ssh+git" => Self::with_host(plain(UrlScheme::Ssh), parts),
+                "git" => Self::with_host(plain(UrlScheme::Git), parts),
                 _ => refuse("its scheme is not https, http, ssh, git or file"),
             };
         }
         match url.split_once(':') {
             Some((_, path)) if path.starts_with(':') => refuse("remote helpers (NAME::…) are not allowed"),
             Some((host, path)) if !host.contains('/') && !host.is_empty() && !path.is_empty() => {
-                if host_of(host).starts_with('-') || path.starts_with('-') {
+                if AddressParts::of_authority(host).authority.starts_with('-') || path.starts_with('-') {
                     return refuse("its host or path begins with '-'");
                 }
                 Ok(plain(UrlScheme::Scp))
@@ -79,33 +80,40 @@ impl RemoteUrl {
         }
     }
 
-    fn http(url: &str, scheme: &str, rest: &str) -> Result<Self, GitError> {
-        let (authority, path) = split_authority(rest);
-        let host = host_of(authority);
+    fn http(url: &str, parts: AddressParts<'_>) -> Result<Self, GitError> {
+        let AddressParts { scheme, user_info, authority: host, rest } = parts;
         if host.is_empty() || host.starts_with('-') {
-            return Err(GitError::Url { url: mask(url), reason: "it has no host, or one that begins with '-'" });
+            return Err(GitError::Url {
+                url: without_credentials(url),
+                reason: "it has no host, or one that begins with '-'",
+            });
         }
-        let userinfo = (host.len() < authority.len()).then(|| &authority[..authority.len() - host.len() - 1]);
-        let (user, password) = match userinfo.map(|info| info.split_once(':').unwrap_or((info, ""))) {
+        let (user, password) = match user_info.map(|info| info.split_once(':').unwrap_or((info, ""))) {
             None => (None, None),
-            Some((user, "")) => (Some(decode(user)), None),
-            Some((user, password)) => (Some(decode(user)), Some(Secret::new(decode(password)))),
+            Some((user, "")) => (Some(percent_decoded(user)), None),
+            Some((user, password)) => (Some(percent_decoded(user)), Some(Secret::new(percent_decoded(password)))),
         };
         let held = [user.as_deref(), password.as_ref().map(Secret::expose)];
         if held.into_iter().flatten().any(|text| text.contains(['\n', '\r', '\0'])) {
-            return Err(GitError::Url { url: mask(url), reason: "its user or password holds a line end" });
+            return Err(GitError::Url {
+                url: without_credentials(url),
+                reason: "its user or password holds a line end",
+            });
         }
-        Ok(Self { text: format!("{scheme}://{host}{path}"), scheme: UrlScheme::Http, user, password })
+        Ok(Self {
+            text: format!("{}://{host}{rest}", scheme.unwrap_or_default()),
+            scheme: UrlScheme::Http,
+            user,
+            password,
+        })
     }
 
-    fn with_host(self, rest: &str) -> Result<Self, GitError> {
-        let (authority, path) = split_authority(rest);
-        let host = host_of(authority);
-        let refuse = |reason| Err(GitError::Url { url: mask(&self.text), reason });
-        if host.is_empty() || host.starts_with('-') || path.starts_with("/-") {
+    fn with_host(self, parts: AddressParts<'_>) -> Result<Self, GitError> {
+        let refuse = |reason| Err(GitError::Url { url: without_credentials(&self.text), reason });
+        if parts.authority.is_empty() || parts.authority.starts_with('-') || parts.rest.starts_with("/-") {
             return refuse("it has no host, or its host or path begins with '-'");
         }
-        if authority[..authority.len() - host.len()].contains(':') {
+        if parts.user_info.is_some_and(|user| user.contains(':')) {
             return refuse("git has no use for a password in an ssh:// or git:// address; use a key");
         }
         Ok(self)
@@ -120,11 +128,10 @@ impl RemoteUrl {
     /// that is the scheme's own, or a slash at the end. What only a server knows to be the same stays apart.
     pub(crate) fn normalised(&self) -> String {
         let trimmed = |path: &str| path.trim_end_matches('/').to_owned();
-        let Some((scheme, rest)) = self.text.split_once("://") else { return trimmed(&self.text) };
-        let scheme = scheme.to_ascii_lowercase();
-        let (authority, path) = split_authority(rest);
-        let (user, host) = authority.rsplit_once('@').map_or(("", authority), |(user, host)| (user, host));
-        let host = host.to_ascii_lowercase();
+        let Some(parts) = AddressParts::of_url(&self.text) else { return trimmed(&self.text) };
+        let scheme = parts.scheme.unwrap_or_default().to_ascii_lowercase();
+        let user = parts.user_info.unwrap_or_default();
+        let host = parts.authority.to_ascii_lowercase();
         let own_port = match scheme.as_str() {
             "https" => ":443",
             "http" => ":80",
@@ -134,7 +141,7 @@ impl RemoteUrl {
         };
         let host = host.strip_suffix(own_port).unwrap_or(&host);
         let at = if user.is_empty() { "" } else { "@" };
-        format!("{scheme}://{user}{at}{host}{}", trimmed(path))
+        format!("{scheme}://{user}{at}{host}{}", trimmed(parts.rest))
     }
 
     /// The last part of the path without `.git`, for people.
@@ -204,7 +211,12 @@ impl RemoteUrl {
                 (base, separator) = match base.get(fixed..).and_then(|path| path.rfind('/')).map(|at| at + fixed) {
                     Some(at) => (&base[..at], "/"),
                     None if self.scheme == UrlScheme::Scp && separator == "/" => (&base[..fixed - 1], ":"),
-                    None => return Err(GitError::Url { url: mask(url), reason: "it leads above its host or root" }),
+                    None => {
+                        return Err(GitError::Url {
+                            url: without_credentials(url),
+                            reason: "it leads above its host or root",
+                        });
+                    }
                 };
             } else {
                 break;
@@ -233,54 +245,6 @@ impl fmt::Display for RemoteUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
     }
-}
-
-/// The text with `***` for the password of every address in it, and for a user alone, who may well be a token.
-pub(super) fn mask(text: &str) -> String {
-    let mut masked = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        masked.push_str(before);
-        let end = after.find(|c: char| c == '/' || c.is_whitespace() || c == '\'' || c == '"').unwrap_or(after.len());
-        let (authority, tail) = after.split_at(end);
-        match authority.rsplit_once('@') {
-            Some((info, host)) => match info.split_once(':') {
-                Some((user, _)) => masked.extend([user, ":***@", host]),
-                None if before.to_ascii_lowercase().ends_with("ssh://") => masked.push_str(authority),
-                None => masked.extend(["***@", host]),
-            },
-            None => masked.push_str(authority),
-        }
-        rest = tail;
-    }
-    masked.push_str(rest);
-    masked
-}
-
-fn split_authority(rest: &str) -> (&str, &str) {
-    rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
-}
-
-fn host_of(authority: &str) -> &str {
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
-}
-
-/// Percent-decodes the user or password of an address, as git does.
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        if let Some(byte) = hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            bytes.push(byte);
-            rest = &tail[2..];
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -330,12 +294,6 @@ mod tests {
         assert_eq!(parse("git@h:a/b").as_str(), "git@h:a/b");
         assert_eq!(parse("ssh://git@h:2222/a").origin(), None);
         assert!(!format!("{url:?}").contains("s@cret"));
-    }
-
-    #[test]
-    fn text_from_elsewhere_is_masked() {
-        assert_eq!(mask("fatal: 'https://u:p@h/x' and http://tok@h"), "fatal: 'https://u:***@h/x' and http://***@h");
-        assert_eq!(mask("ssh://git@h/x, a@b:c"), "ssh://git@h/x, a@b:c");
     }
 
     #[test]

@@ -10,9 +10,9 @@ use super::http::{HttpMethod, HttpRequest};
 use super::message::{Notification, NotificationEvent, NotificationTopic, shortened};
 use super::subscription::Subscription;
 use super::{Notifier, render};
+use crate::address::{AddressParts, percent_encoded};
 use crate::config::{CommitStatusConfig, NotifyOn, StatusForge};
-use crate::http::address_parts;
-use crate::links::form_encoded;
+use crate::hosting::HostingSoftware;
 use crate::names::CommitId;
 use crate::report::Outcome;
 use crate::sanitize::one_line;
@@ -64,8 +64,10 @@ impl CommitStatusNotifier {
     fn api(&self, project: &str) -> Result<StatusApi, NotifyError> {
         let setup = |what: String, hint: &str| NotifyError::new(DeliveryErrorKind::Setup, what, hint);
         let url = self.host.projects.get(project).map(String::as_str).unwrap_or_default();
-        let (host, path) = address_parts(url).unwrap_or_default();
-        let forge = self.config.forge.or_else(|| forge_of(host)).ok_or_else(|| {
+        let parts = AddressParts::of_repository(url);
+        let (host, path) = parts.map_or(("", ""), |parts| (parts.authority, parts.path()));
+        let name = parts.map_or("", |parts| parts.host());
+        let forge = self.config.forge.or_else(|| forge_of(name)).ok_or_else(|| {
             setup(
                 format!("the forge of {project} is not known by its host {host:?}"),
                 "set `forge` to gitlab, github or gitea",
@@ -100,7 +102,7 @@ impl CommitStatusNotifier {
         let description = shortened(&one_line(&said), LONGEST).into_owned();
         let (url, state) = match api.forge {
             StatusForge::Gitlab => {
-                let project = form_encoded(&api.repository);
+                let project = percent_encoded(&api.repository);
                 (
                     format!("{}/projects/{project}/statuses/{commit}", api.base),
                     if failed { "failed" } else { "success" },
@@ -162,12 +164,11 @@ impl CommitStatusNotifier {
 
 /// The forge of a host whose name says it.
 fn forge_of(host: &str) -> Option<StatusForge> {
-    let name = host.split(':').next().unwrap_or_default();
-    match name {
-        "github.com" => Some(StatusForge::Github),
-        "codeberg.org" => Some(StatusForge::Gitea),
-        _ if name.split('.').any(|label| label == "gitlab") => Some(StatusForge::Gitlab),
-        _ => None,
+    match HostingSoftware::of_host(host)? {
+        HostingSoftware::GitHub => Some(StatusForge::Github),
+        HostingSoftware::GitLab => Some(StatusForge::Gitlab),
+        HostingSoftware::Gitea => Some(StatusForge::Gitea),
+        HostingSoftware::Gerrit | HostingSoftware::Bitbucket | HostingSoftware::Cgit => None,
     }
 }
 

@@ -21,6 +21,7 @@ use super::host::NotifierHost;
 use super::message::Notification;
 use super::subscription::Subscription;
 use super::{Notifier, render, script};
+use crate::address::AddressParts;
 use crate::config::EmailConfig;
 use crate::trust_store::TrustStore;
 
@@ -104,14 +105,9 @@ impl EmailNotifier {
     }
 
     fn transport(&self, timeout: Duration, name: &str) -> Result<SmtpTransport, NotifyError> {
-        let (scheme, place) = self.config.server.split_once("://").unwrap_or(("smtp", &self.config.server));
-        let place = place.trim_end_matches('/');
-        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-            _ => (place, None),
-        };
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let server = &self.config.server;
+        let parts = AddressParts::of_url(server).unwrap_or_else(|| AddressParts::of_authority(server));
+        let (scheme, bare, port) = (parts.scheme.unwrap_or("smtp"), parts.bare_host(), parts.port());
         // Nobody listens in between on the way to this host itself.
         let near = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let (tls, usual_port) = match scheme {

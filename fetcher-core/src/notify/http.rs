@@ -10,6 +10,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 
 use super::error::{DeliveryErrorKind, NotifyError};
 use super::message::shortened;
+use crate::address::AddressParts;
 use crate::environment::Environment;
 use crate::http::{self, host_of};
 
@@ -182,8 +183,8 @@ impl HttpRequest<'_> {
     /// What a server says with every part of the address masked that may be a secret.
     fn masked(&self, text: &str) -> String {
         const SHORTEST: usize = 8;
-        let path = self.url.split("://").last().and_then(|rest| rest.split_once('/')).map_or("", |(_, path)| path);
-        let parts = path.split(['/', '?', '&', '=', '#']).filter(|part| part.len() >= SHORTEST);
+        let secret = AddressParts::of_url(self.url).map_or("", |parts| parts.rest);
+        let parts = secret.split(['/', '?', '&', '=', '#']).filter(|part| part.len() >= SHORTEST);
         parts.fold(text.replace(self.url, "***"), |text, part| text.replace(part, "***"))
     }
 }

@@ -10,8 +10,8 @@ use super::http::{HttpMethod, HttpRequest};
 use super::message::{Notification, NotificationTopic, shortened};
 use super::subscription::Subscription;
 use super::{Notifier, render};
+use crate::address::percent_encoded;
 use crate::config::ZulipConfig;
-use crate::links::form_encoded;
 use crate::sanitize::one_line;
 
 /// The most characters of a message (`max_message_length` of a server as it is installed).
@@ -41,7 +41,7 @@ impl Notifier for ZulipNotifier {
         let topic = self.config.topic.clone().unwrap_or_else(|| topic(message));
         let form =
             [("type", "stream"), ("to", &self.config.channel), ("topic", &topic), ("content", &content(message))];
-        let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", form_encoded(value))).collect();
+        let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value))).collect();
         HttpRequest {
             method: HttpMethod::Post,
             url: &format!("{}/api/v1/messages", self.config.server.trim_end_matches('/')),

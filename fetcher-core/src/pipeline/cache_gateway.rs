@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::address::AddressParts;
 use crate::config::SourceCacheConfig;
 
 /// How many bytes the head of a request may have.
@@ -84,15 +85,14 @@ impl Drop for CacheGateway {
 
 /// `host:port` of an address of gRPC's; none where it is no address of a host.
 fn authority(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    let port = match scheme {
+    let parts = AddressParts::of_url(url)?;
+    let port = match parts.scheme? {
         "http" | "grpc" => 80,
         "https" | "grpcs" => 443,
         _ => return None,
     };
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-    Some(if has_port { host } else { format!("{host}:{port}") })
+    let host = parts.authority.to_ascii_lowercase();
+    Some(if parts.host() == parts.authority { format!("{host}:{port}") } else { host })
 }
 
 fn accept(listener: &UnixListener, state: &Arc<GatewayState>) {

@@ -17,6 +17,7 @@ use super::cache_gateway::CacheGateway;
 use super::log::StageLog;
 use super::prover::{KeyAnswer, ProofTarget, SourceProver};
 use super::stage_runner::{StageRequest, StageRunner};
+use crate::address::AddressParts;
 use crate::bst::conf::merge;
 use crate::bst::dialect::BstAction;
 use crate::cancel::Cancel;
@@ -273,13 +274,8 @@ fn whole(cachedir: &Path, keys: &BTreeSet<SourceKey>, timeout: Duration, cancel:
 /// Variables that let what obeys them reach the caches and nothing else: git, and all that obeys proxies. In a network of
 /// its own gRPC alone has a proxy.
 fn cut_off(caches: &[SourceCacheConfig], has_gateway: bool) -> BTreeMap<OsString, OsString> {
-    let host = |cache: &SourceCacheConfig| {
-        let rest = cache.url.split_once("://").map_or(cache.url.as_str(), |(_, rest)| rest);
-        let host = rest.split(['/', '?']).next().unwrap_or_default();
-        // A bracketed address keeps its colons.
-        host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(host, _)| host).to_owned()
-    };
-    let hosts: BTreeSet<String> = caches.iter().map(host).collect();
+    let hosts = caches.iter().filter_map(|cache| Some(AddressParts::of_url(&cache.url)?.host().to_owned()));
+    let hosts: BTreeSet<String> = hosts.collect();
     let mut variables = BTreeMap::from([
         ("GIT_ALLOW_PROTOCOL".into(), "none".into()),
         ("no_proxy".into(), OsString::new()),

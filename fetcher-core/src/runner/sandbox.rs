@@ -23,6 +23,7 @@ mod bubblewrap;
 mod helper;
 mod landlock;
 mod layout;
+mod reasons;
 mod relay;
 mod tool;
 
@@ -154,7 +155,7 @@ impl<R: Runner> Sandboxed<R> {
             }
             match self.attempt(mechanism, ChildNetwork::Host, search, cancel) {
                 Ok(()) => return SandboxReport { mechanism, failed },
-                Err(reason) => failed.push(format!("{mechanism}: {reason}")),
+                Err(reason) => failed.push(format!("{mechanism}: {}", reasons::explained(&reason))),
             }
         }
         SandboxReport { mechanism: SandboxMechanism::None, failed }

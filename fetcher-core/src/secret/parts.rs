@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Redactor, Secret};
+use crate::address::AddressParts;
 
 /// The fewest bytes of what is only taken for a secret because of where it stands: a part of an address, a word of a
 /// header, a variable that is handed on. Shorter ones are words as a rule, and masking them would garble every log.
@@ -124,10 +125,9 @@ pub(crate) fn names_a_secret(name: &str) -> bool {
 /// What is secret of an address that is a secret itself.
 pub(super) fn of_address(address: &str) -> Vec<Secret> {
     let mut found = vec![address, address.trim_end_matches('/')];
-    let Some((_, rest)) = address.split_once("://") else { return secrets(found) };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let behind = rest[end..].trim_matches('/');
-    let credential = credential(&rest[..end]);
+    let Some(parts) = AddressParts::of_url(address) else { return secrets(found) };
+    let behind = parts.rest.trim_matches('/');
+    let credential = parts.user_info.and_then(credential);
     if behind.is_empty() && credential.is_none() {
         // A host's name alone is no secret.
         return Vec::new();
@@ -151,10 +151,9 @@ fn is_part(part: &str) -> bool {
     part.len() >= SHORTEST_PART && !ROUTES.contains(&part.to_ascii_lowercase().as_str())
 }
 
-/// The password between an address's scheme and its host; the user, where there is no password: that is how some hosts
+/// The password of what stands between an address's scheme and its host; the user, where there is no password: that is how some hosts
 /// take a token.
-fn credential(authority: &str) -> Option<&str> {
-    let (user_info, _) = authority.rsplit_once('@')?;
+fn credential(user_info: &str) -> Option<&str> {
     match user_info.split_once(':') {
         Some((_, password)) if !password.is_empty() => Some(password),
         Some((user, _)) => Some(user).filter(|user| user.len() >= SHORTEST_PART),
@@ -170,11 +169,11 @@ pub(super) fn credentials(text: &str) -> Vec<Secret> {
         let rest = &text[at + 3..];
         let scheme = text[..at].rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '+').next().unwrap_or_default();
         let end = rest.find(|c: char| c.is_whitespace() || "/?#\"'<>".contains(c)).unwrap_or(rest.len());
-        let authority = &rest[..end];
+        let user_info = AddressParts::of_authority(&rest[..end]).user_info.unwrap_or_default();
         // Where a key is the credential, the user is no secret.
         let by_key = scheme.ends_with("ssh") || scheme == "sftp";
-        let has_password = authority.rsplit_once('@').is_some_and(|(user_info, _)| user_info.contains(':'));
-        found.extend(credential(authority).filter(|_| !by_key || has_password));
+        let has_password = user_info.contains(':');
+        found.extend(credential(user_info).filter(|_| !by_key || has_password));
     }
     secrets(found)
 }
@@ -216,7 +215,8 @@ pub(super) fn of_variable(name: &str, value: &str) -> Vec<Secret> {
     }
     if upper.ends_with("_PROXY") {
         // Without a scheme, as curl takes it.
-        return secrets(credential(value).into_iter().collect());
+        let found = value.rsplit_once('@').and_then(|(user_info, _)| credential(user_info));
+        return secrets(found.into_iter().collect());
     }
     let is_number = value.len() <= 12 && value.bytes().all(|byte| byte.is_ascii_digit() || b".:,-".contains(&byte));
     let is_path = value.split(':').all(|path| path.starts_with('/') && Path::new(path).symlink_metadata().is_ok());

@@ -23,7 +23,7 @@ pub struct CacheLayout {
 }
 
 /// The directories that projects of one trust share, and no others use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TrustDirectories {
     /// BuildStream's cache.

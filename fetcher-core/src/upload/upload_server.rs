@@ -8,9 +8,9 @@ use ureq::Agent;
 
 use super::upload_state::UploadState;
 use super::{SiteUpload, UploadError, UploadResult};
+use crate::address::percent_encoded_path;
 use crate::file_state::FileState;
 use crate::http;
-use crate::links::encoded;
 use crate::secret::Secret;
 
 /// How many files may be refused before no more are tried.
@@ -92,7 +92,7 @@ impl UploadServer {
     /// Sends one file, of whatever size, in at most `left`.
     fn put(&self, page: &SiteFile, left: Duration) -> Result<(), UploadError> {
         let file = File::open(&page.path).map_err(|source| UploadError::File { path: page.path.clone(), source })?;
-        let mut request = self.agent.put(format!("{}{}", self.url.expose(), encoded(&page.name)));
+        let mut request = self.agent.put(format!("{}{}", self.url.expose(), percent_encoded_path(&page.name)));
         for (name, value) in &self.headers {
             request = request.header(name, value.expose());
         }

@@ -3,6 +3,7 @@
 use super::answer::{ProbeCost, ProbeDoubt, UpstreamState};
 use super::client::{HttpFailure, HttpLocation, HttpReply, ProbeClient, UpstreamRequest};
 use super::web::status_failure;
+use crate::address::percent_encoded;
 use crate::diagnosis::FailureKind;
 
 /// The forms of a manifest, those for several machines first.
@@ -97,7 +98,7 @@ fn token(
         url.push(separator);
         url.push_str(name);
         url.push('=');
-        url.extend(value.bytes().map(encoded));
+        url.push_str(&percent_encoded(value));
     }
     let request = UpstreamRequest { sent_by: Some(registry), ..UpstreamRequest::get(Vec::new(), LARGEST_TOKEN) };
     let reply = client.send(&url, &request, cost)?;
@@ -108,15 +109,6 @@ fn token(
     usable
         .map(str::to_owned)
         .ok_or_else(|| HttpFailure::new(FailureKind::Unauthorised, ProbeDoubt::Denied, "no token was given"))
-}
-
-/// A byte as part of a query.
-fn encoded(byte: u8) -> String {
-    if byte.is_ascii_alphanumeric() || b"._-/:".contains(&byte) {
-        char::from(byte).to_string()
-    } else {
-        format!("%{byte:02X}")
-    }
 }
 
 #[cfg(test)]

@@ -287,11 +287,14 @@ fn a_fetch_that_hangs_ends_at_its_deadline_or_when_it_is_cancelled() {
     assert_eq!(fixture.mirror(&url).remote_refs().unwrap_err().failure(), GitFailure::TimedOut);
     fixture.timeout = Duration::from_secs(60);
     let cancel = fixture.cancel.clone();
-    std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(200));
+    let server = std::thread::spawn(move || {
+        // The first connection is that of the fetch that timed out.
+        let connected = (listener.accept(), listener.accept());
         cancel.cancel();
+        connected
     });
     assert_eq!(fixture.mirror(&url).remote_refs().unwrap_err().failure(), GitFailure::Cancelled);
+    drop(server.join().unwrap());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use fetcher_core::git::{GitAccess, GitError, GitFailure};
 use fetcher_tests::git_fixture::{Fixture, fetch};
 use fetcher_tests::http_git::{HttpGit, Manner};
 use fetcher_tests::sshd::Sshd;
+use fetcher_tests::waiting;
 
 /// `Basic oauth2:s3cret`.
 const OAUTH2: &str = "Basic b2F1dGgyOnMzY3JldA==";
@@ -70,12 +71,7 @@ fn git_daemon() {
         .spawn();
     let _daemon = Daemon(child.unwrap());
     let url = format!("git://127.0.0.1:{port}");
-    for _ in 0..500 {
-        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    waiting::until("git daemon listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     follow(&fixture, &format!("{url}/x"), &GitAccess::default()).unwrap();
     assert_eq!(failure(&fixture, &format!("{url}/nothing"), &GitAccess::default()), GitFailure::NotFound);
 }
@@ -225,9 +221,7 @@ fn an_ssh_agent_serves_where_no_key_is_configured() {
     let socket = fixture.path("agent");
     let agent = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
     let _agent = Daemon(agent);
-    while !socket.exists() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    waiting::for_file(&socket);
     let mut add = Command::new("ssh-add");
     assert!(add.arg("-q").arg(&sshd.key).env("SSH_AUTH_SOCK", &socket).status().unwrap().success());
     let access = GitAccess { known_hosts: Some(sshd.known_hosts.clone()), ..GitAccess::default() };

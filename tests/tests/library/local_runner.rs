@@ -1,5 +1,6 @@
 //! `LocalRunner` on real processes.
 
+use fetcher_tests::waiting;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -43,14 +44,6 @@ fn alive(mark: &str) -> usize {
 /// A number of seconds to sleep that marks the sleeper.
 fn mark(number: u32) -> String {
     format!("{}.{number}", 100_000 + std::process::id())
-}
-
-fn wait_for(what: &str, condition: impl Fn() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < until, "{what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
@@ -186,7 +179,7 @@ fn cancel_is_noticed_soon_and_before_the_start() {
     let canceller = {
         let mark = mark.clone();
         thread::spawn(move || {
-            wait_for("the child runs", || alive(&mark) > 0);
+            waiting::until("the child runs", || alive(&mark) > 0);
             handle.cancel();
             Instant::now()
         })
@@ -260,7 +253,6 @@ fn two_hundred_grandchildren_that_go_on_forking() {
          done; sleep 0.5"
     );
     assert_eq!(run(&shell(&script)).0, Exit::Status(0));
-    thread::sleep(Duration::from_millis(300));
     let leftovers = Command::new("sh").arg("-c").arg("ps ax -o args | grep -c '[t]rap .*n=0; while'").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&leftovers.stdout).trim(), "0");
     assert_eq!(alive(&mark), 0);
@@ -286,7 +278,7 @@ fn leftovers_of_a_killed_program_end_and_nothing_else_does() {
     };
     let mut left = start(&owner, &mine);
     let mut stranger = start(&format!("{owner}-2"), &other);
-    wait_for("both run", || alive(&mine) == 1 && alive(&other) == 1);
+    waiting::until("both run", || alive(&mine) == 1 && alive(&other) == 1);
     assert_eq!(processes::clear_leftovers(OsStr::new(&owner)).unwrap(), 1);
     assert_eq!((alive(&mine), alive(&other)), (0, 1));
     assert_eq!(processes::clear_leftovers(OsStr::new(&owner)).unwrap(), 0);

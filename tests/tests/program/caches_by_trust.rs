@@ -6,6 +6,7 @@ use std::path::Path;
 use fetcher_tests::fake::{FakeBst, upstream};
 use fetcher_tests::fetcher::Fetcher;
 use fetcher_tests::scratch::Scratch;
+use serde_json::json;
 
 struct World {
     scratch: Scratch,
@@ -205,4 +206,38 @@ fn what_one_trust_has_is_fetched_for_another() {
     // In the other's cache nothing is known to be there of its own.
     let moved = fetched("trust = \"other\"");
     assert!(!moved.is_empty() && moved.iter().all(|project| project == "again"), "{moved:?}");
+}
+
+#[test]
+fn status_says_who_shares_which_caches_and_how_large_they_are() {
+    let world = World::new();
+    let third = world.scratch.repo("third");
+    third.write("project.conf", "name: third\nmin-version: 2.0\nelement-path: elements\n");
+    third.write("elements/a.bst", "kind: stack\n");
+    third.commit("A project");
+    let ours = "trust = \"ours\"";
+    let projects = [project("project", ours), project("second", ours), project("third", "")].concat();
+    let fetcher = world.fetcher("config.toml", "30d", &projects);
+    fetcher.run(&["run"]).expect(0);
+    world.scratch.write("cache/cachedir/cas/objects/ab/cd", vec![1; 3 << 20]);
+    world.scratch.write("cache/trust/third/sources/0/git/pack", vec![1; 5 << 20]);
+    let path = |name: &str| world.scratch.path("cache").join(name).display().to_string();
+    let shown = fetcher.run(&["status"]).expect(0).stdout();
+    let (first, other) = (path("cachedir"), path("trust/third/cachedir"));
+    for line in [
+        format!("caches of ours: 3 MiB, used by project, second: {first}\n"),
+        format!("caches of third: 5 MiB, used by third: {other}\n"),
+    ] {
+        assert!(shown.contains(&line), "{line}{shown}");
+    }
+    let caches = &fetcher.status()["caches"];
+    let of = |number: usize, key: &str| caches[number][key].clone();
+    assert_eq!(of(0, "trusts"), json!(["ours"]), "{caches:#}");
+    assert_eq!(of(0, "projects"), json!(["project", "second"]), "{caches:#}");
+    assert_eq!((of(1, "cachedir"), of(1, "sources")), (json!(other), json!(path("trust/third/sources"))), "{caches:#}");
+    let bytes = of(1, "bytes").as_u64().expect("a number");
+    assert!((5 << 20..6 << 20).contains(&bytes), "{caches:#}");
+    // Who is alone is told nothing of whom it shares with.
+    let alone = world.fetcher("alone.toml", "30d", &project("project", ours)).run(&["status"]).expect(0).stdout();
+    assert!(!alone.contains("caches of"), "{alone}");
 }

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use fetcher_tests::alive::alive;
 use fetcher_tests::fake::{FakeBst, upstream};
 use fetcher_tests::fetcher::{Ended, Fetcher};
 use fetcher_tests::scratch::Scratch;
+use fetcher_tests::waiting;
 use rustix::process::{Pid, Signal, kill_process};
 
 fn fetcher<'s>(scratch: &'s Scratch, fake: &FakeBst) -> Fetcher<'s> {
@@ -28,15 +28,6 @@ fn start(fetcher: &Fetcher<'_>, arguments: &[&str]) -> Child {
 
 fn end(child: Child, arguments: &[&str]) -> Ended {
     (arguments, child.wait_with_output().expect("its end")).into()
-}
-
-/// Waits until a file is there.
-fn wait_for(path: &Path) {
-    let delivery_timeout = Instant::now() + Duration::from_secs(60);
-    while !path.exists() {
-        assert!(Instant::now() < delivery_timeout, "{} never came", path.display());
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// A `bst` that says when it is in a stage, and then stays there.
@@ -94,7 +85,7 @@ fn the_run_after_a_killed_one_tells_of_it_and_ends_what_it_left() {
     // What is in a sandbox ends with the program.
     let fetcher = configured(&scratch, &fake, "sandbox = { mode = \"off\" }");
     let mut child = start(&fetcher, &["run"]);
-    wait_for(&fake.path("there"));
+    waiting::for_file(&fake.path("there"));
     child.kill().expect("kill");
     let _ = child.wait();
     assert!(!alive(scratch.root()).is_empty(), "what it started is still there");
@@ -114,7 +105,7 @@ fn signals_end_a_run_in_order() {
         let fake = FakeBst::new(&scratch, STAYS);
         let fetcher = fetcher(&scratch, &fake);
         let child = start(&fetcher, &["run"]);
-        wait_for(&fake.path("there"));
+        waiting::for_file(&fake.path("there"));
         kill_process(Pid::from_child(&child), signal).expect("a signal");
         let ended = end(child, &["run"]).expect(status);
         assert_eq!(alive(scratch.root()), Vec::<String>::new(), "{ended}");
@@ -134,7 +125,7 @@ fn a_second_run_says_who_holds_the_lock() {
     let fetcher = fetcher(&scratch, &fake);
     let child = start(&fetcher, &["run"]);
     let holder = child.id();
-    wait_for(&fake.path("there"));
+    waiting::for_file(&fake.path("there"));
     let second = fetcher.run(&["run"]).expect(75);
     assert!(second.stderr().contains(&format!("process {holder}")), "{second}");
     let waited = fetcher.run(&["run", "--lock-wait", "300ms"]).expect(75);
@@ -156,12 +147,12 @@ fn a_lock_waiter_can_be_stopped() {
     let fake = FakeBst::new(&scratch, STAYS);
     let fetcher = fetcher(&scratch, &fake);
     let child = start(&fetcher, &["run"]);
-    wait_for(&fake.path("there"));
-    let mut waiting = start(&fetcher, &["run", "--lock-wait", "1h", "-v"]);
-    thread::sleep(Duration::from_millis(300));
-    assert!(waiting.try_wait().expect("its state").is_none(), "it did not wait");
-    kill_process(Pid::from_child(&waiting), Signal::INT).expect("a signal");
-    end(waiting, &["run"]).expect(130);
+    waiting::for_file(&fake.path("there"));
+    let mut lock_waiter = start(&fetcher, &["run", "--lock-wait", "1h", "-v"]);
+    waiting::for_open_file(lock_waiter.id(), &scratch.path("state/lock"));
+    assert!(lock_waiter.try_wait().expect("its state").is_none(), "it did not wait");
+    kill_process(Pid::from_child(&lock_waiter), Signal::INT).expect("a signal");
+    end(lock_waiter, &["run"]).expect(130);
     kill_process(Pid::from_child(&child), Signal::INT).expect("a signal");
     end(child, &["run"]).expect(130);
 }
@@ -175,7 +166,7 @@ fn a_second_signal_does_not_wait_for_children_that_will_not_end() {
     let fake = FakeBst::new(&scratch, stubborn);
     let fetcher = fetcher(&scratch, &fake);
     let child = start(&fetcher, &["run"]);
-    wait_for(&fake.path("there"));
+    waiting::for_file(&fake.path("there"));
     let began = Instant::now();
     kill_process(Pid::from_child(&child), Signal::INT).expect("a signal");
     let output = child.wait_with_output().expect("its end");

@@ -4,6 +4,7 @@ use std::fs;
 
 use fetcher_tests::fetcher::Fetcher;
 use fetcher_tests::installed;
+use fetcher_tests::waiting;
 use serde_json::{Value, json};
 
 use super::fake_bst_memory::World;
@@ -217,10 +218,10 @@ fn a_kill_while_it_runs_costs_nothing_but_another_try() {
     fs::write(world.fake.path("count.hang"), "").expect("a file");
     let mut child = fetcher.command(&["run", "--force"]).spawn().expect("the program");
     let hangs = world.fake.path("count.hangs");
-    while !hangs.exists() {
-        assert!(child.try_wait().expect("its state").is_none(), "it hangs");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    waiting::until("it hangs", || {
+        assert!(child.try_wait().expect("its state").is_none(), "it ended");
+        hangs.exists()
+    });
     child.kill().expect("a kill");
     child.wait().expect("its end");
     fs::remove_file(world.fake.path("count.hang")).expect("the file");

@@ -4,8 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fetcher_core::notify::{Notification, NotificationEvent, Notifier, NotifyError, render};
 use fetcher_core::runner::OutputStream;
@@ -13,6 +12,7 @@ use fetcher_core::{Cancel, Config, Environment, Exit, Fetcher, Invocation, RunSe
 use fetcher_tests::host::DeadPort;
 use fetcher_tests::http::{Answer, Http};
 use fetcher_tests::notified::{FAILS, Notified};
+use fetcher_tests::waiting;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A webhook of this name that tells in JSON.
@@ -36,11 +36,8 @@ const STAYS: &str = "before() { [ $command != track ] || { : >$scenario/there; s
 fn stays(world: &Notified) -> Child {
     world.fake.now(STAYS);
     let child = world.fetcher().command(&["run"]).stderr(Stdio::null()).spawn().expect("the program starts");
-    let (there, delivery_timeout) = (world.fake.path("there"), Instant::now() + Duration::from_secs(60));
-    while !there.exists() {
-        assert!(Instant::now() < delivery_timeout, "it never came to track");
-        thread::sleep(Duration::from_millis(5));
-    }
+    let there = world.fake.path("there");
+    waiting::for_file(&there);
     fs::remove_file(there).expect("the sign");
     child
 }
@@ -188,9 +185,12 @@ fn a_lock_that_is_held_for_too_long_is_told_once() {
     world.fetcher().run(&["run"]).expect(75);
     assert_eq!(told(&http), [""; 0], "it is young");
     world.general("lock-alarm-after = \"1s\"");
-    thread::sleep(Duration::from_secs(1));
-    world.fetcher().run(&["run"]).expect(75);
-    let first = told(&http);
+    let mut first = Vec::new();
+    waiting::until("the lock is old", || {
+        world.fetcher().run(&["run"]).expect(75);
+        first = told(&http);
+        !first.is_empty()
+    });
     assert!(
         first.len() == 1 && first[0].contains("another run holds") && first[0].contains("(lock-held)"),
         "{first:?}"

@@ -71,6 +71,24 @@ fn systemd_verifies_the_units() {
             "{printed}"
         );
     }
+    let unit = |user: &[&str]| site.fetcher().run(&[&["schedule", "systemd"], user].concat()).expect(0).stdout();
+    for printed in [unit(&["--run-as", "daemon"]), unit(&["--run-as", "root"]), unit(&["--user"])] {
+        for breaks_bubblewrap in [
+            "ProtectKernelLogs=",
+            "ProtectKernelTunables=",
+            "ProcSubset=",
+            "RestrictNamespaces=",
+            "SystemCallFilter=",
+            "RestrictSUIDSGID=",
+            "RootDirectory=",
+        ] {
+            assert!(!printed.contains(&format!("\n{breaks_bubblewrap}")), "{breaks_bubblewrap}: {printed}");
+        }
+    }
+    for user in ["daemon", "root"] {
+        let printed = unit(&["--run-as", user]);
+        assert!(printed.contains("\nIPAddressDeny=169.254.0.0/16 fe80::/10\n"), "{printed}");
+    }
     // A mistake would be seen.
     let printed = site.fetcher().run(&["schedule", "systemd", "--on-calendar", "sometimes"]).expect(0).stdout();
     let paths = units(&site.scratch, &printed);

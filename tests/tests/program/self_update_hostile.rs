@@ -9,6 +9,7 @@ use fetcher_core::CommitId;
 use fetcher_tests::git_fixture::Repo;
 use fetcher_tests::hostile::{Line, commit, object, tree};
 use fetcher_tests::site::{CLONE, Site};
+use fetcher_tests::waiting;
 
 const OTHER: &str = "branches = [\"other\"]";
 
@@ -403,14 +404,10 @@ fn writing_ends_at_once_when_somebody_stops_the_run() {
     let large = (0..40).map(|number| ("100644", format!("large-{number}").into_bytes(), blob.clone())).collect();
     commit(&site.repo, &tree(&site.repo, &with_config(&site, large)), "800 MiB");
     let mut child = site.fetcher().command(&["run"]).spawn().expect("the program starts");
-    let delivery_timeout = Instant::now() + Duration::from_secs(120);
-    while !site.path(".git/bst-fetcher/staging/new/large-0").exists() {
-        assert!(
-            Instant::now() < delivery_timeout && child.try_wait().expect("a look").is_none(),
-            "nothing was ever staged"
-        );
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    waiting::until("something is staged", || {
+        assert!(child.try_wait().expect("a look").is_none(), "nothing was ever staged");
+        site.path(".git/bst-fetcher/staging/new/large-0").exists()
+    });
     let process = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("a signal");
     let asked = Instant::now();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use fetcher_tests::fetcher::Ended;
 use fetcher_tests::site::Site;
+use fetcher_tests::waiting;
 
 /// Enough files that kills hit the checkout.
 const FILES: usize = 700;
@@ -150,11 +151,7 @@ fn while_a_run_uses_a_configuration_its_files_stay() {
     let site = Site::new().set_up();
     site.fake.now("before() { [ $command != fetch ] || { : >$scenario/there; while [ ! -e $scenario/go ]; do sleep 0.05; done; }; }");
     let first = start(&site, &["run"]);
-    let delivery_timeout = Instant::now() + Duration::from_secs(60);
-    while !site.fake.path("there").exists() {
-        assert!(Instant::now() < delivery_timeout, "the first run never came to fetch");
-        thread::sleep(Duration::from_millis(5));
-    }
+    waiting::for_file(&site.fake.path("there"));
     let before = site.read("config.toml");
     site.push(&site.config("branches = [\"other\"]"), "Another branch");
     // Another one on the same configuration and state has to wait.

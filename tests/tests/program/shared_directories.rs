@@ -1,15 +1,13 @@
 //! Two configurations that share directories: neither is refused, and neither removes what the other needs.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Child, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use fetcher_tests::alive::alive;
 use fetcher_tests::fake::{FakeBst, upstream};
 use fetcher_tests::fetcher::Fetcher;
 use fetcher_tests::scratch::Scratch;
+use fetcher_tests::waiting;
 
 struct World {
     scratch: Scratch,
@@ -61,14 +59,6 @@ fn start(fetcher: &Fetcher<'_>, arguments: &[&str]) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
 }
 
-fn wait_for(path: &Path) {
-    let delivery_timeout = Instant::now() + Duration::from_secs(60);
-    while !path.exists() {
-        assert!(Instant::now() < delivery_timeout, "{} never came", path.display());
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// The branches that a configuration's `status` shows.
 fn shown(fetcher: &Fetcher<'_>) -> Vec<String> {
     let status = fetcher.status();
@@ -91,7 +81,7 @@ fn a_cache_that_another_configuration_works_in_is_waited_for() {
         world.fetcher("b.toml", "state-b", &project("second")),
     );
     let mut working = start(&a, &["run"]);
-    wait_for(&world.fake.path("there"));
+    waiting::for_file(&world.fake.path("there"));
     let refused = b.run(&["run"]).expect(75);
     assert!(
         refused.stderr().contains("cache/lock") && refused.stderr().contains(&working.id().to_string()),
@@ -120,7 +110,7 @@ fn what_a_killed_run_of_another_configuration_left_in_the_cache_is_ended() {
         world.fetcher("b.toml", "state-b", &project("second")),
     );
     let mut killed = start(&a, &["run"]);
-    wait_for(&world.fake.path("there"));
+    waiting::for_file(&world.fake.path("there"));
     killed.kill().and_then(|()| killed.wait()).expect("its end");
     assert!(!alive(world.scratch.root()).is_empty(), "what it started is still there");
     world.fake.now("");

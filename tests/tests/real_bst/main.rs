@@ -12,6 +12,7 @@ mod plugin_texts;
 mod probed_indexes;
 mod probed_kinds;
 mod probing;
+mod probing_kill;
 mod probing_property;
 mod proof;
 mod publish;

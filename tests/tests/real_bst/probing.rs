@@ -59,10 +59,11 @@ impl Probed {
         let real = bst::bst();
         // A script of the Python that has bst, so that it is known what decides on its release.
         let script = format!(
-            "#!{0}\nimport os, sys\nopen('{2}', 'a').write(' '.join(sys.argv[1:]) + '\\n')\nos.execv('{1}', ['{1}'] + sys.argv[1:])\n",
+            "#!{0}\nimport os, subprocess, sys, time\ncommand, hold = ['{1}'] + sys.argv[1:], '{3}'\nopen('{2}', 'a').write('              '.join(command[1:]) + '\\n')\nif 'track' in command and os.path.exists(hold):\n    if open(hold).read() ==              'after':\n        subprocess.run(command)\n    os.rename(hold, hold + 'ing')\n    time.sleep(3600)\n             os.execv('{1}', command)\n",
             real.with_file_name("python3").display(),
             real.display(),
             scratch.path("calls").display(),
+            scratch.path("hold").display(),
         );
         let path = scratch.write("bin/bst", script);
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
@@ -171,7 +172,7 @@ fn in_order(text: &str) -> String {
     elements.join("\n")
 }
 
-fn sources() -> Vec<(&'static str, &'static str)> {
+pub(crate) fn sources() -> Vec<(&'static str, &'static str)> {
     vec![
         ("plain", "-   kind:   git\n    url: {url}   # where\n    track: main\n\n# the end"),
         ("glob", "- kind: git_repo\n  url: {url}\n  track: v*\n  ref-format: git-describe\n"),

@@ -5,18 +5,24 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::fs::symlink;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fetcher_tests::bst;
-use fetcher_tests::fetcher::Fetcher;
+use fetcher_tests::casd;
+use fetcher_tests::fetcher::{Fetcher, program};
+use fetcher_tests::host::path_without;
 use fetcher_tests::installed;
+use fetcher_tests::local_project::pushed_to;
+use fetcher_tests::project::{ELEMENTS, Project};
 use fetcher_tests::scratch::Scratch;
+use fetcher_tests::unit::UnitSurroundings;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+
+use super::verify::stage;
 
 /// Everything that a plugin is let try.
 struct Host {
@@ -59,7 +65,8 @@ impl Host {
                 "state": at("state/note"), "configuration": at("config.toml"), "environment": bst::bst(),
                 "mirror": at("cache/mirrors/other/config"),
             },
-            "program": "bst-fetcher",
+            // A word of its command line, which no other process has.
+            "program": at("config.toml"),
             "socket": at("agent"),
             "abstract": name,
             "port": network.local_addr().expect("its address").port(),
@@ -137,6 +144,8 @@ impl Drop for Host {
             // It may have ended in between.
             let _ = kill_process(process, Signal::KILL);
         }
+        // Root's plugin could write it, where nothing confined it.
+        let _ = fs::remove_file("/usr/written-by-probe");
     }
 }
 
@@ -148,29 +157,55 @@ fn allowed(found: &BTreeMap<String, String>) -> Vec<&str> {
 /// What it is to be able to do wherever it runs.
 const OWN: [&str; 5] = ["network", "own cache", "own checkout", "own home", "own temporary"];
 
-/// A directory with links to all programs of `PATH` but this one.
-fn path_without(scratch: &Scratch, program: &str) -> PathBuf {
-    let directory = scratch.path("programs");
-    fs::create_dir(&directory).expect("a directory");
-    for entry in std::env::split_paths(&std::env::var_os("PATH").expect("PATH")).flat_map(fs::read_dir).flatten() {
-        let entry = entry.expect("an entry");
-        if entry.file_name() != program {
-            // The first of a name counts.
-            let _ = symlink(entry.path(), directory.join(entry.file_name()));
-        }
-    }
-    directory
+/// What Landlock alone does not cover, as docs/security.md says.
+const LANDLOCK_GAPS: [&str; 14] = [
+    "secret stat",
+    "secret chmod",
+    "secret utime",
+    "secret setxattr",
+    "list home",
+    "list state",
+    "list mirrors",
+    "list other checkout",
+    "list configuration",
+    "socket by path",
+    "own checkout's git",
+    "fetcher prlimit",
+    "fetcher cmdline",
+    "fetcher fd",
+];
+
+/// A run in which a plugin tries all, in this sandbox; whatever it does beyond its own and these is a breach.
+#[track_caller]
+fn confined(host: &Host, fetcher: &Fetcher<'_>, mechanism: &str, gaps: &[&str]) {
+    let ended = fetcher.run(&["check", "--host"]).expect(0);
+    assert!(ended.stdout().contains(&format!("sandbox: {mechanism}")), "{ended}");
+    let configuration = host.scratch.path("config.toml").display().to_string();
+    fetcher.run(&["run", "--config", &configuration]).expect(0);
+    let found = host.found();
+    let beyond: Vec<_> =
+        allowed(&found).into_iter().filter(|name| !OWN.contains(name) && !gaps.contains(name)).collect();
+    assert_eq!(beyond, Vec::<&str>::new(), "{found:#?}");
+    assert!(OWN.iter().all(|name| found[*name] == "yes"), "{found:#?}");
+    host.nothing_lingers();
 }
 
 #[test]
 fn without_a_sandbox_a_plugin_does_what_the_user_may() {
-    let host = Host::new();
-    host.fetcher("mode = \"off\"").run(&["run"]).expect(0);
-    let found = host.found();
-    for name in
-        ["secret read", "write bashrc", "write configuration", "fetcher environ", "fetcher signal", "list mirrors"]
-    {
-        assert_eq!(found[name], "yes", "{found:#?}");
+    for ordinary in [false, true] {
+        let host = Host::new();
+        let fetcher = host.fetcher("mode = \"off\"");
+        let fetcher = if ordinary { fetcher.as_ordinary_user() } else { fetcher };
+        let configuration = host.scratch.path("config.toml").display().to_string();
+        fetcher.run(&["run", "--config", &configuration]).expect(0);
+        let found = host.found();
+        for name in
+            ["secret read", "write bashrc", "write configuration", "fetcher environ", "fetcher signal", "list mirrors"]
+        {
+            assert_eq!(found[name], "yes", "{found:#?}");
+        }
+        let by_root = rustix::process::geteuid().is_root() && !ordinary;
+        assert_eq!(found["system shadow"] == "yes", by_root, "{found:#?}");
     }
 }
 
@@ -178,46 +213,129 @@ fn without_a_sandbox_a_plugin_does_what_the_user_may() {
 fn in_bubblewrap_a_plugin_reaches_its_own_and_the_network_alone() {
     installed::program("bwrap");
     let host = Host::new();
-    let fetcher = host.fetcher("mode = \"required\"");
-    let ended = fetcher.run(&["check", "--host"]).expect(0);
-    assert!(ended.stdout().contains("sandbox: bubblewrap"), "{ended}");
-    fetcher.run(&["run"]).expect(0);
-    let found = host.found();
-    assert_eq!(allowed(&found), OWN, "{found:#?}");
-    host.nothing_lingers();
+    confined(&host, &host.fetcher("mode = \"required\""), "bubblewrap", &[]);
+}
+
+#[test]
+fn in_an_ordinary_users_bubblewrap_a_plugin_reaches_its_own_and_the_network_alone() {
+    installed::program("bwrap");
+    let host = Host::new();
+    confined(&host, &host.fetcher("mode = \"required\"").as_ordinary_user(), "bubblewrap", &[]);
 }
 
 #[test]
 fn with_landlock_alone_a_plugin_reads_and_writes_its_own_alone() {
     let host = Host::new();
-    let path = path_without(&host.scratch, "bwrap");
+    let path = path_without(&host.scratch, &["bwrap"]);
     let fetcher = host.fetcher("mode = \"required\"").env("PATH", path.display());
-    let ended = fetcher.run(&["check", "--host"]).expect(0);
-    assert!(ended.stdout().contains("sandbox: Landlock"), "{ended}");
-    fetcher.run(&["run"]).expect(0);
-    let found = host.found();
-    // What Landlock does not cover, as docs/security.md says.
-    let gaps = [
-        "secret stat",
-        "secret chmod",
-        "secret utime",
-        "secret setxattr",
-        "list home",
-        "list state",
-        "list mirrors",
-        "list other checkout",
-        "list configuration",
-        "socket by path",
-        "own checkout's git",
-        "fetcher prlimit",
-        "fetcher cmdline",
-        "fetcher fd",
-    ];
-    let beyond: Vec<_> =
-        allowed(&found).into_iter().filter(|name| !OWN.contains(name) && !gaps.contains(name)).collect();
-    assert_eq!(beyond, Vec::<&str>::new(), "{found:#?}");
-    assert!(OWN.iter().all(|name| found[*name] == "yes"), "{found:#?}");
-    host.nothing_lingers();
+    confined(&host, &fetcher, "Landlock", &LANDLOCK_GAPS);
+}
+
+#[test]
+fn with_an_ordinary_users_landlock_alone_a_plugin_reads_and_writes_its_own_alone() {
+    let host = Host::new();
+    let path = path_without(&host.scratch, &["bwrap"]);
+    let fetcher = host.fetcher("mode = \"required\"").env("PATH", path.display()).as_ordinary_user();
+    confined(&host, &fetcher, "Landlock", &LANDLOCK_GAPS);
+}
+
+/// A service of the system's, of root and of another user, with further settings; what is said of the host, and what a
+/// plugin can do beyond its own in a run.
+#[track_caller]
+fn in_service(user: &str, settings: &str, mechanism: &str, gaps: &[&str]) -> String {
+    installed::program("bwrap");
+    let host = Host::new();
+    let fetcher = host.fetcher("mode = \"required\"");
+    let printed = fetcher.run(&["schedule", "systemd", "--run-as", user]).expect(0).stdout();
+    let (_, service) = printed.split_once("bst-fetcher.service\n").expect("a service");
+    assert!(service.contains("ProtectSystem=strict") && service.contains("PrivateTmp=yes"), "{printed}");
+    for directory in ["state", "cache"] {
+        fs::create_dir_all(host.scratch.path(directory)).expect("a directory");
+    }
+    let surroundings = UnitSurroundings::of(&format!("{service}\n{settings}"), &host.scratch);
+    let fetcher = fetcher.within(&surroundings);
+    confined(&host, &fetcher, mechanism, gaps);
+    fetcher.run(&["check", "--host"]).expect(0).stdout()
+}
+
+#[test]
+fn under_the_generated_unit_bubblewrap_confines_all() {
+    for user in ["root", "daemon"] {
+        let said = in_service(user, "", "bubblewrap and Landlock\n", &[]);
+        assert!(!said.contains("warn  sandbox"), "{said}");
+    }
+}
+
+#[test]
+fn a_unit_that_masks_proc_is_found_out_and_other_processes_stay_hidden_all_the_same() {
+    // What can be read there without rights.
+    let gaps = ["fetcher cmdline", "fetcher fd"];
+    for settings in ["ProtectKernelLogs=yes", "ProtectKernelTunables=yes"] {
+        let said = in_service("daemon", settings, "bubblewrap and Landlock, with the host's /proc;", &gaps);
+        assert!(said.contains("Can't mount proc") && said.contains("`ProtectKernelLogs=`"), "{said}");
+    }
+}
+
+/// Everything that a project may have is tracked, fetched, pushed and proved by an ordinary user, in either sandbox.
+#[test]
+fn an_ordinary_user_gets_everything_to_the_source_cache_in_either_sandbox() {
+    installed::program("bwrap");
+    for mechanism in ["bubblewrap", "Landlock"] {
+        // The servers are somebody else's.
+        let (scratch, elsewhere) = (Scratch::new(), Scratch::new());
+        let project = Project::new(&elsewhere);
+        let cache = casd::source_cache(&elsewhere.path("remote"));
+        let text = format!(
+            "[sandbox]\nmode = \"required\"\n[buildstream]\ncommand = ['{}']\n[[project]]\nname = \"example\"\n\
+             url = \"{}\"\ntargets = [\"all.bst\"]\nretries = 0\n{}",
+            bst::bst().display(),
+            project.url(),
+            pushed_to(cache.url(), "")
+        );
+        let path = path_without(&scratch, &["bwrap"]);
+        let fetcher = Fetcher::new(&scratch).config(text).as_ordinary_user();
+        let fetcher = if mechanism == "Landlock" { fetcher.env("PATH", path.display()) } else { fetcher };
+        let ended = fetcher.run(&["check", "--host"]).expect(0);
+        assert!(ended.stdout().contains(&format!("sandbox: {mechanism}")), "{ended}");
+        fetcher.run(&["run"]).expect(0);
+        let report = fetcher.report();
+        let proof = &stage(&report, "verify", "tracked")["proof"];
+        for element in ELEMENTS {
+            let is_proved = proof["proved"].as_array().is_some_and(|all| all.contains(&json!(element)));
+            assert!(is_proved, "{mechanism} {element}: {proof:#}");
+        }
+    }
+}
+
+/// Of Landlock's rules a process can have sixteen, one above the other (landlock(7)): whoever has all of them can have no
+/// sandbox of Landlock's.
+const LANDLOCK_LAYERS: usize = 16;
+
+#[test]
+fn where_nothing_confines_a_run_says_why_and_goes_on_only_if_it_may() {
+    let host = Host::new();
+    let path = path_without(&host.scratch, &["bwrap"]);
+    let mut words: Vec<String> = Vec::new();
+    let task = json!({ "relays": false, "max_processes": 0, "max_file_size": 0, "max_memory": 0 }).to_string();
+    for _ in 0..LANDLOCK_LAYERS {
+        words.extend([program().display().to_string(), "--become-sandbox-helper".to_owned(), task.clone()]);
+    }
+    let fetcher = |mode: &str| {
+        let fetcher = host.fetcher(&format!("mode = \"{mode}\"")).env("PATH", path.display());
+        fetcher.through(words.clone())
+    };
+    let ended = fetcher("required").run(&["check", "--host"]).expect(1);
+    assert!(ended.stdout().contains("FAIL  sandbox: ") && ended.stdout().contains("Landlock: "), "{ended}");
+    let ended = fetcher("required").run(&["run"]).expect(4);
+    assert!(ended.stderr().contains("there is no sandbox to run it in: bubblewrap: bwrap is not in PATH"), "{ended}");
+    let ended = fetcher("auto").run(&["run"]).expect(0);
+    let warning = "projects' code ran without a sandbox: bubblewrap: bwrap is not in PATH; Landlock: ";
+    assert_eq!(ended.stderr().matches(warning).count(), 1, "{ended}");
+    assert_eq!(host.found()["secret read"], "yes");
+    let ended = fetcher("auto").run(&["status"]).expect(0);
+    assert!(ended.stdout().contains(warning), "{ended}");
+    let status = fetcher("auto").status();
+    assert_eq!(status["last-run"]["failures"][0]["kind"], "unconfined", "{status:#}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use globset::Glob;
 use jiff::{Span, SpanRelativeTo, civil};
 use toml::value::Datetime;
 
+use crate::address::AddressParts;
 use crate::names::{BranchName, ElementName, NameError, ProjectName};
 
 use super::super::keys::{MinimumDuration, ValueKind};
@@ -130,8 +131,8 @@ fn rest_of(scheme: &str) -> &'static str {
 }
 
 fn authority(rest: &str, known: &str) -> Result<(), ValueRejection> {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let parts = AddressParts::of_authority(rest);
+    let (user, host) = (parts.user_info.unwrap_or_default(), parts.authority);
     if user.contains(':') {
         return refuse(
             "it holds a password, which would end in logs",

@@ -13,6 +13,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use super::super::error::{DeliveryErrorKind, NotifyError};
 use super::super::files::pem;
 use super::line::IrcLine;
+use crate::address::AddressParts;
 use crate::environment::Environment;
 use crate::trust_store::TrustStore;
 
@@ -42,16 +43,10 @@ pub(super) struct IrcConnection {
 impl IrcConnection {
     /// Connects to `irc://HOST:PORT` or `ircs://HOST:PORT`.
     pub(super) fn open(server: &str, trusted: IrcTrust, until: Instant) -> Result<Self, NotifyError> {
-        let (scheme, place) = server.split_once("://").unwrap_or(("ircs", server));
-        let place = place.split('/').next().unwrap_or_default();
-        let tls = scheme == "ircs";
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-            _ => (place, None),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let parts = AddressParts::of_url(server).unwrap_or_else(|| AddressParts::of_authority(server));
+        let (tls, host) = (parts.scheme.is_none_or(|scheme| scheme == "ircs"), parts.bare_host());
         // RFC 7194: 6697 is the port of IRC in TLS.
-        let port = port.unwrap_or(if tls { 6697 } else { 6667 });
+        let port = parts.port().unwrap_or(if tls { 6697 } else { 6667 });
         let socket = dial(host, port, until).map_err(|error| unreachable(server, &error))?;
         let copy = socket.try_clone().map_err(|error| unreachable(server, &error))?;
         let stream: Box<dyn IrcStream> = if tls { Box::new(encrypted(host, trusted, copy)?) } else { Box::new(copy) };

@@ -12,6 +12,8 @@ use ureq::{Agent, Body};
 
 use super::github_app::AppToken;
 use super::{ForgeError, ForgeErrorKind};
+use crate::address::AddressParts;
+pub(super) use crate::address::percent_encoded as encoded;
 use crate::cancel::Cancel;
 use crate::config::{ForgeKind, PublishConfig};
 use crate::environment::Environment;
@@ -218,16 +220,13 @@ pub(super) fn token_in(file: &Path) -> Result<Secret, String> {
 
 /// The forge's address and the repository's path, from a git address; and from the forge's own where that is given.
 fn place(url: &str, api_url: Option<&str>) -> Option<(String, String)> {
-    let (authority, path) = match url.split_once("://") {
-        Some((_, rest)) => rest.split_once('/')?,
-        None if url.starts_with('/') => ("", url),
-        None => url.split_once(':')?,
-    };
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let web = match url.split_once("://") {
-        Some((scheme @ ("http" | "https"), _)) => format!("{scheme}://{host}"),
+    let local = AddressParts { scheme: None, user_info: None, authority: "", rest: url };
+    let parts = if url.starts_with('/') { local } else { AddressParts::of_repository(url)? };
+    let (authority, path) = (parts.authority, parts.path());
+    let web = match parts.scheme {
+        Some(scheme @ ("http" | "https")) => format!("{scheme}://{authority}"),
         // The port is another service's.
-        _ => format!("https://{}", host.split(':').next().unwrap_or_default()),
+        _ => format!("https://{}", parts.host()),
     };
     let base = api_url.map_or(web, |url| url.trim_end_matches('/').to_owned());
     let path = path.trim_matches('/');
@@ -239,18 +238,6 @@ fn place(url: &str, api_url: Option<&str>) -> Option<(String, String)> {
     }
     let plain = |part: &&str| !matches!(*part, "" | "." | "..");
     (parts.len() >= 2 && parts.iter().all(plain)).then(|| (base, parts.join("/")))
-}
-
-/// Text as one segment of a path, or as a value in a query.
-pub(super) fn encoded(text: &str) -> String {
-    use fmt::Write as _;
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        match byte {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
-            _ => drop(write!(encoded, "%{byte:02X}")),
-        }
-        encoded
-    })
 }
 
 fn read(answer: &mut Response<Body>) -> Result<String, String> {

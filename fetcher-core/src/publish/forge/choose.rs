@@ -6,9 +6,11 @@ use super::gerrit::Gerrit;
 use super::gitea_agit::GiteaAgit;
 use super::gitlab_push::GitLabPush;
 use super::{Forge, ForgeError, ForgeErrorKind, NoForge};
+use crate::address::AddressParts;
 use crate::cancel::Cancel;
 use crate::config::{ForgeKind, ProjectConfig, PublishMode};
 use crate::environment::Environment;
+use crate::hosting::HostingSoftware;
 
 /// The forge that a project's configuration means.
 ///
@@ -77,22 +79,15 @@ fn with_interface(
     Err(configuration("the forge", "this program was built without the interfaces of forges (feature `forge`)"))
 }
 
-/// What runs on a host, by its name: the public forges, and hosts that say it in their name.
+/// What runs on a host, by its name.
 fn by_host(url: &str) -> ForgeKind {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default().split(':').next().unwrap_or_default();
-    let host = host.to_ascii_lowercase();
-    let label = |names: &[&str]| host.split('.').any(|label| names.contains(&label));
-    match host.as_str() {
-        "github.com" | "api.github.com" => ForgeKind::GitHub,
-        "salsa.debian.org" | "code.videolan.org" | "invent.kde.org" => ForgeKind::GitLab,
-        "codeberg.org" | "gitea.com" => ForgeKind::Gitea,
-        _ if label(&["gitlab"]) => ForgeKind::GitLab,
-        _ if label(&["gitea", "forgejo"]) => ForgeKind::Gitea,
-        _ if label(&["gerrit", "review"]) => ForgeKind::Gerrit,
-        _ if label(&["github"]) => ForgeKind::GitHub,
-        _ => ForgeKind::Auto,
+    let host = AddressParts::of_repository(url).map_or("", |parts| parts.host());
+    match HostingSoftware::of_host(host) {
+        Some(HostingSoftware::GitHub) => ForgeKind::GitHub,
+        Some(HostingSoftware::GitLab) => ForgeKind::GitLab,
+        Some(HostingSoftware::Gitea) => ForgeKind::Gitea,
+        Some(HostingSoftware::Gerrit) => ForgeKind::Gerrit,
+        Some(HostingSoftware::Bitbucket | HostingSoftware::Cgit) | None => ForgeKind::Auto,
     }
 }
 

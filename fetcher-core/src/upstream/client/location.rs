@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::address::{AddressParts, percent_decoded};
 use crate::secret::Secret;
 
 /// No address is longer.
@@ -23,25 +24,23 @@ impl HttpLocation {
     /// Takes an address apart, with the `Authorization` that its user and password make.
     pub(crate) fn parse(url: &str) -> Option<(Self, Option<Secret>)> {
         let fine = url.len() <= LONGEST && !url.contains(|c: char| c.is_control() || c.is_whitespace());
-        let (scheme, rest) = url.split_once("://").filter(|_| fine)?;
-        let (scheme, usual) = match scheme.to_ascii_lowercase().as_str() {
+        let parts = AddressParts::of_url(url).filter(|_| fine)?;
+        let (scheme, usual) = match parts.scheme?.to_ascii_lowercase().as_str() {
             "https" => ("https", ":443"),
             "http" => ("http", ":80"),
             _ => return None,
         };
-        let rest = rest.split('#').next().unwrap_or_default();
-        let end = rest.find(['/', '?', '\\']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(end);
-        let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
-        let host = host.to_ascii_lowercase();
+        let (user, path) = (parts.user_info, parts.rest.split('#').next().unwrap_or_default());
+        let host = parts.authority.to_ascii_lowercase();
         let authority = host.strip_suffix(usual).unwrap_or(&host).to_owned();
         let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
-        if authority.is_empty() || !authority.chars().all(is_host) || path.starts_with('\\') {
+        if authority.is_empty() || !authority.chars().all(is_host) || user.is_some_and(|user| user.contains('\\')) {
+            // Browsers take `\` for `/`, others do not: so that nobody takes another host for it, it is none.
             return None;
         }
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         let basic = user.map(|user| {
-            let user = if user.contains(':') { decoded(user) } else { format!("{}:", decoded(user)) };
+            let user = if user.contains(':') { percent_decoded(user) } else { format!("{}:", percent_decoded(user)) };
             Secret::new(format!("Basic {}", STANDARD.encode(user)))
         });
         Some((Self { scheme, authority, path }, basic))
@@ -93,18 +92,6 @@ impl HttpLocation {
     pub(crate) fn is_encrypted(&self) -> bool {
         self.scheme == "https"
     }
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let hex = after.get(..2).filter(|_| first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        let byte = hex.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        rest = if byte.is_some() { &after[2..] } else { after };
-        bytes.push(byte.unwrap_or(first));
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
