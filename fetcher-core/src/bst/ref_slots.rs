@@ -22,12 +22,15 @@ pub(crate) struct RefSlot {
     /// The ref, a list or a table on one line.
     pub(crate) value: String,
     /// Of a table of nothing but scalars these, by key, in their order; nothing of any other ref.
-    parts: Vec<(String, RefSlot)>,
+    parts: RefParts,
     /// Where its text is, without quotes; none where it is no scalar on one line that stands for itself.
     text: Option<Range<usize>>,
     /// Whether a comment follows on its line, which would move with its end.
     has_comment: bool,
 }
+
+/// The scalars of a table, by key.
+type RefParts = Vec<(String, RefSlot)>;
 
 /// The refs of a file, by the way that leads to each (`/sources/0/ref`, in the form of a JSON pointer).
 pub(crate) type RefSlots = BTreeMap<String, RefSlot>;
@@ -56,7 +59,7 @@ pub(crate) fn ref_slots(text: &str) -> Option<RefSlots> {
     let mut levels: Vec<Level> = Vec::new();
     // The depth at which a ref is a list or a table, whose own keys are none.
     let mut inside: Option<usize> = None;
-    let mut composite: Vec<(Vec<Step>, Option<Vec<(String, RefSlot)>>)> = Vec::new();
+    let mut composite: Vec<(Vec<Step>, Option<RefParts>)> = Vec::new();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.ok()?;
         match event {
@@ -131,10 +134,10 @@ pub(crate) fn with_refs(text: &str, slots: &RefSlots, wanted: &BTreeMap<String, 
             continue;
         }
         if slot.parts.is_empty() {
-            changes.extend(slot.change(value)?);
+            slot.change(value, &mut changes)?;
         } else {
             for ((_, part), value) in slot.parts.iter().zip(slot.values_of_parts(value)?) {
-                changes.extend(part.change(&value)?);
+                part.change(&value, &mut changes)?;
             }
         }
     }
@@ -142,15 +145,16 @@ pub(crate) fn with_refs(text: &str, slots: &RefSlots, wanted: &BTreeMap<String, 
 }
 
 impl RefSlot {
-    /// What has to be written where, so that a scalar is another one: nothing where it is; none where it cannot be foreseen.
-    fn change(&self, value: &str) -> Option<Option<(Range<usize>, String)>> {
+    /// Adds what has to be written where, so that a scalar is another one; none where it cannot be foreseen.
+    fn change(&self, value: &str, changes: &mut Vec<(Range<usize>, String)>) -> Option<()> {
         if self.value == value {
-            return Some(None);
+            return Some(());
         }
         if (self.has_comment && self.value.len() != value.len()) || !is_simple(value) {
             return None;
         }
-        Some(Some((self.text.clone()?, value.to_owned())))
+        changes.push((self.text.clone()?, value.to_owned()));
+        Some(())
     }
 
     /// The scalars of a table on one line that has the same keys; none of any other.
