@@ -17,6 +17,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("ostree", "ostree"),
     ("promtool", "prometheus"),
+    ("ssh", "openssh-client"),
     ("systemd-analyze", "systemd"),
 ];
 
