@@ -1,7 +1,7 @@
 //! What did not move upstream is not tracked, and the checkout holds what tracking would have written all the same.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fetcher_tests::bst;
 use fetcher_tests::casd;
@@ -12,6 +12,21 @@ use fetcher_tests::git_fixture::Repo;
 use fetcher_tests::scratch::Scratch;
 use serde_json::Value;
 
+/// Notes how it is called; and where it is to track and there is a file for it, waits for its end there, before or after it
+/// did.
+const NOTING_BST: &str = r#"#!PYTHON
+import os, subprocess, sys, time
+command = ["BST"] + sys.argv[1:]
+with open("CALLS", "a") as calls:
+    calls.write(" ".join(sys.argv[1:]) + "\n")
+if "track" in command and os.path.exists("HOLD"):
+    if open("HOLD").read() == "after":
+        subprocess.run(command)
+    os.rename("HOLD", "HOLDing")
+    time.sleep(3600)
+os.execv(command[0], command)
+"#;
+
 /// A project with a few upstreams, and a `bst` that notes how it is called.
 pub(crate) struct Probed {
     pub(crate) scratch: Scratch,
@@ -19,7 +34,7 @@ pub(crate) struct Probed {
     pub(crate) upstreams: Vec<Repo>,
     /// Further configuration, and keys of the project.
     config: &'static str,
-    project: &'static str,
+    pub(crate) project: &'static str,
     /// Variables of the fetcher's, and of the bst that it is compared with.
     pub(crate) environment: Vec<(&'static str, String)>,
     cache: Daemon,
@@ -58,13 +73,14 @@ impl Probed {
         let cache = casd::source_cache(&scratch.path("remote"));
         let real = bst::bst();
         // A script of the Python that has bst, so that it is known what decides on its release.
-        let script = format!(
-            "#!{0}\nimport os, subprocess, sys, time\ncommand, hold = ['{1}'] + sys.argv[1:], '{3}'\nopen('{2}', 'a').write('              '.join(command[1:]) + '\\n')\nif 'track' in command and os.path.exists(hold):\n    if open(hold).read() ==              'after':\n        subprocess.run(command)\n    os.rename(hold, hold + 'ing')\n    time.sleep(3600)\n             os.execv('{1}', command)\n",
-            real.with_file_name("python3").display(),
-            real.display(),
-            scratch.path("calls").display(),
-            scratch.path("hold").display(),
-        );
+        let values = [
+            ("PYTHON", real.with_file_name("python3")),
+            ("BST", real),
+            ("CALLS", scratch.path("calls")),
+            ("HOLD", scratch.path("hold")),
+        ];
+        let fill = |script: String, (name, value): &(&str, PathBuf)| script.replace(name, &value.display().to_string());
+        let script = values.iter().fold(NOTING_BST.to_owned(), fill);
         let path = scratch.write("bin/bst", script);
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
         Self { scratch, repo, upstreams, config: "", project: "", environment: Vec::new(), cache, _servers: [git, web] }
@@ -109,21 +125,38 @@ impl Probed {
     }
 
     /// The checkout's elements, and the project's refs, as they are.
-    pub(crate) fn files(&self) -> Vec<(String, String)> {
-        files(&self.scratch.path("cache/checkouts/example/main/tree"))
+    pub(crate) fn files(&self) -> CheckoutFiles {
+        self.files_of("main")
+    }
+
+    /// The same of a branch.
+    pub(crate) fn files_of(&self, branch: &str) -> CheckoutFiles {
+        files(&self.scratch.path(&format!("cache/checkouts/example/{branch}/tree")))
+    }
+
+    /// The same, with stored refs as they stand there.
+    pub(crate) fn raw_files(&self, branch: &str) -> CheckoutFiles {
+        raw_files(&self.scratch.path(&format!("cache/checkouts/example/{branch}/tree")))
     }
 
     /// The same as bst itself leaves them that tracks everything in a copy of the commit.
-    pub(crate) fn really_tracked(&self, name: &str) -> Vec<(String, String)> {
+    pub(crate) fn really_tracked(&self, name: &str) -> CheckoutFiles {
+        self.tracked_by_bst(name, "main", &[&[]])
+    }
+
+    /// The same of a branch, tracked with one set of options after the other.
+    pub(crate) fn tracked_by_bst(&self, name: &str, branch: &str, options: &[&[&str]]) -> CheckoutFiles {
         let clone = self.scratch.path(&format!("clone-{name}"));
-        self.repo.git(&["clone", "--quiet", ".", &clone.display().to_string()]);
+        self.repo.git(&["clone", "--quiet", "--branch", branch, ".", &clone.display().to_string()]);
         let client = Client::new(&self.scratch, name, &clone, "");
         let elements: Vec<_> =
             self.upstreams.iter().map(|up| format!("{}.bst", up.path.file_name().expect("a name").display())).collect();
         let elements: Vec<&str> = elements.iter().map(String::as_str).collect();
-        let mut command = client.command(&[&["source", "track"], &elements[..]].concat());
-        let output = command.envs(self.environment.iter().cloned()).output().expect("bst");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for options in options {
+            let mut command = client.command(&[options, &["source", "track"][..], &elements].concat());
+            let output = command.envs(self.environment.iter().cloned()).output().expect("bst");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
         files(&self.scratch.path(name).join("project"))
     }
 
@@ -147,13 +180,23 @@ pub(crate) fn serve_file(scratch: &Scratch, content: &str, ago: u64) {
     file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(ago)).expect("its time");
 }
 
-fn files(tree: &Path) -> Vec<(String, String)> {
+/// Files with their texts, by name.
+pub(crate) type CheckoutFiles = Vec<(String, String)>;
+
+fn files(tree: &Path) -> CheckoutFiles {
+    let in_order = |(name, text): (String, String)| match &*name {
+        "project.refs" | "junction.refs" => (name, in_order(&text)),
+        _ => (name, text),
+    };
+    raw_files(tree).into_iter().map(in_order).collect()
+}
+
+fn raw_files(tree: &Path) -> CheckoutFiles {
     let mut files: Vec<_> = fs::read_dir(tree.join("elements"))
         .expect("the elements")
         .map(|entry| entry.expect("an element").path())
-        .chain([tree.join("project.refs"), tree.join("shared.yml")])
+        .chain(["project.refs", "junction.refs", "shared.yml"].map(|name| tree.join(name)))
         .filter_map(|path| Some((path.file_name()?.display().to_string(), fs::read_to_string(&path).ok()?)))
-        .map(|(name, text)| if name == "project.refs" { (name, in_order(&text)) } else { (name, text) })
         .collect();
     files.sort();
     files
