@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use fetcher_core::names::ElementName;
+use fetcher_core::ElementName;
 
 /// Tracks, fetches and pushes the sources of BuildStream projects ahead of time.
 #[derive(Debug, Parser)]
@@ -314,7 +314,7 @@ pub(crate) struct InitArgs {
 }
 
 fn element(text: &str) -> Result<ElementName, String> {
-    text.parse().map_err(|error: fetcher_core::names::NameError| error.to_string())
+    text.parse().map_err(|error: fetcher_core::NameError| error.to_string())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -5,8 +5,8 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use fetcher_core::Redact as _;
 use fetcher_core::Redactor;
-use fetcher_core::secret::Redact as _;
 
 use crate::eprint_line;
 

@@ -30,15 +30,8 @@ pub(crate) fn program(environment: &Environment) -> PathBuf {
 /// Becomes the program that is there now; gives what went wrong, where that does not work.
 pub(crate) fn go_on(program: &Path) -> Diagnosis {
     let error = Command::new(program).args(env::args_os().skip(1)).env(RENEWED, "1").exec();
-    Diagnosis {
-        kind: FailureKind::SelfUpdate,
-        element: None,
-        stage: None,
-        message: format!("cannot go on in the new {}, so the old one does: {error}", program.display()),
-        retry: Retry::Once,
-        actor: Actor::Host,
-        hint: "see whether the file can be executed on this host".to_owned(),
-        place: Location { file: Some(program.to_owned()), ..Location::default() },
-        allowed: false,
-    }
+    let message = format!("cannot go on in the new {}, so the old one does: {error}", program.display());
+    let hint = "see whether the file can be executed on this host";
+    Diagnosis::new(FailureKind::SelfUpdate, message, Retry::Once, Actor::Host, hint)
+        .with_place(Location::of_file(program))
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use fetcher_core::fetcher::BranchState;
 use fetcher_core::fetcher::SharedCaches;
 use fetcher_core::report::{CacheCoverage, ProbeReport, RotFinding};
-use fetcher_core::state::BranchState;
 use fetcher_core::{Diagnosis, ProjectName, TrustName};
 use jiff::Timestamp;
 

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use fetcher_core::Redact as _;
 use fetcher_core::Redactor;
-use fetcher_core::secret::Redact as _;
 use indicatif::MultiProgress;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};

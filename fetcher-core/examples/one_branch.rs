@@ -6,8 +6,8 @@
 
 use std::error::Error;
 
+use fetcher_core::Refs;
 use fetcher_core::config::ProjectConfig;
-use fetcher_core::names::Refs;
 use fetcher_core::{BranchName, Config, Environment, Fetcher, RunReport};
 
 pub(crate) fn run(

@@ -50,6 +50,7 @@ impl<'a> AddressParts<'a> {
     }
 
     /// The host as a resolver takes it: an address of IPv6 has no brackets.
+    #[cfg(any(test, feature = "email", feature = "irc"))]
     pub(crate) fn bare_host(&self) -> &'a str {
         let host = self.host();
         host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
@@ -61,6 +62,7 @@ impl<'a> AddressParts<'a> {
     }
 
     /// What of the rest is the path.
+    #[cfg(any(test, feature = "forge", feature = "webhook"))]
     pub(crate) fn path(&self) -> &'a str {
         self.rest.split(['?', '#']).next().unwrap_or_default()
     }

@@ -4,6 +4,7 @@
 //! failure is in one place. Nothing is guessed: what no rule knows is [`FailureKind::Unknown`], with the lines that matter.
 
 mod annotations;
+mod builders;
 mod cache;
 mod closing_line;
 mod diagnoser;
@@ -13,14 +14,9 @@ mod exit;
 mod explain;
 mod grpc;
 mod hidden;
-mod http;
 mod installed;
-mod kind;
-mod line_diagnosis;
 mod load;
-mod name_mask;
 mod network;
-mod phrases;
 mod place;
 mod python;
 mod redact;
@@ -37,9 +33,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{ElementName, Stage};
 
+pub use crate::failure::{Actor, FailureKind, Remedy, Retry};
 pub use annotations::render_github;
 pub use diagnoser::{Diagnoser, LogDiagnoses, LogFacts, diagnose, of_runner};
-pub use kind::{FailureKind, Remedy};
 pub use network::{HostReachability, ProxyFailure, upstream_host};
 pub(crate) use redact::redacted_element;
 pub use render::render_text;
@@ -75,21 +71,6 @@ pub struct Diagnosis {
     pub allowed: bool,
 }
 
-impl Diagnosis {
-    /// A failure of no element and no stage, whose place is not known.
-    pub fn new(
-        kind: FailureKind,
-        message: impl Into<String>,
-        retry: Retry,
-        actor: Actor,
-        hint: impl Into<String>,
-    ) -> Self {
-        let (message, hint) = (message.into(), hint.into());
-        let place = Location::default();
-        Self { kind, element: None, stage: None, message, retry, actor, hint, place, allowed: false }
-    }
-}
-
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(element) = &self.element {
@@ -117,60 +98,6 @@ pub struct Location {
     /// The address that was asked, without credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-}
-
-/// Whether trying again can mend a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Retry {
-    /// It cannot: the same will fail in the same way.
-    No,
-    /// One more try is worth it, not more (a 404 that a mirror had for a moment, say).
-    Once,
-    /// It may well pass by itself.
-    Yes,
-}
-
-/// Who must act for a failure to go away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Actor {
-    /// The administrator of the fetching host: its tools, space, network, credentials, configuration.
-    Host,
-    /// The maintainers of the BuildStream project.
-    Project,
-    /// Whoever runs the upstream that a source comes from.
-    Upstream,
-    /// The administrator of the source cache.
-    Cache,
-    /// The authors of a plugin or of BuildStream.
-    Plugin,
-    /// Nobody yet: it may pass by itself.
-    Nobody,
-}
-
-impl fmt::Display for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Actor::Host => "the fetching host's administrator",
-            Actor::Project => "the project's maintainers",
-            Actor::Upstream => "the upstream",
-            Actor::Cache => "the source cache's administrator",
-            Actor::Plugin => "the plugin's authors",
-            Actor::Nobody => "nobody yet",
-        })
-    }
-}
-
-impl Retry {
-    /// Its name as reports have it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Retry::No => "no",
-            Retry::Once => "once",
-            Retry::Yes => "yes",
-        }
-    }
 }
 
 #[cfg(test)]

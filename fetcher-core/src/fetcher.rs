@@ -4,6 +4,7 @@ mod branch;
 mod branch_work;
 mod caches;
 mod callbacks;
+mod candidates;
 mod error;
 mod error_diagnoses;
 mod git_diagnoses;
@@ -47,7 +48,7 @@ use crate::publish::Forge;
 use crate::report::{Activity, BranchReport, Event, Outcome, RunReport};
 use crate::runner::{LocalRunner, Runner, SandboxMechanism, Sandboxed, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
-use crate::state::{BranchState, CacheLayout, RunInProgress, StateError, StateStore, UsageRegister};
+use crate::state::{RunInProgress, UsageRegister};
 
 use callbacks::{GuardedClock, GuardedSink};
 
@@ -56,6 +57,11 @@ pub use error::FetcherError;
 pub use host::HostCheck;
 pub use housekeeping::HousekeepingResult;
 pub use workspace::{OpenBranch, OpenError, Workspace};
+
+pub use crate::state::{
+    BranchRun, BranchState, CacheLayout, DirectoryLock, DoneElement, ElementMemory, FailedSources, LockError,
+    RefsMemory, RememberedInventory, StateError, StateStore, TrustDirectories,
+};
 
 /// What a run is about.
 #[derive(Debug, Clone, Default)]

@@ -90,7 +90,9 @@
 //! | `email`, `irc`, `webhook` | notifiers |
 //! | `cas` (default) | asking source caches whether what was pushed is there |
 //! | `probe` | asking upstreams over HTTP what moved |
+//! | `forge` | the interfaces of GitLab, GitHub and Gitea, for requests to merge tracked refs |
 //! | `serve` | the server of the local cache |
+//! | `trust-store` | whose certificates are believed; what needs TLS brings it |
 //!
 //! # What it does to a host
 //!
@@ -118,6 +120,7 @@ mod clock;
 pub mod config;
 pub mod diagnosis;
 mod environment;
+mod failure;
 #[cfg(feature = "fetcher")]
 pub mod fetcher;
 #[cfg(feature = "fetcher")]
@@ -127,20 +130,21 @@ mod free_space;
 pub mod git;
 mod hosting;
 #[cfg(any(feature = "forge", feature = "probe", feature = "webhook"))]
+#[cfg_attr(not(any(feature = "forge", feature = "webhook")), expect(dead_code, reason = "probes need the proxy alone"))]
 mod http;
 #[cfg(feature = "fetcher")]
 mod json_file;
 #[cfg(feature = "fetcher")]
-pub mod links;
+mod links;
 #[cfg(feature = "fetcher")]
-pub mod metrics;
-pub mod names;
+mod metrics;
+mod names;
 #[cfg(feature = "fetcher")]
 pub mod notify;
 #[cfg(feature = "fetcher")]
 mod own_directory;
 #[cfg(feature = "fetcher")]
-pub mod pages;
+mod pages;
 #[cfg(feature = "fetcher")]
 mod panics;
 #[cfg(feature = "fetcher")]
@@ -150,20 +154,20 @@ mod project;
 #[cfg(feature = "fetcher")]
 pub mod publish;
 pub mod report;
-pub mod requirements;
+mod requirements;
 pub mod runner;
 pub mod sanitize;
-pub mod secret;
+mod secret;
 #[cfg(feature = "fetcher")]
 pub mod self_update;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "fetcher")]
-pub mod state;
+mod state;
 #[cfg(feature = "trust-store")]
 mod trust_store;
 #[cfg(feature = "fetcher")]
-pub mod upload;
+mod upload;
 #[cfg(feature = "fetcher")]
 pub mod upstream;
 
@@ -178,13 +182,26 @@ pub use fetcher::{Fetcher, FetcherError, RunSelection, Workspace};
 pub use free_space::{FreeSpace, SpaceShortage};
 /// The library of the times in reports and of the [`Clock`].
 pub use jiff;
-pub use names::{BranchName, CommitId, ElementName, ProjectName, RunId, Stage, TrustName, VariantName};
+pub use names::{
+    BranchName, CommitId, ElementName, NameError, ProjectName, Refs, RunId, SourceKey, Stage, StageName, TrustName,
+    VariantName,
+};
 #[cfg(feature = "fetcher")]
 pub use pipeline::Pipeline;
 #[cfg(feature = "fetcher")]
 pub use project::{Branch, BranchCheckout, BranchListing, CheckoutError, Project};
 pub use report::{Event, RunReport};
 pub use runner::{Exit, Invocation, LocalRunner, Runner};
-pub use secret::{Redactor, Secret};
+pub use secret::{Redact, RedactingWriter, Redactor, Secret, SecretSet};
 #[cfg(feature = "fetcher")]
 pub use self_update::SelfUpdate;
+
+/// Status pages for a web server and metrics for Prometheus: written from what is remembered, found by their addresses, and
+/// sent to another host.
+#[cfg(feature = "fetcher")]
+pub mod site {
+    pub use crate::links::{LogForm, PageAddress};
+    pub use crate::metrics::{MetricsError, MetricsWriter};
+    pub use crate::pages::{PublishError, PublishedSite, SitePublisher};
+    pub use crate::upload::{SiteUpload, UploadError, UploadResult};
+}

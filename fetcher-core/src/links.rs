@@ -8,12 +8,12 @@ use crate::names::{BranchName, ProjectName, Refs, RunId, Stage, VariantName};
 /// The address of a page inside the site that `publish-dir` gets.
 ///
 /// ```
-/// use fetcher_core::links::PageAddress;
+/// use fetcher_core::site::PageAddress;
 /// let run = "20260102T030405.678Z-9".parse()?;
 /// let page = PageAddress::run(&run);
 /// assert_eq!(page.under("https://fetcher.example.org/"),
 ///     "https://fetcher.example.org/runs/20260102T030405.678Z-9/index.html");
-/// # Ok::<(), fetcher_core::names::NameError>(())
+/// # Ok::<(), fetcher_core::NameError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PageAddress(String);

@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::atomic_file::write_atomic;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
+use crate::failure::is_full;
 use crate::json_file::JsonFile;
 use crate::report::RunReport;
 use crate::state::{BranchState, StateError, StateStore};
@@ -53,13 +54,11 @@ impl MetricsError {
     /// The failure, explained: it is a matter of the fetching host, and of no branch.
     pub fn diagnosis(&self) -> Diagnosis {
         let (path, source) = match &self.0 {
-            MetricsErrorKind::Memory(error) => return Diagnosis { message: self.to_string(), ..error.diagnosis() },
+            MetricsErrorKind::Memory(error) => return error.diagnosis().with_message(self.to_string()),
             MetricsErrorKind::Write { path, source } => (path, source),
         };
         let (kind, hint) = match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                (FailureKind::DiskFull, "Make room on the file's file system.")
-            }
+            _ if is_full(source) => (FailureKind::DiskFull, "Make room on the file's file system."),
             io::ErrorKind::NotFound => (
                 FailureKind::Configuration,
                 "Set fetcher.metrics-file to a file in the directory that the node exporter reads \
@@ -67,17 +66,24 @@ impl MetricsError {
             ),
             _ => (FailureKind::Permission, "Make the directory writable for the user that runs bst-fetcher."),
         };
-        let place = Location { file: Some(path.clone()), ..Location::default() };
-        Diagnosis { place, ..Diagnosis::new(kind, self.to_string(), Retry::Yes, Actor::Host, hint) }
+        let place = Location::of_file(path);
+        Diagnosis::new(kind, self.to_string(), Retry::Yes, Actor::Host, hint).with_place(place)
     }
 }
 
-/// Writes the metrics, whole and renamed, readable for everybody.
-///
-/// # Errors
-/// When the file or the memory of the counters cannot be written: nothing that was not counted yet is lost then. Also when
-/// something that was to be counted could not be read, which is set aside or left out; then they are written none the less.
-pub fn write(metrics: &MetricsWriter) -> Result<(), MetricsError> {
+impl MetricsWriter<'_> {
+    /// Writes the metrics, whole and renamed, readable for everybody.
+    ///
+    /// # Errors
+    /// When the file or the memory of the counters cannot be written: nothing that was not counted yet is lost then. Also
+    /// when something that was to be counted could not be read, which is set aside or left out; then they are written none
+    /// the less.
+    pub fn write(&self) -> Result<(), MetricsError> {
+        write(self)
+    }
+}
+
+fn write(metrics: &MetricsWriter) -> Result<(), MetricsError> {
     let kept = JsonFile::<MetricsState>::at(metrics.store.directory().join("metrics.json"));
     // Counters that are lost begin again at zero, which Prometheus knows how to take.
     let (memory, broken) = kept.load();

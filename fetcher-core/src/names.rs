@@ -140,7 +140,7 @@ impl BranchName {
     /// use fetcher_core::BranchName;
     /// let branch: BranchName = "release/24.08".parse()?;
     /// assert_eq!(branch.slug(), "release~24.08");
-    /// # Ok::<(), fetcher_core::names::NameError>(())
+    /// # Ok::<(), fetcher_core::NameError>(())
     /// ```
     pub fn slug(&self) -> String {
         const LONGEST: usize = 180;

@@ -30,6 +30,7 @@ use thiserror::Error;
 
 use crate::clock::Clock;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
+use crate::failure::is_full;
 use crate::names::RunId;
 use crate::secret::Redactor;
 use crate::state::{BranchState, StateStore};
@@ -38,11 +39,11 @@ use crate::state::{BranchState, StateStore};
 ///
 /// ```
 /// use std::time::Duration;
-/// use fetcher_core::{Redactor, SystemClock, pages::{SitePublisher, publish}, state::StateStore};
+/// use fetcher_core::{Redactor, SystemClock, fetcher::StateStore, site::SitePublisher};
 /// # let directory = tempfile::tempdir()?;
 /// # let (site, state_dir) = (directory.path().join("site"), directory.path().join("state"));
 /// let store = StateStore::new(state_dir);
-/// publish(&SitePublisher {
+/// let pages = SitePublisher {
 ///     directory: &site,
 ///     store: &store,
 ///     states: &store.branches(),
@@ -52,7 +53,8 @@ use crate::state::{BranchState, StateStore};
 ///     keep_logs: 2 << 30,
 ///     redactor: &Redactor::default(),
 ///     clock: &SystemClock,
-/// })?;
+/// };
+/// pages.publish()?;
 /// assert!(site.join("index.html").exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -125,32 +127,30 @@ impl PublishError {
             PublishError::Foreign(path) => {
                 (FailureKind::Configuration, path, "Set fetcher.publish-dir to a folder that nothing else writes to.")
             }
-            PublishError::Write { path, source } | PublishError::Remove { path, source } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (
-                    FailureKind::DiskFull,
-                    path,
-                    "Make room on the file system of fetcher.publish-dir, or shorten keep-runs.",
-                ),
-                _ => (
-                    FailureKind::Permission,
-                    path,
+            PublishError::Write { path, source } | PublishError::Remove { path, source } => {
+                let hint = if is_full(source) {
+                    "Make room on the file system of fetcher.publish-dir, or shorten keep-runs."
+                } else {
                     "Make the folder readable and writable for the user that runs bst-fetcher, or set \
-                     fetcher.publish-dir to one that is.",
-                ),
-            },
+                     fetcher.publish-dir to one that is."
+                };
+                (FailureKind::of_io(source), path, hint)
+            }
         };
-        let place = Location { file: Some(path.clone()), ..Location::default() };
-        Diagnosis { place, ..Diagnosis::new(kind, self.to_string(), Retry::Yes, Actor::Host, hint) }
+        let place = Location::of_file(path);
+        Diagnosis::new(kind, self.to_string(), Retry::Yes, Actor::Host, hint).with_place(place)
     }
 }
 
-/// Brings the site up to date. What did not change is not written; runs that have pages are not read again.
-///
-/// Two at once on one folder would get into each other's way: the caller sees to it that there is one.
-///
-/// # Errors
-/// When the folder cannot be written or is somebody else's. What was written until then is whole and stays, and the
-/// next time goes on from there.
-pub fn publish(publish: &SitePublisher) -> Result<PublishedSite, PublishError> {
-    publish::publish(publish)
+impl SitePublisher<'_> {
+    /// Brings the site up to date. What did not change is not written; runs that have pages are not read again.
+    ///
+    /// Two at once on one folder would get into each other's way: the caller sees to it that there is one.
+    ///
+    /// # Errors
+    /// When the folder cannot be written or is somebody else's. What was written until then is whole and stays, and the
+    /// next time goes on from there.
+    pub fn publish(&self) -> Result<PublishedSite, PublishError> {
+        publish::publish(self)
+    }
 }

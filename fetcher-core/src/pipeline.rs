@@ -32,6 +32,7 @@ mod session;
 mod sources;
 mod stage_request;
 mod stage_runner;
+mod taken_back;
 mod tracking;
 mod verify;
 
@@ -195,7 +196,7 @@ impl Pipeline<'_> {
                 if let Some(report) = reports.iter_mut().find(|report| report.skipped.as_deref() != Some(FETCH_FALSE)) {
                     report.skipped = None;
                     report.outcome = if work.cancel.is_cancelled() { Outcome::Interrupted } else { Outcome::Failed };
-                    let of_stage = |failure| Diagnosis { stage: Some(report.stage), ..failure };
+                    let of_stage = |failure: Diagnosis| failure.with_stage(report.stage);
                     report.log = work.kept_log(LISTING_LOG);
                     report.failures = failures.into_iter().map(of_stage).collect();
                 }
@@ -256,7 +257,7 @@ impl Pipeline<'_> {
         let first = &mut reports[0];
         first.skipped = None;
         first.outcome = Outcome::Failed;
-        first.failures.push(Diagnosis { stage: Some(first.stage), ..failure });
+        first.failures.push(failure.with_stage(first.stage));
         allow_all(&self.project.allow_failure, first);
         reports
     }

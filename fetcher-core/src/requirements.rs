@@ -2,6 +2,7 @@
 
 /// The requirements of a `bst` where nothing is configured and the machine has none: BuildStream, its plugins and the
 /// community's, with everything that those import. Both plugins' sources on git need a dulwich of 0.24.
+#[cfg_attr(not(feature = "fetcher"), expect(unreachable_pub, reason = "the module of environments shows it"))]
 pub const DEFAULT_REQUIREMENTS: &str = "\
 buildstream==2.8.1
 buildstream-plugins[cargo]==2.8.0
@@ -24,7 +25,7 @@ fn normalized(name: &str) -> String {
 }
 
 /// The lines that ask for something.
-pub fn requirement_lines(text: &str) -> Vec<String> {
+pub(crate) fn requirement_lines(text: &str) -> Vec<String> {
     let bare = |line: &str| {
         let end = if line.starts_with('#') { Some(0) } else { line.find(" #") };
         end.map_or(line, |end| &line[..end]).trim().to_owned()
@@ -34,14 +35,7 @@ pub fn requirement_lines(text: &str) -> Vec<String> {
 
 /// Whether the text of a requirements file installs BuildStream, or may: by a file that it includes, a path or an
 /// address, which are not looked into.
-///
-/// ```
-/// use fetcher_core::requirements::may_install_buildstream;
-/// assert!(may_install_buildstream("buildstream==2.8.1\nrequests\n"));
-/// assert!(!may_install_buildstream("requests\nbuildstream-plugins\n"));
-/// assert!(may_install_buildstream("-r all.txt\n"));
-/// ```
-pub fn may_install_buildstream(text: &str) -> bool {
+pub(crate) fn may_install_buildstream(text: &str) -> bool {
     requirement_lines(text).iter().any(|line| {
         normalized(package(line)) == "buildstream"
             || line.starts_with(['-', '.', '/', '~'])
@@ -51,7 +45,7 @@ pub fn may_install_buildstream(text: &str) -> bool {
 }
 
 /// The list with a line more; where it has the package, that line gets the extras of the new one.
-pub fn with_requirement(mut lines: Vec<String>, more: &str) -> Vec<String> {
+pub(crate) fn with_requirement(mut lines: Vec<String>, more: &str) -> Vec<String> {
     let name = package(more);
     let known = lines.iter_mut().find(|line| normalized(package(line)) == normalized(name));
     match known {
@@ -80,12 +74,7 @@ fn extras(line: &str) -> Vec<String> {
 }
 
 /// The list as it is written in the configuration.
-///
-/// ```
-/// use fetcher_core::requirements::as_configured;
-/// assert_eq!(as_configured(&["buildstream==2.8.1".to_owned()]), r#"requirements = ["buildstream==2.8.1"]"#);
-/// ```
-pub fn as_configured(lines: &[String]) -> String {
+pub(crate) fn as_configured(lines: &[String]) -> String {
     // A basic string of TOML has JSON's escapes.
     let quoted: Vec<_> = lines.iter().map(|line| serde_json::Value::from(line.as_str()).to_string()).collect();
     format!("requirements = [{}]", quoted.join(", "))
@@ -94,6 +83,14 @@ pub fn as_configured(lines: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_installs_buildstream_or_may() {
+        assert!(may_install_buildstream("buildstream==2.8.1\nrequests\n"));
+        assert!(!may_install_buildstream("requests\nbuildstream-plugins\n"));
+        assert!(may_install_buildstream("-r all.txt\n"));
+        assert_eq!(as_configured(&["buildstream==2.8.1".to_owned()]), r#"requirements = ["buildstream==2.8.1"]"#);
+    }
 
     #[test]
     fn a_line_more_keeps_what_is_there() {

@@ -51,7 +51,7 @@ impl TrustStore {
     }
 
     /// The certificates of the authorities, of which those are left out that nothing could be verified with.
-    #[cfg(any(feature = "email", feature = "forge", feature = "webhook"))]
+    #[cfg(any(feature = "email", feature = "forge", feature = "probe", feature = "webhook"))]
     pub(crate) fn usable_certificates(&self) -> Vec<CertificateDer<'static>> {
         let mut found = self.certificates();
         found.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());

@@ -31,7 +31,7 @@ const TAIL_BYTES: usize = 4096;
 pub struct SiteUpload<'a> {
     /// `[upload]`.
     pub config: &'a UploadConfig,
-    /// The folder that [`publish`](crate::pages::publish) writes.
+    /// The folder that [`SitePublisher`](crate::pages::SitePublisher) writes.
     pub directory: &'a Path,
     /// What was sent before is kept in it, in `uploaded.json`.
     pub store: &'a StateStore,
@@ -118,7 +118,7 @@ impl UploadError {
     /// The failure, explained: it is a matter of the fetching host, and of no branch.
     pub fn diagnosis(&self) -> Diagnosis {
         let hint = match self {
-            UploadError::State(error) => return Diagnosis { message: self.to_string(), ..error.diagnosis() },
+            UploadError::State(error) => return error.diagnosis().with_message(self.to_string()),
             UploadError::File { .. } => "make the state directory and fetcher.publish-dir readable and writable here",
             UploadError::Setup(_) => "correct `url`, `headers`, `token-file` or `ca-file` of [upload]",
             UploadError::Unreachable { .. } => "the next run tries again; see whether the server is up",
@@ -155,12 +155,14 @@ impl Redact for UploadError {
     }
 }
 
-/// Sends what was not sent yet.
-///
-/// # Errors
-/// When not everything was sent: with the first thing that went wrong.
-pub fn upload(upload: &SiteUpload<'_>) -> Result<UploadResult, UploadError> {
-    send(upload).map_err(|error| error.redacted(upload.redactor))
+impl SiteUpload<'_> {
+    /// Sends what was not sent yet.
+    ///
+    /// # Errors
+    /// When not everything was sent: with the first thing that went wrong.
+    pub fn send(&self) -> Result<UploadResult, UploadError> {
+        send(self).map_err(|error| error.redacted(self.redactor))
+    }
 }
 
 fn send(upload: &SiteUpload<'_>) -> Result<UploadResult, UploadError> {

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use fetcher_core::FixedClock;
 use fetcher_core::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
-use fetcher_core::pages::{PublishError, PublishedSite, SitePublisher, publish};
+use fetcher_core::fetcher::{BranchRun, BranchState, StateStore};
 use fetcher_core::report::{
     BranchReport, CacheCoverage, ElementCounts, HoldReport, Outcome, ProofReport, RefChange, RunReport, StageReport,
     TrackedRef,
 };
-use fetcher_core::state::{BranchRun, BranchState, StateStore};
+use fetcher_core::site::{PublishError, PublishedSite, SitePublisher};
 use fetcher_core::{BranchName, ProjectName, Redactor, RunId, Secret, Stage};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -88,9 +88,9 @@ impl Sample {
     /// Publishes the site.
     ///
     /// # Errors
-    /// As [`publish`].
+    /// As [`SitePublisher::publish`].
     pub fn publish(&self) -> Result<PublishedSite, PublishError> {
-        publish(&SitePublisher {
+        let pages = SitePublisher {
             directory: &self.site(),
             store: &self.store(),
             states: &self.states,
@@ -100,7 +100,8 @@ impl Sample {
             keep_runs: Duration::from_secs(48 * 3600),
             redactor: &Redactor::new([Secret::new(SECRET)]),
             clock: &self.clock,
-        })
+        };
+        pages.publish()
     }
 
     fn write_run(&self, run: u32) {

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
+use fetcher_core::Redact as _;
 use fetcher_core::diagnosis::{LogDiagnoses, diagnose, render_github, render_text};
-use fetcher_core::secret::Redact as _;
 
 use super::{CommandContext, OK, SOME_FAILED, USAGE};
 use crate::cli::{DiagnoseArgs, DiagnosisFormat};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use fetcher_core::state::LockError;
+use fetcher_core::fetcher::LockError;
 use fetcher_core::{Fetcher, FetcherError};
 
 use super::{CommandContext, LOCKED, OK, SOME_FAILED};

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use fetcher_core::VariantName;
 use fetcher_core::bst::inventory::{Inventory, InventoryElement, InventorySource};
 use fetcher_core::config::ProjectConfig;
-use fetcher_core::names::VariantName;
+use fetcher_core::fetcher::StateStore;
 use fetcher_core::pipeline::ElementProbing;
-use fetcher_core::state::StateStore;
 use fetcher_core::{BranchName, Config, ElementName, Fetcher};
 use jiff::Timestamp;
 use serde_json::json;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write as _};
 
+use fetcher_core::fetcher::StateStore;
 use fetcher_core::report::{BranchReport, StageReport};
-use fetcher_core::state::StateStore;
 use fetcher_core::{RunReport, Stage};
 use jiff::Timestamp;
 

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
+use fetcher_core::fetcher::LockError;
 use fetcher_core::report::{BranchReport, PublicationReport};
-use fetcher_core::state::LockError;
 use fetcher_core::{Cancel, Fetcher, FetcherError, RunSelection};
 use serde_json::json;
 

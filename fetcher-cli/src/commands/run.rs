@@ -3,11 +3,11 @@
 use std::io;
 use std::path::Path;
 
+use fetcher_core::Redact as _;
 use fetcher_core::config::ConfigError;
+use fetcher_core::fetcher::{LockError, StateStore};
 use fetcher_core::report::Outcome;
-use fetcher_core::secret::Redact as _;
 use fetcher_core::self_update::{self, LoadedConfig};
-use fetcher_core::state::{LockError, StateStore};
 use fetcher_core::{
     Cancel, Config, Diagnosis, Event, Fetcher, FetcherError, RunReport, RunSelection, SelfUpdate, SystemClock,
 };

@@ -5,8 +5,8 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use fetcher_core::config::ServeConfig;
+use fetcher_core::fetcher::CacheLayout;
 use fetcher_core::serve::{CacheServer, ServeError, ServeEvent, ServedDirectory};
-use fetcher_core::state::CacheLayout;
 use fetcher_core::{Cancel, Config, TrustName};
 use listenfd::ListenFd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

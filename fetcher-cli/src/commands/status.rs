@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use fetcher_core::Fetcher;
-use fetcher_core::state::StateStore;
+use fetcher_core::fetcher::StateStore;
 use fetcher_core::upstream::RotMemory;
 use jiff::Timestamp;
 use serde_json::json;

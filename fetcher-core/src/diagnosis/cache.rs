@@ -1,7 +1,7 @@
 //! What goes wrong with source caches and with buildbox-casd, in bst's and casd's words.
 
-use super::line_diagnosis::LineDiagnosis;
 use super::{Actor, FailureKind, Retry, grpc};
+use crate::failure::LineDiagnosis;
 
 /// What the line says of a cache, or of casd; `low` is the line in lower case.
 pub(super) fn of_line(line: &str, low: &str) -> Option<LineDiagnosis> {
@@ -62,7 +62,7 @@ fn local(low: &str) -> Option<LineDiagnosis> {
     }
     // casd's words for taking a directory into its cache; where more is said, that is it.
     if low.contains("merklize") {
-        let reason = super::phrases::of_line(low);
+        let reason = crate::failure::phrases::of_line(low);
         return Some(reason.unwrap_or_else(LineDiagnosis::local_cache_full));
     }
     if low.contains("message handling out of sync") {

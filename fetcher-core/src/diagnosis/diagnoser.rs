@@ -7,6 +7,7 @@ use crate::address::without_credentials;
 use crate::bst::messages::{
     BstMessage, ElementState, LogItem, LogParser, MessageLevel, QueueSummary, TaskAction, TaskState,
 };
+use crate::failure::is_full;
 use crate::names::{ElementName, Stage};
 use crate::runner::{Exit, RunnerError};
 
@@ -192,7 +193,7 @@ impl Diagnoser {
         }
         let mut found = of_message(message);
         if found.kind == FailureKind::Unknown {
-            found = Diagnosis { place: found.place, ..own(FailureKind::CacheUnreachable, found.message) };
+            found = own(FailureKind::CacheUnreachable, found.message).with_place(found.place);
         }
         self.unreached.insert(url.to_owned(), found);
     }
@@ -342,21 +343,19 @@ pub fn of_runner(error: &RunnerError, stage: Stage) -> Diagnosis {
     let found = match error {
         RunnerError::Start { source, .. } => {
             let kind = match source.kind() {
+                _ if is_full(source) => FailureKind::DiskFull,
                 io::ErrorKind::PermissionDenied => FailureKind::Permission,
-                io::ErrorKind::StorageFull => FailureKind::DiskFull,
                 io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock => FailureKind::HostResources,
                 _ => FailureKind::BstMissing,
             };
             own(kind, error.to_string())
         }
-        RunnerError::Follow { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-            own(FailureKind::DiskFull, error.to_string())
-        }
+        RunnerError::Follow { source, .. } if is_full(source) => own(FailureKind::DiskFull, error.to_string()),
         RunnerError::Unavailable { .. } => own(FailureKind::RunnerFailed, error.to_string()),
         RunnerError::Sandbox { .. } => own(FailureKind::Unconfined, error.to_string()),
         RunnerError::Follow { .. } | RunnerError::Unstoppable { .. } => {
             own(FailureKind::HostResources, error.to_string())
         }
     };
-    Diagnosis { stage: Some(stage), ..found }
+    found.with_stage(stage)
 }

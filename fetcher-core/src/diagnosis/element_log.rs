@@ -210,7 +210,8 @@ impl ElementLog {
         };
         let Some(fate) = self.fate(element) else { return };
         let place = place(&message.text, None);
-        fate.unpushed = Some(Diagnosis { element: Some(element.clone()), stage, place, ..own(kind, short(&words)) });
+        fate.unpushed =
+            Some(own(kind, short(&words)).with_element(element.clone()).with_stage(stage).with_place(place));
     }
 
     /// The content behind an address is another than the ref says, found while tracking: a line with the address, the
@@ -231,7 +232,7 @@ impl ElementLog {
         }
         let place = Location { url, ..place(&message.text, None) };
         let element = message.element.clone();
-        let found = Diagnosis { element, stage, place, ..own(FailureKind::ChecksumChanged, words) };
+        let found = own(FailureKind::ChecksumChanged, words).with_element(element).with_stage(stage).with_place(place);
         // A stage that is tried again says it again.
         if !self.warnings.contains(&found) {
             self.warnings.push(found);

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::line_diagnosis::LineDiagnosis;
 use super::tools::{self, between};
 use super::{Actor, FailureKind, Location, Retry, grpc, python};
+use crate::failure::LineDiagnosis;
 
 /// How many lines of an exception's text are looked at.
 const TEXT_LINES: usize = 12;
@@ -291,6 +291,7 @@ fn is_outside(kind: FailureKind) -> bool {
         | FailureKind::RequestRefused
         | FailureKind::MovedTag
         | FailureKind::RefNotWritten
+        | FailureKind::UpdateBreaks
         | FailureKind::HumanCommits
         | FailureKind::RequestClosed
         | FailureKind::SpaceMade

@@ -6,11 +6,10 @@ use crate::address::without_credentials;
 use crate::bst::messages::{BstMessage, LogExcerpt, MessageLevel, TaskAction};
 use crate::names::ElementName;
 
-use super::line_diagnosis::LineDiagnosis;
-use super::name_mask::without_names;
 use super::place::place;
 use super::tools::between;
-use super::{Actor, Diagnosis, FailureKind, Retry, cache, closing_line, exception, grpc, load, phrases, python, tools};
+use super::{Actor, Diagnosis, FailureKind, Retry, cache, closing_line, exception, grpc, load, python, tools};
+use crate::failure::{LineDiagnosis, phrases, without_names};
 
 /// How many bytes of a line a message shows.
 const LINE: usize = 500;
@@ -28,8 +27,7 @@ pub(super) fn of_message(message: &BstMessage) -> Diagnosis {
     // "Cache too full" is casd's word, of its own cache as well as of one that it pushes to.
     let pushing = matches!(message.action, TaskAction::SourcePush | TaskAction::Push);
     if pushing && found.kind == FailureKind::DiskFull && found.message.to_lowercase().contains("too full") {
-        let LineDiagnosis { kind, retry, actor, hint } = LineDiagnosis::of(FailureKind::CacheFull);
-        found = Diagnosis { kind, retry, actor, hint: hint.into_owned(), ..found };
+        found = as_line(found, LineDiagnosis::of(FailureKind::CacheFull));
     }
     if let (FailureKind::Git | FailureKind::Unknown, Some(log), true) =
         (found.kind, &message.log_file, message.log.is_empty())
@@ -37,10 +35,10 @@ pub(super) fn of_message(message: &BstMessage) -> Diagnosis {
         found.hint = format!("{}; bst did not show the task's log: {log}", found.hint);
     }
     if found.kind == FailureKind::Network && found.place.url.as_deref().is_some_and(has_no_git_protocol) {
-        let LineDiagnosis { kind, retry, actor, hint } = LineDiagnosis::of(FailureKind::ProjectInvalid).hint(
+        let no_git = LineDiagnosis::of(FailureKind::ProjectInvalid).hint(
             "that server does not speak git:// any more: have the project write https:// in the element's address, or its alias",
         );
-        found = Diagnosis { kind, retry, actor, hint: hint.into_owned(), ..found };
+        found = as_line(found, no_git);
     }
     if found.kind == FailureKind::MirrorCorrupt {
         found.place.file = message.log.lines().rev().find_map(mirror).or(found.place.file);
@@ -168,11 +166,15 @@ pub(super) fn of_error(text: &str, detail: &LogExcerpt) -> Diagnosis {
     let found = of_words(text, detail, &LogExcerpt::default());
     let by_place = (found.kind == FailureKind::Unknown).then(|| load::by_place(text)).flatten();
     match by_place {
-        Some(LineDiagnosis { kind, retry, actor, hint }) => {
-            Diagnosis { kind, retry, actor, hint: hint.into_owned(), ..found }
-        }
+        Some(verdict) => as_line(found, verdict),
         None => found,
     }
+}
+
+/// The failure as what a line tells it to be, in its own words and place.
+fn as_line(found: Diagnosis, verdict: LineDiagnosis) -> Diagnosis {
+    let LineDiagnosis { kind, retry, actor, hint } = verdict;
+    Diagnosis { kind, retry, actor, hint: hint.into_owned(), ..found }
 }
 
 /// What one line says, `detail` being the lines under it.
@@ -254,17 +256,14 @@ pub(super) fn of_traceback(lines: &[&str]) -> Diagnosis {
 fn of_bug(message: &BstMessage) -> Diagnosis {
     let lines: Vec<&str> = message.detail.lines().collect();
     if let Some(verdict) = cache::of_line(&message.text, &message.text.to_lowercase()) {
-        return Diagnosis { element: message.element.clone(), ..diagnosis(verdict, &message.text, None, "") };
+        return diagnosis(verdict, &message.text, None, "").with_element(message.element.clone());
     }
     // What a job stumbles over when it is stopped, because another failed or somebody wanted it.
     let stopped = |line: &&str| {
         ["in _kill_process_tree", "TerminateException", "NoSuchProcess"].iter().any(|word| line.contains(word))
     };
     if lines.iter().any(stopped) {
-        return Diagnosis {
-            element: message.element.clone(),
-            ..own(FailureKind::Interrupted, "the task was stopped at work")
-        };
+        return own(FailureKind::Interrupted, "the task was stopped at work").with_element(message.element.clone());
     }
     let mut found = of_traceback(&lines);
     // bst 2.8.1 stumbles over its own message where a cache took no blob for want of space (`Cache too full`), and there alone.
@@ -288,13 +287,12 @@ fn diagnosis(verdict: LineDiagnosis, text: &str, more: Option<&str>, detail: &st
         message.push_str(&short(line.trim_end()));
     }
     let LineDiagnosis { kind, retry, actor, hint } = verdict;
-    Diagnosis { place, ..Diagnosis::new(kind, message, retry, actor, hint) }
+    Diagnosis::new(kind, message, retry, actor, hint).with_place(place)
 }
 
 /// A failure that this library words itself.
 pub(super) fn own(kind: FailureKind, message: impl Into<String>) -> Diagnosis {
-    let LineDiagnosis { retry, actor, hint, .. } = LineDiagnosis::of(kind);
-    Diagnosis::new(kind, message, retry, actor, hint)
+    Diagnosis::of_kind(kind, message)
 }
 
 fn fallback(text: &str) -> LineDiagnosis {

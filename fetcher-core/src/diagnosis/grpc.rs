@@ -1,7 +1,7 @@
 //! Statuses of gRPC, in the words of bst, casd, Python, Go and Rust: of this host's buildbox-casd, or of a source cache.
 
-use super::line_diagnosis::LineDiagnosis;
 use super::{Actor, FailureKind, Retry};
+use crate::failure::LineDiagnosis;
 
 /// The statuses of <https://grpc.io/docs/guides/status-codes/>, by their numbers.
 const STATUSES: [&str; 17] = [

@@ -1,7 +1,7 @@
 //! Failures whose words hide why: what a plugin says instead of its reason.
 
-use super::line_diagnosis::LineDiagnosis;
 use super::{Actor, Diagnosis, FailureKind, Retry};
+use crate::failure::LineDiagnosis;
 
 /// What the sources of buildstream-plugins-community on dulwich say, whatever happened (`_git_utils.py` of 2.4.0).
 const HIDING: [&str; 1] = ["Failed to track "];

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::line_diagnosis::LineDiagnosis;
 use super::tools::{missing_name, package_name};
 use super::{Diagnosis, FailureKind};
+use crate::failure::LineDiagnosis;
 
 /// How many packages are kept.
 const MOST_PACKAGES: usize = 1000;

@@ -1,9 +1,9 @@
 //! What bst says of its configuration, of the project's files and of its plugins.
 
-use super::line_diagnosis::LineDiagnosis;
 use super::place::provenance;
 use super::tools::{between, quoted_after};
 use super::{Actor, FailureKind, Retry};
+use crate::failure::LineDiagnosis;
 
 /// What the line says, `detail` being the lines under it.
 pub(super) fn of_line(line: &str, detail: &str) -> Option<LineDiagnosis> {

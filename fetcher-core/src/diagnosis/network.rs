@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::line_diagnosis::LineDiagnosis;
 use super::place::url;
 use super::{Actor, Diagnosis, FailureKind};
 use crate::address::AddressParts;
+use crate::failure::LineDiagnosis;
 use crate::names::Stage;
 
 /// How many hosts are remembered of each sort.
@@ -19,7 +19,7 @@ const MAX_HOSTS: usize = 10_000;
 /// use fetcher_core::diagnosis::{Actor, Diagnosis, FailureKind, Location, HostReachability, Retry};
 /// let dead = |host: &str| {
 ///     let mut found = Diagnosis::new(FailureKind::Dns, "Could not resolve host", Retry::Yes, Actor::Upstream, "");
-///     found.place = Location { url: Some(format!("https://{host}/x.git")), ..Location::default() };
+///     found.place = Location::of_url(format!("https://{host}/x.git"));
 ///     found
 /// };
 /// let mut network = HostReachability::default();
@@ -223,8 +223,8 @@ mod tests {
     use crate::diagnosis::{Location, Retry};
 
     fn failure(kind: FailureKind, message: &str, url: &str) -> Diagnosis {
-        let place = Location { url: Some(url.to_owned()), ..Location::default() };
-        Diagnosis { place, ..Diagnosis::new(kind, message, Retry::Yes, Actor::Upstream, "wait") }
+        let place = Location::of_url(url);
+        Diagnosis::new(kind, message, Retry::Yes, Actor::Upstream, "wait").with_place(place)
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Pythons and packages that do not fit together: the environment's matter, not the plugin's.
 
 use super::FailureKind;
-use super::line_diagnosis::LineDiagnosis;
 use super::tools::{between, quoted_after};
+use crate::failure::LineDiagnosis;
 
 /// Words of packages that do not fit each other, or their Python.
 const BROKEN: [&str; 23] = [

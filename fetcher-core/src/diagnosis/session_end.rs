@@ -1,7 +1,7 @@
 //! How a run of bst ended: the state of its session, its last words, and what the log says of the command as a whole.
 
 use crate::bst::messages::{BstMessage, LogExcerpt, MessageLevel};
-use crate::names::Stage;
+use crate::names::{ElementName, Stage};
 
 use super::closing_line::{self, ClosingLine, StopReason};
 use super::explain::{cut, element_in, is_known, of_error, of_message, of_traceback, own};
@@ -76,7 +76,7 @@ impl SessionEnd {
                 if self.noticed.len() < MAX_SESSIONS {
                     let found = of_error(line.trim(), &LogExcerpt::default());
                     let element = line.split("for element ").nth(1).and_then(|name| name.trim().parse().ok());
-                    self.noticed.push(Diagnosis { element, ..found });
+                    self.noticed.push(found.with_element(element));
                 }
             }
             None => self.text.push(cut(without_marks(line))),
@@ -277,11 +277,12 @@ fn of_final(lines: &[&str]) -> Vec<Diagnosis> {
     let inconsistent: Vec<_> = detail
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Element: ")?.strip_suffix(" is inconsistent")?.parse().ok())
-        .map(|element| Diagnosis {
-            message: format!("{first}: {element} has a source without a ref"),
-            element: Some(element),
-            place: super::Location::default(),
-            ..found.clone()
+        .map(|element: ElementName| {
+            found
+                .clone()
+                .with_message(format!("{first}: {element} has a source without a ref"))
+                .with_element(element)
+                .with_place(super::Location::default())
         })
         .collect();
     if inconsistent.is_empty() { vec![found] } else { inconsistent }

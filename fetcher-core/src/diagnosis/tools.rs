@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::FailureKind;
-use super::line_diagnosis::LineDiagnosis;
+use crate::failure::LineDiagnosis;
 use crate::requirements::{DEFAULT_REQUIREMENTS, as_configured, requirement_lines, with_requirement};
 
 /// Programs that source plugins look for, with the packages of Debian and of Fedora: those of `utils.get_host_tool` in

@@ -10,7 +10,8 @@ use super::FetcherError;
 use crate::bst::environment::{EnvironmentError, PipFailure};
 use crate::bst::version::ProbeError;
 use crate::config::ConfigError;
-use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Remedy, Retry, diagnose, of_runner};
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry, diagnose, of_runner};
+use crate::failure::is_full;
 use crate::free_space::SpaceShortage;
 use crate::names::{RunId, Stage, TrustName};
 use crate::runner::{Exit, RunnerError, SandboxReport};
@@ -19,8 +20,7 @@ use crate::state::LockError;
 /// Projects' code ran without a sandbox, since this machine has none.
 pub(super) fn unconfined(report: &SandboxReport) -> Diagnosis {
     let message = format!("projects' code ran without a sandbox: {}", report.failed.join("; "));
-    let Remedy { retry, actor, hint } = FailureKind::Unconfined.remedy();
-    Diagnosis::new(FailureKind::Unconfined, message, retry, actor, hint)
+    Diagnosis::of_kind(FailureKind::Unconfined, message)
 }
 
 /// A configured `bst` that cannot be used.
@@ -57,7 +57,8 @@ fn own_words(error: &ProbeError) -> Option<Diagnosis> {
         found.kind,
         FailureKind::Unknown | FailureKind::Bug | FailureKind::Interrupted | FailureKind::Killed | FailureKind::TimeOut
     );
-    known.then(|| Diagnosis { message: format!("`{command} --version` failed: {}", found.message), ..found })
+    let message = format!("`{command} --version` failed: {}", found.message);
+    known.then(|| found.with_message(message))
 }
 
 /// An environment that could not be made.
@@ -102,7 +103,7 @@ pub(super) fn environment(error: &EnvironmentError) -> Diagnosis {
             Retry::No,
             "see that `buildstream.requirements` has a BuildStream that runs on this Python, as buildstream==2.8.1",
         ),
-        EnvironmentError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => pip(PipFailure::DiskFull),
+        EnvironmentError::Io { source, .. } if is_full(source) => pip(PipFailure::DiskFull),
         EnvironmentError::Io { .. } => {
             (FailureKind::Permission, Retry::No, "make the cache directory writable for the user that runs this")
         }
@@ -197,22 +198,20 @@ pub(super) fn no_run(error: &FetcherError, now: Timestamp, alarm_after: Duration
         FetcherError::State(error) => return Some(error.diagnosis()),
         FetcherError::Lock(LockError::Io { path, source }) | FetcherError::Directory { path, source } => (source, path),
     };
-    let place = Location { file: Some(path.clone()), ..Location::default() };
-    Some(Diagnosis { place, ..of_io(source, error.to_string()) })
+    let place = Location::of_file(path);
+    Some(of_io(source, error.to_string()).with_place(place))
 }
 
 /// A file or directory of ours that cannot be written, read or removed.
 pub(super) fn of_io(source: &io::Error, message: String) -> Diagnosis {
-    let (kind, hint) = match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            (FailureKind::DiskFull, "make space on the file system, or give the user a larger quota")
-        }
-        io::ErrorKind::ReadOnlyFilesystem => {
-            (FailureKind::Permission, "the file system is read-only: see the system's log for errors of the disk")
-        }
-        _ => (FailureKind::Permission, "make the directory writable for the user that runs this"),
+    let hint = if is_full(source) {
+        "make space on the file system, or give the user a larger quota"
+    } else if source.kind() == io::ErrorKind::ReadOnlyFilesystem {
+        "the file system is read-only: see the system's log for errors of the disk"
+    } else {
+        "make the directory writable for the user that runs this"
     };
-    Diagnosis::new(kind, message, Retry::No, Actor::Host, hint)
+    Diagnosis::new(FailureKind::of_io(source), message, Retry::No, Actor::Host, hint)
 }
 
 fn lock_held(error: &FetcherError) -> Diagnosis {
@@ -231,7 +230,7 @@ pub(super) fn configuration(error: &ConfigError) -> Diagnosis {
         line: first.and_then(|problem| u32::try_from(problem.line).ok()).filter(|line| *line > 0),
         ..Location::default()
     };
-    Diagnosis { place, ..Diagnosis::new(FailureKind::Configuration, message, Retry::No, Actor::Host, hint) }
+    Diagnosis::new(FailureKind::Configuration, message, Retry::No, Actor::Host, hint).with_place(place)
 }
 
 /// A panic of the program.
@@ -252,10 +251,7 @@ pub(super) fn callback_panicked(lent: &str, words: &str) -> Diagnosis {
 pub(super) fn work_panicked(words: &str) -> Diagnosis {
     let message = format!("the work ended in the middle, by a bug: {words}");
     let hint = "report this to the authors of bst-fetcher, with the message; the next run tries again";
-    Diagnosis {
-        stage: Some(Stage::Checkout),
-        ..Diagnosis::new(FailureKind::Bug, message, Retry::Yes, Actor::Plugin, hint)
-    }
+    Diagnosis::new(FailureKind::Bug, message, Retry::Yes, Actor::Plugin, hint).with_stage(Stage::Checkout)
 }
 
 /// Too little space, also after some was made, if it could be.
@@ -265,16 +261,15 @@ pub(super) fn space(shortage: &SpaceShortage, trouble: Option<&io::Error>) -> Di
         message = format!("{message}; and none could be made: {trouble}");
     }
     let hint = "make space there, lower `fetcher.keep-runs`, or set a `cache = { quota = … }` in `buildstream.config`";
-    let place = Location { file: Some(shortage.directory.clone()), ..Location::default() };
-    Diagnosis { place, ..Diagnosis::new(FailureKind::DiskFull, message, Retry::No, Actor::Host, hint) }
+    let place = Location::of_file(&shortage.directory);
+    Diagnosis::new(FailureKind::DiskFull, message, Retry::No, Actor::Host, hint).with_place(place)
 }
 
 /// Projects share a cache although they do not name the same trust.
 pub(super) fn caches_shared(trusts: &[TrustName], why: &str) -> Diagnosis {
     let names: Vec<_> = trusts.iter().map(TrustName::as_str).collect();
     let message = format!("{} share one cache still: {why}", names.join(", "));
-    let Remedy { retry, actor, hint } = FailureKind::CachesShared.remedy();
-    Diagnosis::new(FailureKind::CachesShared, message, retry, actor, hint)
+    Diagnosis::of_kind(FailureKind::CachesShared, message)
 }
 
 /// Space that was made by removing what can be had again.
@@ -285,9 +280,7 @@ pub(super) fn made_space(shortage: &SpaceShortage, given_up: &[PathBuf]) -> Diag
         names.push(format!("and {} more", given_up.len() - SHOWN));
     }
     let message = format!("{shortage}; to make space these were removed, and are made anew: {}", names.join(", "));
-    let Remedy { retry, actor, hint } = FailureKind::SpaceMade.remedy();
-    let place = Location { file: Some(shortage.directory.clone()), ..Location::default() };
-    Diagnosis { place, ..Diagnosis::new(FailureKind::SpaceMade, message, retry, actor, hint) }
+    Diagnosis::of_kind(FailureKind::SpaceMade, message).with_place(Location::of_file(&shortage.directory))
 }
 
 #[cfg(test)]

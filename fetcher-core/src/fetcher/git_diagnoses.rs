@@ -35,7 +35,7 @@ pub(super) fn git(error: &GitError, stage: Stage) -> Diagnosis {
     let (kind, retry, actor, hint) = of_failure(error.failure());
     let hint = error.withheld().map_or_else(|| hint.to_owned(), credentials_for);
     let place = Location { url: error.url().map(str::to_owned), ..Location::default() };
-    Diagnosis { stage: Some(stage), place, ..Diagnosis::new(kind, error.to_string(), retry, actor, hint) }
+    Diagnosis::new(kind, error.to_string(), retry, actor, hint).with_stage(stage).with_place(place)
 }
 
 /// What lets a project's credentials serve a submodule too.
@@ -177,20 +177,14 @@ pub(super) fn missing_branch(missing: &MissingBranch, url: &str) -> Diagnosis {
         None => "take it out of `branches` in the configuration, or create the branch".to_owned(),
     };
     let message = format!("{url} has no branch {}", missing.name);
-    Diagnosis {
-        stage: Some(Stage::Checkout),
-        ..Diagnosis::new(FailureKind::RefMissing, message, Retry::No, Actor::Host, hint)
-    }
+    Diagnosis::new(FailureKind::RefMissing, message, Retry::No, Actor::Host, hint).with_stage(Stage::Checkout)
 }
 
 /// A branch that vanished while it was fetched.
 pub(super) fn vanished(branch: &BranchName, url: &str) -> Diagnosis {
     let message = format!("{branch} vanished from {url} while it was fetched");
     let hint = "if it was deleted on purpose, take it out of `branches` in the configuration";
-    Diagnosis {
-        stage: Some(Stage::Checkout),
-        ..Diagnosis::new(FailureKind::RefMissing, message, Retry::Yes, Actor::Nobody, hint)
-    }
+    Diagnosis::new(FailureKind::RefMissing, message, Retry::Yes, Actor::Nobody, hint).with_stage(Stage::Checkout)
 }
 
 /// A checkout without a project.
@@ -198,8 +192,5 @@ pub(super) fn no_project(error: &CheckoutError) -> Diagnosis {
     let message = error.to_string();
     let hint = "set the project's `directory` in the configuration to where project.conf is; where the project is on another \
                 branch, name that in `branches`";
-    Diagnosis {
-        stage: Some(Stage::Checkout),
-        ..Diagnosis::new(FailureKind::ProjectInvalid, message, Retry::No, Actor::Host, hint)
-    }
+    Diagnosis::new(FailureKind::ProjectInvalid, message, Retry::No, Actor::Host, hint).with_stage(Stage::Checkout)
 }

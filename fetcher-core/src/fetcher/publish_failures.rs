@@ -11,7 +11,7 @@ pub(super) fn publish_failure(unit: Option<&str>, error: &PublicationError) -> D
     let failure = match error {
         PublicationError::Git(error) => git_diagnoses::git(error, Stage::Publish),
         PublicationError::Refused { refusal, message, branch } => {
-            of_kind(refusal_kind(*refusal), format!("{branch}: {message}"))
+            Diagnosis::of_kind(refusal_kind(*refusal), format!("{branch}: {message}"))
         }
         PublicationError::Forge(error) => forge_failure(error),
         PublicationError::Memory(error) => error.diagnosis(),
@@ -23,6 +23,7 @@ pub(super) fn publish_failure(unit: Option<&str>, error: &PublicationError) -> D
             "see that `signing-key` of `publish` names a private key without a passphrase, and that ssh-keygen (Debian: \
              openssh-client) or gpg (Debian: gnupg) is installed",
         ),
+        PublicationError::Unchecked(reason) => Diagnosis { message: error.to_string(), ..Diagnosis::clone(reason) },
         PublicationError::NoBase { .. } => Diagnosis::new(
             FailureKind::RefMissing,
             error.to_string(),
@@ -31,11 +32,12 @@ pub(super) fn publish_failure(unit: Option<&str>, error: &PublicationError) -> D
             "correct `base` of `publish`, or make the branch",
         ),
         PublicationError::Objects(_) | PublicationError::Checkout(_) | PublicationError::Internal(_) => {
-            of_kind(FailureKind::Git, error.to_string())
+            Diagnosis::of_kind(FailureKind::Git, error.to_string())
         }
     };
-    let element = failure.element.or_else(|| unit.filter(|unit| unit.rsplit('.').next() == Some("bst"))?.parse().ok());
-    Diagnosis { stage: Some(Stage::Publish), element, ..failure }
+    let element =
+        failure.element.clone().or_else(|| unit.filter(|unit| unit.rsplit('.').next() == Some("bst"))?.parse().ok());
+    failure.with_stage(Stage::Publish).with_element(element)
 }
 
 /// A failure of a forge.
@@ -74,7 +76,7 @@ pub(super) fn forge_failure(error: &ForgeError) -> Diagnosis {
         }
     };
     let retry = kind.remedy().retry;
-    Diagnosis { stage: Some(Stage::Publish), ..Diagnosis::new(kind, error.to_string(), retry, actor, hint) }
+    Diagnosis::new(kind, error.to_string(), retry, actor, hint).with_stage(Stage::Publish)
 }
 
 fn refusal_kind(refusal: PushRefusal) -> FailureKind {
@@ -88,14 +90,8 @@ fn refusal_kind(refusal: PushRefusal) -> FailureKind {
     }
 }
 
-fn of_kind(kind: FailureKind, message: String) -> Diagnosis {
-    let Remedy { retry, actor, hint } = kind.remedy();
-    Diagnosis::new(kind, message, retry, actor, hint)
-}
-
 /// What fails nothing, and is to be looked at.
 pub(super) mod finding {
-    use super::of_kind;
     use crate::diagnosis::{Diagnosis, FailureKind};
     use crate::names::Stage;
     use crate::report::{HeldRef, HoldCause, RequestReport, RequestStatus};
@@ -105,6 +101,7 @@ pub(super) mod finding {
         let kind = match held.cause {
             HoldCause::MovedTag => FailureKind::MovedTag,
             HoldCause::Overwritten | HoldCause::File => FailureKind::RefNotWritten,
+            HoldCause::Broken => FailureKind::UpdateBreaks,
             // The first is told by the stage that tracked, the others pass or are told as failures.
             HoldCause::ChangedContent | HoldCause::NotCached | HoldCause::TooYoung | HoldCause::Group => return None,
         };
@@ -112,7 +109,7 @@ pub(super) mod finding {
         let lines = refs.iter().filter_map(|(name, reference)| Some(format!("\n{name}: {}", reference.as_ref()?)));
         let message = format!("{}{}", held.reason, lines.collect::<String>());
         let element = Some(held.element.clone());
-        Some(Diagnosis { element, stage: Some(Stage::Publish), ..of_kind(kind, message) })
+        Some(Diagnosis::of_kind(kind, message).with_element(element).with_stage(Stage::Publish))
     }
 
     /// Of a request on which people have to decide.
@@ -131,6 +128,6 @@ pub(super) mod finding {
         let place = request.url.as_deref().or_else(|| request.branch.as_ref().map(crate::BranchName::as_str));
         let reason = request.reason.as_deref().unwrap_or_default();
         let message = format!("{}: {reason}", place.unwrap_or(&request.unit));
-        Some(Diagnosis { stage: Some(Stage::Publish), ..of_kind(kind, message) })
+        Some(Diagnosis::of_kind(kind, message).with_stage(Stage::Publish))
     }
 }

@@ -4,12 +4,12 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Fetcher;
 use crate::diagnosis::Diagnosis;
-use crate::metrics::{self, MetricsWriter};
-use crate::pages::{self, SitePublisher};
+use crate::metrics::MetricsWriter;
+use crate::pages::SitePublisher;
 use crate::report::RunReport;
 use crate::runner::LocalRunner;
 use crate::state::{BranchState, StateStore, UsageRegister};
-use crate::upload::{SiteUpload, upload};
+use crate::upload::SiteUpload;
 
 impl Fetcher {
     /// Writes the pages and the metrics that are configured; gives what failed of it, which stops nothing.
@@ -27,7 +27,7 @@ impl Fetcher {
         let own = self.config.upload.as_ref().map(|_| store.directory().join("site"));
         let site = self.config.publish_dir.as_ref().or(own.as_ref());
         if let Some(directory) = site {
-            let published = pages::publish(&SitePublisher {
+            let site = SitePublisher {
                 directory,
                 store,
                 states: &states,
@@ -37,7 +37,8 @@ impl Fetcher {
                 keep_logs: self.config.keep_logs,
                 redactor: &self.redactor,
                 clock: &self.clock,
-            });
+            };
+            let published = site.publish();
             match published {
                 Ok(published) => failures.extend(published.failures),
                 Err(error) => failures.push(error.diagnosis()),
@@ -45,7 +46,7 @@ impl Fetcher {
         }
         let uploading = local.filter(|_| !self.cancel.is_cancelled());
         if let (Some(config), Some(directory), Some(runner)) = (&self.config.upload, site, uploading) {
-            let sent = upload(&SiteUpload {
+            let upload = SiteUpload {
                 config,
                 directory,
                 store,
@@ -54,11 +55,11 @@ impl Fetcher {
                 runner,
                 cancel: &self.cancel,
                 redactor: &self.redactor,
-            });
-            failures.extend(sent.err().map(|error| error.diagnosis()));
+            };
+            failures.extend(upload.send().err().map(|error| error.diagnosis()));
         }
         if let Some(file) = &self.config.metrics_file {
-            let written = metrics::write(&MetricsWriter { file, store, states: &states, report });
+            let written = MetricsWriter { file, store, states: &states, report }.write();
             failures.extend(written.err().map(|error| error.diagnosis()));
         }
         failures

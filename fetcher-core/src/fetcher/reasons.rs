@@ -203,7 +203,20 @@ impl Fetcher {
                 Some(HostAnswer::Refused(kind, words))
             }
             GitFailure::Unknown if words.contains("returned error: ") => Some(HostAnswer::Reached),
-            _ => None,
+            GitFailure::RefMissing
+            | GitFailure::HostKey
+            | GitFailure::DiskFull
+            | GitFailure::Permission
+            | GitFailure::Ownership
+            | GitFailure::Protocol
+            | GitFailure::Tool
+            | GitFailure::ObjectFormat
+            | GitFailure::Corrupt
+            | GitFailure::Configuration
+            | GitFailure::Repository
+            | GitFailure::Killed
+            | GitFailure::Cancelled
+            | GitFailure::Unknown => None,
         }
     }
 

@@ -157,15 +157,8 @@ impl Fetcher {
     ) -> Result<(), Diagnosis> {
         let Subject { project, branch, commit, variant } = *subject;
         let failure = |why: String| {
-            let remedy = FailureKind::Unknown.remedy();
             let message = format!("no client with empty caches could be tried: {why}");
-            Diagnosis::new(
-                FailureKind::Unknown,
-                message,
-                remedy.retry,
-                remedy.actor,
-                "see to what is named, and try again",
-            )
+            Diagnosis::of_kind(FailureKind::Unknown, message).with_hint("see to what is named, and try again")
         };
         let config = &self.config;
         let tree = config.cache_dir.join("checkouts").join(project.name.as_str()).join(branch.slug()).join("tree");

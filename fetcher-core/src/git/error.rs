@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::failure::phrases::{self, FailureDetail};
+use crate::failure::{FailureKind, is_full};
 use crate::free_space::SpaceShortage;
 use crate::names::CommitId;
 use crate::runner::RunnerError;
@@ -203,8 +205,8 @@ impl GitError {
                 GitFailure::Configuration => GitFailure::Repository,
                 failure => failure,
             },
+            Self::Io { source, .. } if is_full(source) => GitFailure::DiskFull,
             Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => GitFailure::DiskFull,
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => GitFailure::Permission,
                 _ => GitFailure::Unknown,
             },
@@ -257,84 +259,101 @@ impl GitError {
     }
 }
 
-/// What git says, and what it means. Git's messages are those of its source at 2.47 in the C locale (`connect.c`,
-/// `http.c`, `remote-curl.c`, `transport.c`, `fetch-pack.c`, `daemon.c`), ssh's those of OpenSSH 9.2. The first that
-/// occurs decides: what is particular stands before what git adds to every failure.
-const GIT_MESSAGES: &[(&str, GitFailure)] = &[
-    ("no space left on device", GitFailure::DiskFull),
-    ("disk quota exceeded", GitFailure::DiskFull),
-    ("host key verification failed", GitFailure::HostKey),
-    ("remote host identification has changed", GitFailure::HostKey),
-    ("dubious ownership", GitFailure::Ownership),
-    ("' not allowed", GitFailure::Protocol),
-    ("could not resolve host", GitFailure::Dns),
-    ("unable to look up", GitFailure::Dns),
-    ("couldn't find remote ref", GitFailure::RefMissing),
-    ("not our ref", GitFailure::RefMissing),
-    ("unadvertised object", GitFailure::RefMissing),
-    ("ssl certificate", GitFailure::Tls),
-    ("server certificate", GitFailure::Tls),
-    ("peer's certificate", GitFailure::Tls),
-    ("certificate verif", GitFailure::Tls),
-    ("certificate subject", GitFailure::Tls),
-    ("gnutls_handshake", GitFailure::Tls),
-    ("ssl routines", GitFailure::Tls),
-    ("ssl_connect", GitFailure::Tls),
-    ("tls connect error", GitFailure::Tls),
-    ("tlsv1", GitFailure::Tls),
-    ("authentication failed", GitFailure::Unauthorised),
-    ("could not read username", GitFailure::Unauthorised),
-    ("could not read password", GitFailure::Unauthorised),
-    ("unable to get password", GitFailure::Unauthorised),
-    ("returned error: 401", GitFailure::Unauthorised),
-    ("returned error: 403", GitFailure::Unauthorised),
-    ("permission denied (", GitFailure::Unauthorised),
-    ("too many authentication failures", GitFailure::Unauthorised),
-    ("returned error: 404", GitFailure::NotFound),
-    ("returned error: 410", GitFailure::NotFound),
-    ("returned error: 429", GitFailure::RateLimited),
-    ("returned error: 5", GitFailure::ServerError),
-    ("does not appear to be a git repository", GitFailure::NotFound),
-    ("repository not found", GitFailure::NotFound),
-    ("repository not exported", GitFailure::NotFound),
-    ("no such repository", GitFailure::NotFound),
-    ("' not found", GitFailure::NotFound),
-    ("connection refused", GitFailure::Unreachable),
-    ("connection timed out", GitFailure::Unreachable),
-    ("connection reset", GitFailure::Unreachable),
-    ("connection closed", GitFailure::Unreachable),
-    ("failed to connect", GitFailure::Unreachable),
-    ("couldn't connect", GitFailure::Unreachable),
-    ("unable to connect", GitFailure::Unreachable),
-    ("no route to host", GitFailure::Unreachable),
-    ("network is unreachable", GitFailure::Unreachable),
-    ("operation too slow", GitFailure::Unreachable),
-    ("operation timed out", GitFailure::Unreachable),
-    ("empty reply from server", GitFailure::Unreachable),
-    ("bad object", GitFailure::Corrupt),
-    ("corrupt", GitFailure::Corrupt),
-    ("unable to read", GitFailure::Corrupt),
-    ("necessary objects", GitFailure::Corrupt),
-    ("missing blob", GitFailure::Corrupt),
-    ("missing tree", GitFailure::Corrupt),
-    ("inflate", GitFailure::Corrupt),
-    ("packfile", GitFailure::Corrupt),
-    ("permission denied", GitFailure::Permission),
-    ("read-only file system", GitFailure::Permission),
-    ("unknown option", GitFailure::Tool),
-    ("mismatched algorithms", GitFailure::ObjectFormat),
-    ("git: not found", GitFailure::Tool),
-    ("rpc failed", GitFailure::Unreachable),
-    ("early eof", GitFailure::Unreachable),
-    ("hung up unexpectedly", GitFailure::Unreachable),
-    ("unexpected disconnect", GitFailure::Unreachable),
-    ("could not read from remote repository", GitFailure::Unreachable),
-];
-
 /// What sort of failure git's words tell of. The address is taken out first, for a repository may be called anything.
 pub(super) fn classify(output: &str, url: &str) -> GitFailure {
-    let output = output.replace(url, "").to_lowercase();
-    GIT_MESSAGES.iter().find(|(words, _)| output.contains(words)).map_or(GitFailure::Unknown, |(_, failure)| *failure)
+    let output = if url.is_empty() { output.to_owned() } else { output.replace(url, "<url>") };
+    phrases::of_git(&output).map_or(GitFailure::Unknown, |(kind, detail)| GitFailure::of(kind, detail))
+}
+
+impl GitFailure {
+    /// What a failure that git's words tell of is to those who called git.
+    fn of(kind: FailureKind, detail: Option<FailureDetail>) -> Self {
+        match detail {
+            Some(FailureDetail::HostKey) => return GitFailure::HostKey,
+            Some(FailureDetail::Ownership) => return GitFailure::Ownership,
+            Some(FailureDetail::Transport) => return GitFailure::Protocol,
+            Some(FailureDetail::ObjectFormat) => return GitFailure::ObjectFormat,
+            Some(FailureDetail::RemoteCorrupt) => return GitFailure::Corrupt,
+            Some(
+                FailureDetail::NoVenv
+                | FailureDetail::Conflict
+                | FailureDetail::PythonVersion
+                | FailureDetail::Requirements
+                | FailureDetail::PackageBuild,
+            )
+            | None => {}
+        }
+        match kind {
+            FailureKind::Dns => GitFailure::Dns,
+            FailureKind::Network => GitFailure::Unreachable,
+            FailureKind::Unauthorised => GitFailure::Unauthorised,
+            FailureKind::NotFound => GitFailure::NotFound,
+            FailureKind::RefMissing => GitFailure::RefMissing,
+            FailureKind::RateLimited => GitFailure::RateLimited,
+            FailureKind::ServerError => GitFailure::ServerError,
+            FailureKind::Tls => GitFailure::Tls,
+            FailureKind::DiskFull => GitFailure::DiskFull,
+            FailureKind::Permission => GitFailure::Permission,
+            FailureKind::HostToolMissing => GitFailure::Tool,
+            FailureKind::MirrorCorrupt | FailureKind::Checksum => GitFailure::Corrupt,
+            FailureKind::Killed => GitFailure::Killed,
+            // The table has more than git's words, which mean nothing in particular here.
+            FailureKind::Usage
+            | FailureKind::Configuration
+            | FailureKind::BstMissing
+            | FailureKind::RunnerFailed
+            | FailureKind::Environment
+            | FailureKind::Unconfined
+            | FailureKind::CachesShared
+            | FailureKind::CredentialsHidden
+            | FailureKind::Sandbox
+            | FailureKind::BstVersion
+            | FailureKind::PluginMissing
+            | FailureKind::PythonModuleMissing
+            | FailureKind::PluginUndeclared
+            | FailureKind::ProjectInvalid
+            | FailureKind::PrepareFailed
+            | FailureKind::JunctionNoRef
+            | FailureKind::JunctionNotFetched
+            | FailureKind::NoRef
+            | FailureKind::ChecksumChanged
+            | FailureKind::ProbeMiss
+            | FailureKind::Rot
+            | FailureKind::HoldExpired
+            | FailureKind::SpaceMade
+            | FailureKind::HostResources
+            | FailureKind::CacheUnreachable
+            | FailureKind::CacheDenied
+            | FailureKind::CacheFull
+            | FailureKind::CacheWrong
+            | FailureKind::CacheIncomplete
+            | FailureKind::PushIncomplete
+            | FailureKind::NoPushRemote
+            | FailureKind::CasdDied
+            | FailureKind::TimeOut
+            | FailureKind::Interrupted
+            | FailureKind::Git
+            | FailureKind::PublishDenied
+            | FailureKind::PublishRefused
+            | FailureKind::BranchProtected
+            | FailureKind::BranchExists
+            | FailureKind::StaleLease
+            | FailureKind::PushTooLarge
+            | FailureKind::RequestRefused
+            | FailureKind::MovedTag
+            | FailureKind::UpdateBreaks
+            | FailureKind::RefNotWritten
+            | FailureKind::HumanCommits
+            | FailureKind::RequestClosed
+            | FailureKind::LockHeld
+            | FailureKind::SelfUpdate
+            | FailureKind::Upload
+            | FailureKind::State
+            | FailureKind::Notifier
+            | FailureKind::Bug
+            | FailureKind::Unknown => GitFailure::Unknown,
+        }
+    }
 }
 
 /// The line that says most: the last that git itself calls fatal or an error, else the last; what git adds to every

@@ -44,7 +44,7 @@ impl Stage {
     /// assert_eq!(Stage::custom("licences")?.to_string(), "licences");
     /// assert!(Stage::custom("fetch").is_err(), "the library has one");
     /// assert!(Stage::custom("../x").is_err());
-    /// # Ok::<(), fetcher_core::names::NameError>(())
+    /// # Ok::<(), fetcher_core::NameError>(())
     /// ```
     ///
     /// # Errors

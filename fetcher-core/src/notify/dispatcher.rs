@@ -278,7 +278,7 @@ impl Recipient {
 fn unremembered(error: &StateError) -> Diagnosis {
     let found = error.diagnosis();
     let message = format!("what was told is not all remembered, and may be told again: {}", found.message);
-    Diagnosis { message, ..found }
+    found.with_message(message)
 }
 
 /// Lets those who take pulses know that a run starts. They are not waited for here.

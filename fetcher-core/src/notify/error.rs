@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
+use crate::diagnosis::{Actor, Diagnosis, FailureKind, Retry};
 use crate::secret::{Redact, Redactor};
 
 /// What sort of failure it is that a message was not told.
@@ -41,24 +41,16 @@ impl NotifyError {
 
     /// The failure as reports have it, secrets masked.
     pub fn diagnosis(&self, notifier: &str, redactor: &Redactor) -> Diagnosis {
-        let failure = Diagnosis {
-            kind: FailureKind::Notifier,
-            element: None,
-            stage: None,
-            message: format!("the notifier {notifier} could not tell: {}", self.message),
-            retry: match self.fault {
-                DeliveryErrorKind::Unreachable => Retry::Yes,
-                DeliveryErrorKind::Denied
-                | DeliveryErrorKind::Refused
-                | DeliveryErrorKind::InPart
-                | DeliveryErrorKind::Setup
-                | DeliveryErrorKind::Bug => Retry::No,
-            },
-            actor: Actor::Host,
-            hint: self.hint.clone(),
-            place: Location::default(),
-            allowed: false,
+        let retry = match self.fault {
+            DeliveryErrorKind::Unreachable => Retry::Yes,
+            DeliveryErrorKind::Denied
+            | DeliveryErrorKind::Refused
+            | DeliveryErrorKind::InPart
+            | DeliveryErrorKind::Setup
+            | DeliveryErrorKind::Bug => Retry::No,
         };
+        let message = format!("the notifier {notifier} could not tell: {}", self.message);
+        let failure = Diagnosis::new(FailureKind::Notifier, message, retry, Actor::Host, self.hint.clone());
         failure.redacted(redactor)
     }
 }

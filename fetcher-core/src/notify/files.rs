@@ -33,6 +33,7 @@ pub(super) fn address(url: Option<&Secret>, file: Option<&Path>) -> Result<Secre
 }
 
 /// The certificates in a file, as it is: PEM.
+#[cfg(any(feature = "email", feature = "irc"))]
 pub(super) fn pem(path: &Path) -> Result<Vec<u8>, NotifyError> {
     let hint = "correct `ca-file`: a file with certificates in PEM, which this user may read";
     fs::read(path).map_err(|error| {

@@ -30,7 +30,7 @@ pub(crate) fn failure(kind: FailureKind, element: Option<&str>, stage: Option<St
         retry: Retry::Once,
         actor: Actor::Upstream,
         hint: "ask the upstream where the file went".to_owned(),
-        place: Location { url: Some("https://up.example.org/a.tar?x=1&y=2".to_owned()), ..Location::default() },
+        place: Location::of_url("https://up.example.org/a.tar?x=1&y=2"),
         allowed: false,
     }
 }
@@ -74,9 +74,11 @@ fn issues(project: &str, branch: Option<&str>, failures: &[Diagnosis]) -> Vec<Is
 
 /// A branch in which nothing failed, and so many elements have other content behind the same address.
 fn found_changed(project: &str, count: usize) -> NotificationTopic {
-    let changed = |n: usize| Diagnosis {
-        message: format!("other content is served under https://up.example.org/{n}.tar\nold: {n}\nnew: {}", n + 1),
-        ..failure(FailureKind::ChecksumChanged, Some(&format!("e{n}.bst")), Some(Stage::Track))
+    let changed = |n: usize| {
+        failure(FailureKind::ChecksumChanged, Some(&format!("e{n}.bst")), Some(Stage::Track)).with_message(format!(
+            "other content is served under https://up.example.org/{n}.tar\nold: {n}\nnew: {}",
+            n + 1
+        ))
     };
     let all: Vec<_> = (0..count).map(changed).collect();
     NotificationTopic {
@@ -115,8 +117,8 @@ pub(crate) fn all() -> Vec<(&'static str, Notification)> {
     };
     let later = |topic: NotificationTopic| NotificationTopic { since: Some(at(-50)), ..topic };
     let mut disk = NotificationTopic { outcome: Outcome::Failed, ..NotificationTopic::host() };
-    let full = Diagnosis { hint: "make space there".to_owned(), ..failure(FailureKind::DiskFull, None, None) };
-    disk.failed([Diagnosis { actor: Actor::Host, place: Location::default(), ..full }].iter());
+    let full = failure(FailureKind::DiskFull, None, None).with_hint("make space there");
+    disk.failed([full.with_actor(Actor::Host).with_place(Location::default())].iter());
     let mut all = vec![
         ("failure", message(NotificationEvent::Failure, vec![one()])),
         ("failure-of-many-elements", message(NotificationEvent::Failure, vec![failed("gnome", Some("main"), &many)])),

@@ -368,15 +368,7 @@ impl From<FileError> for PublishError {
 }
 
 fn unreadable(error: &StateError, path: PathBuf) -> Diagnosis {
-    Diagnosis {
-        kind: FailureKind::Permission,
-        element: None,
-        stage: None,
-        message: format!("the status pages lack a run: {error}"),
-        retry: Retry::No,
-        actor: Actor::Host,
-        hint: format!("Look at {}; remove the run's directory if it is damaged.", path.display()),
-        place: Location { file: Some(path), ..Location::default() },
-        allowed: false,
-    }
+    let message = format!("the status pages lack a run: {error}");
+    let hint = format!("Look at {}; remove the run's directory if it is damaged.", path.display());
+    Diagnosis::of_kind(FailureKind::Permission, message).with_hint(hint).with_place(Location::of_file(path))
 }

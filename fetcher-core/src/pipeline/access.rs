@@ -31,9 +31,18 @@ pub(super) fn read(project: &ProjectConfig, directories: &PipelineDirectories) -
     files.extend(project.credentials.files().map(|(_, file)| file.clone()));
     files.push(checkout(&directories.project).join(".git"));
     // Not what the repository names itself: with Landlock alone that may be anybody's words by now.
-    files.extend(directories.objects.clone());
+    if let Some(objects) = &directories.objects {
+        files.push(objects.clone());
+        files.extend(borrowed(objects));
+    }
     files.retain(|file| file.exists());
     files
+}
+
+/// What a repository of this library borrows of another: where commits are made, those of a mirror.
+fn borrowed(objects: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(objects.join("info/alternates")).unwrap_or_default();
+    text.lines().map(PathBuf::from).filter(|path| path.is_absolute()).collect()
 }
 
 /// Its home.
@@ -79,7 +88,7 @@ pub(super) fn name_hidden(failure: Diagnosis, project: &ProjectConfig, environme
         format!("where its credentials are there, show the file to this project: `[project.credentials]` with {lines}");
     let (place, element, stage) = (failure.place.clone(), failure.element.clone(), failure.stage);
     let found = Diagnosis::new(FailureKind::CredentialsHidden, message, Retry::No, Actor::Host, hint);
-    Diagnosis { element, stage, place, ..found }
+    found.with_element(element).with_stage(stage).with_place(place)
 }
 
 /// The top of the working tree that a project's directory is in, which has the repository in it.

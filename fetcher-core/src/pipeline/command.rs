@@ -41,7 +41,7 @@ impl<'w> StageRunner<'w, '_> {
         let child = match self.child(arguments, Some(action), until) {
             Ok(child) => child,
             Err(failure) => {
-                let failure = Diagnosis { stage: Some(stage), ..failure };
+                let failure = failure.with_stage(stage);
                 return tracker.into_attempt(Exit::Status(-1), vec![failure]);
             }
         };
@@ -176,7 +176,7 @@ pub(super) fn follow(stage: Stage, run: impl FnOnce() -> Result<Exit, RunnerErro
             let message = format!("the runner of this program panicked: {words}");
             let hint = "report this to the authors of the program that runs bst-fetcher's library, with the message";
             let failure = Diagnosis::new(FailureKind::Bug, message, Retry::No, Actor::Host, hint);
-            Err(Diagnosis { stage: Some(stage), ..failure })
+            Err(failure.with_stage(stage))
         }
     }
 }

@@ -123,7 +123,7 @@ fn failure(error: &GatewayError) -> Diagnosis {
         }
     };
     let place = Location { url, ..Location::default() };
-    Diagnosis { place, ..Diagnosis::new(kind, error.to_string(), Retry::No, Actor::Host, hint) }
+    Diagnosis::new(kind, error.to_string(), Retry::No, Actor::Host, hint).with_place(place)
 }
 
 impl StageGateway {

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 
 use crate::bst::project_files::ProjectFiles;
 use crate::config::ProjectConfig;
-use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
+use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::names::{ElementName, Stage};
 use crate::report::{HoldOrigin, HoldReport, LeftOutReason, StageReport};
 use crate::sanitize::strip_control;
@@ -180,9 +180,8 @@ pub(crate) fn expired(hold: &HoldReport) -> Diagnosis {
     let until = hold.until.map(|until| until.to_string()).unwrap_or_default();
     let reason = hold.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     let message = format!("the hold on {}{reason} expired after {until}: it is tracked again", hold.element);
-    let hint = "remove the hold from the configuration, or give it a later `until`";
-    let failure = Diagnosis::new(FailureKind::HoldExpired, message, Retry::No, Actor::Host, hint);
-    Diagnosis { stage: Some(Stage::Track), element: hold.element.parse().ok(), place: Location::default(), ..failure }
+    let failure = Diagnosis::of_kind(FailureKind::HoldExpired, message);
+    failure.with_stage(Stage::Track).with_element(hold.element.parse::<ElementName>().ok())
 }
 
 #[cfg(test)]

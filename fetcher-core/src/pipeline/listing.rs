@@ -183,7 +183,7 @@ fn reasons(diagnoser: Diagnoser, exit: Exit) -> Vec<Diagnosis> {
     if failures.is_empty() {
         failures.push(super::results::unexplained(exit));
     }
-    let of_stage = |failure| Diagnosis { stage: Some(Stage::Fetch), ..failure };
+    let of_stage = |failure: Diagnosis| failure.with_stage(Stage::Fetch);
     failures.into_iter().map(of_stage).collect()
 }
 

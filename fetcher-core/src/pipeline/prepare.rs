@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::ProjectConfig;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Retry, of_runner};
 use crate::environment::Environment;
+use crate::failure::is_full;
 use crate::names::{CommitId, Stage, digest};
 use crate::panics;
 use crate::report::{Outcome, StageReport};
@@ -88,7 +89,7 @@ impl Preparation<'_> {
         let prepared = prepared.map_err(|failure| {
             report.outcome =
                 if failure.kind == FailureKind::Interrupted { Outcome::Interrupted } else { Outcome::Failed };
-            report.failures.push(Diagnosis { stage: Some(Stage::Prepare), ..failure });
+            report.failures.push(failure.with_stage(Stage::Prepare));
         });
         (report.redacted(self.redactor), prepared.ok())
     }
@@ -230,7 +231,7 @@ impl Preparation<'_> {
             (RunnerError::Start { source, .. }, FailureKind::BstMissing) => {
                 let hint = "install the program, or correct `prepare` in the configuration";
                 let failure = self.failed(FailureKind::PrepareFailed, &format!("cannot be started: {source}"));
-                Diagnosis { hint: hint.to_owned(), ..failure }
+                failure.with_hint(hint.to_owned())
             }
             _ => found,
         }
@@ -239,23 +240,22 @@ impl Preparation<'_> {
     /// Something that is ours to do failed.
     fn cannot(&self, what: &str, error: &io::Error) -> Diagnosis {
         let how = format!("cannot {what}: {error}");
-        if error.kind() == io::ErrorKind::StorageFull {
+        if is_full(error) {
             return self.failed(FailureKind::DiskFull, &how);
         }
         let hint = "let the command make only files, directories and links, with names in UTF-8, of less than 1 GiB in all, \
                     that this user can read";
-        Diagnosis { hint: hint.to_owned(), ..self.failed(FailureKind::PrepareFailed, &how) }
+        self.failed(FailureKind::PrepareFailed, &how).with_hint(hint.to_owned())
     }
 
     fn failed(&self, kind: FailureKind, how: &str) -> Diagnosis {
-        let remedy = kind.remedy();
         let message = match how.strip_prefix("cannot ") {
             Some(rest) if !how.starts_with("cannot be ") => {
                 format!("`prepare` ({}): cannot {rest}", self.command_line())
             }
             _ => format!("`{}` (prepare) {how}", self.command_line()),
         };
-        Diagnosis::new(kind, message, remedy.retry, remedy.actor, remedy.hint)
+        Diagnosis::of_kind(kind, message)
     }
 }
 

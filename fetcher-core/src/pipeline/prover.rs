@@ -13,7 +13,7 @@ use crate::names::SourceKey;
 #[cfg(feature = "cas")]
 use crate::cas::{CacheError, CacheProver, SourceProof};
 #[cfg(feature = "cas")]
-use crate::diagnosis::{Actor, FailureKind, Location};
+use crate::diagnosis::{FailureKind, Location};
 
 /// Where sources have to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub(super) enum KeyAnswer {
     /// All of it is there.
     Proved,
     /// Something is missing, in words.
+    #[cfg_attr(not(feature = "cas"), expect(dead_code, reason = "nobody can be asked"))]
     Missing(String),
 }
 
@@ -183,16 +184,14 @@ fn failure(error: &CacheError) -> Option<Diagnosis> {
         CacheError::Wrong { url, .. } => (FailureKind::CacheWrong, url),
         CacheError::Interrupted => return None,
     };
-    let remedy = kind.remedy();
-    let actor = if kind == FailureKind::Configuration { Actor::Host } else { remedy.actor };
     let message = format!("nothing can be proved to be in the source cache: {error}");
-    let place = Location { url: Some(url.clone()), ..Location::default() };
-    Some(Diagnosis { place, ..Diagnosis::new(kind, message, remedy.retry, actor, remedy.hint) })
+    Some(Diagnosis::of_kind(kind, message).with_place(Location::of_url(url)))
 }
 
 #[cfg(all(test, feature = "cas"))]
 mod tests {
     use super::*;
+    use crate::diagnosis::Actor;
 
     #[test]
     fn a_cache_that_cannot_prove_anything_is_told_by_what_is_wrong_with_it() {

@@ -36,7 +36,7 @@ impl StageRunner<'_, '_> {
                     return match self.track_junction(junction, log, until) {
                         Ok(()) => mended(attempt, |found| *found == failure),
                         Err(reasons) => {
-                            let of_stage = |reason| Diagnosis { stage: Some(stage), ..reason };
+                            let of_stage = |reason: Diagnosis| reason.with_stage(stage);
                             attempt.failures.splice(at..=at, reasons.into_iter().map(of_stage));
                             false
                         }

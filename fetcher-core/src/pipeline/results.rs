@@ -135,13 +135,13 @@ impl ElementResults {
                 own.unwrap_or(*last) == *stage
             };
             let failures = attempt.failures.iter().filter(of_stage);
-            let failures = failures.map(|failure| Diagnosis { stage: Some(*stage), ..failure.clone() });
+            let failures = failures.map(|failure| failure.clone().with_stage(*stage));
             let (of_command, of_elements) = failures.partition(|failure| is_commands(failure));
             let results = self.stages.entry(*stage).or_default();
             results.count(*stage, scope, attempt);
             let mut latent = results.absorb_elements(*stage, scope, attempt, of_elements);
             if stage == last && !explained {
-                latent.push((scope.clone(), Diagnosis { stage: Some(*stage), ..unexplained(attempt.exit) }));
+                latent.push((scope.clone(), unexplained(attempt.exit).with_stage(*stage)));
             }
             results.absorb_command(scope, attempt, of_command, latent);
         }
@@ -424,7 +424,7 @@ fn unreached(stage: Stage, attempt: &StageAttempt) -> BTreeSet<&ElementName> {
 /// What is left to tell of a failure of an element that had worked before: bst failed, and that element is not to blame.
 fn relapse(element: ElementName, failure: Diagnosis) -> (CommandScope, Diagnosis) {
     let message = format!("bst failed for {element}, which had worked before: {}", failure.message);
-    (CommandScope::Named(BTreeSet::from([element])), Diagnosis { element: None, message, ..failure })
+    (CommandScope::Named(BTreeSet::from([element])), failure.with_element(None).with_message(message))
 }
 
 /// What there is to tell of a bst that ended before its end, where no failure that is known accounts for that.

@@ -126,11 +126,8 @@ impl<'p> PipelineSession<'_, 'p> {
         listed.map_err(|reason| match reason {
             NotListed::Failed(failures) => failures.redacted(self.pipeline.redactor),
             NotListed::NoRef(junction) => {
-                let remedy = FailureKind::JunctionNoRef.remedy();
                 let message = format!("{junction} has no ref, and nothing can be loaded without");
-                let failure =
-                    Diagnosis::new(FailureKind::JunctionNoRef, message, remedy.retry, remedy.actor, remedy.hint);
-                vec![Diagnosis { element: Some(junction), ..failure }]
+                vec![Diagnosis::of_kind(FailureKind::JunctionNoRef, message).with_element(junction)]
             }
         })
     }
@@ -265,7 +262,7 @@ impl<'p> PipelineSession<'_, 'p> {
         });
         drop(turn);
         parser.finish(&mut |item| diagnoser.take(&item));
-        let of_no_stage = |failure: Diagnosis| Diagnosis { stage: None, ..failure };
+        let of_no_stage = |failure: Diagnosis| failure.with_stage(None);
         let exit = ended.map_err(|failure| of_no_stage(failure).redacted(self.pipeline.redactor))?;
         let mut failures = diagnoser.finish(exit).failures;
         if failures.is_empty() && !exit.is_success() {
@@ -350,7 +347,7 @@ impl<'p> PipelineSession<'_, 'p> {
                 let mut report = self.report(stage);
                 report.attempts = 1;
                 report.log = self.work.kept_log(LISTING_LOG);
-                let of_stage = |failure| Diagnosis { stage: Some(stage), ..failure };
+                let of_stage = |failure: Diagnosis| failure.with_stage(stage);
                 report.failures = failures.into_iter().map(of_stage).collect();
                 conclude(&mut report, self.work.cancel.is_cancelled());
                 self.told(report)

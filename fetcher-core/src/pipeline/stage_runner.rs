@@ -409,12 +409,10 @@ impl<'w, 'p> StageRunner<'w, 'p> {
 
 /// Why work cannot begin.
 fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Diagnosis {
-    let kind =
-        if error.kind() == std::io::ErrorKind::StorageFull { FailureKind::DiskFull } else { FailureKind::Permission };
     let message = format!("cannot {what} {}: {error}", path.display());
     let hint = "make the cache directory readable and writable for the user that runs this, with space left";
-    let place = Location { file: Some(path.to_owned()), ..Location::default() };
-    Diagnosis { place, ..Diagnosis::new(kind, message, Retry::No, Actor::Host, hint) }
+    let place = Location::of_file(path);
+    Diagnosis::new(FailureKind::of_io(error), message, Retry::No, Actor::Host, hint).with_place(place)
 }
 
 /// The refs that a stage's report names.

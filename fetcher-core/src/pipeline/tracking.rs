@@ -36,6 +36,10 @@ impl Pipeline<'_> {
             Err(failures) => (self.not_listed(work, failures), false),
         };
         report.notes.extend(holds.notes);
+        let blocked = blocked_by(&report, &work.results, loads);
+        if blocked.is_none() && self.wants_sources() {
+            self.take_back_breaking(work, &mut report, memory);
+        }
         match work.ref_changes() {
             Ok(mut changes) => {
                 changes.retain(|change| !before.contains(change));
@@ -43,7 +47,6 @@ impl Pipeline<'_> {
             }
             Err(error) => report.notes.push(format!("the changed refs cannot be told: {error}")),
         }
-        let blocked = blocked_by(&report, &work.results, loads);
         (self.finish(report, work), blocked)
     }
 
@@ -84,10 +87,7 @@ impl Pipeline<'_> {
                     if held || !work.can_track_junction(&junction) {
                         let why = if held { ", and a hold keeps it from being tracked" } else { "" };
                         let message = format!("{junction} has no ref{why}");
-                        return Err(vec![Diagnosis {
-                            element: Some(junction),
-                            ..of_track(FailureKind::JunctionNoRef, message)
-                        }]);
+                        return Err(vec![of_track(FailureKind::JunctionNoRef, message).with_element(junction)]);
                     }
                     self.track_first(work, &junction)?;
                 }
@@ -131,7 +131,7 @@ impl Pipeline<'_> {
         report.attempts = 1;
         report.outcome = if work.cancel.is_cancelled() { Outcome::Interrupted } else { Outcome::Failed };
         report.log = work.kept_log(Stage::Track.as_str()).or_else(|| work.kept_log(LISTING_LOG));
-        let of_stage = |failure| Diagnosis { stage: Some(Stage::Track), ..failure };
+        let of_stage = |failure: Diagnosis| failure.with_stage(Stage::Track);
         report.failures = failures.into_iter().map(of_stage).collect();
         report
     }
@@ -144,9 +144,8 @@ impl Pipeline<'_> {
 
 /// A failure of tracking with its kind's remedy.
 fn of_track(kind: FailureKind, message: String) -> Diagnosis {
-    let remedy = kind.remedy();
-    let failure = Diagnosis::new(kind, message, remedy.retry, remedy.actor, remedy.hint);
-    Diagnosis { stage: Some(Stage::Track), ..failure }
+    let failure = Diagnosis::of_kind(kind, message);
+    failure.with_stage(Stage::Track)
 }
 
 /// Why nothing after tracking can work; none where it can. `loads`: bst has listed the project's elements already.

@@ -134,7 +134,7 @@ impl Verification {
         match prover.ask(keys, work.cancel) {
             Ok(()) => {}
             Err(Some(failure)) => {
-                self.report.failures.push(Diagnosis { stage: Some(Stage::Verify), ..failure });
+                self.report.failures.push(failure.with_stage(Stage::Verify));
             }
             Err(None) => self.is_interrupted = true,
         }
@@ -400,10 +400,9 @@ fn skipped(report: StageReport, reason: String) -> StageReport {
 fn incomplete(is_local: bool, element: &ElementName, what: &str) -> Diagnosis {
     let (kind, done) =
         if is_local { (FailureKind::CacheIncomplete, "fetched") } else { (FailureKind::PushIncomplete, "pushed") };
-    let remedy = kind.remedy();
     let message = format!("not all of its sources are there, though bst says that they were {done}, twice: {what}");
-    let failure = Diagnosis::new(kind, message, remedy.retry, remedy.actor, remedy.hint);
-    Diagnosis { element: Some(element.clone()), stage: Some(Stage::Verify), ..failure }
+    let failure = Diagnosis::of_kind(kind, message);
+    failure.with_element(element.clone()).with_stage(Stage::Verify)
 }
 
 /// What is told where bst did not name the keys by which caches can be asked.
@@ -412,9 +411,8 @@ fn without_key(elements: &BTreeSet<ElementName>) -> Option<Diagnosis> {
     let more = if elements.len() > 1 { format!(" and {} more", elements.len() - 1) } else { String::new() };
     let message =
         format!("bst did not name the key of the sources of {first}{more}, so that no cache can be asked for them");
-    let remedy = FailureKind::Unknown.remedy();
-    let failure = Diagnosis::new(FailureKind::Unknown, message, remedy.retry, remedy.actor, UNKNOWN_KEYS);
-    Some(Diagnosis { stage: Some(Stage::Verify), ..failure })
+    let failure = Diagnosis::of_kind(FailureKind::Unknown, message).with_hint(UNKNOWN_KEYS);
+    Some(failure.with_stage(Stage::Verify))
 }
 
 /// What is told where bst's messages are not what this program takes them for.
@@ -424,9 +422,8 @@ fn keys_disagree(mismatch: KeyMismatch) -> Diagnosis {
         "bst named the keys of the sources of {named} elements, and counts {told} in its summary, so that nothing of that \
          is taken for proved"
     );
-    let remedy = FailureKind::Unknown.remedy();
-    let failure = Diagnosis::new(FailureKind::Unknown, message, remedy.retry, remedy.actor, UNKNOWN_KEYS);
-    Diagnosis { stage: Some(Stage::Verify), ..failure }
+    let failure = Diagnosis::of_kind(FailureKind::Unknown, message).with_hint(UNKNOWN_KEYS);
+    failure.with_stage(Stage::Verify)
 }
 
 fn write_log(

@@ -116,15 +116,12 @@ impl RotFinding {
 
     /// It as people are told of it, of one element that uses the upstream.
     pub fn diagnosis(&self, user: &RotUser) -> Diagnosis {
-        let remedy = FailureKind::Rot.remedy();
         let url = self.upstream.contains("://").then(|| self.upstream.clone());
         let place = Location { file: user.file.clone(), line: user.line, url, ..Location::default() };
-        let element = Some(user.element.clone());
-        Diagnosis {
-            element,
-            place,
-            ..Diagnosis::new(FailureKind::Rot, self.message.clone(), remedy.retry, remedy.actor, self.hint.clone())
-        }
+        Diagnosis::of_kind(FailureKind::Rot, self.message.clone())
+            .with_hint(self.hint.clone())
+            .with_element(user.element.clone())
+            .with_place(place)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::sanitize::strip_control;
 /// branches pass as they are. What has passed once comes out of a second time as it went in.
 ///
 /// ```
-/// use fetcher_core::secret::{Redact as _, Redactor, Secret};
+/// use fetcher_core::{Redact as _, Redactor, Secret};
 ///
 /// let redactor = Redactor::new([Secret::new("t0ken-of-ours")]);
 /// assert_eq!("got t0ken-\u{1b}[0mof-ours".to_owned().redacted(&redactor), "got ***");

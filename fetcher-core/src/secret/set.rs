@@ -8,7 +8,7 @@ use super::{Secret, parts};
 /// redactor of it, and [`Config::secrets`](crate::Config::secrets) gathers those of a configuration.
 ///
 /// ```
-/// use fetcher_core::secret::{Redactor, Secret, SecretSet};
+/// use fetcher_core::{Redactor, Secret, SecretSet};
 ///
 /// let mut secrets = SecretSet::default();
 /// secrets.address(&Secret::new("https://hooks.example.org/in/Zm9vYmFy?key=deadbeef"));

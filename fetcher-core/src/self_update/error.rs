@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
+use crate::failure::is_full;
 use crate::git::{GitError, GitFailure};
 use crate::sanitize::strip_control;
 
@@ -107,8 +108,7 @@ impl CheckoutObstacle {
     }
 
     fn is_full(&self) -> bool {
-        let full = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        matches!(self, Self::Io { source, .. } if full(source.kind()))
+        matches!(self, Self::Io { source, .. } if is_full(source))
     }
 }
 
@@ -239,7 +239,7 @@ impl UpdateError {
     /// The failure as a report has it.
     pub fn diagnosis(&self) -> Diagnosis {
         let (kind, retry, hint) = self.meaning();
-        Diagnosis { place: self.place(), ..diagnosis(kind, self.to_string(), retry, hint) }
+        diagnosis(kind, self.to_string(), retry, hint).with_place(self.place())
     }
 
     fn place(&self) -> Location {
@@ -255,7 +255,7 @@ impl UpdateError {
             | Self::NoUpstream { top, .. }
             | Self::Undecided { top }
             | Self::Busy { top, .. }
-            | Self::Underway { top, .. } => Location { file: Some(top.clone()), ..Location::default() },
+            | Self::Underway { top, .. } => Location::of_file(top),
             Self::Git(_)
             | Self::Unsigned { .. }
             | Self::Signers { .. }

@@ -4,15 +4,16 @@ use std::io;
 
 use super::StateError;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
+use crate::failure::is_full;
 
 impl StateError {
     /// The failure, explained: it is a matter of the fetching host, and of no branch.
     pub fn diagnosis(&self) -> Diagnosis {
         let (kind, retry, hint) = match self {
+            StateError::Io { source, .. } if is_full(source) => {
+                (FailureKind::DiskFull, Retry::Yes, "make space on the state directory's file system")
+            }
             StateError::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    (FailureKind::DiskFull, Retry::Yes, "make space on the state directory's file system")
-                }
                 io::ErrorKind::ReadOnlyFilesystem => (
                     FailureKind::State,
                     Retry::No,
@@ -41,7 +42,7 @@ impl StateError {
                 "see the system's log for errors of the disk; restore the file from a backup, or remove what was set aside",
             ),
         };
-        let place = Location { file: Some(self.path().to_owned()), ..Location::default() };
-        Diagnosis { place, ..Diagnosis::new(kind, self.to_string(), retry, Actor::Host, hint) }
+        let place = Location::of_file(self.path());
+        Diagnosis::new(kind, self.to_string(), retry, Actor::Host, hint).with_place(place)
     }
 }

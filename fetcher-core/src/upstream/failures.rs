@@ -34,7 +34,5 @@ pub(super) fn failed(kind: FailureKind, message: String, url: &str) -> Diagnosis
     let remedy = kind.remedy();
     let actor =
         if remedy.actor == Actor::Project && kind != FailureKind::NotFound { Actor::Upstream } else { remedy.actor };
-    let mut diagnosis = Diagnosis::new(kind, message, remedy.retry, actor, remedy.hint);
-    diagnosis.place = Location { url: Some(url.to_owned()), ..Location::default() };
-    diagnosis
+    Diagnosis::of_kind(kind, message).with_actor(actor).with_place(Location::of_url(url))
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use fetcher_core::metrics::{self, MetricsError, MetricsWriter};
 use fetcher_core::report::RunReport;
+use fetcher_core::site::{MetricsError, MetricsWriter};
 use fetcher_tests::installed;
 use fetcher_tests::sample::{RUNS, Sample, run_id};
 
@@ -26,12 +26,8 @@ impl Textfile {
 
     /// Writes the metrics as after the sample's given run.
     fn write(&self, sample: &Sample, run: u32) -> Result<String, MetricsError> {
-        metrics::write(&MetricsWriter {
-            file: &self.path(),
-            store: &sample.store(),
-            states: &sample.states,
-            report: &report(sample, run),
-        })?;
+        let (file, store, report) = (self.path(), sample.store(), report(sample, run));
+        MetricsWriter { file: &file, store: &store, states: &sample.states, report: &report }.write()?;
         Ok(fs::read_to_string(self.path()).unwrap())
     }
 }
@@ -134,6 +130,6 @@ fn a_missing_directory_is_a_failure_of_the_host() {
     let missing = file.directory.path().join("not-there/bst-fetcher.prom");
     let report = report(&sample, 0);
     let metrics = MetricsWriter { file: &missing, store: &sample.store(), states: &[], report: &report };
-    let diagnosis = metrics::write(&metrics).unwrap_err().diagnosis();
+    let diagnosis = metrics.write().unwrap_err().diagnosis();
     assert!(diagnosis.message.contains("not-there") && diagnosis.hint.contains("--collector.textfile.directory"));
 }

@@ -16,6 +16,7 @@ mod probing_kill;
 mod probing_property;
 mod proof;
 mod publish;
+mod publish_loads;
 mod rot;
 mod sandbox;
 mod selection;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fetcher_core::names::Refs;
+use fetcher_core::Refs;
 use fetcher_core::pipeline::ElementChoice;
 use fetcher_core::report::{ElementOutcome, Outcome};
 use fetcher_core::{Config, ElementName, Environment, Fetcher, Stage};

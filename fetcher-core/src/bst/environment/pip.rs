@@ -2,62 +2,72 @@
 
 use std::fmt;
 
-/// Why an environment could not be made, as far as pip's and venv's words tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use crate::failure::FailureKind;
+use crate::failure::phrases::{self, FailureDetail};
+
+/// Why an environment could not be made, as far as pip's and venv's words tell. An earlier one is the cause of a later
+/// one: without an index there is no package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum PipFailure {
+    /// The disk is full.
+    DiskFull,
     /// Python comes without the modules that make environments (Debian: python3-venv).
     NoVenv,
     /// The package index cannot be reached.
     Index,
-    /// No such package, or no such version of it.
-    NoSuchPackage,
-    /// There are such versions, but for other Pythons.
-    PythonVersion,
     /// The requirements contradict each other.
     Conflict,
+    /// There are such versions, but for other Pythons.
+    PythonVersion,
+    /// No such package, or no such version of it.
+    NoSuchPackage,
     /// The requirements are no such thing.
     Requirements,
     /// A package has to be built here, and that fails.
     Build,
-    /// The disk is full.
-    DiskFull,
     /// Something else.
     Unknown,
 }
 
-/// What is said in each case. An earlier one is the cause of a later one: without an index there is no package.
-const SIGNS: [(PipFailure, &[&str]); 8] = [
-    (PipFailure::DiskFull, &["No space left on device", "[Errno 28]", "Disk quota exceeded"]),
-    (PipFailure::NoVenv, &["ensurepip is not", "No module named venv", "No module named ensurepip"]),
-    (
-        PipFailure::Index,
-        &[
-            "Failed to establish a new connection",
-            "Retrying (Retry(",
-            "Max retries exceeded",
-            "ReadTimeoutError",
-            "SSLError",
-        ],
-    ),
-    (PipFailure::Conflict, &["ResolutionImpossible"]),
-    (PipFailure::PythonVersion, &["that require a different python version", "requires a different Python"]),
-    (PipFailure::NoSuchPackage, &["No matching distribution found"]),
-    (
-        PipFailure::Requirements,
-        &["Invalid requirement", "Could not open requirements file", "is not installable", "no such option"],
-    ),
-    (
-        PipFailure::Build,
-        &["subprocess-exited-with-error", "Failed building wheel", "metadata-generation-failed", "Failed to build"],
-    ),
-];
-
 impl PipFailure {
     /// Reads what pip or venv wrote before it failed.
+    ///
+    /// What a package's build wrote is no word of pip's. Of what pip says the cause counts: without an index there is no
+    /// package.
     pub fn of(output: &str) -> Self {
-        let said = |signs: &[&str]| signs.iter().any(|sign| output.contains(sign));
-        SIGNS.iter().find(|(_, signs)| said(signs)).map_or(PipFailure::Unknown, |(trouble, _)| *trouble)
+        output.lines().filter(|line| is_pips_own(line)).filter_map(Self::of_line).min().unwrap_or(PipFailure::Unknown)
     }
+
+    fn of_line(line: &str) -> Option<Self> {
+        let (kind, detail) = phrases::of_pip(line)?;
+        match detail {
+            Some(FailureDetail::NoVenv) => Some(PipFailure::NoVenv),
+            Some(FailureDetail::Conflict) => Some(PipFailure::Conflict),
+            Some(FailureDetail::PythonVersion) => Some(PipFailure::PythonVersion),
+            Some(FailureDetail::Requirements) => Some(PipFailure::Requirements),
+            Some(FailureDetail::PackageBuild) => Some(PipFailure::Build),
+            None if kind == FailureKind::DiskFull => Some(PipFailure::DiskFull),
+            None if kind == FailureKind::NotFound => Some(PipFailure::NoSuchPackage),
+            None if kind.is_of_host() => Some(PipFailure::Index),
+            // What git is told apart by, and what is not pip's matter.
+            Some(
+                FailureDetail::HostKey
+                | FailureDetail::Ownership
+                | FailureDetail::Transport
+                | FailureDetail::ObjectFormat
+                | FailureDetail::RemoteCorrupt,
+            )
+            | None => None,
+        }
+    }
+}
+
+/// Whether pip, venv or Python's last word says it, and no program that a package is built with.
+fn is_pips_own(line: &str) -> bool {
+    let marked = ["ERROR", "WARNING", "error:", "OSError", "Could not", "pip._vendor", "Retrying"];
+    let of_venv = || line.contains("ensurepip") || line.contains("No module named venv");
+    marked.iter().any(|mark| line.trim_start().starts_with(mark)) || of_venv() || line.contains("no such option")
 }
 
 impl fmt::Display for PipFailure {

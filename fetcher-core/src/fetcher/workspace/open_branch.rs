@@ -78,7 +78,7 @@ impl<'f> Workspace<'f> {
             }
             Err(failure) => {
                 stages[0].outcome = Outcome::Failed;
-                stages[0].failures.push(Diagnosis { stage: Some(Stage::Checkout), ..failure });
+                stages[0].failures.push(failure.with_stage(Stage::Checkout));
                 return Err(self.not_open(branch, stages));
             }
         };

@@ -91,10 +91,8 @@ fn moved_meanwhile(probing: &TrackProbing<'_>, suspects: &[(&ElementName, &Plann
 fn miss(element: &ElementName, planned: &PlannedElement) -> Diagnosis {
     let kinds = planned.probes.kinds.iter().cloned().collect::<Vec<_>>().join(", ");
     let message = format!("tracking {element} found what the probes of its upstreams ({kinds}) had not told of");
-    let remedy = FailureKind::ProbeMiss.remedy();
-    let mut diagnosis = Diagnosis::new(FailureKind::ProbeMiss, message, remedy.retry, remedy.actor, remedy.hint);
-    diagnosis.stage = Some(Stage::Track);
-    diagnosis.element = Some(element.clone());
+    let mut diagnosis =
+        Diagnosis::of_kind(FailureKind::ProbeMiss, message).with_stage(Stage::Track).with_element(element.clone());
     diagnosis.place.url = planned.probes.questions.first().map(|probe| probe.question.url().to_owned());
     diagnosis
 }

@@ -13,7 +13,7 @@ fn named(names: &[&str]) -> CommandScope {
 
 fn failure(kind: FailureKind, retry: Retry, name: Option<&str>, stage: Stage) -> Diagnosis {
     let found = Diagnosis::new(kind, format!("{kind} of {name:?}"), retry, Actor::Nobody, "wait");
-    Diagnosis { element: name.map(element), stage: Some(stage), ..found }
+    found.with_element(name.map(element)).with_stage(stage)
 }
 
 /// An attempt that came to its end, with these elements done and failed in a stage.

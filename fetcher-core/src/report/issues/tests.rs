@@ -3,18 +3,16 @@ use crate::diagnosis::Location;
 use crate::report::{Outcome, StageReport};
 
 fn failure(kind: FailureKind, element: &str, url: &str) -> Diagnosis {
-    Diagnosis {
-        element: (!element.is_empty()).then(|| element.parse().unwrap()),
-        stage: Some(Stage::Track),
-        place: Location { url: (!url.is_empty()).then(|| url.to_owned()), ..Location::default() },
-        ..Diagnosis::new(
-            kind,
-            format!("git source at {element} [line 3 column 2]: it failed"),
-            Retry::Yes,
-            Actor::Upstream,
-            "wait",
-        )
-    }
+    Diagnosis::new(
+        kind,
+        format!("git source at {element} [line 3 column 2]: it failed"),
+        Retry::Yes,
+        Actor::Upstream,
+        "wait",
+    )
+    .with_element((!element.is_empty()).then(|| element.parse().unwrap()))
+    .with_stage(Stage::Track)
+    .with_place(Location { url: (!url.is_empty()).then(|| url.to_owned()), ..Location::default() })
 }
 
 fn branch(project: &str, failures: Vec<Diagnosis>) -> BranchReport {
@@ -114,7 +112,7 @@ fn different_words_stay_different_issues() {
     let mut two = failure(FailureKind::ProjectInvalid, "b.bst", "");
     "a.bst [line 1 column 0]: Unexpected key: x".clone_into(&mut one.message);
     "b.bst [line 9 column 0]: Unexpected key: x".clone_into(&mut two.message);
-    let three = Diagnosis { message: "c.bst [line 1 column 0]: Unexpected key: y".to_owned(), ..one.clone() };
+    let three = one.clone().with_message("c.bst [line 1 column 0]: Unexpected key: y");
     let told = issues(&mut [branch("a", vec![one, two, three])], &[]);
     assert_eq!(told.len(), 2, "{told:?}");
 }

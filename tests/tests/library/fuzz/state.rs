@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use fetcher_core::pages::{SitePublisher, publish};
-use fetcher_core::state::{BranchState, StateStore};
+use fetcher_core::fetcher::{BranchState, StateStore};
+use fetcher_core::site::SitePublisher;
 use fetcher_core::{BranchName, ProjectName, Redactor, SystemClock};
 use fetcher_tests::canary::files;
 use fetcher_tests::fuzz::{Target, fixtures};
@@ -59,7 +59,7 @@ fn a_file_of_the_memory_is_read_or_refused_and_never_lost() {
         let good = matches!((known, report), (Ok(_), Ok(_)));
         // Whoever shows it shows what can be shown.
         let site = directory.path().join("site");
-        let published = publish(&SitePublisher {
+        let pages = SitePublisher {
             keep_logs: u64::MAX,
             directory: &site,
             store: &store,
@@ -69,7 +69,8 @@ fn a_file_of_the_memory_is_read_or_refused_and_never_lost() {
             keep_runs: std::time::Duration::from_secs(u64::MAX >> 24),
             redactor: &Redactor::default(),
             clock: &SystemClock,
-        });
+        };
+        let published = pages.publish();
         assert!(published.is_ok() || good, "{published:?}");
         assert_kept(&state, input);
         for outside in ["x", "x.json", "report.json"] {

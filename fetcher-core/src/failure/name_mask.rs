@@ -8,7 +8,7 @@ const ENDINGS: [&str; 34] = [
 ];
 
 /// The line in lower case, with marks in place of addresses, elements' names, paths and files' names.
-pub(super) fn without_names(line: &str) -> String {
+pub(crate) fn without_names(line: &str) -> String {
     let mut masked = String::with_capacity(line.len());
     for (at, word) in line.split(' ').enumerate() {
         if at > 0 {

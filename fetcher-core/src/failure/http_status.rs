@@ -48,6 +48,13 @@ pub(super) fn of_line(low: &str) -> Option<LineDiagnosis> {
     status(low).and_then(verdict)
 }
 
+/// What git's line, in lower case, says of an answer of HTTP, where that is the same whatever git asked for: a server that
+/// does not know a request of git's protocol may still know another.
+pub(super) fn of_git_line(low: &str) -> Option<FailureKind> {
+    let code = status(low).filter(|code| matches!(code, 401 | 403 | 404 | 410 | 429 | 500..=599))?;
+    verdict(code).map(|found| found.kind)
+}
+
 fn status(low: &str) -> Option<u16> {
     let behind = |at: usize| low[at..].get(..3).filter(|_| !low[at + 3..].starts_with(|c: char| c.is_ascii_digit()));
     let code = |text: &str| text.parse().ok().filter(|code| (300..600).contains(code));

@@ -1,0 +1,73 @@
+//! The vocabulary of failures: their sorts, who must act, what helps, and the words by which they are known.
+//!
+//! It stands below all that can fail, so that git, pip and BuildStream's logs are read with one table.
+
+mod http_status;
+mod io_error;
+mod kind;
+mod line_diagnosis;
+mod name_mask;
+pub(crate) mod phrases;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use io_error::is_full;
+pub use kind::{FailureKind, Remedy};
+pub(crate) use line_diagnosis::LineDiagnosis;
+pub(crate) use name_mask::without_names;
+
+/// Whether trying again can mend a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Retry {
+    /// It cannot: the same will fail in the same way.
+    No,
+    /// One more try is worth it, not more (a 404 that a mirror had for a moment, say).
+    Once,
+    /// It may well pass by itself.
+    Yes,
+}
+
+/// Who must act for a failure to go away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Actor {
+    /// The administrator of the fetching host: its tools, space, network, credentials, configuration.
+    Host,
+    /// The maintainers of the BuildStream project.
+    Project,
+    /// Whoever runs the upstream that a source comes from.
+    Upstream,
+    /// The administrator of the source cache.
+    Cache,
+    /// The authors of a plugin or of BuildStream.
+    Plugin,
+    /// Nobody yet: it may pass by itself.
+    Nobody,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Actor::Host => "the fetching host's administrator",
+            Actor::Project => "the project's maintainers",
+            Actor::Upstream => "the upstream",
+            Actor::Cache => "the source cache's administrator",
+            Actor::Plugin => "the plugin's authors",
+            Actor::Nobody => "nobody yet",
+        })
+    }
+}
+
+impl Retry {
+    /// Its name as reports have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Retry::No => "no",
+            Retry::Once => "once",
+            Retry::Yes => "yes",
+        }
+    }
+}
