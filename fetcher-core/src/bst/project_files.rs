@@ -19,7 +19,7 @@ use super::yaml::YamlNode;
 use crate::names::{ElementName, digest};
 
 pub(crate) use definitions::{PluginProvenance, RefPlace, SourceDefinition};
-use reading::{TreeReader, read_file};
+use reading::{ProjectFileReader, read_file};
 pub(crate) use source_mirrors::SourceMirrors;
 
 /// How many files one element may include, directly or not.
@@ -32,7 +32,7 @@ const DEEPEST: usize = 40;
 /// A project's files, each read once.
 pub(crate) struct ProjectFiles {
     root: PathBuf,
-    reader: TreeReader,
+    reader: ProjectFileReader,
     name: String,
     element_path: PathBuf,
     conf: Option<YamlNode>,
@@ -59,7 +59,7 @@ impl ProjectFiles {
         let (name, element_path) = (word("name").to_owned(), normal(Path::new(word("element-path"))));
         let stored = ["project.refs", "junction.refs"].map(|name| stored_refs(text(name).as_deref()));
         let element_path = element_path.unwrap_or_default();
-        let reader = TreeReader::new(root.clone());
+        let reader = ProjectFileReader::new(root.clone());
         Self {
             root,
             reader,

@@ -14,13 +14,13 @@ use crate::bst::yaml::LARGEST;
 
 /// Reads many files of one checkout: where a directory really is, is found out once.
 #[derive(Debug)]
-pub(super) struct TreeReader {
+pub(super) struct ProjectFileReader {
     root: PathBuf,
     /// Each directory's own path; none where it is not in the checkout.
     directories: RefCell<BTreeMap<PathBuf, Option<PathBuf>>>,
 }
 
-impl TreeReader {
+impl ProjectFileReader {
     /// A reader of the files below a directory, which has no link in its own path.
     pub(super) fn new(root: PathBuf) -> Self {
         Self { root, directories: RefCell::default() }
@@ -95,7 +95,7 @@ mod tests {
         link("a", "real/link");
         link("/etc/passwd", "real/away");
         link("circle", "circle");
-        let reader = TreeReader::new(root.clone());
+        let reader = ProjectFileReader::new(root.clone());
         for (path, fine) in [
             ("real/a", true),
             ("inside/a", true),
