@@ -415,4 +415,10 @@ fn where_a_sandbox_is_required_and_there_is_none_no_bst_is_started() {
     let ended = fetcher.run(&["run"]).expect(4);
     assert!(ended.stderr().contains("sandbox"), "{ended}");
     assert!(!host.scratch.path("bin/podman.started").exists(), "{ended}");
+    // Where it may, it is started as it is, and asked for no sandbox.
+    let text = fs::read_to_string(host.scratch.path("config.toml")).expect("the configuration");
+    host.scratch.write("config.toml", text.replace("mode = \"required\"", "mode = \"auto\""));
+    let ended = fetcher.run(&["check", "--host"]);
+    assert!(ended.stdout().contains("bst of probe: 2.8.1"), "{ended}");
+    assert!(host.scratch.path("bin/podman.started").exists(), "{ended}");
 }
