@@ -171,7 +171,7 @@ fn allowed(found: &BTreeMap<String, String>) -> Vec<&str> {
 const OWN: [&str; 5] = ["network", "own cache", "own checkout", "own home", "own temporary"];
 
 /// What Landlock alone does not cover, as docs/security.md says.
-const LANDLOCK_GAPS: [&str; 17] = [
+const LANDLOCK_GAPS: [&str; 18] = [
     "secret stat",
     "secret chmod",
     "secret utime",
@@ -189,6 +189,7 @@ const LANDLOCK_GAPS: [&str; 17] = [
     "fetcher prlimit",
     "fetcher cmdline",
     "fetcher fd",
+    "system users",
 ];
 
 /// A run in which a plugin tries all, in this sandbox; whatever it does beyond its own and these is a breach.
