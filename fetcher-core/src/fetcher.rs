@@ -4,6 +4,7 @@ mod branch;
 mod branch_work;
 mod caches;
 mod callbacks;
+mod candidates;
 mod error;
 mod error_diagnoses;
 mod git_diagnoses;

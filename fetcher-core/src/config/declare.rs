@@ -1,14 +1,11 @@
 //! One declaration of a table: the struct that the library works with, and beside each field the key that it comes from.
 //! What the reader accepts, the manual, the JSON Schema, the struct's documentation, and what of it is secret follow.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::time::Duration;
+mod values;
 
 use super::keys::{KeyDeclaration, ValueKind};
-use super::value::{ConfigNode, ConfigTable, ConfigValue};
-use crate::secret::{Secret, SecretSet};
+use super::value::{ConfigNode, ConfigTable};
+use crate::secret::SecretSet;
 
 /// A table whose struct was declared together with its keys.
 pub(super) trait FromConfigTable: Sized {
@@ -34,42 +31,118 @@ pub(super) trait FromConfigNode: Sized {
     }
 }
 
-/// Declares a table: see [`FromConfigTable`]. The documentation of a field is what the manual says of its key. The key in
-/// `kind` has no field: it tells which of the tables is meant that fields behind `with` are built from.
+/// Declares a table: see [`FromConfigTable`]. The documentation of a field is what the manual says of its key. Keys in `kind`
+/// have no field: they tell what fields behind `with` are built from. Nor has the one in `key`, whose value is merged
+/// into another's.
 macro_rules! config_table {
     (
         $(#[$attribute:meta])*
         pub struct $name:ident {
-            $(kind { $(#[doc = $kind_documentation:literal])+ $kind_key:expr; })?
+            $(kind { $($(#[doc = $kind_documentation:literal])+ key = $kind_key:expr;)+ })?
             $($(#[doc = $documentation:literal])+ $field:ident: $type:ty = $key:expr;)*
+            $(
+                key { $(#[doc = $merged_documentation:literal])+ key = $merged_key:expr; }
+                then { $($(#[doc = $then_documentation:literal])+ $then_field:ident: $then_type:ty = $then_key:expr;)* }
+            )?
         }
         $(with { $($(#[$whole_attribute:meta])+ $whole:ident: $whole_type:ty;)* })?
     ) => {
         $(#[$attribute])*
         pub struct $name {
             $($(#[doc = $documentation])+ pub $field: $type,)*
+            $($($(#[doc = $then_documentation])+ pub $then_field: $then_type,)*)?
             $($($(#[$whole_attribute])+ pub $whole: $whole_type,)*)?
         }
 
         impl $crate::config::declare::FromConfigTable for $name {
             const KEYS: &'static [$crate::config::keys::KeyDeclaration] = &[
-                $($kind_key.documented(concat!($($kind_documentation),+)),)?
+                $($($kind_key.documented(concat!($($kind_documentation),+)),)+)?
                 $($key.documented(concat!($($documentation),+)),)*
+                $(
+                    $merged_key.documented(concat!($($merged_documentation),+)),
+                    $($then_key.documented(concat!($($then_documentation),+)),)*
+                )?
             ];
 
             fn from_fields(fields: &$crate::config::value::ConfigTable) -> Option<Self> {
                 Some(Self {
                     $($field: <$type as $crate::config::declare::FromConfigNode>::from_node(fields.get($key.name))?,)*
+                    $($($then_field: <$then_type as $crate::config::declare::FromConfigNode>::from_node(fields.get($then_key.name))?,)*)?
                     $($($whole: <$whole_type as $crate::config::declare::FromConfigTable>::from_fields(fields)?,)*)?
                 })
             }
 
             fn add_secrets(&self, secrets: &mut $crate::secret::SecretSet) {
                 $($crate::config::declare::FromConfigNode::add_secrets(&self.$field, &$key.kind, secrets);)*
+                $($($crate::config::declare::FromConfigNode::add_secrets(&self.$then_field, &$then_key.kind, secrets);)*)?
                 $($($crate::config::declare::FromConfigTable::add_secrets(&self.$whole, secrets);)*)?
             }
         }
 
+        $crate::config::declare::config_nodes!($name);
+    };
+}
+
+/// Declares the keys of a table whose struct is a lower module's, or has more than fields: what a field is where its key is
+/// not given stands behind `or`.
+macro_rules! config_keys {
+    (
+        $name:ident { $($(#[doc = $documentation:literal])+ $field:ident = $key:expr $(, or $default:expr)?;)* }
+        $(beside { $rest:expr })?
+    ) => {
+        impl $crate::config::declare::FromConfigTable for $name {
+            const KEYS: &'static [$crate::config::keys::KeyDeclaration] =
+                &[$($key.documented(concat!($($documentation),+)),)*];
+
+            fn from_fields(fields: &$crate::config::value::ConfigTable) -> Option<Self> {
+                Some(Self {
+                    $($field: $crate::config::declare::from_node_or(
+                        fields.get($key.name),
+                        None $(.or(Some($default)))?,
+                    )?,)*
+                    $(..$rest)?
+                })
+            }
+
+            fn add_secrets(&self, secrets: &mut $crate::secret::SecretSet) {
+                $($crate::config::declare::FromConfigNode::add_secrets(&self.$field, &$key.kind, secrets);)*
+            }
+        }
+    };
+}
+
+/// Declares the struct of the configuration as a whole: fields that are keys of `[fetcher]`, and others beside them.
+macro_rules! config_root {
+    (
+        $(#[$attribute:meta])*
+        pub struct $name:ident { $($(#[doc = $documentation:literal])+ $field:ident: $type:ty = $key:expr;)* }
+        beside { $($(#[$beside_attribute:meta])+ $visibility:vis $beside:ident: $beside_type:ty;)* }
+    ) => {
+        $(#[$attribute])*
+        pub struct $name {
+            $($(#[doc = $documentation])+ pub $field: $type,)*
+            $($(#[$beside_attribute])+ $visibility $beside: $beside_type,)*
+        }
+
+        impl $name {
+            /// The keys of `[fetcher]`.
+            const FETCHER_KEYS: &'static [$crate::config::keys::KeyDeclaration] =
+                &[$($key.documented(concat!($($documentation),+)),)*];
+
+            #[expect(clippy::too_many_arguments, reason = "one for each field that is no key of `[fetcher]`")]
+            fn from_fetcher(fetcher: &$crate::config::value::ConfigTable, $($beside: $beside_type),*) -> Option<Self> {
+                Some(Self {
+                    $($field: <$type as $crate::config::declare::FromConfigNode>::from_node(fetcher.get($key.name))?,)*
+                    $($beside,)*
+                })
+            }
+        }
+    };
+}
+
+/// Has tables be values of keys.
+macro_rules! config_nodes {
+    ($($name:ident),*) => {$(
         impl $crate::config::declare::FromConfigNode for $name {
             fn from_node(node: Option<&$crate::config::value::ConfigNode>) -> Option<Self> {
                 <Self as $crate::config::declare::FromConfigTable>::from_fields(node?.fields()?)
@@ -77,6 +150,23 @@ macro_rules! config_table {
 
             fn add_secrets(&self, _: &$crate::config::keys::ValueKind, secrets: &mut $crate::secret::SecretSet) {
                 $crate::config::declare::FromConfigTable::add_secrets(self, secrets);
+            }
+        }
+    )*};
+}
+
+/// Gives an enum of a lower module the words that a key may have.
+macro_rules! config_word_names {
+    ($words:ident: $name:ident { $($variant:ident = $word:literal,)* }) => {
+        /// What the configuration calls them.
+        const $words: &[&str] = &[$($word),*];
+
+        impl $crate::config::declare::FromConfigNode for $name {
+            fn from_node(node: Option<&$crate::config::value::ConfigNode>) -> Option<Self> {
+                match node?.text()? {
+                    $($word => Some(Self::$variant),)*
+                    _ => None,
+                }
             }
         }
     };
@@ -148,126 +238,9 @@ macro_rules! config_kinds {
     };
 }
 
-pub(super) use {config_kinds, config_table, config_words};
+pub(super) use {config_keys, config_kinds, config_nodes, config_root, config_table, config_word_names, config_words};
 
-impl FromConfigNode for String {
-    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
-        node?.text().map(str::to_owned)
-    }
-
-    fn add_secrets(&self, kind: &ValueKind, secrets: &mut SecretSet) {
-        // Credentials can stand in addresses, and in what a command gets.
-        if let ValueKind::Url(_) | ValueKind::MailServer | ValueKind::Repository | ValueKind::Command = kind {
-            secrets.text(self);
-        }
-    }
-}
-
-impl FromConfigNode for bool {
-    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
-        if let ConfigValue::Bool(flag) = node?.value { Some(flag) } else { None }
-    }
-}
-
-impl FromConfigNode for u64 {
-    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
-        if let ConfigValue::Number(number) | ConfigValue::Size(number, _) = node?.value { Some(number) } else { None }
-    }
-}
-
-impl FromConfigNode for u32 {
-    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
-        u64::from_node(node)?.try_into().ok()
-    }
-}
-
-impl FromConfigNode for usize {
-    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
-        u64::from_node(node)?.try_into().ok()
-    }
-}
-
-impl FromConfigNode for NonZeroUsize {
-    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
-        Self::new(usize::from_node(node)?)
-    }
-}
-
-impl FromConfigNode for Duration {
-    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
-        if let ConfigValue::Time(time, _) = node?.value { Some(time) } else { None }
-    }
-}
-
-impl FromConfigNode for PathBuf {
-    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
-        if let ConfigValue::Path(path) | ConfigValue::SecretFile(path) = &node?.value {
-            Some(path.clone())
-        } else {
-            None
-        }
-    }
-
-    fn add_secrets(&self, kind: &ValueKind, secrets: &mut SecretSet) {
-        if let ValueKind::SecretFile = kind {
-            secrets.file(self);
-        }
-    }
-}
-
-impl FromConfigNode for Secret {
-    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
-        node?.text().map(Secret::new)
-    }
-
-    fn add_secrets(&self, kind: &ValueKind, secrets: &mut SecretSet) {
-        if let ValueKind::SecretUrl(_) = kind {
-            secrets.address(self);
-        } else {
-            secrets.value(self.clone());
-        }
-    }
-}
-
-impl<T: FromConfigNode> FromConfigNode for Option<T> {
-    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
-        match node {
-            None => Some(None),
-            Some(_) => T::from_node(node).map(Some),
-        }
-    }
-
-    fn add_secrets(&self, kind: &ValueKind, secrets: &mut SecretSet) {
-        if let Some(value) = self {
-            value.add_secrets(kind, secrets);
-        }
-    }
-}
-
-/// Empty where it is not given.
-impl<T: FromConfigNode> FromConfigNode for Vec<T> {
-    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
-        node.map_or(&[][..], ConfigNode::list).iter().map(|node| T::from_node(Some(node))).collect()
-    }
-
-    fn add_secrets(&self, kind: &ValueKind, secrets: &mut SecretSet) {
-        let kind = if let ValueKind::List(of, _) = kind { of } else { kind };
-        for value in self {
-            value.add_secrets(kind, secrets);
-        }
-    }
-}
-
-/// Headers of HTTP by name; empty where they are not given.
-impl FromConfigNode for BTreeMap<String, Secret> {
-    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
-        let table = node.and_then(ConfigNode::fields).into_iter().flatten();
-        table.map(|(name, node)| Some((name.clone(), Secret::from_node(Some(node))?))).collect()
-    }
-
-    fn add_secrets(&self, _: &ValueKind, secrets: &mut SecretSet) {
-        for (name, value) in self {
-            secrets.header(name, value);
-        }
-    }
+/// From the checked value; where it is not given, what is said instead.
+pub(super) fn from_node_or<T: FromConfigNode>(node: Option<&ConfigNode>, default: Option<T>) -> Option<T> {
+    if node.is_none() && default.is_some() { default } else { T::from_node(node) }
 }

@@ -36,7 +36,7 @@ config_table! {
     pub struct NotifierConfig {
         kind {
             /// What it is, and so which of the further keys it has.
-            KeyDeclaration::new("kind", ValueKind::Word(NotifyTarget::WORDS), Must, "\"healthcheck\"");
+            key = KeyDeclaration::new("kind", ValueKind::Word(NotifyTarget::WORDS), Must, "\"healthcheck\"");
         }
         /// What it is called in messages and in `bst-fetcher notify test NAME`.
         name: String = KeyDeclaration::new("name", ValueKind::Name, Words("its kind, from the second of a kind on with a number (`email-2`)"), "\"team\"");

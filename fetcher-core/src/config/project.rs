@@ -1,126 +1,131 @@
-//! What is configured for BuildStream and for one project.
+//! What is configured for one project.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use globset::GlobBuilder;
-use jiff::civil::Date;
-use serde_json::{Map, Value};
-
-use super::ProbeMode;
-use super::publish::{ElementGroup, PublishConfig};
+use super::buildstream::{BUILDSTREAM, BuildStreamConfig};
+use super::declare::{FromConfigNode, FromConfigTable as _, config_table, config_word_names, config_words};
+use super::keys::KeyDefault::{Required as Must, Value, Words};
+use super::keys::{KeyDeclaration, MinimumDuration, TableDeclaration, ValueKind};
+use super::probe::ProbeMode;
+use super::project_git::GIT;
+use super::project_sandbox::{CREDENTIALS, SANDBOX};
+use super::publish::{ElementGroup, GROUP, PUBLISH, PublishConfig};
+use super::selection::{ALLOW_FAILURE, AllowFailure, HOLD, HoldConfig, SELECT, SelectConfig, VARIANT, VariantConfig};
+use super::source_cache::{SOURCE_CACHE, SourceCacheConfig};
+use super::value::{ConfigNode, ConfigValue};
+use super::{Config, ConfigError, DiskFiles};
 use crate::environment::Environment;
 use crate::git::GitAccess;
-use crate::names::{ElementName, ProjectName, Refs, TrustName, VariantName};
+use crate::names::{ProjectName, Refs, TrustName};
 use crate::runner::{SandboxOptions, UpstreamCredentials};
 
-use super::{Config, ConfigError, DiskFiles};
+pub(super) static PROJECT: TableDeclaration =
+    TableDeclaration { keys: ProjectConfig::KEYS, layered: true, ..TableDeclaration::EMPTY };
 
-/// `[buildstream]`, or `[project.buildstream]` where a project has its own.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BuildStreamConfig {
-    /// Where `bst` comes from.
-    pub tool: BuildStreamTool,
-    /// Variables of the caller's environment that children get beside the usual ones.
-    pub pass_environment: Vec<String>,
-    /// `config`: merged into the generated `buildstream.conf`, a project's `config` over the program's.
-    pub config: Map<String, Value>,
+pub(super) static DEFAULTS: TableDeclaration =
+    TableDeclaration { keys: ProjectConfig::KEYS, layered: true, ..TableDeclaration::EMPTY };
+
+config_word_names! {
+    REFS: Refs {
+        Committed = "committed",
+        Tracked = "tracked",
+    }
 }
 
-/// Where `bst` comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BuildStreamTool {
-    /// Nothing was said: `bst` where it is usable, else a managed environment of the default requirements.
-    Default {
-        /// The Python interpreter that makes the environment.
-        python: String,
-    },
-    /// `command`: the program and its first arguments. A relative path with a slash in it is made absolute.
-    Command(Vec<String>),
-    /// `requirements`: a managed environment.
-    Requirements {
-        /// The text of a pip requirements file.
-        requirements: String,
-        /// The Python interpreter that makes the environment.
-        python: String,
-        /// The directory that relative paths inside the requirements are relative to.
-        directory: PathBuf,
-    },
-}
-
-/// One `[[project]]`.
-#[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own in the file")]
-pub struct ProjectConfig {
-    /// `name`, or the last part of the url without `.git`.
-    pub name: ProjectName,
-    /// `trust`: whose caches it uses; none for its own ([`ProjectConfig::trust`]).
-    pub trust: Option<TrustName>,
-    /// `url`, absolute where it was a path.
-    pub url: String,
-    /// `branches`: names and globs; empty for the remote's HEAD.
-    pub branches: Vec<String>,
-    /// `exclude-branches`: names and globs.
-    pub exclude_branches: Vec<String>,
-    /// `directory`: where `project.conf` is, relative to the repository's top.
-    pub directory: PathBuf,
-    /// `targets`; empty for the project's default targets.
-    pub targets: Vec<String>,
-    /// `deps`.
-    pub deps: DependencyScope,
-    /// `except`.
-    pub except: Vec<String>,
-    /// `cross-junctions`.
-    pub cross_junctions: bool,
-    /// `options`, by name.
-    pub options: BTreeMap<String, String>,
-    /// `variants`; empty where the stages run once with `options` alone.
-    pub variants: Vec<VariantConfig>,
-    /// `submodules`.
-    pub submodules: bool,
-    /// `prepare`: what is run in a clean checkout before bst is; empty for nothing.
-    pub prepare: Vec<String>,
-    /// `select`: what is tracked, of the targets and their dependencies.
-    pub select: SelectConfig,
-    /// `hold`: what is not tracked, and why.
-    pub holds: Vec<HoldConfig>,
-    /// `refs`: which refs are fetched and pushed.
-    pub refs: BTreeSet<Refs>,
-    /// `track`.
-    pub track: bool,
-    /// `fetch`.
-    pub fetch: bool,
-    /// `push`.
-    pub push: PushMode,
-    /// `verify`: whether the caches are asked for what was fetched and pushed.
-    pub verify: bool,
-    /// `timeout` of a stage.
-    pub timeout: Duration,
-    /// `retries`: how many more times a stage is tried.
-    pub retries: u32,
-    /// `retry-delay`: the wait before the first retry; it doubles with each.
-    pub retry_delay: Duration,
-    /// `on-error`.
-    pub on_error: OnError,
-    /// `allow-failure`: what may fail without being counted.
-    pub allow_failure: AllowFailure,
-    /// `probe`: whether upstreams are asked what moved; none for what `[probe]` says.
-    pub probe: Option<ProbeMode>,
-    /// `git`.
-    pub git: GitAccess,
-    /// `source-caches`.
-    pub source_caches: Vec<SourceCacheConfig>,
-    /// `buildstream` of the project, else of the program; the project's `config` is merged in.
-    pub buildstream: BuildStreamConfig,
-    /// `publish`.
-    pub publish: PublishConfig,
-    /// `group`.
-    pub groups: Vec<ElementGroup>,
-    /// `sandbox` of the project over that of the program.
-    pub sandbox: SandboxOptions,
-    /// `credentials`.
-    pub credentials: UpstreamCredentials,
+config_table! {
+    /// One `[[project]]`.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct ProjectConfig {
+        /// What the project is called in reports, on pages and on the command line.
+        name: ProjectName = KeyDeclaration::new("name", ValueKind::Name, Words("the last part of `url` without `.git`"), "\"other\"");
+        /// Whose caches the project uses. What one project's plugins write there, the others believe; so only
+        /// projects that name the same share BuildStream's cache and its mirrors of upstreams. A project that is
+        /// renamed keeps its caches by naming here what it was called.
+        trust: Option<TrustName> = KeyDeclaration::new("trust", ValueKind::Name, Words("the project's own `name`"), "\"gnome\"");
+        /// The project's git repository: https, http, ssh, git, file, `user@host:path`, or a path.
+        url: String = KeyDeclaration::new("url", ValueKind::Repository, Must, "\"https://git.example.org/other.git\"");
+        /// The branches to fetch: names or globs.
+        branches: Vec<String> = KeyDeclaration::new("branches", ValueKind::List(&ValueKind::Branches, 0), Words("the remote's HEAD"), "[\"master\", \"release/*\"]");
+        /// Branches that are left out although `branches` names them.
+        exclude_branches: Vec<String> = KeyDeclaration::new("exclude-branches", ValueKind::List(&ValueKind::Branches, 0), Value("[]"), "[\"release/1*\"]");
+        /// Where `project.conf` is, inside the repository.
+        directory: PathBuf = KeyDeclaration::new("directory", ValueKind::InnerPath, Value("\".\""), "\"sdk\"");
+        /// The elements to track, fetch and push.
+        targets: Vec<String> = KeyDeclaration::new("targets", ValueKind::List(&ValueKind::Element, 0), Words("the project's own default targets"), "[\"components.bst\"]");
+        /// Which dependencies of the targets too, in bst's words.
+        deps: DependencyScope = KeyDeclaration::new("deps", ValueKind::Word(DependencyScope::WORDS), Value("\"all\""), "\"build\"");
+        /// Elements that are left out, with what only they depend on.
+        except: Vec<String> = KeyDeclaration::new("except", ValueKind::List(&ValueKind::Element, 0), Value("[]"), "[\"broken.bst\"]");
+        /// Whether elements of subprojects are tracked too; they need `ref-storage: project.refs`.
+        cross_junctions: bool = KeyDeclaration::new("cross-junctions", ValueKind::Bool, Value("false"), "true");
+        /// The project's options. Booleans and numbers are written as BuildStream expects them, a list is for an
+        /// option of type flags.
+        options: BTreeMap<String, String> = KeyDeclaration::new("options", ValueKind::Map(&ValueKind::OptionValue), Value("{}"), "{ target_arch = \"x86_64\" }");
+        /// Option sets: the stages run once for each, because what a project fetches may depend on its options.
+        variants: Vec<VariantConfig> = KeyDeclaration::new("variants", ValueKind::Tables(&VARIANT), Value("[]"), "[{ name = \"arm\", options = { target_arch = \"aarch64\" } }]");
+        /// Whether the repository's submodules are checked out, recursively.
+        submodules: bool = KeyDeclaration::new("submodules", ValueKind::Bool, Value("true"), "false");
+        /// What a clean checkout needs before bst can load the project. It is run in the directory of `project.conf`,
+        /// with bst's environment and within `timeout`, once for each tip and command; what it adds or changes in the
+        /// checkout is kept, and put back without running it again. `run --force` runs it anew.
+        prepare: Vec<String> = KeyDeclaration::new("prepare", ValueKind::CheckoutCommand, Value("[]"), "[\"make\", \"-C\", \"files/boot-keys\", \"generate-keys\", \"IMPORT_MODE=snakeoil\"]");
+        /// What is tracked, of the targets and their dependencies; all of it where nothing is said. What is left out
+        /// is fetched and pushed with the ref that it has.
+        select: SelectConfig = KeyDeclaration::new("select", ValueKind::Table(&SELECT), Value("{}"), "{ urls = [\"gnome:*\"], kinds = [\"git_repo\"] }");
+        /// What is not tracked, and why. Lines of `.bstignore` beside `project.conf` are holds too: the name of an
+        /// element, or of a file that elements include, and after `#` the reason.
+        holds: Vec<HoldConfig> = KeyDeclaration::new("hold", ValueKind::Tables(&HOLD), Value("[]"), "[{ element = \"components/qemu.bst\", reason = \"needs qemu.qmp\", until = 2027-01-31 }]");
+        /// Which refs are fetched and pushed: those that the branch's tip has, which people build; and those that
+        /// tracking finds. The committed ones come first.
+        refs: BTreeSet<Refs> = KeyDeclaration::new("refs", ValueKind::List(&ValueKind::Word(REFS), 1), Value("[\"committed\", \"tracked\"]"), "[\"committed\"]");
+        /// Whether new refs are looked for upstream. `false` leaves the committed ones alone.
+        track: bool = KeyDeclaration::new("track", ValueKind::Bool, Value("true"), "false");
+        /// Whether sources are fetched.
+        fetch: bool = KeyDeclaration::new("fetch", ValueKind::Bool, Value("true"), "false");
+        /// Whether sources are pushed. `"auto"`: where a source cache has `push = true`; `true`: also where only the
+        /// project's own configuration names such a cache.
+        push: PushMode = KeyDeclaration::new("push", ValueKind::BoolOr(&["auto"]), Value("\"auto\""), "true");
+        /// Whether the source caches are asked for every blob of what was pushed; where nothing is pushed, whether
+        /// the local cache is looked through for what was fetched.
+        verify: bool = KeyDeclaration::new("verify", ValueKind::Bool, Value("true"), "false");
+        /// How long one stage may take.
+        timeout: Duration = KeyDeclaration::new("timeout", ValueKind::Time(MinimumDuration::Second), Value("\"2h\""), "\"90m\"");
+        /// How many more times a stage is tried that failed of something a retry can mend.
+        retries: u32 = KeyDeclaration::new("retries", ValueKind::Number(0, 100), Value("2"), "5");
+        /// The wait before the first retry; it doubles with each.
+        retry_delay: Duration = KeyDeclaration::new("retry-delay", ValueKind::Time(MinimumDuration::Zero), Value("\"30s\""), "\"1m\"");
+        /// What bst does when an element fails, in bst's words.
+        on_error: OnError = KeyDeclaration::new("on-error", ValueKind::Word(OnError::WORDS), Value("\"continue\""), "\"quit\"");
+        /// What may fail: `true` for all of the project, or a table. Such failures are told and shown as allowed, and
+        /// count neither in the branch's result nor in the exit status. What is the matter with this host or with a
+        /// source cache counts all the same.
+        allow_failure: AllowFailure = KeyDeclaration::new("allow-failure", ValueKind::BoolOrTable(&ALLOW_FAILURE), Value("false"), "{ elements = [\"experimental/*\"] }");
+        key {
+            /// Merged into this project's `buildstream.conf`, over `[buildstream] config`.
+            key = KeyDeclaration::new("config", ValueKind::Free, Value("{}"), "{ scheduler = { fetchers = 4 } }");
+        }
+        then {
+            /// Whether upstreams are asked what moved, so that the rest need not be tracked.
+            probe: Option<ProbeMode> = KeyDeclaration::new("probe", ValueKind::Word(ProbeMode::WORDS), Words("`probe.mode`"), "\"off\"");
+            /// How the repository and its submodules are reached.
+            git: GitAccess = KeyDeclaration::new("git", ValueKind::Table(&GIT), Value("{}"), "{ username = \"me\" }");
+            /// Remote source caches, with BuildStream's own keys.
+            source_caches: Vec<SourceCacheConfig> = KeyDeclaration::new("source-caches", ValueKind::Tables(&SOURCE_CACHE), Value("[]"), "[{ url = \"https://cache.example.org:11001\" }]");
+            /// The keys of `[buildstream]` for this project alone, as for an old branch that needs BuildStream 1.
+            buildstream: BuildStreamConfig = KeyDeclaration::new("buildstream", ValueKind::Table(&BUILDSTREAM), Words("as `[buildstream]`"), "{ command = [\"/opt/bst-1.6/bin/bst\"] }");
+            /// What becomes of tracked refs once their sources are cached.
+            publish: PublishConfig = KeyDeclaration::new("publish", ValueKind::Table(&PUBLISH), Value("{}"), "{ mode = \"branch\" }");
+            /// Elements that are published all at once, in one commit, or not at all.
+            groups: Vec<ElementGroup> = KeyDeclaration::new("group", ValueKind::Tables(&GROUP), Value("[]"), "[{ name = \"core\", elements = [\"sdk.bst\"] }]");
+            /// The keys of `[sandbox]` for this project alone.
+            sandbox: SandboxOptions = KeyDeclaration::new("sandbox", ValueKind::Table(&SANDBOX), Words("as `[sandbox]`"), "{ mode = \"off\" }");
+            /// What the project's upstreams ask for: files that are shown to this project's `bst` alone, since the
+            /// sandbox hides those in the home of the user.
+            credentials: UpstreamCredentials = KeyDeclaration::new("credentials", ValueKind::Table(&CREDENTIALS), Value("{}"), "{ netrc = \"upstreams.netrc\" }");
+        }
+    }
 }
 
 impl ProjectConfig {
@@ -153,57 +158,34 @@ impl ProjectConfig {
     }
 }
 
-/// One option set of a project.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VariantConfig {
-    /// Its name in reports.
-    pub name: VariantName,
-    /// Its options, over the project's.
-    pub options: BTreeMap<String, String>,
-}
-
-/// `select`: what is tracked. Each list holds names and globs; what is said in several has to be true together, and an
-/// empty one says nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SelectConfig {
-    /// `urls`: of a source, as written (`gnome:*`) or with the alias resolved.
-    pub urls: Vec<String>,
-    /// `kinds`: of a source.
-    pub kinds: Vec<String>,
-    /// `elements`: an element's name.
-    pub elements: Vec<String>,
-}
-
-impl SelectConfig {
-    /// Whether nothing is left out by it.
-    pub fn is_everything(&self) -> bool {
-        self.urls.is_empty() && self.kinds.is_empty() && self.elements.is_empty()
+config_words! {
+    /// `deps`: which dependencies of the targets are meant. The words are bst's `--deps` of 2.x.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum DependencyScope {
+        /// The targets alone.
+        None = "none",
+        /// Build dependencies.
+        Build = "build",
+        /// Run-time dependencies.
+        Run = "run",
+        /// All dependencies.
+        #[default]
+        All = "all",
     }
 }
 
-/// One `[[project.hold]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HoldConfig {
-    /// `element`: a name or a glob.
-    pub element: String,
-    /// `reason`.
-    pub reason: String,
-    /// `until`: the last day on which it holds, by UTC.
-    pub until: Option<Date>,
-}
-
-/// `deps`: which dependencies of the targets are meant. The words are bst's `--deps` of 2.x.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum DependencyScope {
-    /// The targets alone.
-    None,
-    /// Build dependencies.
-    Build,
-    /// Run-time dependencies.
-    Run,
-    /// All dependencies.
-    #[default]
-    All,
+config_words! {
+    /// `on-error`: what bst does when an element fails. The words are bst's.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum OnError {
+        /// Go on with the elements that do not depend on it.
+        #[default]
+        Continue = "continue",
+        /// Start nothing new.
+        Quit = "quit",
+        /// Stop what is under way.
+        Terminate = "terminate",
+    }
 }
 
 /// `push`: whether sources are pushed.
@@ -218,59 +200,13 @@ pub enum PushMode {
     Never,
 }
 
-/// `allow-failure`: what of a project may fail; it is told then, and not counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AllowFailure {
-    /// `true`: all of the project.
-    pub project: bool,
-    /// `variants`: the option sets of which everything may fail.
-    pub variants: BTreeSet<VariantName>,
-    /// `elements`: names and globs.
-    pub elements: Vec<String>,
-}
-
-impl AllowFailure {
-    /// Whether everything of an option set may fail; of all that is not done for one, where there is none.
-    pub fn includes_variant(&self, variant: Option<&VariantName>) -> bool {
-        self.project || variant.is_some_and(|variant| self.variants.contains(variant))
+impl FromConfigNode for PushMode {
+    fn from_node(node: Option<&ConfigNode>) -> Option<Self> {
+        match &node?.value {
+            ConfigValue::Bool(true) => Some(Self::Always),
+            ConfigValue::Bool(false) => Some(Self::Never),
+            ConfigValue::Text(_) => Some(Self::Auto),
+            _ => None,
+        }
     }
-
-    /// Whether an element may fail by its name.
-    pub fn includes_element(&self, element: &ElementName) -> bool {
-        self.elements.iter().any(|pattern| {
-            let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
-            // What is no glob is a name.
-            glob.map_or(pattern == element.as_str(), |glob| glob.compile_matcher().is_match(element.as_str()))
-        })
-    }
-}
-
-/// `on-error`: what bst does when an element fails. The words are bst's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnError {
-    /// Go on with the elements that do not depend on it.
-    #[default]
-    Continue,
-    /// Start nothing new.
-    Quit,
-    /// Stop what is under way.
-    Terminate,
-}
-
-/// One `[[project.source-caches]]`, with BuildStream's own keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SourceCacheConfig {
-    /// `url`.
-    pub url: String,
-    /// `push`.
-    pub push: bool,
-    /// `type`: `all`, `index` or `storage`.
-    pub kind: Option<String>,
-    /// `instance-name`.
-    pub instance_name: Option<String>,
-    /// `auth`: every key of BuildStream's; paths are absolute.
-    pub auth: BTreeMap<String, Value>,
-    /// `connection-config`: every key of BuildStream's.
-    pub connection_config: BTreeMap<String, Value>,
 }

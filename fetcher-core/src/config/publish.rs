@@ -3,165 +3,230 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::declare::{FromConfigTable as _, config_table, config_words};
+use super::keys::KeyDefault::{Required as Must, Value, Words};
+use super::keys::{ExclusiveKeys, KeyDeclaration, MinimumDuration, TableDeclaration, ValueKind};
 use super::weekly::WeeklySchedule;
 use crate::names::BranchName;
 
-/// `[project.publish]`: what becomes of the refs that tracking found.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own in the file")]
-pub struct PublishConfig {
-    /// `mode`.
-    pub mode: PublishMode,
-    /// `per`: what makes one request.
-    pub per: RequestScope,
-    /// `forge`.
-    pub forge: ForgeKind,
-    /// `api-url`: where the forge's interface is; none where it follows from the project's url.
-    pub api_url: Option<String>,
-    /// `ca-file`: authorities to trust beside the usual ones, for the interface.
-    pub ca_file: Option<PathBuf>,
-    /// `push-url`: where branches are pushed; none for the project's url.
-    pub push_url: Option<String>,
-    /// `token-file`.
-    pub token_file: Option<PathBuf>,
-    /// `app`: instead of a token, on GitHub.
-    pub app: Option<GitHubApp>,
-    /// `base`: where requests go; none for the branch that is tracked.
-    pub base: Option<BranchName>,
-    /// `branch`: the template of the branches that are pushed.
-    pub branch: String,
-    /// `title`: the template of a request's title.
-    pub title: String,
-    /// `commit-subject`: the template of a commit's first line.
-    pub commit_subject: String,
-    /// `author`, as `NAME <ADDRESS>`; none for `bst-fetcher <bst-fetcher@HOST>`.
-    pub author: Option<String>,
-    /// `signing-key`: a private key of ssh, or a secret key of OpenPGP.
-    pub signing_key: Option<PathBuf>,
-    /// `format`.
-    pub format: CommitFormat,
-    /// `assignees`.
-    pub assignees: Vec<String>,
-    /// `labels`.
-    pub labels: Vec<String>,
-    /// `draft`.
-    pub draft: bool,
-    /// `auto-merge`.
-    pub auto_merge: bool,
-    /// `max-open`: how many requests are open at most; none for no limit.
-    pub max_open: Option<usize>,
-    /// `min-age`: how long a ref has to be known before it is published.
-    pub min_age: Duration,
-    /// `schedule`: when there is anything published; none for every run.
-    pub schedule: Option<WeeklySchedule>,
-    /// `squash`: a bundle as one commit.
-    pub squash: bool,
-    /// `select`: what of that which was tracked is published.
-    pub select: PublishSelection,
-    /// `on-human-commits`.
-    pub on_human_commits: HumanCommitPolicy,
-    /// `renamed`: the same commit under a newer tag is published.
-    pub publish_renamed: bool,
-    /// `moved`: a tag that names another commit, or an address with other content, is published too.
-    pub publish_moved: bool,
+pub(super) static PUBLISH: TableDeclaration = TableDeclaration {
+    keys: PublishConfig::KEYS,
+    choices: &[ExclusiveKeys::at_most_one(&["token-file", "app"])],
+    ..TableDeclaration::EMPTY
+};
+
+pub(super) static GROUP: TableDeclaration = TableDeclaration { keys: ElementGroup::KEYS, ..TableDeclaration::EMPTY };
+
+static APP: TableDeclaration = TableDeclaration { keys: GitHubApp::KEYS, ..TableDeclaration::EMPTY };
+
+static SELECT: TableDeclaration = TableDeclaration { keys: PublishSelection::KEYS, ..TableDeclaration::EMPTY };
+
+config_table! {
+    /// `[project.publish]`: what becomes of the refs that tracking found.
+    #[derive(Debug, Clone, PartialEq)]
+    #[non_exhaustive]
+    pub struct PublishConfig {
+        /// What becomes of tracked refs once their sources are cached: nothing, a branch, requests to merge, or
+        /// commits on the base branch itself.
+        mode: PublishMode = KeyDeclaration::new("mode", ValueKind::Word(PublishMode::WORDS), Value("\"none\""), "\"merge-request\"");
+        /// What makes one request: all that a branch has, an element, or a group. A commit is always one set of
+        /// elements that share files, or one group.
+        per: RequestScope = KeyDeclaration::new("per", ValueKind::Word(RequestScope::WORDS), Value("\"bundle\""), "\"element\"");
+        /// What runs where requests go. `"auto"`: by the host's name; Forgejo is `gitea`; `git` knows of branches
+        /// alone.
+        forge: ForgeKind = KeyDeclaration::new("forge", ValueKind::Word(ForgeKind::WORDS), Value("\"auto\""), "\"gitlab\"");
+        /// Where the forge's interface is: its address without `/api/…`.
+        api_url: Option<String> = KeyDeclaration::new("api-url", ValueKind::Url(&["https", "http"]), Words("from `url`"), "\"https://gitlab.example.org\"");
+        /// Further authorities to trust there, PEM.
+        ca_file: Option<PathBuf> = KeyDeclaration::new("ca-file", ValueKind::File, Words("the usual ones"), "\"ca.crt\"");
+        /// Where branches are pushed, if the same repository takes pushes under another address.
+        push_url: Option<String> = KeyDeclaration::new("push-url", ValueKind::Repository, Words("`url`"), "\"git@git.example.org:other.git\"");
+        /// A file with a token for the forge's interface; for pushes over https too where `git` has none.
+        token_file: Option<PathBuf> = KeyDeclaration::new("token-file", ValueKind::SecretFile, Words("push options, AGit, or `git` alone"), "\"forge.token\"");
+        /// An App of GitHub's, instead of a token: its requests start workflows.
+        app: Option<GitHubApp> = KeyDeclaration::new("app", ValueKind::Table(&APP), Words("none"), "{ id = 1, installation = 2, private-key = \"app.pem\" }");
+        /// The branch to which requests go.
+        base: Option<BranchName> = KeyDeclaration::new("base", ValueKind::Branch, Words("the branch that is tracked"), "\"testing\"");
+        /// What the branches that are pushed are called: `{base}`, `{element}`, `{group}`. No run ever follows
+        /// branches of that form.
+        branch: Option<String> = KeyDeclaration::new("branch", ValueKind::Text, Words("`bst-fetcher/{base}`, with `/{element}` or `/{group}` behind it where `per` says so"), "\"update/{base}\"");
+        /// A request's title: `{count}`, `{element}`, `{file}`, `{group}`, `{base}`, `{old}`, `{new}`.
+        title: Option<String> = KeyDeclaration::new("title", ValueKind::Text, Words("`Update {element}`, or `Update {count} elements` of several"), "\"Update {count} elements\"");
+        /// A commit's first line: the same as in `title`, and `{compare}`.
+        commit_subject: String = KeyDeclaration::new("commit-subject", ValueKind::Text, Value("\"{element}: update to {new}\""), "\"Update {element}\"");
+        /// Author and committer. Hosts that publish the same project have to have the same, else they make different
+        /// commits of the same refs.
+        author: Option<String> = KeyDeclaration::new("author", ValueKind::Text, Words("`bst-fetcher <bst-fetcher@HOST>`"), "\"Fetcher <fetcher@example.org>\"");
+        /// A private key of ssh's, or an armored secret key of OpenPGP's, without a passphrase.
+        signing_key: Option<PathBuf> = KeyDeclaration::new("signing-key", ValueKind::SecretFile, Words("commits are not signed"), "\"id_ed25519\"");
+        /// What of a file changes: the refs alone, or all that bst rewrote.
+        format: CommitFormat = KeyDeclaration::new("format", ValueKind::Word(CommitFormat::WORDS), Value("\"minimal\""), "\"bst\"");
+        /// Who is assigned. A request that is assigned to a merge bot (a name that ends in `bot` or `[bot]`) is
+        /// merging: nothing is pushed to it unless it conflicts.
+        assignees: Vec<String> = KeyDeclaration::new("assignees", ValueKind::List(&ValueKind::Text, 0), Value("[]"), "[\"marge-bot\"]");
+        /// The labels that a request gets.
+        labels: Vec<String> = KeyDeclaration::new("labels", ValueKind::List(&ValueKind::Text, 0), Value("[]"), "[\"update\"]");
+        /// Whether requests are drafts.
+        draft: bool = KeyDeclaration::new("draft", ValueKind::Bool, Value("false"), "true");
+        /// Whether the forge is to merge a request once its checks pass.
+        auto_merge: bool = KeyDeclaration::new("auto-merge", ValueKind::Bool, Value("false"), "true");
+        /// How many requests of a branch are open at once. Those that wait have their turn, the oldest first.
+        max_open: Option<usize> = KeyDeclaration::new("max-open", ValueKind::Number(1, 1000), Words("no limit"), "4");
+        /// For how long a ref has to be known before it is published.
+        min_age: Duration = KeyDeclaration::new("min-age", ValueKind::Time(MinimumDuration::Zero), Value("\"0s\""), "\"1d\"");
+        /// When there is anything published: by the first run after this time of day, of these days of the week; in
+        /// UTC.
+        schedule: Option<WeeklySchedule> = KeyDeclaration::new("schedule", ValueKind::Text, Words("every run"), "\"Mon 06:00\"");
+        /// Whether a bundle is one commit.
+        squash: bool = KeyDeclaration::new("squash", ValueKind::Bool, Value("false"), "true");
+        /// What of that which was tracked is published.
+        select: PublishSelection = KeyDeclaration::new("select", ValueKind::Table(&SELECT), Value("{}"), "{ urls = [\"gnome:*\"] }");
+        /// Where somebody else has committed to a branch of ours: leave it alone, put what is new on top, or make
+        /// another branch.
+        on_human_commits: HumanCommitPolicy = KeyDeclaration::new("on-human-commits", ValueKind::Word(HumanCommitPolicy::WORDS), Value("\"pause\""), "\"stack\"");
+        /// The same commit under a newer tag.
+        renamed: RenamedTagPolicy = KeyDeclaration::new("renamed", ValueKind::Word(RenamedTagPolicy::WORDS), Value("\"publish\""), "\"ignore\"");
+        /// A tag that names another commit than before, or an address with other content: held back, or published as
+        /// a commit that says so. It is told either way.
+        moved: MovedTagPolicy = KeyDeclaration::new("moved", ValueKind::Word(MovedTagPolicy::WORDS), Value("\"hold\""), "\"publish\"");
+    }
 }
 
-/// `mode`: how refs are published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PublishMode {
-    /// Not at all.
-    #[default]
-    None,
-    /// As a branch, for whoever looks at it.
-    Branch,
-    /// As requests to merge.
-    MergeRequest,
-    /// As commits on the base branch itself.
-    Commit,
+config_words! {
+    /// `renamed`: what is done with the same commit under a newer tag.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum RenamedTagPolicy {
+        /// It is published.
+        #[default]
+        Publish = "publish",
+        /// It is left out.
+        Ignore = "ignore",
+    }
 }
 
-/// `per`: what makes one request. A commit is always one connected component, or one group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RequestScope {
-    /// All that a branch has.
-    #[default]
-    Bundle,
-    /// An element, with those that share a file with it.
-    Element,
-    /// A group; what is in none is by element.
-    Group,
+config_words! {
+    /// `moved`: what is done with a tag that names another commit than before, and an address with other content.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum MovedTagPolicy {
+        /// It is held back.
+        #[default]
+        Hold = "hold",
+        /// It is published, as a commit that says so.
+        Publish = "publish",
+    }
 }
 
-/// `forge`: what runs where requests go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ForgeKind {
-    /// By the host's name.
-    #[default]
-    Auto,
-    /// GitLab.
-    GitLab,
-    /// GitHub.
-    GitHub,
-    /// Gitea, or Forgejo.
-    Gitea,
-    /// Gerrit.
-    Gerrit,
-    /// Nothing that knows of requests.
-    Git,
+config_words! {
+    /// `mode`: how refs are published.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum PublishMode {
+        /// Not at all.
+        #[default]
+        None = "none",
+        /// As a branch, for whoever looks at it.
+        Branch = "branch",
+        /// As requests to merge.
+        MergeRequest = "merge-request",
+        /// As commits on the base branch itself.
+        Commit = "commit",
+    }
 }
 
-/// `format`: what of a file changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CommitFormat {
-    /// The refs alone.
-    #[default]
-    Minimal,
-    /// What bst wrote.
-    Bst,
+config_words! {
+    /// `per`: what makes one request. A commit is always one connected component, or one group.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum RequestScope {
+        /// All that a branch has.
+        #[default]
+        Bundle = "bundle",
+        /// An element, with those that share a file with it.
+        Element = "element",
+        /// A group; what is in none is by element.
+        Group = "group",
+    }
 }
 
-/// `on-human-commits`: what is done where somebody else has committed to a branch of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum HumanCommitPolicy {
-    /// The branch is left alone, which is told.
-    #[default]
-    Pause,
-    /// What is new is put on top.
-    Stack,
-    /// Another branch is made.
-    New,
+config_words! {
+    /// `forge`: what runs where requests go.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum ForgeKind {
+        /// By the host's name.
+        #[default]
+        Auto = "auto",
+        /// GitLab.
+        GitLab = "gitlab",
+        /// GitHub.
+        GitHub = "github",
+        /// Gitea, or Forgejo.
+        Gitea = "gitea",
+        /// Gerrit.
+        Gerrit = "gerrit",
+        /// Nothing that knows of requests.
+        Git = "git",
+    }
 }
 
-/// `app`: an App of GitHub's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GitHubApp {
-    /// `id`.
-    pub id: u64,
-    /// `installation`.
-    pub installation: u64,
-    /// `private-key`: a file in PEM.
-    pub private_key: PathBuf,
+config_words! {
+    /// `format`: what of a file changes.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum CommitFormat {
+        /// The refs alone.
+        #[default]
+        Minimal = "minimal",
+        /// What bst wrote.
+        Bst = "bst",
+    }
 }
 
-/// `select`: what is published. What is empty excludes nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PublishSelection {
-    /// `urls`: globs over the sources' urls, with alias or resolved.
-    pub urls: Vec<String>,
-    /// `kinds`: kinds of sources.
-    pub kinds: Vec<String>,
-    /// `elements`: names of elements, or globs.
-    pub elements: Vec<String>,
+config_words! {
+    /// `on-human-commits`: what is done where somebody else has committed to a branch of ours.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum HumanCommitPolicy {
+        /// The branch is left alone, which is told.
+        #[default]
+        Pause = "pause",
+        /// What is new is put on top.
+        Stack = "stack",
+        /// Another branch is made.
+        New = "new",
+    }
 }
 
-/// One `[[project.group]]`: elements that are published all at once or not at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ElementGroup {
-    /// `name`.
-    pub name: String,
-    /// `elements`: names, or globs.
-    pub elements: Vec<String>,
+config_table! {
+    /// `app`: an App of GitHub's.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct GitHubApp {
+        /// The App's number.
+        id: u64 = KeyDeclaration::new("id", ValueKind::Number(1, u64::MAX >> 1), Must, "1");
+        /// The number of its installation.
+        installation: u64 = KeyDeclaration::new("installation", ValueKind::Number(1, u64::MAX >> 1), Must, "2");
+        /// Its private key, PEM.
+        private_key: PathBuf = KeyDeclaration::new("private-key", ValueKind::SecretFile, Must, "\"app.pem\"");
+    }
+}
+
+config_table! {
+    /// `select`: what is published. What is empty excludes nothing.
+    #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    pub struct PublishSelection {
+        /// Globs over the sources' urls, as the element has them or with their aliases resolved.
+        urls: Vec<String> = KeyDeclaration::new("urls", ValueKind::List(&ValueKind::Glob, 0), Value("[]"), "[\"gnome:*\"]");
+        /// Kinds of sources.
+        kinds: Vec<String> = KeyDeclaration::new("kinds", ValueKind::List(&ValueKind::Name, 0), Value("[]"), "[\"git_repo\"]");
+        /// Names of elements, or globs over them.
+        elements: Vec<String> = KeyDeclaration::new("elements", ValueKind::List(&ValueKind::Glob, 0), Value("[]"), "[\"core/*\"]");
+    }
+}
+
+config_table! {
+    /// One `[[project.group]]`: elements that are published all at once or not at all.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ElementGroup {
+        /// What the group is called.
+        name: String = KeyDeclaration::new("name", ValueKind::Name, Must, "\"core\"");
+        /// Its elements: names or globs.
+        elements: Vec<String> = KeyDeclaration::new("elements", ValueKind::List(&ValueKind::Glob, 1), Must, "[\"sdk.bst\", \"core/*.bst\"]");
+    }
 }
 
 /// The form of the names of branches that are pushed.
@@ -192,7 +257,12 @@ impl RequestScope {
 impl PublishConfig {
     /// The form of the names of branches that are pushed.
     pub fn branch_template(&self) -> BranchTemplate {
-        BranchTemplate(self.branch.clone())
+        BranchTemplate(self.branch_form().to_owned())
+    }
+
+    /// What the branches that are pushed are called, with words in braces: what is given, else the default of `per`.
+    pub(crate) fn branch_form(&self) -> &str {
+        self.branch.as_deref().unwrap_or_else(|| self.per.default_branch())
     }
 }
 

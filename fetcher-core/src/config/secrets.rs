@@ -1,20 +1,13 @@
 //! Every secret that a configuration holds or names, from what it means: whoever built it, a file or a program.
 
-use std::path::Path;
-
 use serde_json::{Map, Value};
 
 use crate::address::AddressParts;
 use crate::environment::Environment;
-use crate::git::GitAccess;
-use crate::runner::UpstreamCredentials;
 use crate::secret::{Secret, SecretSet, names_a_secret};
 
 use super::declare::FromConfigTable as _;
-use super::{
-    BuildStreamConfig, BuildStreamTool, Config, GitHubApp, HoldConfig, ProjectConfig, PublishConfig, SelectConfig,
-    SourceCacheConfig,
-};
+use super::{BuildStreamConfig, Config, HoldConfig, ProjectConfig, SelectConfig, SourceCacheConfig};
 
 /// Where this library finds proxies, whose addresses may hold a password; git and HTTP get them in any case.
 const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
@@ -98,12 +91,6 @@ impl GatheredSecrets<'_> {
         }
     }
 
-    fn file(&mut self, path: Option<&Path>) {
-        if let Some(path) = path {
-            self.set.file(path);
-        }
-    }
-
     fn variable(&mut self, name: &str) {
         if let Some(value) = self.environment.get(name) {
             self.set.variable(name, &value.to_string_lossy());
@@ -164,69 +151,20 @@ impl GatheredSecrets<'_> {
         for HoldConfig { element: _, reason, until: _ } in holds {
             self.set.text(reason);
         }
-        let GitAccess { ssh_key, known_hosts: _, token_file, username: _, credentials_for: _ } = git;
-        self.file(ssh_key.as_deref());
-        self.file(token_file.as_deref());
-        self.publish(publish);
-        let UpstreamCredentials { netrc, ssh_key, known_hosts: _, git_config } = credentials;
-        for file in [netrc, ssh_key, git_config] {
-            self.file(file.as_deref());
-        }
+        git.add_secrets(&mut self.set);
+        publish.add_secrets(&mut self.set);
+        credentials.add_secrets(&mut self.set);
         for cache in source_caches {
             let SourceCacheConfig { url, push: _, kind: _, instance_name: _, auth, connection_config } = cache;
             self.set.text(url);
             auth.iter().chain(connection_config).for_each(|(key, value)| self.json(key, value));
         }
         let BuildStreamConfig { tool, pass_environment, config } = buildstream;
-        match tool {
-            BuildStreamTool::Default { python: _ } => {}
-            BuildStreamTool::Command(command) => self.texts(command),
-            BuildStreamTool::Requirements { requirements, python: _, directory: _ } => self.set.text(requirements),
-        }
+        tool.add_secrets(&mut self.set);
         for name in pass_environment {
             self.variable(name);
         }
         self.table(config);
-    }
-
-    fn publish(&mut self, publish: &PublishConfig) {
-        let PublishConfig {
-            mode: _,
-            per: _,
-            forge: _,
-            api_url,
-            ca_file: _,
-            push_url,
-            token_file,
-            app,
-            base: _,
-            branch: _,
-            title: _,
-            commit_subject: _,
-            author: _,
-            signing_key,
-            format: _,
-            assignees: _,
-            labels: _,
-            draft: _,
-            auto_merge: _,
-            max_open: _,
-            min_age: _,
-            schedule: _,
-            squash: _,
-            select: _,
-            on_human_commits: _,
-            publish_renamed: _,
-            publish_moved: _,
-        } = publish;
-        for url in [api_url, push_url].into_iter().flatten() {
-            self.set.text(url);
-        }
-        self.file(token_file.as_deref());
-        self.file(signing_key.as_deref());
-        if let Some(GitHubApp { id: _, installation: _, private_key }) = app {
-            self.file(Some(private_key));
-        }
     }
 
     fn table(&mut self, table: &Map<String, Value>) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::civil;
+use serde_json::Value as Json;
 
 use crate::secret::Secret;
 
@@ -41,7 +42,7 @@ pub(super) enum ConfigValue {
     Bool(bool),
     Number(u64),
     /// An integer, float or date of a table that is handed on as it is.
-    Json(serde_json::Value),
+    Json(Json),
     Text(String),
     /// Text that is not shown.
     Secret(Secret),
@@ -70,6 +71,28 @@ impl ConfigNode {
 
     pub(super) fn fields(&self) -> Option<&ConfigTable> {
         if let ConfigValue::Table(fields) = &self.value { Some(fields) } else { None }
+    }
+
+    /// As it is handed on to BuildStream.
+    pub(super) fn json(&self) -> Json {
+        match &self.value {
+            ConfigValue::Bad => Json::Null,
+            ConfigValue::Bool(flag) => Json::from(*flag),
+            ConfigValue::Number(number) => Json::from(*number),
+            ConfigValue::Date(date) => Json::from(date.to_string()),
+            ConfigValue::Json(json) => json.clone(),
+            ConfigValue::Secret(secret) => Json::from(secret.expose()),
+            ConfigValue::Text(text) | ConfigValue::Time(_, text) | ConfigValue::Size(_, text) => {
+                Json::from(text.as_str())
+            }
+            ConfigValue::Path(path) | ConfigValue::SecretFile(path) | ConfigValue::Requirements(path, _) => {
+                Json::from(path.to_string_lossy())
+            }
+            ConfigValue::List(nodes) => nodes.iter().map(ConfigNode::json).collect(),
+            ConfigValue::Table(fields) => {
+                Json::Object(fields.iter().map(|(name, node)| (name.clone(), node.json())).collect())
+            }
+        }
     }
 
     pub(super) fn list(&self) -> &[ConfigNode] {

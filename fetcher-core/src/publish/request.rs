@@ -1,15 +1,17 @@
 //! Requests: which components each has, its words, and its text.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::PublicationError;
 use super::branches::branch_name;
 use super::component::{Component, content_digest};
+use super::selection::hold;
 use super::text::{MAX_BODY, TemplateWords, code, default_title, line, version};
 use super::update::{RefUpdate, UpdateKind};
 use crate::config::{PublishConfig, PublishMode, RequestScope};
 use crate::names::{BranchName, ElementName};
-use crate::report::{HeldRef, HoldReport};
+use crate::report::{HeldRef, HoldCause, HoldReport};
 
 /// What one request is to have.
 #[derive(Debug, Clone)]
@@ -52,7 +54,7 @@ pub(super) fn planned(
             request.components.push(component);
         } else {
             let named = config.mode != PublishMode::Commit;
-            let branch = named.then(|| branch_name(&config.branch, base, &unit)).transpose()?;
+            let branch = named.then(|| branch_name(config.branch_form(), base, &unit)).transpose()?;
             requests.push(PlannedRequest { unit, components: vec![component], branch });
         }
     }
@@ -69,6 +71,20 @@ impl PlannedRequest {
         self.components.iter().flat_map(|component| &component.updates)
     }
 
+    /// What some components, by their number, would have changed, as held back.
+    pub(super) fn held(&self, reasons: &BTreeMap<usize, String>, cause: HoldCause) -> Vec<HeldRef> {
+        let updates = reasons.iter().flat_map(|(number, reason)| {
+            self.components[*number].updates.iter().map(move |update| hold(update, cause, reason.clone()))
+        });
+        updates.collect()
+    }
+
+    /// The request without some components.
+    pub(super) fn without(&self, numbers: &BTreeMap<usize, String>) -> Self {
+        let kept = self.components.iter().enumerate().filter(|(number, _)| !numbers.contains_key(number));
+        Self { components: kept.map(|(_, component)| component.clone()).collect(), ..self.clone() }
+    }
+
     /// Its elements, by name.
     pub(super) fn elements(&self) -> Vec<ElementName> {
         let elements: std::collections::BTreeSet<_> =
@@ -80,7 +96,7 @@ impl PlannedRequest {
     pub(super) fn title(&self, config: &PublishConfig, base: &BranchName) -> String {
         let components: Vec<_> = self.components.iter().collect();
         let words = TemplateWords::new(&components, base.as_str(), &self.unit);
-        words.fill(if config.title.is_empty() { default_title(&words) } else { &config.title })
+        words.fill(config.title.as_deref().unwrap_or_else(|| default_title(&words)))
     }
 
     /// Its text, in Markdown. The first line is by what this program knows its own again.

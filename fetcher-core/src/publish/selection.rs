@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::component::{Component, globs};
 use super::readiness::Readiness;
 use super::update::{RefUpdate, UpdateKind, is_stored};
-use crate::config::{ElementGroup, PublishConfig, PublishSelection};
+use crate::config::{ElementGroup, MovedTagPolicy, PublishConfig, PublishSelection, RenamedTagPolicy};
 use crate::report::{HeldRef, HoldCause};
 
 /// What decides on updates.
@@ -53,7 +53,7 @@ impl UpdatePolicy<'_> {
     fn counts(&self, update: &RefUpdate) -> bool {
         match update.kind() {
             UpdateKind::FormatOnly => false,
-            UpdateKind::Renamed => self.config.publish_renamed,
+            UpdateKind::Renamed => self.config.renamed == RenamedTagPolicy::Publish,
             UpdateKind::Ordinary | UpdateKind::MovedTag | UpdateKind::ChangedContent => update.change.new.is_some(),
         }
     }
@@ -68,11 +68,11 @@ impl UpdatePolicy<'_> {
             return Some(hold(update, HoldCause::Overwritten, reason));
         }
         match update.kind() {
-            UpdateKind::MovedTag if !self.config.publish_moved => {
+            UpdateKind::MovedTag if self.config.moved == MovedTagPolicy::Hold => {
                 let reason = "the same tag names another commit now: see with upstream whether that is honest";
                 return Some(hold(update, HoldCause::MovedTag, reason));
             }
-            UpdateKind::ChangedContent if !self.config.publish_moved => {
+            UpdateKind::ChangedContent if self.config.moved == MovedTagPolicy::Hold => {
                 let reason = "the same address has other content now: see with upstream whether that is honest";
                 return Some(hold(update, HoldCause::ChangedContent, reason));
             }
