@@ -210,16 +210,16 @@ fn killed_in_a_sandbox(has_bubblewrap: bool, has_helper: bool) -> (Hanging, Scra
         let path = path_without(&scratch, &["bwrap"]);
         invocation.environment.insert("PATH".into(), path.into());
     }
-    let words: Vec<_> = invocation.command.iter().map(|word| word.to_str().unwrap()).collect();
-    let mut killed = Command::new(std::env::current_exe().unwrap());
+    let words: Vec<_> = invocation.command.iter().map(|word| word.to_str().expect("UTF-8")).collect();
+    let mut killed = Command::new(std::env::current_exe().expect("this program"));
     killed.args(["--exact", "stops::run_one_to_be_killed", "--nocapture"]).env_clear().envs(&invocation.environment);
     killed.env("TEST_KILLED_PLACE", hanging.path()).env("TEST_KILLED_COMMAND", words.join("\n"));
     killed.env("TEST_KILLED_SANDBOX", scratch.path("sandbox"));
     killed.envs(has_helper.then(|| ("TEST_KILLED_HELPER", program())));
-    let mut killed = killed.spawn().unwrap();
+    let mut killed = killed.spawn().expect("it starts");
     hanging.wait();
-    killed.kill().unwrap();
-    killed.wait().unwrap();
+    killed.kill().expect("it runs");
+    killed.wait().expect("it ends");
     (hanging, scratch)
 }
 
