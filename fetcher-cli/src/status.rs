@@ -88,9 +88,10 @@ pub(crate) fn upstreams(probes: Option<&ProbeReport>, rot: &[RotFinding]) -> Str
         }
         let _ = writeln!(text, " ({:.1} s, {} kB)", probes.seconds, probes.bytes().div_ceil(1000));
     }
-    if !rot.is_empty() {
-        let findings = if rot.len() == 1 { "finding" } else { "findings" };
-        let _ = writeln!(text, "trouble to come with upstreams: {} {findings}, see `bst-fetcher rot`", rot.len());
+    let trouble = rot.iter().filter(|found| found.is_trouble()).count();
+    if trouble > 0 {
+        let findings = if trouble == 1 { "finding" } else { "findings" };
+        let _ = writeln!(text, "trouble to come with upstreams: {trouble} {findings}, see `bst-fetcher rot`");
     }
     if text.is_empty() { text } else { format!("\n{text}") }
 }

@@ -16,6 +16,8 @@ mod hosts;
 mod page_memory;
 mod prober;
 mod protocol_v2;
+#[cfg(feature = "probe")]
+mod pypi;
 mod question;
 mod ref_listing;
 #[cfg(feature = "probe")]

@@ -15,7 +15,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("nginx", "nginx-light"),
     ("ngircd", "ngircd"),
     ("openssl", "openssl"),
+    ("ostree", "ostree"),
     ("promtool", "prometheus"),
+    ("ssh", "openssh-client"),
     ("systemd-analyze", "systemd"),
 ];
 

@@ -38,6 +38,7 @@ pub mod site;
 pub mod smtp;
 pub mod sshd;
 pub mod tls;
+pub mod tls_proxy;
 pub mod track_log;
 pub mod unit;
 pub mod waiting;

@@ -19,10 +19,16 @@ pub struct Tls {
 impl Tls {
     /// Makes them in a directory of the scratch directory.
     pub fn new(scratch: &Scratch, name: &str) -> Self {
+        Self::of(scratch, name, &["localhost"])
+    }
+
+    /// The same for other hosts, and for 127.0.0.1.
+    pub fn of(scratch: &Scratch, name: &str, hosts: &[&str]) -> Self {
         let file = |end: &str| scratch.path(&format!("{name}.{end}"));
         let tls = Self { ca: file("ca.crt"), cert: file("crt"), key: file("key") };
         let (ca_key, request) = (file("ca.key"), file("csr"));
-        let names = scratch.write(&format!("{name}.ext"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
+        let names =
+            scratch.write(&format!("{name}.ext"), format!("subjectAltName=DNS:{},IP:127.0.0.1\n", hosts.join(",DNS:")));
         let run = |arguments: &[&str], paths: &[(&str, &PathBuf)]| {
             let mut command = Command::new(program("openssl"));
             command.args(arguments);

@@ -26,6 +26,10 @@ pub enum WebAnswer {
     If(&'static str, String, Box<WebAnswer>, Box<WebAnswer>),
     /// GET alone.
     GetOnly(Box<WebAnswer>),
+    /// The answer, and the end of the connection, of which nothing was said.
+    Closing(Box<WebAnswer>),
+    /// The answer, byte by byte, in about as many milliseconds.
+    Slow(Box<WebAnswer>),
 }
 
 impl WebAnswer {
@@ -159,6 +163,18 @@ impl WebFiles {
                 self.answer(stream, method, path, headers, refused)
             }
             WebAnswer::GetOnly(answer) => self.answer(stream, method, path, headers, *answer),
+            WebAnswer::Closing(answer) => self.answer(stream, method, path, headers, *answer).map(|_| false),
+            WebAnswer::Slow(answer) => {
+                let WebAnswer::Plain(status, lines, body) = *answer else { return Ok(false) };
+                for byte in format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {}\r\n\r\n", body.len()).bytes() {
+                    stream.write_all(&[byte])?;
+                    thread::sleep(Duration::from_millis(1));
+                }
+                if method != "HEAD" {
+                    stream.write_all(&body)?;
+                }
+                Ok(true)
+            }
         }
     }
 }

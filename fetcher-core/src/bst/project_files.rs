@@ -4,23 +4,22 @@
 //! are, and no more than a project can have.
 
 mod definitions;
+mod reading;
 mod source_mirrors;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::OFlags;
-
 use super::refs::{StoredRefs, have_urls, stored_refs, written_sources};
-use super::yaml::{LARGEST, YamlNode};
+use super::yaml::YamlNode;
 use crate::names::{ElementName, digest};
 
 pub(crate) use definitions::{PluginProvenance, RefPlace, SourceDefinition};
+use reading::{ProjectFileReader, read_file};
 pub(crate) use source_mirrors::SourceMirrors;
 
 /// How many files one element may include, directly or not.
@@ -33,6 +32,7 @@ const DEEPEST: usize = 40;
 /// A project's files, each read once.
 pub(crate) struct ProjectFiles {
     root: PathBuf,
+    reader: ProjectFileReader,
     name: String,
     element_path: PathBuf,
     conf: Option<YamlNode>,
@@ -59,8 +59,10 @@ impl ProjectFiles {
         let (name, element_path) = (word("name").to_owned(), normal(Path::new(word("element-path"))));
         let stored = ["project.refs", "junction.refs"].map(|name| stored_refs(text(name).as_deref()));
         let element_path = element_path.unwrap_or_default();
+        let reader = ProjectFileReader::new(root.clone());
         Self {
             root,
+            reader,
             name,
             element_path,
             conf,
@@ -195,6 +197,21 @@ impl ProjectFiles {
         address.map_or_else(|| url.to_owned(), |address| format!("{address}{rest}"))
     }
 
+    /// Whether aliases are what the files say, whatever the options and junctions are.
+    pub(crate) fn has_plain_aliases(&self) -> bool {
+        let Some(conf) = &self.conf else { return false };
+        let nodes = [self.included(conf), vec![conf.clone()]].concat();
+        let depends = |node: &YamlNode| {
+            let own = node.get("aliases");
+            let included = own.map(|own| self.included(own)).unwrap_or_default();
+            let foreign = |node: &YamlNode| node.strings("(@)").iter().any(|name| name.contains(':'));
+            node.get("(?)").is_some_and(|cases| names(cases, "aliases"))
+                || foreign(node)
+                || own.iter().copied().chain(&included).any(|own| foreign(own) || names(own, "(?)"))
+        };
+        !nodes.iter().any(depends)
+    }
+
     /// `aliases` of `project.conf`, and of what that includes at its top or there.
     fn read_aliases(&self) -> BTreeMap<String, String> {
         let mut aliases = BTreeMap::new();
@@ -295,7 +312,7 @@ impl ProjectFiles {
         if let Some(known) = self.read.borrow().get(path) {
             return known.clone();
         }
-        let file = read_file(&self.root, path).ok().and_then(|text| {
+        let file = self.reader.read(path).ok().and_then(|text| {
             let is_yaml =
                 path.extension().is_some_and(|end| end == "bst" || end == "yml" || end == "yaml" || end == "conf");
             let (mut includes, mut node) = (Vec::new(), None);
@@ -313,6 +330,12 @@ impl ProjectFiles {
 
 fn is_element(file: &Path) -> bool {
     file.extension().is_some_and(|end| end == "bst")
+}
+
+/// Whether a node has a key somewhere.
+fn names(node: &YamlNode, wanted: &str) -> bool {
+    node.pairs().iter().any(|(key, value)| key == wanted || names(value, wanted))
+        || node.items().iter().any(|item| names(item, wanted))
 }
 
 /// The values of every `(@)`.
@@ -341,27 +364,6 @@ fn normal(path: &Path) -> Option<PathBuf> {
         }
     }
     Some(normal)
-}
-
-/// Reads a file of a checkout, whose directory has no link in its own path: not through a link that leads out of it, and
-/// not more than [`LARGEST`] bytes.
-fn read_file(root: &Path, path: &Path) -> io::Result<String> {
-    let real = root.join(path).canonicalize()?;
-    if !real.starts_with(root) {
-        return Err(io::Error::other("it leads out of the checkout"));
-    }
-    // Whatever was put there meanwhile: no link is followed, and a FIFO is not waited for.
-    let flags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits();
-    let file = File::options().read(true).custom_flags(i32::try_from(flags).unwrap_or_default()).open(&real)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > LARGEST {
-        return Err(io::Error::other("it is too large"));
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The regular files below a directory, relative to it and sorted; links are not followed.

@@ -21,11 +21,16 @@ const LONGEST: usize = 256;
 pub(crate) struct RefSlot {
     /// The ref, a list or a table on one line.
     pub(crate) value: String,
+    /// Of a table of nothing but scalars these, by key, in their order; nothing of any other ref.
+    parts: RefParts,
     /// Where its text is, without quotes; none where it is no scalar on one line that stands for itself.
     text: Option<Range<usize>>,
     /// Whether a comment follows on its line, which would move with its end.
     has_comment: bool,
 }
+
+/// The scalars of a table, by key.
+type RefParts = Vec<(String, RefSlot)>;
 
 /// The refs of a file, by the way that leads to each (`/sources/0/ref`, in the form of a JSON pointer).
 pub(crate) type RefSlots = BTreeMap<String, RefSlot>;
@@ -54,7 +59,7 @@ pub(crate) fn ref_slots(text: &str) -> Option<RefSlots> {
     let mut levels: Vec<Level> = Vec::new();
     // The depth at which a ref is a list or a table, whose own keys are none.
     let mut inside: Option<usize> = None;
-    let mut composite = Vec::new();
+    let mut composite: Vec<(Vec<Step>, Option<RefParts>)> = Vec::new();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.ok()?;
         match event {
@@ -64,10 +69,19 @@ pub(crate) fn ref_slots(text: &str) -> Option<RefSlots> {
                     *key = Some(value.into_owned());
                     continue;
                 }
-                if inside.is_none() && leads_to_ref(&levels) {
+                let slot = || {
                     let span = offset(bytes.as_ref(), span.start.index())?..offset(bytes.as_ref(), span.end.index())?;
-                    let slot = scalar_slot(text, &value, style, span);
-                    slots.insert(pointer(&steps(&levels)), slot).is_none().then_some(())?;
+                    Some(scalar_slot(text, &value, style, span))
+                };
+                if let Some(depth) = inside {
+                    let parts = composite.last_mut().and_then(|(_, parts)| parts.as_mut());
+                    if let (Some(parts), Some(Level::Table(Some(key)))) = (parts, levels.last())
+                        && levels.len() == depth + 1
+                    {
+                        parts.push((key.clone(), slot()?));
+                    }
+                } else if leads_to_ref(&levels) {
+                    slots.insert(pointer(&steps(&levels)), slot()?).is_none().then_some(())?;
                 }
                 next(&mut levels);
             }
@@ -75,11 +89,14 @@ pub(crate) fn ref_slots(text: &str) -> Option<RefSlots> {
                 if levels.len() >= DEEPEST || matches!(levels.last(), Some(Level::Table(None))) {
                     return None;
                 }
-                if inside.is_none() && leads_to_ref(&levels) {
-                    inside = Some(levels.len());
-                    composite.push(steps(&levels));
-                }
                 let is_list = matches!(event, Event::SequenceStart(..));
+                if inside.is_some() {
+                    // It is more than a table of scalars.
+                    composite.last_mut()?.1 = None;
+                } else if leads_to_ref(&levels) {
+                    inside = Some(levels.len());
+                    composite.push((steps(&levels), (!is_list).then(Vec::new)));
+                }
                 levels.push(if is_list { Level::List(0) } else { Level::Table(None) });
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -92,9 +109,10 @@ pub(crate) fn ref_slots(text: &str) -> Option<RefSlots> {
     }
     if !composite.is_empty() {
         let node = YamlNode::parse(text)?;
-        for steps in composite {
+        for (steps, parts) in composite {
             let value = at(&node, &steps)?.text();
-            slots.insert(pointer(&steps), RefSlot { value, text: None, has_comment: false }).is_none().then_some(())?;
+            let slot = RefSlot { value, parts: parts.unwrap_or_default(), text: None, has_comment: false };
+            slots.insert(pointer(&steps), slot).is_none().then_some(())?;
         }
     }
     Some(slots)
@@ -102,7 +120,8 @@ pub(crate) fn ref_slots(text: &str) -> Option<RefSlots> {
 
 /// A text without its refs: of two texts that are the same then, bst writes what differs in the refs alone.
 pub(crate) fn without_refs(text: &str, slots: &RefSlots) -> String {
-    replaced(text, slots.values().filter_map(|slot| Some((slot.text.clone()?, ""))).collect())
+    let all = slots.values().flat_map(|slot| slot.parts.iter().map(|(_, part)| part).chain([slot]));
+    replaced(text, all.filter_map(|slot| Some((slot.text.clone()?, ""))).collect())
 }
 
 /// The text with other refs in the same places, as bst writes it whose own form the text has; none where that cannot be
@@ -114,12 +133,39 @@ pub(crate) fn with_refs(text: &str, slots: &RefSlots, wanted: &BTreeMap<String, 
         if slot.value == *value {
             continue;
         }
-        if (slot.has_comment && slot.value.len() != value.len()) || !is_simple(value) {
-            return None;
+        if slot.parts.is_empty() {
+            slot.change(value, &mut changes)?;
+        } else {
+            for ((_, part), value) in slot.parts.iter().zip(slot.values_of_parts(value)?) {
+                part.change(&value, &mut changes)?;
+            }
         }
-        changes.push((slot.text.clone()?, value.as_str()));
     }
     Some(replaced(text, changes))
+}
+
+impl RefSlot {
+    /// Adds what has to be written where, so that a scalar is another one; none where it cannot be foreseen.
+    fn change(&self, value: &str, changes: &mut Vec<(Range<usize>, String)>) -> Option<()> {
+        if self.value == value {
+            return Some(());
+        }
+        if (self.has_comment && self.value.len() != value.len()) || !is_simple(value) {
+            return None;
+        }
+        changes.push((self.text.clone()?, value.to_owned()));
+        Some(())
+    }
+
+    /// The scalars of a table on one line that has the same keys; none of any other.
+    fn values_of_parts(&self, value: &str) -> Option<Vec<String>> {
+        let node = YamlNode::parse(value)?;
+        let keys = self.parts.iter().map(|(key, _)| key);
+        if !node.pairs().iter().map(|(key, _)| key).eq(keys) || node.text() != value {
+            return None;
+        }
+        node.pairs().iter().map(|(_, value)| value.scalar().map(str::to_owned)).collect()
+    }
 }
 
 /// A value of a node without what stands in these places.
@@ -149,7 +195,7 @@ fn scalar_slot(text: &str, value: &str, style: ScalarStyle, span: Range<usize>) 
     let inner = inner.filter(|inner| text.get(inner.clone()) == Some(value) && is_simple(value));
     let rest = inner.as_ref().and_then(|inner| text[inner.end..].lines().next());
     let has_comment = rest.is_some_and(|rest| rest.contains('#'));
-    RefSlot { value: value.to_owned(), text: inner, has_comment }
+    RefSlot { value: value.to_owned(), parts: Vec::new(), text: inner, has_comment }
 }
 
 /// Whether ruamel.yaml writes a text as it is, in whichever quotes.
@@ -160,12 +206,12 @@ fn is_simple(value: &str) -> bool {
 }
 
 /// The text with other words in some ranges, which do not overlap.
-fn replaced(text: &str, mut changes: Vec<(Range<usize>, &str)>) -> String {
+fn replaced<W: AsRef<str>>(text: &str, mut changes: Vec<(Range<usize>, W)>) -> String {
     changes.sort_by_key(|(range, _)| range.start);
     let (mut result, mut end) = (String::with_capacity(text.len()), 0);
     for (range, word) in changes {
         result.push_str(&text[end..range.start]);
-        result.push_str(word);
+        result.push_str(word.as_ref());
         end = range.end;
     }
     result.push_str(&text[end..]);
@@ -278,6 +324,35 @@ mod tests {
         let other = with("/sources/0/ref", "defgh").unwrap();
         assert_eq!(without_refs(&other, &ref_slots(&other).unwrap()), blank);
         assert!(blank.contains("ref: \"\"\n") && blank.contains("ref: 'x''y'"), "{blank}");
+    }
+
+    #[test]
+    fn the_scalars_of_a_table_are_replaced_one_by_one() {
+        let text = "sources:\n- kind: pypi\n  name: a\n  ref:\n    sha256sum: aa\n    suffix: '1/a-1.tar.gz'  # the file\n- kind: b\n  \
+            ref: {x: {y: z}}\n";
+        let slots = ref_slots(text).unwrap();
+        let with = |place: &str, value: &str| with_refs(text, &slots, &[(place.to_owned(), value.to_owned())].into());
+        assert_eq!(slots["/sources/0/ref"].value, "{sha256sum: aa, suffix: 1/a-1.tar.gz}");
+        assert_eq!(
+            with("/sources/0/ref", "{sha256sum: bbb, suffix: 1/a-1.tar.gz}").unwrap(),
+            text.replace(": aa", ": bbb")
+        );
+        let other = with("/sources/0/ref", "{sha256sum: bb, suffix: 2/a-2.tar.gz}").unwrap();
+        assert_eq!(other, text.replace(": aa", ": bb").replace("1/a-1", "2/a-2"));
+        assert_eq!(ref_slots(&other).unwrap()["/sources/0/ref"].value, "{sha256sum: bb, suffix: 2/a-2.tar.gz}");
+        assert_eq!(without_refs(text, &slots), without_refs(&other, &ref_slots(&other).unwrap()));
+        for (place, value) in [
+            // A comment would move, there are other keys or others in their order, or it is no table.
+            ("/sources/0/ref", "{sha256sum: bb, suffix: 2/a-2.0.tar.gz}"),
+            ("/sources/0/ref", "{suffix: 1/a-1.tar.gz, sha256sum: bb}"),
+            ("/sources/0/ref", "{sha256sum: bb}"),
+            ("/sources/0/ref", "{sha256sum: [b], suffix: 1/a-1.tar.gz}"),
+            ("/sources/0/ref", "{sha256sum: 'b b', suffix: 1/a-1.tar.gz}"),
+            ("/sources/0/ref", "bb"),
+            ("/sources/1/ref", "{x: {y: w}}"),
+        ] {
+            assert_eq!(with(place, value), None, "{place} {value}");
+        }
     }
 
     #[test]

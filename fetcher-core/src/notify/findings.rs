@@ -94,7 +94,7 @@ pub(super) fn of_run(run: &FinishedRun<'_>, further: &[Diagnosis]) -> Vec<TopicF
 /// Trouble to come with the upstreams of each project.
 fn rot(run: &FinishedRun<'_>) -> Vec<TopicFinding> {
     let mut projects: BTreeMap<&ProjectName, Vec<Diagnosis>> = BTreeMap::new();
-    for found in &run.of.rot {
+    for found in run.of.rot.iter().filter(|found| found.is_trouble()) {
         let users: BTreeMap<_, _> = found.users.iter().map(|user| ((&user.project, &user.element), user)).collect();
         for user in users.into_values() {
             projects.entry(&user.project).or_default().push(found.diagnosis(user));

@@ -17,7 +17,8 @@ const HOSTS: usize = 100;
 /// The page.
 pub(super) fn page(known: &KnownRot, view: &SiteView) -> String {
     let here = PageAddress::upstreams();
-    let title = match known.findings.len() as u64 {
+    let trouble = known.findings.iter().filter(|found| found.is_trouble()).count() as u64;
+    let title = match trouble {
         0 => "No trouble with upstreams".to_owned(),
         found => format!("Trouble to come: {}", counted(found, "finding", "findings")),
     };
@@ -30,13 +31,13 @@ pub(super) fn page(known: &KnownRot, view: &SiteView) -> String {
         @if findings.len() > FINDINGS { p { "And " (findings.len() - FINDINGS) " more: see " code { "bst-fetcher rot" } "." } }
         @if let Some(probes) = view.newest.and_then(|report| report.probes.as_ref()) { (asked(probes)) }
     };
-    let health = if known.findings.is_empty() { Outcome::Ok } else { Outcome::Partial };
+    let health = if trouble == 0 { Outcome::Ok } else { Outcome::Partial };
     layout::page(&here, &format!("{title} – bst-fetcher"), &[], health, &body)
 }
 
 /// The way to that page, where there is something to see.
 pub(super) fn link(known: &KnownRot, here: &PageAddress) -> Markup {
-    let found = known.findings.len() as u64;
+    let found = known.findings.iter().filter(|found| found.is_trouble()).count() as u64;
     html! {
         @if found > 0 {
             p {

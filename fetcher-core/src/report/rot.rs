@@ -48,6 +48,8 @@ pub enum RotKind {
     Moved,
     /// The repository's default branch has another name than before.
     DefaultBranchRenamed,
+    /// There has been nothing new for years.
+    NoRelease,
 }
 
 /// How soon something has to be done.
@@ -55,6 +57,8 @@ pub enum RotKind {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum RotUrgency {
+    /// It is only to be known.
+    Information,
     /// Whenever there is time.
     Sometime,
     /// The sources are still in the cache.
@@ -105,6 +109,11 @@ impl RotFinding {
 }
 
 impl RotFinding {
+    /// Whether something has to be done about it.
+    pub fn is_trouble(&self) -> bool {
+        self.urgency > RotUrgency::Information
+    }
+
     /// It as people are told of it, of one element that uses the upstream.
     pub fn diagnosis(&self, user: &RotUser) -> Diagnosis {
         let url = self.upstream.contains("://").then(|| self.upstream.clone());
@@ -126,6 +135,7 @@ impl RotKind {
             Self::CertificateEnds => "certificate-ends",
             Self::Moved => "moved",
             Self::DefaultBranchRenamed => "default-branch-renamed",
+            Self::NoRelease => "no-release",
         }
     }
 }
@@ -140,6 +150,7 @@ impl RotUrgency {
     /// Its name as JSON has it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Information => "information",
             Self::Sometime => "sometime",
             Self::ThisWeek => "this-week",
             Self::Today => "today",

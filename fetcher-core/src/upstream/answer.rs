@@ -33,6 +33,8 @@ pub struct UpstreamSigns {
     pub certificate_end: Option<Timestamp>,
     /// The branch that a repository's HEAD names: `refs/heads/main`, say.
     pub default_branch: Option<String>,
+    /// When what is there was changed last, as the server says.
+    pub changed: Option<Timestamp>,
 }
 
 /// What of an upstream tracking depends on, as one question has it. Where two are equal, tracking finds the same.
@@ -75,6 +77,14 @@ pub enum UpstreamState {
     Page {
         /// The digest, in hex.
         digest: String,
+    },
+    /// The releases of a project.
+    Releases {
+        /// A digest of what says which of them there are, in hex.
+        digest: String,
+        /// When the latest file was added (RFC 3339), where the index says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        latest: Option<String>,
     },
     /// The lines that hold the text that was asked for.
     Lines {

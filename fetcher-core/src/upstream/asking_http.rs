@@ -10,9 +10,9 @@ use super::client::{HttpFailure, HttpLocation, HttpReply, ProbeClient};
 use super::failures::failed;
 use super::protocol_v2::RepositoryRequest;
 use super::question::UpstreamQuestion;
-use super::registry;
 use super::smart_http::{self, SmartAnswer, SmartError};
 use super::web::{self, FileAspect, status_failure};
+use super::{pypi, registry};
 
 impl Asker<'_> {
     /// Asks a server of smart HTTP; none where it is left to git.
@@ -29,8 +29,11 @@ impl Asker<'_> {
         match smart_http::ask(client, url, request, cost) {
             Ok(SmartAnswer { said, moved, location }) => {
                 let moved = moved.map(|moved| moved.url());
-                let signs =
-                    UpstreamSigns { moved, certificate_end: client.certificate_end(&location), default_branch: None };
+                let signs = UpstreamSigns {
+                    moved,
+                    certificate_end: client.certificate_end(&location),
+                    ..UpstreamSigns::default()
+                };
                 Some(answered(said, &signs))
             }
             Err(SmartError::Failed(failure)) => Some(self.failed(&failure, url, questions)),
@@ -54,9 +57,9 @@ impl Asker<'_> {
                     .map(|(state, reply)| (vec![UpstreamAnswer::known(state)], reply))
             }
             UpstreamQuestion::OstreeRef { url, name } => of_ostree(client, url, name, cost),
-            UpstreamQuestion::HttpPage { .. } | UpstreamQuestion::IndexLines { .. } => {
-                self.pages(client, url, questions, cost)
-            }
+            UpstreamQuestion::HttpPage { .. }
+            | UpstreamQuestion::IndexLines { .. }
+            | UpstreamQuestion::PypiReleases { .. } => self.pages(client, url, questions, cost),
             UpstreamQuestion::GitRefs { .. } | UpstreamQuestion::GitCommit { .. } => {
                 return Asked::all(&UpstreamAnswer::doubtful(ProbeDoubt::Unsupported), questions);
             }
@@ -65,7 +68,11 @@ impl Asker<'_> {
             Err(failure) => self.failed(&failure, url, questions),
             Ok((_, reply)) if smart_http::is_busy(reply.status) => busy(&reply, url, questions),
             Ok((answers, reply)) => {
-                let signs = signs_of(client, &reply);
+                let mut signs = signs_of(client, &reply);
+                // Nobody writes the address of an index's page, whose end the index puts right.
+                if let UpstreamQuestion::PypiReleases { .. } = &questions[0] {
+                    signs.moved = None;
+                }
                 Asked::Answered(answers.into_iter().map(|answer| answer.with_signs(signs.clone())).collect())
             }
         }
@@ -80,7 +87,11 @@ impl Asker<'_> {
     ) -> Result<(Vec<UpstreamAnswer>, HttpReply), HttpFailure> {
         let known = self.pages.known(url, questions);
         let etag = known.as_ref().map(|(etag, _)| etag.as_str());
-        let page = web::page(client, url, etag, cost)?;
+        let accept = match questions.first() {
+            Some(UpstreamQuestion::PypiReleases { .. }) => pypi::ACCEPT,
+            _ => "*/*",
+        };
+        let page = web::page(client, url, (accept, etag), cost)?;
         if smart_http::is_busy(page.reply.status) {
             return Ok((Vec::new(), page.reply));
         }
@@ -112,6 +123,7 @@ impl Asker<'_> {
 fn state_in(body: &[u8], question: &UpstreamQuestion) -> Option<UpstreamState> {
     match question {
         UpstreamQuestion::IndexLines { containing, .. } => web::lines(body, containing),
+        UpstreamQuestion::PypiReleases { .. } => pypi::releases(body),
         _ => Some(web::page_state(body)),
     }
 }
@@ -150,6 +162,7 @@ fn signs_of(client: &ProbeClient, reply: &HttpReply) -> UpstreamSigns {
         moved: reply.moved.as_ref().map(HttpLocation::url),
         certificate_end: client.certificate_end(&reply.location),
         default_branch: None,
+        changed: reply.header("last-modified").and_then(web::http_date),
     }
 }
 

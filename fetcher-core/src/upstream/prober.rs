@@ -310,6 +310,7 @@ fn exchanges(questions: BTreeSet<UpstreamQuestion>) -> Vec<Exchange> {
 enum ExchangeKey {
     Git(String),
     Page(String),
+    Releases(String),
     Alone(UpstreamQuestion),
 }
 
@@ -318,6 +319,7 @@ impl ExchangeKey {
         match question {
             UpstreamQuestion::GitRefs { url, .. } => Self::Git(url.clone()),
             UpstreamQuestion::HttpPage { url } | UpstreamQuestion::IndexLines { url, .. } => Self::Page(url.clone()),
+            UpstreamQuestion::PypiReleases { url } => Self::Releases(url.clone()),
             UpstreamQuestion::GitCommit { .. }
             | UpstreamQuestion::FileLength { .. }
             | UpstreamQuestion::HttpFile { .. }

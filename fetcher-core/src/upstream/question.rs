@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::digest;
 use crate::secret::{Redact, Redactor};
 
 /// What is to be known of an upstream, so that the same answer means that tracking finds the same.
@@ -43,8 +44,12 @@ pub enum UpstreamQuestion {
         /// The address.
         url: String,
     },
-    /// A page that is small enough to be read whole, such as the JSON page of a project on PyPI or an answer of
-    /// Anitya. `UpstreamState::Page`.
+    /// The releases of a project on an index of `PyPI`'s form, its page in JSON (PEP 691). `UpstreamState::Releases`.
+    PypiReleases {
+        /// The page's address.
+        url: String,
+    },
+    /// A page that is small enough to be read whole, such as an answer of Anitya. `UpstreamState::Page`.
     HttpPage {
         /// The address.
         url: String,
@@ -113,6 +118,12 @@ impl RefSelection {
 }
 
 impl UpstreamQuestion {
+    /// A digest that two questions have in common where they are equal, in hex.
+    pub(super) fn digest(&self) -> String {
+        // Text, and sets of it: nothing that JSON cannot hold.
+        digest(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
     /// The address that is asked.
     pub fn url(&self) -> &str {
         match self {
@@ -121,6 +132,7 @@ impl UpstreamQuestion {
             | Self::HttpFile { url }
             | Self::ImmutableFile { url }
             | Self::FileLength { url }
+            | Self::PypiReleases { url }
             | Self::HttpPage { url }
             | Self::IndexLines { url, .. }
             | Self::OstreeRef { url, .. } => url,
@@ -138,6 +150,7 @@ impl Redact for UpstreamQuestion {
             Self::FileLength { url } => Self::FileLength { url: masked(url) },
             Self::HttpFile { url } => Self::HttpFile { url: masked(url) },
             Self::ImmutableFile { url } => Self::ImmutableFile { url: masked(url) },
+            Self::PypiReleases { url } => Self::PypiReleases { url: masked(url) },
             Self::HttpPage { url } => Self::HttpPage { url: masked(url) },
             Self::IndexLines { url, containing } => {
                 Self::IndexLines { url: masked(url), containing: masked(containing) }

@@ -22,6 +22,10 @@ const GONE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 const CERTIFICATE_ENDS: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// For how long a renamed default branch is told.
 const RENAMED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long there has to be nothing new before that is told.
+const NO_RELEASE_FOR: SignedDuration = SignedDuration::from_hours(3 * 365 * 24);
+/// What servers say of times before is no time of a change (in seconds): builds that are to be the same set such.
+const EARLIEST_CHANGE: i64 = 631_152_000;
 
 /// The answers of a run by question.
 pub(super) type Answers = HashMap<UpstreamQuestion, Arc<UpstreamAnswer>>;
@@ -38,6 +42,7 @@ pub(super) fn examine(
         for (question, line) in used.questions.iter().zip(&used.lines) {
             if let Some(answer) = answers.get(question) {
                 found.examine(question.url(), answer, &user(used, *line));
+                found.unchanged(question, answer, &user(used, *line));
             }
         }
         for pinned in &used.tags {
@@ -119,6 +124,31 @@ impl RotTable<'_> {
             let hint = format!("see whether {} is still followed there, and track {}", short(&before), short(branch));
             self.add(RotKind::DefaultBranchRenamed, url, message, hint, RotUrgency::Sometime, user);
         }
+    }
+
+    /// Whether there has been anything new: since the server's word for it, or since it was first seen here.
+    fn unchanged(&mut self, question: &UpstreamQuestion, answer: &UpstreamAnswer, user: &RotUser) {
+        let key = question.digest();
+        let state = answer.state.as_ref().map(UpstreamState::digest);
+        let Some(seen) = self.memory.unchanged_since(&key, state.as_deref(), self.now) else { return };
+        let of_page = match &answer.state {
+            Some(UpstreamState::Releases { latest, .. }) => latest.as_ref().and_then(|latest| latest.parse().ok()),
+            _ => answer.signs.changed,
+        };
+        let told = of_page.filter(|told: &Timestamp| told.as_second() >= EARLIEST_CHANGE && *told < seen);
+        let since = told.unwrap_or(seen);
+        if self.now.duration_since(since) < NO_RELEASE_FOR {
+            return;
+        }
+        let (url, date) = (question.url(), since.strftime("%Y-%m-%d"));
+        let message = match (told, &answer.state) {
+            (Some(_), Some(UpstreamState::Releases { .. })) => format!("the latest release at {url} is of {date}"),
+            (Some(_), _) => format!("{url} is as it was on {date}, as its server says"),
+            (None, _) => format!("what is tracked of {url} is as it was when it was seen first, on {date}"),
+        };
+        let hint = "see whether it is still maintained, and whether there are newer releases elsewhere".to_owned();
+        let of = format!("{url} {}", &key[..12]);
+        self.add(RotKind::NoRelease, &of, message, hint, RotUrgency::Information, user);
     }
 
     /// Whether a pinned tag still names the commit that it is pinned with.

@@ -137,10 +137,10 @@ pub(super) struct PageAnswer {
 pub(super) fn page(
     client: &ProbeClient,
     url: &str,
-    known: Option<&str>,
+    (accept, known): (&str, Option<&str>),
     cost: &mut ProbeCost,
 ) -> Result<PageAnswer, HttpFailure> {
-    let mut headers = vec![("accept", "*/*".to_owned())];
+    let mut headers = vec![("accept", accept.to_owned())];
     headers.extend(known.map(|etag| ("if-none-match", etag.to_owned())));
     let request = UpstreamRequest { follow: true, ..UpstreamRequest::get(headers, LARGEST_PAGE) };
     let mut reply = client.send(url, &request, cost)?;

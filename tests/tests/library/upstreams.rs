@@ -1,6 +1,7 @@
 //! Asking upstreams on real servers: git's over every transport, files and pages over HTTP, a registry.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
@@ -12,6 +13,7 @@ use fetcher_core::upstream::{ProbeDoubt, Prober, RefSelection, UpstreamAnswer, U
 use fetcher_tests::daemon::Daemon;
 use fetcher_tests::git_fixture::{Fixture, Repo};
 use fetcher_tests::http_git::{HttpGit, Manner};
+use fetcher_tests::installed::program;
 use fetcher_tests::sshd::Sshd;
 use fetcher_tests::web_files::{WebAnswer, WebFiles};
 
@@ -143,7 +145,7 @@ fn a_commit_is_asked_for_and_not_got() {
 
 #[test]
 fn ssh_files_and_dumb_http_are_asked_by_git() {
-    let fixture = Fixture::new();
+    let mut fixture = Fixture::new();
     let repo = repository(&fixture);
     assert_listed(&repo, &ask(&fixture, refs(repo.url(), main_and_tags())));
     repo.git(&["update-server-info"]);
@@ -153,6 +155,24 @@ fn ssh_files_and_dumb_http_are_asked_by_git() {
     let ssh = Sshd::start(&fixture.path("ssh"));
     let home = fixture.path("home/.ssh");
     fs::create_dir_all(&home).unwrap();
+    // With the user's own key and the hosts that they know, as their settings of ssh would have it.
+    let real = program("ssh");
+    let bin = fixture.path("bin");
+    let as_user = |settings: &str| {
+        let script = format!("#!/bin/sh\nexec {} -F none {settings} \"$@\"\n", real.display());
+        fs::write(bin.join("ssh"), script).unwrap();
+        fs::set_permissions(bin.join("ssh"), PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    fs::create_dir_all(&bin).unwrap();
+    fixture.environment.set("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+    let (key, hosts) = (bin.join("key"), bin.join("hosts"));
+    fs::copy(&ssh.key, &key).unwrap();
+    fs::copy(&ssh.known_hosts, &hosts).unwrap();
+    as_user(&format!("-i {} -o UserKnownHostsFile={}", key.display(), hosts.display()));
+    assert_listed(&repo, &ask(&fixture, refs(ssh.url(&repo.path), main_and_tags())));
+    let gone = ask(&fixture, refs(ssh.url(&fixture.path("repos/nothing")), main_and_tags()));
+    assert_eq!((gone.state.is_none(), gone.doubt), (true, Some(ProbeDoubt::NotFound)), "{gone:?}");
+    as_user("-o UserKnownHostsFile=/dev/null");
     // A host whose key nobody knows is not asked, and no question is put to anybody.
     let answer = ask(&fixture, refs(ssh.url(&repo.path), main_and_tags()));
     assert_eq!((answer.state.is_none(), answer.doubt), (true, Some(ProbeDoubt::Denied)), "{answer:?}");
@@ -259,6 +279,26 @@ fn a_host_keeps_its_connections_and_gets_few_requests_at_once() {
 }
 
 #[test]
+fn slow_servers_and_those_that_close_connections_are_answers_all_the_same() {
+    let (fixture, slow, closing) = (Fixture::new(), WebFiles::start(), WebFiles::start());
+    let answer = || Box::new(WebAnswer::ok(TAG, "x"));
+    let prober = prober(&fixture);
+    let mut questions: Vec<_> =
+        (0..20).map(|at| file(slow.set(&format!("/{at}"), WebAnswer::Slow(answer())))).collect();
+    questions.extend((0..20).map(|at| file(closing.set(&format!("/{at}"), WebAnswer::Closing(answer())))));
+    for answer in prober.ask(&questions) {
+        assert!(answer.state.is_some(), "{answer:?}");
+    }
+    // And one after the other, so that each finds a connection that was kept and is closed.
+    for at in 20..40 {
+        let url = closing.set(&format!("/{at}"), WebAnswer::Closing(answer()));
+        let answer = prober.ask(&[file(url)]).remove(0);
+        assert!(answer.state.is_some(), "{answer:?}");
+    }
+    assert_eq!(prober.report().failed(), 0, "{:?}", prober.report());
+}
+
+#[test]
 fn a_host_that_wants_to_be_asked_later_is() {
     let (fixture, server) = (Fixture::new(), WebFiles::start());
     let busy = |status, header: &str| {
@@ -327,7 +367,7 @@ fn a_registry_tells_the_digest_of_a_tag_without_a_pull() {
     };
     assert_eq!(ask(&fixture, question("library/x")).state, Some(UpstreamState::Manifest { digest }));
     let expected =
-        ["HEAD /v2/library/x/manifests/1", "GET /token?service=s&scope=r:x:pull", "HEAD /v2/library/x/manifests/1"];
+        ["HEAD /v2/library/x/manifests/1", "GET /token?service=s&scope=r%3Ax%3Apull", "HEAD /v2/library/x/manifests/1"];
     assert_eq!(server.take_requests(), expected);
     assert_eq!(ask(&fixture, question("library/../x")).doubt, Some(ProbeDoubt::Unsupported));
     assert_eq!(server.take_requests(), Vec::<String>::new());

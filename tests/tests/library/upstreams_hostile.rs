@@ -7,6 +7,8 @@ use fetcher_core::diagnosis::FailureKind;
 use fetcher_core::upstream::{ProbeDoubt, RefSelection, UpstreamQuestion, UpstreamState};
 use fetcher_tests::git_fixture::Fixture;
 use fetcher_tests::host::DeadPort;
+use fetcher_tests::scratch::Scratch;
+use fetcher_tests::tls_proxy::TlsProxy;
 use fetcher_tests::web_files::{WebAnswer, WebFiles};
 
 use crate::upstreams::{ask, file, prober, refs};
@@ -99,6 +101,87 @@ fn redirects_lead_to_http_alone_and_end() {
     let target = other.set("/y", WebAnswer::ok("ETag: \"a\"\r\n", "x"));
     let url = server.set("/away", WebAnswer::to("302 Found", &target.replace("127.0.0.1", "localhost")));
     assert_eq!(ask(&fixture, file(url)).doubt, Some(ProbeDoubt::Redirected));
+}
+
+#[test]
+fn nothing_from_elsewhere_leads_to_this_machine() {
+    let (mut fixture, scratch) = (Fixture::new(), Scratch::new());
+    let (elsewhere, here) = (WebFiles::start(), WebFiles::start());
+    let internet = TlsProxy::start(&scratch, &elsewhere.url, &["far.example"]);
+    for (name, value) in internet.environment() {
+        fixture.environment.set(name, value);
+    }
+    // The proxy is asked for what is elsewhere alone.
+    elsewhere.set("/there", WebAnswer::ok("ETag: \"a\"\r\n", "x"));
+    assert!(ask(&fixture, file("https://far.example/there")).state.is_some());
+    let port = here.url.rsplit(':').next().unwrap();
+    for target in ["https://127.0.0.1", "https://localhost", "https://[::1]", "https://0.0.0.0"] {
+        let target = format!("{target}:{port}/x");
+        elsewhere.set("/away", WebAnswer::to("302 Found", &target));
+        elsewhere.set("/r.git/info/refs", WebAnswer::to("301 Moved Permanently", &target));
+        elsewhere.set("/simple", WebAnswer::to("308 Permanent Redirect", &target));
+        elsewhere.set("/os/refs/heads/main", WebAnswer::to("307 Temporary Redirect", &target));
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"{target}\",service=\"s\"\r\n");
+        elsewhere.set("/v2/image/manifests/1", WebAnswer::Plain("401 Who", challenge, Vec::new()));
+        let url = |path: &str| format!("https://far.example{path}");
+        let image =
+            |registry| UpstreamQuestion::ContainerManifest { registry, image: "image".to_owned(), tag: "1".to_owned() };
+        for question in [
+            file(url("/away")),
+            UpstreamQuestion::FileLength { url: url("/away") },
+            UpstreamQuestion::ImmutableFile { url: url("/away") },
+            UpstreamQuestion::HttpPage { url: url("/away") },
+            UpstreamQuestion::PypiReleases { url: url("/simple") },
+            UpstreamQuestion::OstreeRef { url: url("/os"), name: "main".to_owned() },
+            refs(url("/r.git"), RefSelection::named(["refs/heads/main"])),
+            UpstreamQuestion::GitCommit { url: url("/r.git"), commit: A.to_owned() },
+            image(url("")),
+        ] {
+            let answer = ask(&fixture, question.clone());
+            assert!(answer.state.is_none(), "{question:?} {target}: {answer:?}");
+        }
+    }
+    assert_eq!(here.connections(), 0, "{:?}", here.take_requests());
+}
+
+#[test]
+fn indexes_pages_and_registries_that_mean_harm_say_nothing() {
+    let (mut fixture, server) = (Fixture::new(), WebFiles::start());
+    fixture.timeout = Duration::from_secs(3);
+    let page = |path: &str| format!("{}{path}", server.url);
+    let deep = "[".repeat(1 << 20);
+    let bodies: [&[u8]; 6] =
+        [b"", b"\0\xff\xfe", b"{\"files\": 1}", deep.as_bytes(), b"<html>", b"\x1f\x8b\x08\0garbage"];
+    for body in bodies {
+        server.set("/page", WebAnswer::ok("", body));
+        let releases = ask(&fixture, UpstreamQuestion::PypiReleases { url: page("/page") });
+        assert_eq!((releases.state.is_none(), releases.doubt), (true, Some(ProbeDoubt::Malformed)), "{releases:?}");
+        server.set("/os/refs/heads/main", WebAnswer::ok("", body));
+        let os = UpstreamQuestion::OstreeRef { url: page("/os"), name: "main".to_owned() };
+        assert_eq!(ask(&fixture, os).doubt, Some(ProbeDoubt::Malformed));
+    }
+    for digest in ["", "sha256:x", "sha256:\u{1b}[2J", "md5:00000000000000000000000000000000", "../../etc/passwd"] {
+        let header = format!("Docker-Content-Digest: {digest}\r\n");
+        server.set("/v2/i/manifests/1", WebAnswer::ok(&header, "{}"));
+        let (registry, image, tag) = (server.url.clone(), "i".to_owned(), "1".to_owned());
+        let answer = ask(&fixture, UpstreamQuestion::ContainerManifest { registry, image, tag });
+        assert!(answer.state.is_none(), "{digest:?}: {answer:?}");
+    }
+    for endless in [WebAnswer::Endless, WebAnswer::EndlessHeaders] {
+        server.set("/endless", endless.clone());
+        server.set("/os/refs/heads/main", endless.clone());
+        server.set("/v2/i/manifests/1", endless);
+        let (registry, image, tag) = (server.url.clone(), "i".to_owned(), "1".to_owned());
+        for question in [
+            UpstreamQuestion::PypiReleases { url: page("/endless") },
+            UpstreamQuestion::IndexLines { url: page("/endless"), containing: "A ".to_owned() },
+            UpstreamQuestion::OstreeRef { url: page("/os"), name: "main".to_owned() },
+            UpstreamQuestion::ContainerManifest { registry, image, tag },
+        ] {
+            let answer = ask(&fixture, question.clone());
+            assert!(answer.state.is_none(), "{question:?}: {answer:?}");
+        }
+    }
 }
 
 #[test]

@@ -217,6 +217,19 @@ fn in_a_workspace_a_push_works_and_no_plugin_sees_the_token_or_the_key() {
     assert!(!logs.contains("SPY read") && logs.contains("SPY asked"), "{logs}");
 }
 
+#[test]
+fn of_a_release_that_takes_no_socket_it_is_said_that_plugins_see_the_token() {
+    let world = World::new();
+    let fetcher = world.fetcher("required");
+    let text = fs::read_to_string(world.scratch.path("config.toml")).expect("the configuration");
+    let (newer, older) = (bst::bst().display().to_string(), bst::bst_of_release("2.0.1").display().to_string());
+    world.scratch.write("config.toml", text.replace(&newer, &older));
+    let ended = fetcher.run(&["check", "--host"]);
+    let url = world.guarded.url();
+    let line = format!("its plugins can read the token and key for {url}: it is older than BuildStream 2.4");
+    assert!(ended.stdout().contains(&line), "{ended}");
+}
+
 /// Waits for a socket of another project's in the directory of temporary files, asks it, and says what came of it to the
 /// port; the other project's plugin waits at its own port meanwhile.
 const STRANGER: &str = r#"import glob

@@ -3,14 +3,17 @@
 mod check_host;
 mod clean_client;
 mod committed;
+mod credentials;
 mod failures;
 mod gateway;
 mod junctions;
 mod mirrors;
 mod moving_branches;
 mod plugin_texts;
+mod probed_indexes;
 mod probed_kinds;
 mod probing;
+mod probing_kill;
 mod probing_property;
 mod proof;
 mod publish;

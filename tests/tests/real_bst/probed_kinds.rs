@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use fetcher_tests::web_files::{WebAnswer, WebFiles};
 
-use crate::probing::Probed;
+use crate::probing::{Probed, tracks};
 
 /// What a command makes of some bytes.
 fn piped(command: &mut Command, input: &[u8]) -> Vec<u8> {
@@ -15,7 +15,7 @@ fn piped(command: &mut Command, input: &[u8]) -> Vec<u8> {
     child.wait_with_output().expect("its output").stdout
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&piped(&mut Command::new("sha256sum"), bytes))[..64].to_owned()
 }
 
@@ -62,7 +62,7 @@ impl Indexes {
 }
 
 /// An archive with one file.
-fn archive(content: &str) -> Vec<u8> {
+pub(crate) fn archive(content: &str) -> Vec<u8> {
     let directory = tempfile::tempdir().expect("a directory");
     fs::create_dir(directory.path().join("top")).expect("a directory");
     fs::write(directory.path().join("top/file"), content).expect("a file");
@@ -80,10 +80,6 @@ fn registries_and_indexes_are_asked_and_what_did_not_move_is_not_tracked() {
     let anitya =
         format!("- kind: anitya\n  api-url: {web}/api/\n  project-id: 7\n  url: '{web}/pkg-{{version}}.tar.gz'\n");
     let probed = Probed::new("", &[("docker", &docker), ("cpan", &cpan), ("anitya", &anitya)]);
-    let tracks = |calls: &[String]| {
-        let tracks = calls.iter().filter(|call| call.starts_with("source track"));
-        tracks.map(|call| call.split(" -- ").nth(1).unwrap_or("all").to_owned()).collect::<Vec<_>>()
-    };
     let (calls, track) = probed.run(&[]);
     assert_eq!(tracks(&calls), ["all"], "{track:#}");
     assert_eq!(probed.files(), probed.really_tracked("first"));

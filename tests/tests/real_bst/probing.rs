@@ -1,7 +1,7 @@
 //! What did not move upstream is not tracked, and the checkout holds what tracking would have written all the same.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fetcher_tests::bst;
 use fetcher_tests::casd;
@@ -12,6 +12,21 @@ use fetcher_tests::git_fixture::Repo;
 use fetcher_tests::scratch::Scratch;
 use serde_json::Value;
 
+/// Notes how it is called; and where it is to track and there is a file for it, waits for its end there, before or after it
+/// did.
+const NOTING_BST: &str = r#"#!PYTHON
+import os, subprocess, sys, time
+command = ["BST"] + sys.argv[1:]
+with open("CALLS", "a") as calls:
+    calls.write(" ".join(sys.argv[1:]) + "\n")
+if "track" in command and os.path.exists("HOLD"):
+    if open("HOLD").read() == "after":
+        subprocess.run(command)
+    os.rename("HOLD", "HOLDing")
+    time.sleep(3600)
+os.execv(command[0], command)
+"#;
+
 /// A project with a few upstreams, and a `bst` that notes how it is called.
 pub(crate) struct Probed {
     pub(crate) scratch: Scratch,
@@ -19,7 +34,9 @@ pub(crate) struct Probed {
     pub(crate) upstreams: Vec<Repo>,
     /// Further configuration, and keys of the project.
     config: &'static str,
-    project: &'static str,
+    pub(crate) project: &'static str,
+    /// Variables of the fetcher's, and of the bst that it is compared with.
+    pub(crate) environment: Vec<(&'static str, String)>,
     cache: Daemon,
     _servers: [Daemon; 2],
 }
@@ -40,7 +57,7 @@ impl Probed {
         let text = format!(
             "name: example\nmin-version: 2.0\nelement-path: elements\naliases:\n  up: {}/\n  web: {}/\nplugins:\n- origin: pip\n  \
              package-name: buildstream-plugins\n  sources: [git, docker]\n- origin: pip\n  \
-             package-name: buildstream-plugins-community\n  sources: [git_repo, git_tag, cpan, anitya]\n{conf}",
+             package-name: buildstream-plugins-community\n  sources: [git_repo, git_tag, cpan, anitya, pypi, ostree]\n{conf}",
             git.url(),
             web.url()
         );
@@ -56,27 +73,30 @@ impl Probed {
         let cache = casd::source_cache(&scratch.path("remote"));
         let real = bst::bst();
         // A script of the Python that has bst, so that it is known what decides on its release.
-        let script = format!(
-            "#!{0}\nimport os, sys\nopen('{2}', 'a').write(' '.join(sys.argv[1:]) + '\\n')\nos.execv('{1}', ['{1}'] + sys.argv[1:])\n",
-            real.with_file_name("python3").display(),
-            real.display(),
-            scratch.path("calls").display(),
-        );
+        let values = [
+            ("PYTHON", real.with_file_name("python3")),
+            ("BST", real),
+            ("CALLS", scratch.path("calls")),
+            ("HOLD", scratch.path("hold")),
+        ];
+        let fill = |script: String, (name, value): &(&str, PathBuf)| script.replace(name, &value.display().to_string());
+        let script = values.iter().fold(NOTING_BST.to_owned(), fill);
         let path = scratch.write("bin/bst", script);
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
-        Self { scratch, repo, upstreams, config: "", project: "", cache, _servers: [git, web] }
+        Self { scratch, repo, upstreams, config: "", project: "", environment: Vec::new(), cache, _servers: [git, web] }
     }
 
-    fn fetcher(&self) -> Fetcher<'_> {
+    pub(crate) fn fetcher(&self) -> Fetcher<'_> {
         let (bst, url, cache) = (self.scratch.path("bin/bst"), self.repo.url(), self.cache.url());
         let config = format!(
-            "[buildstream]\ncommand = ['{}']\n\n[sandbox]\nmode = \"off\"\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n{}\n\
+            "[buildstream]\ncommand = ['{}']\npass-environment = [\"https_proxy\", \"no_proxy\", \"REQUESTS_CA_BUNDLE\"]\n\n[sandbox]\nmode = \"off\"\n\n[[project]]\nname = \"example\"\nurl = \"{url}\"\nretries = 0\n{}\n\
              [[project.source-caches]]\nurl = \"{cache}\"\npush = true\n{}",
             bst.display(),
             self.project,
             self.config
         );
-        Fetcher::new(&self.scratch).config(config)
+        let fetcher = Fetcher::new(&self.scratch).config(config);
+        self.environment.iter().fold(fetcher, |fetcher, (name, value)| fetcher.env(name, value))
     }
 
     /// Runs, and gives how bst was called and what the report says of tracking.
@@ -87,7 +107,7 @@ impl Probed {
 
     /// The same of a run that ends with a status.
     #[track_caller]
-    fn run_to(&self, status: i32, more: &[&str]) -> (Vec<String>, Value) {
+    pub(crate) fn run_to(&self, status: i32, more: &[&str]) -> (Vec<String>, Value) {
         let calls = self.scratch.path("calls");
         let _ = fs::remove_file(&calls);
         let fetcher = self.fetcher();
@@ -105,19 +125,38 @@ impl Probed {
     }
 
     /// The checkout's elements, and the project's refs, as they are.
-    pub(crate) fn files(&self) -> Vec<(String, String)> {
-        files(&self.scratch.path("cache/checkouts/example/main/tree"))
+    pub(crate) fn files(&self) -> CheckoutFiles {
+        self.files_of("main")
+    }
+
+    /// The same of a branch.
+    pub(crate) fn files_of(&self, branch: &str) -> CheckoutFiles {
+        files(&self.scratch.path(&format!("cache/checkouts/example/{branch}/tree")))
+    }
+
+    /// The same, with stored refs as they stand there.
+    pub(crate) fn raw_files(&self, branch: &str) -> CheckoutFiles {
+        raw_files(&self.scratch.path(&format!("cache/checkouts/example/{branch}/tree")))
     }
 
     /// The same as bst itself leaves them that tracks everything in a copy of the commit.
-    pub(crate) fn really_tracked(&self, name: &str) -> Vec<(String, String)> {
+    pub(crate) fn really_tracked(&self, name: &str) -> CheckoutFiles {
+        self.tracked_by_bst(name, "main", &[&[]])
+    }
+
+    /// The same of a branch, tracked with one set of options after the other.
+    pub(crate) fn tracked_by_bst(&self, name: &str, branch: &str, options: &[&[&str]]) -> CheckoutFiles {
         let clone = self.scratch.path(&format!("clone-{name}"));
-        self.repo.git(&["clone", "--quiet", ".", &clone.display().to_string()]);
+        self.repo.git(&["clone", "--quiet", "--branch", branch, ".", &clone.display().to_string()]);
         let client = Client::new(&self.scratch, name, &clone, "");
         let elements: Vec<_> =
             self.upstreams.iter().map(|up| format!("{}.bst", up.path.file_name().expect("a name").display())).collect();
         let elements: Vec<&str> = elements.iter().map(String::as_str).collect();
-        client.must(&[&["source", "track"], &elements[..]].concat());
+        for options in options {
+            let mut command = client.command(&[options, &["source", "track"][..], &elements].concat());
+            let output = command.envs(self.environment.iter().cloned()).output().expect("bst");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
         files(&self.scratch.path(name).join("project"))
     }
 
@@ -128,6 +167,12 @@ impl Probed {
     }
 }
 
+/// What was tracked by each call: names, or all.
+pub(crate) fn tracks(calls: &[String]) -> Vec<String> {
+    let tracks = calls.iter().filter(|call| call.starts_with("source track"));
+    tracks.map(|call| call.split(" -- ").nth(1).unwrap_or("all").to_owned()).collect()
+}
+
 /// Writes the file that is served, as if that was some seconds ago: what was changed just now is not believed.
 pub(crate) fn serve_file(scratch: &Scratch, content: &str, ago: u64) {
     let path = scratch.write("files/file.txt", content);
@@ -135,13 +180,23 @@ pub(crate) fn serve_file(scratch: &Scratch, content: &str, ago: u64) {
     file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(ago)).expect("its time");
 }
 
-fn files(tree: &Path) -> Vec<(String, String)> {
+/// Files with their texts, by name.
+pub(crate) type CheckoutFiles = Vec<(String, String)>;
+
+fn files(tree: &Path) -> CheckoutFiles {
+    let in_order = |(name, text): (String, String)| match &*name {
+        "project.refs" | "junction.refs" => (name, in_order(&text)),
+        _ => (name, text),
+    };
+    raw_files(tree).into_iter().map(in_order).collect()
+}
+
+fn raw_files(tree: &Path) -> CheckoutFiles {
     let mut files: Vec<_> = fs::read_dir(tree.join("elements"))
         .expect("the elements")
         .map(|entry| entry.expect("an element").path())
-        .chain([tree.join("project.refs"), tree.join("shared.yml")])
+        .chain(["project.refs", "junction.refs", "shared.yml"].map(|name| tree.join(name)))
         .filter_map(|path| Some((path.file_name()?.display().to_string(), fs::read_to_string(&path).ok()?)))
-        .map(|(name, text)| if name == "project.refs" { (name, in_order(&text)) } else { (name, text) })
         .collect();
     files.sort();
     files
@@ -160,7 +215,7 @@ fn in_order(text: &str) -> String {
     elements.join("\n")
 }
 
-fn sources() -> Vec<(&'static str, &'static str)> {
+pub(crate) fn sources() -> Vec<(&'static str, &'static str)> {
     vec![
         ("plain", "-   kind:   git\n    url: {url}   # where\n    track: main\n\n# the end"),
         ("glob", "- kind: git_repo\n  url: {url}\n  track: v*\n  ref-format: git-describe\n"),
@@ -334,15 +389,11 @@ fn files_and_whatever_form_the_projects_files_have_are_left_as_bst_leaves_them()
     );
     probed.repo.write("shared.yml", "# shared\nsources:\n-   kind: git\n    url: up:included\n    track: main\n");
     probed.repo.commit("What is shared");
-    let unconditional = |calls: &[String]| {
-        let tracks = calls.iter().filter(|call| call.starts_with("source track"));
-        tracks.map(|call| call.split(" -- ").nth(1).unwrap_or("all").to_owned()).collect::<Vec<_>>()
-    };
     let (calls, track) = probed.run(&[]);
-    assert_eq!(unconditional(&calls), ["all"], "{track:#}");
+    assert_eq!(tracks(&calls), ["all"], "{track:#}");
     assert_eq!(probed.files(), probed.really_tracked("first"));
     let (calls, track) = probed.run(&[]);
-    assert_eq!(unconditional(&calls), ["conditional.bst"], "{calls:?} {track:#}");
+    assert_eq!(tracks(&calls), ["conditional.bst"], "{calls:?} {track:#}");
     assert_eq!(track["probes"]["left-out"], 6, "{track:#}");
     assert_eq!(probed.files(), probed.really_tracked("second"));
 
@@ -351,7 +402,7 @@ fn files_and_whatever_form_the_projects_files_have_are_left_as_bst_leaves_them()
     probed.move_on(3, "second\n");
     probed.move_on(1, "second\n");
     let (calls, track) = probed.run(&[]);
-    let tracked = unconditional(&calls);
+    let tracked = tracks(&calls);
     assert_eq!(tracked, ["conditional.bst included.bst including.bst quoted.bst tar.bst"], "{track:#}");
     assert_eq!(probed.files(), probed.really_tracked("third"));
 
@@ -360,7 +411,7 @@ fn files_and_whatever_form_the_projects_files_have_are_left_as_bst_leaves_them()
     probed.repo.write("README", "news\n");
     probed.repo.commit("Track the branch");
     let (calls, track) = probed.run(&[]);
-    assert_eq!(unconditional(&calls), ["conditional.bst tagged.bst"], "{track:#}");
+    assert_eq!(tracks(&calls), ["conditional.bst tagged.bst"], "{track:#}");
     assert_eq!(probed.files(), probed.really_tracked("fourth"));
 }
 

@@ -53,6 +53,8 @@ impl Host {
             scratch.write(file, "");
         }
         scratch.write("cache/checkouts/other/main/tree/file", "another project's");
+        scratch.write("cache/trust/other/sources/0/git/config", "another project's");
+        let poisoned = scratch.write("cache/trust/other/cachedir/cas/objects/ab/cd", "another project's");
         let by_path = UnixListener::bind(scratch.path("agent")).expect("a socket");
         let name = scratch.root().to_string_lossy().into_owned();
         let address = SocketAddr::from_abstract_name(&name).expect("a name");
@@ -62,6 +64,9 @@ impl Host {
         let probe = json!({
             "secret": secret,
             "directories": {
+                "pages": [at("pages"), "index.html"],
+                "other sources": [at("cache/trust/other/sources"), "0"],
+                "other cache": [at("cache/trust/other/cachedir"), "cas"],
                 "home": [at("home"), ".bashrc"],
                 "state": [at("state"), "note"],
                 "mirrors": [at("cache/mirrors"), "other"],
@@ -71,7 +76,7 @@ impl Host {
             "writable": {
                 "bashrc": at("home/.bashrc"), "gitconfig": at("home/.gitconfig"), "pages": at("pages/index.html"),
                 "state": at("state/note"), "configuration": at("config.toml"), "environment": bst::bst(),
-                "mirror": at("cache/mirrors/other/config"),
+                "mirror": at("cache/mirrors/other/config"), "other cache": poisoned,
             },
             // It is known by that no other process has it.
             "program": word(&scratch),
@@ -166,7 +171,7 @@ fn allowed(found: &BTreeMap<String, String>) -> Vec<&str> {
 const OWN: [&str; 5] = ["network", "own cache", "own checkout", "own home", "own temporary"];
 
 /// What Landlock alone does not cover, as docs/security.md says.
-const LANDLOCK_GAPS: [&str; 14] = [
+const LANDLOCK_GAPS: [&str; 18] = [
     "secret stat",
     "secret chmod",
     "secret utime",
@@ -175,12 +180,16 @@ const LANDLOCK_GAPS: [&str; 14] = [
     "list state",
     "list mirrors",
     "list other checkout",
+    "list other cache",
+    "list other sources",
+    "list pages",
     "list configuration",
     "socket by path",
     "own checkout's git",
     "fetcher prlimit",
     "fetcher cmdline",
     "fetcher fd",
+    "system users",
 ];
 
 /// A run in which a plugin tries all, in this sandbox; whatever it does beyond its own and these is a breach.
@@ -251,6 +260,23 @@ fn with_an_ordinary_users_landlock_alone_a_plugin_reads_and_writes_its_own_alone
     let path = path_without(&host.scratch, &["bwrap"]);
     let fetcher = host.fetcher("mode = \"required\"").env("PATH", path.display()).as_ordinary_user();
     confined(&host, &fetcher, "Landlock", &LANDLOCK_GAPS);
+}
+
+#[test]
+fn an_agent_is_reached_by_who_is_handed_its_socket_alone() {
+    installed::program("bwrap");
+    let host = Host::new();
+    let fetcher = |pass: &str| {
+        let fetcher = host.fetcher("mode = \"required\"").env("SSH_AUTH_SOCK", host.scratch.path("agent").display());
+        let text = fs::read_to_string(host.scratch.path("config.toml")).expect("the configuration");
+        let passing = format!("[buildstream]\npass-environment = [{pass}]\n");
+        host.scratch.write("config.toml", text.replace("[buildstream]\n", &passing));
+        fetcher
+    };
+    fetcher("").run(&["run"]).expect(0);
+    assert_ne!(host.found()["socket by path"], "yes");
+    fetcher("'SSH_AUTH_SOCK'").run(&["run", "--force"]).expect(0);
+    assert_eq!(host.found()["socket by path"], "yes");
 }
 
 /// The test is the embedding program: nothing of it can be started anew as a helper.
@@ -390,4 +416,10 @@ fn where_a_sandbox_is_required_and_there_is_none_no_bst_is_started() {
     let ended = fetcher.run(&["run"]).expect(4);
     assert!(ended.stderr().contains("sandbox"), "{ended}");
     assert!(!host.scratch.path("bin/podman.started").exists(), "{ended}");
+    // Where it may, it is started as it is, and asked for no sandbox.
+    let text = fs::read_to_string(host.scratch.path("config.toml")).expect("the configuration");
+    host.scratch.write("config.toml", text.replace("mode = \"required\"", "mode = \"auto\""));
+    let ended = fetcher.run(&["check", "--host"]);
+    assert!(ended.stdout().contains("bst of probe: 2.8.1"), "{ended}");
+    assert!(host.scratch.path("bin/podman.started").exists(), "{ended}");
 }

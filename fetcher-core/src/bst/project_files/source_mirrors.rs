@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ProjectFiles;
+use super::{ProjectFiles, names};
 use crate::bst::yaml::YamlNode;
 
 /// No more mirrors than these are looked at, and no more addresses of one alias.
@@ -59,7 +59,7 @@ impl ProjectFiles {
         let Some(conf) = &self.conf else { return found };
         let mut nodes = self.included(conf);
         nodes.push(conf.clone());
-        if nodes.iter().filter_map(|node| node.get("(?)")).any(names_mirrors) {
+        if nodes.iter().filter_map(|node| node.get("(?)")).any(|cases| names(cases, "mirrors")) {
             found.unknown.push("mirrors under conditions".to_owned());
         }
         for list in nodes.iter().filter_map(|node| node.get("mirrors")) {
@@ -130,12 +130,6 @@ fn plain(bases: &[&str]) -> Vec<MirrorAddress> {
 
 fn joined(base: &str) -> MirrorAddress {
     MirrorAddress { base: base.to_owned(), joined: true }
-}
-
-/// Whether there may be mirrors in a node.
-fn names_mirrors(node: &YamlNode) -> bool {
-    node.pairs().iter().any(|(key, value)| key == "mirrors" || names_mirrors(value))
-        || node.items().iter().any(names_mirrors)
 }
 
 #[cfg(test)]

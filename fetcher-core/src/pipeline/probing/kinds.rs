@@ -125,6 +125,28 @@ pub(super) fn cpan(keys: &YamlNode, index: &str) -> Result<UpstreamQuestion, Not
     Ok(UpstreamQuestion::IndexLines { url, containing: format!("{name} ") })
 }
 
+/// The page of a project on `PyPI`, which no source can name another index than.
+pub(super) fn pypi(keys: &YamlNode) -> Result<UpstreamQuestion, NotProbed> {
+    let name = word(keys, "name")?.ok_or(NotProbed::Unclear)?;
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if name.is_empty() || !name.bytes().all(is_name) || name.bytes().all(|byte| byte == b'.') {
+        return Err(NotProbed::Unclear);
+    }
+    Ok(UpstreamQuestion::PypiReleases { url: format!("https://pypi.org/simple/{name}") })
+}
+
+/// What a ref of an `OSTree` repository stands for; none where nothing is tracked.
+pub(super) fn ostree(keys: &YamlNode, url: String) -> Result<Option<UpstreamQuestion>, NotProbed> {
+    let Some(name) = word(keys, "track")?.filter(|name| !name.is_empty()) else { return Ok(None) };
+    let is_http = url.starts_with("https://") || url.starts_with("http://");
+    // A checksum is tracked as itself; a remote's name is one of this host's own.
+    let is_checksum = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_http || is_checksum || name.contains([':', '^']) {
+        return Err(NotProbed::Unclear);
+    }
+    Ok(Some(UpstreamQuestion::OstreeRef { url, name: name.to_owned() }))
+}
+
 /// Where tracking writes what it finds of a source that behaves like one of a kind.
 pub(super) fn places(definition: &SourceDefinition, behaviour: &str) -> Result<Vec<RefPlace>, NotProbed> {
     let place = &definition.place;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::kinds::{NotProbed, anitya, cpan, docker, git, git_repo, places};
+use super::kinds::{NotProbed, anitya, cpan, docker, git, git_repo, ostree, places, pypi};
 use super::ref_filter::RefFilter;
 use crate::bst::inventory::InventorySource;
 use crate::bst::project_files::{PluginProvenance, ProjectFiles, RefPlace, SourceDefinition};
@@ -18,6 +18,7 @@ use crate::upstream::{RefSelection, UpstreamQuestion, UpstreamState};
 /// Where images and modules of Perl are, where a source names no other place.
 const DOCKER_HUB: &str = "https://registry.hub.docker.com";
 const CPAN: &str = "https://cpan.metacpan.org/";
+const PYPI: &str = "https://files.pythonhosted.org/packages/";
 
 /// The most sources of an element that is probed.
 const MOST_SOURCES: usize = 200;
@@ -179,6 +180,11 @@ impl<'f> ProbePlanner<'f> {
         usable(self.files.resolved(&written))
     }
 
+    /// The address of a source of which bst tells nothing: what the files say, where nothing in them depends on anything else.
+    fn untold_url(&self, definition: &SourceDefinition) -> Result<String, NotProbed> {
+        self.written_url(definition).filter(|_| self.files.has_plain_aliases()).ok_or(NotProbed::Unclear)
+    }
+
     /// A source's address with its alias resolved, where bst tells the one that is written.
     fn same_url(&self, definition: &SourceDefinition, told: Option<&str>) -> Option<String> {
         let (written, begins) = self.address(definition)?;
@@ -193,6 +199,7 @@ impl<'f> ProbePlanner<'f> {
         match self.behaviour(&definition.kind).unwrap_or_default() {
             "docker" => Some((word("registry-url").unwrap_or_else(|| DOCKER_HUB.to_owned()), false)),
             "cpan" => Some((word("index").unwrap_or_else(|| CPAN.to_owned()), true)),
+            "pypi" => Some((word("url").unwrap_or_else(|| PYPI.to_owned()), true)),
             // What follows in braces is put in by the version.
             "anitya" => Some((word("url")?.split('{').next().unwrap_or_default().to_owned(), true)),
             _ => Some((word("url")?, false)),
@@ -220,6 +227,11 @@ impl<'f> ProbePlanner<'f> {
             },
             "anitya" => SourceProbe::Asked(ProbeQuestion { question: anitya(&definition.keys)?, filter: None }),
             "cpan" => SourceProbe::Asked(ProbeQuestion { question: cpan(&definition.keys, &url()?)?, filter: None }),
+            "pypi" => SourceProbe::Asked(ProbeQuestion { question: pypi(&definition.keys)?, filter: None }),
+            "ostree" => match ostree(&definition.keys, self.untold_url(definition)?)? {
+                None => SourceProbe::Pinned,
+                Some(question) => SourceProbe::Asked(ProbeQuestion { question, filter: None }),
+            },
             "tar" | "zip" | "remote" | "deb" => {
                 let url = url()?;
                 let is_http = url.starts_with("https://") || url.starts_with("http://");
@@ -255,8 +267,8 @@ enum Counted {
 
 fn counted(behaviour: &str) -> Counted {
     match behaviour {
-        "git" | "git_repo" | "tar" | "zip" | "remote" | "deb" | "docker" | "anitya" | "cpan" => Counted::Once,
-        "local" | "workspace" | "patch" | "patch_queue" | "quilt" => Counted::AtMostOnce,
+        "git" | "git_repo" | "tar" | "zip" | "remote" | "deb" | "docker" | "anitya" | "cpan" | "pypi" => Counted::Once,
+        "local" | "workspace" | "patch" | "patch_queue" | "quilt" | "ostree" => Counted::AtMostOnce,
         _ => Counted::Anyhow,
     }
 }

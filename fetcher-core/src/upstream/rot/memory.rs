@@ -11,6 +11,8 @@ use crate::report::{RotFinding, RotKind};
 
 /// No more upstreams than these are remembered.
 const MAX_UPSTREAMS: usize = 100_000;
+/// For how long it is remembered what a question was answered that nobody asks any more.
+const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(180 * 24);
 
 /// The memory of trouble with upstreams.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,9 @@ pub struct RotMemory {
     /// Since when each finding has been seen.
     #[serde(default)]
     seen_since: BTreeMap<String, Timestamp>,
+    /// Since when each question has had the same answer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    unchanged: BTreeMap<String, UnchangedAnswer>,
     /// What was found in the last run.
     #[serde(default)]
     findings: Vec<RotFinding>,
@@ -44,6 +49,17 @@ struct DefaultBranch {
     name: String,
     #[serde(default)]
     before: Option<(String, Timestamp)>,
+}
+
+/// The answer that a question has had for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct UnchangedAnswer {
+    /// The state's digest.
+    state: String,
+    since: Timestamp,
+    /// When the question was asked last.
+    asked: Timestamp,
 }
 
 impl StoredJson for RotMemory {
@@ -77,6 +93,7 @@ impl RotMemory {
         self.at = Some(now);
         let seen = std::mem::take(&mut self.seen);
         self.seen_since.retain(|key, _| seen.contains(key));
+        self.unchanged.retain(|_, known| now.duration_since(known.asked) < FORGET_AFTER);
     }
 
     /// Since when something is missing, if that has been for long enough.
@@ -88,6 +105,36 @@ impl RotMemory {
         // A clock that was ahead says nothing.
         *since = (*since).min(now);
         (now.duration_since(*since) >= after).then_some(*since)
+    }
+
+    /// Since when a question has had this answer; none where it has none now.
+    pub(super) fn unchanged_since<'k>(
+        &mut self,
+        key: &'k str,
+        state: Option<&'k str>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        // Half of a digest tells one from another.
+        let half = |digest: &'k str| &digest[..digest.len().min(32)];
+        let key = half(key);
+        if self.unchanged.len() >= MAX_UPSTREAMS && !self.unchanged.contains_key(key) {
+            return state.map(|_| now);
+        }
+        let Some(state) = state else {
+            // It may be the same still.
+            if let Some(known) = self.unchanged.get_mut(key) {
+                known.asked = now;
+            }
+            return None;
+        };
+        let state = half(state);
+        let new = || UnchangedAnswer { state: state.to_owned(), since: now, asked: now };
+        let known = self.unchanged.entry(key.to_owned()).or_insert_with(new);
+        if known.state != state || known.since > now {
+            *known = new();
+        }
+        known.asked = now;
+        Some(known.since)
     }
 
     pub(super) fn is_well(&mut self, key: &str) {

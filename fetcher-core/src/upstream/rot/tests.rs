@@ -77,6 +77,7 @@ fn signs_are_told_at_once() {
         moved: Some("https://new.org/a.git".to_owned()),
         certificate_end: Some(at(24 * 10)),
         default_branch: Some("refs/heads/master".to_owned()),
+        changed: None,
     };
     let found = run(&mut memory, known(signs.clone()), at(0));
     let kinds: Vec<_> = found.iter().map(|finding| finding.kind).collect();
@@ -86,6 +87,7 @@ fn signs_are_told_at_once() {
         default_branch: Some("refs/heads/main".to_owned()),
         moved: None,
         certificate_end: Some(at(24 * 90)),
+        changed: None,
     };
     let found = run(&mut memory, known(signs.clone()), at(1));
     assert_eq!((found.len(), found[0].kind), (1, RotKind::DefaultBranchRenamed));
@@ -112,4 +114,54 @@ fn a_tag_that_moved_is_told_with_its_line() {
     assert_eq!((found.len(), found[0].kind, found[0].users[0].line), (1, RotKind::MovedTag, Some(4)));
     // A tag that is not there any more says nothing of another commit.
     assert_eq!(examine(known(UpstreamSigns::default())), []);
+}
+
+#[test]
+fn nothing_new_for_years_is_known_from_what_servers_say_or_since_it_was_seen_first() {
+    let kinds = |found: &[RotFinding]| found.iter().map(|found| found.kind).collect::<Vec<_>>();
+    let years = |years: i64| at(years * 366 * 24);
+    // A server's word counts at once, where it can be true.
+    let said = |seconds| {
+        let changed = Some(Timestamp::from_second(seconds).unwrap());
+        known(UpstreamSigns { changed, ..UpstreamSigns::default() })
+    };
+    let mut memory = RotMemory::default();
+    let found = run(&mut memory, said(1_300_000_000), at(0));
+    assert_eq!((kinds(&found), found[0].urgency), (vec![RotKind::NoRelease], RotUrgency::Information));
+    assert!(found[0].message.contains("as it was on 2011-03-13, as its server says"), "{}", found[0].message);
+    assert!(!found[0].is_trouble());
+    for never in [0, 1_690_000_000, 4_000_000_000] {
+        assert_eq!(run(&mut RotMemory::default(), said(never), at(0)), []);
+    }
+    // Else it takes years, whoever does not answer meanwhile.
+    let mut memory = RotMemory::default();
+    let plain = || known(UpstreamSigns::default());
+    assert_eq!(run(&mut memory, plain(), years(0)), []);
+    for half in 1..6 {
+        assert_eq!(kinds(&run(&mut memory, plain(), at(half * 4000))), [], "{half}");
+    }
+    let denied = UpstreamAnswer::failed(ProbeDoubt::Denied, diagnosis(FailureKind::Unauthorised));
+    assert_eq!(run(&mut memory, denied, at(24_000)), []);
+    let found = run(&mut memory, plain(), years(3));
+    assert_eq!(kinds(&found), [RotKind::NoRelease]);
+    assert!(found[0].message.contains("when it was seen first, on 2023-11-14"), "{}", found[0].message);
+    let moved = [GitRef { name: "refs/heads/main", id: A, peeled: None }];
+    let moved = UpstreamAnswer::known(UpstreamState::Git { refs: moved.into_iter().collect() });
+    assert_eq!(run(&mut memory, moved, years(3)), []);
+}
+
+#[test]
+fn the_latest_release_of_an_index_is_dated() {
+    let releases = |latest: &str| {
+        let question = UpstreamQuestion::PypiReleases { url: "https://pypi.org/simple/a".to_owned() };
+        let state = UpstreamState::Releases { digest: A.to_owned(), latest: Some(latest.to_owned()) };
+        let answers = Answers::from([(question.clone(), Arc::new(UpstreamAnswer::known(state)))]);
+        let (project, branch, element) = ("p".parse().unwrap(), "main".parse().unwrap(), "a.bst".parse().unwrap());
+        let used = UpstreamUse::new((&project, &branch, &element), None, "", vec![question]);
+        examine(&[used], &answers, &mut RotMemory::default(), at(0))
+    };
+    assert_eq!(releases("2023-01-02T03:04:05Z"), []);
+    let found = releases("2019-01-02T03:04:05.123456Z");
+    assert!(found[0].message.ends_with("the latest release at https://pypi.org/simple/a is of 2019-01-02"));
+    assert_eq!(releases("whenever"), []);
 }
