@@ -247,3 +247,24 @@ fn git_finds_the_commit_in_the_sandbox() {
     let said = fs::read_to_string(prepared.world.fake.path("subject")).expect("what git said");
     assert_eq!(said, "Keys\n");
 }
+
+#[test]
+fn what_it_runs_sees_nothing_of_the_fetchers() {
+    installed::program("bwrap");
+    let script =
+        "#!/bin/sh\nfor path in $SECRETS; do cat \"$path\" && echo seen; done >>files/keys/db.key 2>&1\ntrue\n";
+    for (sandbox, seen) in [("required", false), ("off", true)] {
+        let prepared = Prepared::new(script);
+        let scratch = &prepared.world.scratch;
+        let secrets = ["token", "home/.netrc", "config.toml", "state/note"]
+            .map(|name| scratch.write(name, "for the fetcher alone\n").display().to_string());
+        let prepare =
+            format!("[\"/bin/sh\", \"-c\", \"mkdir -p files/keys; SECRETS='{}' sh ./generate\"]", secrets.join(" "));
+        let fetcher = prepared.configured(&prepare, &format!("sandbox = {{ mode = \"{sandbox}\" }}"));
+        fetcher.run(&["run"]).expect(0);
+        let tree = scratch.path("cache/checkouts/project/main/tree/files/keys/db.key");
+        let text = fs::read_to_string(tree).expect("what it made");
+        assert_eq!(text.matches("seen").count(), if seen { secrets.len() } else { 0 }, "{sandbox}: {text}");
+        assert_eq!(text.matches("No such file").count(), if seen { 0 } else { secrets.len() }, "{sandbox}: {text}");
+    }
+}

@@ -3,6 +3,7 @@
 mod check_host;
 mod clean_client;
 mod committed;
+mod credentials;
 mod failures;
 mod gateway;
 mod junctions;

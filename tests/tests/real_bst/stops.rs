@@ -10,10 +10,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fetcher_core::runner::processes;
+use fetcher_core::runner::{SandboxMode, Sandboxed, processes};
 use fetcher_core::{Cancel, Exit, Invocation, LocalRunner, Runner};
 use fetcher_tests::alive::alive;
 use fetcher_tests::bst;
+use fetcher_tests::fetcher::program;
+use fetcher_tests::host::path_without;
+use fetcher_tests::installed;
+use fetcher_tests::scratch::Scratch;
 
 /// A `bst source track` of three elements whose git server takes connections and never answers.
 struct Hanging {
@@ -80,12 +84,21 @@ impl Hanging {
 
     /// Runs it, and does something once it hangs; gives how it ended, what it said, and how long that took from then.
     fn run(&self, timeout: u64, act: impl FnOnce(&Cancel)) -> (Exit, String, Duration) {
+        self.run_by(&LocalRunner::default(), self.invocation(timeout), act)
+    }
+
+    fn run_by(
+        &self,
+        runner: &dyn Runner,
+        invocation: Invocation,
+        act: impl FnOnce(&Cancel),
+    ) -> (Exit, String, Duration) {
         let (cancel, mut output) = (Cancel::new(), Vec::new());
-        let invocation = self.invocation(timeout);
+        // A sandbox shows it no more.
+        let invocation = invocation.reads([self.path()]).writes([self.path()]);
         let (exit, took) = thread::scope(|scope| {
-            let runner = scope.spawn(|| {
-                LocalRunner::default().run(&invocation, &cancel, &mut |_, piece| output.extend_from_slice(piece))
-            });
+            let runner =
+                scope.spawn(|| runner.run(&invocation, &cancel, &mut |_, piece| output.extend_from_slice(piece)));
             self.wait();
             let start = Instant::now();
             act(&cancel);
@@ -129,6 +142,29 @@ fn cancelled_it_stops_cleanly_and_soon_though_its_gits_hang() {
 }
 
 #[test]
+fn in_every_sandbox_it_stops_as_cleanly() {
+    installed::program("bwrap");
+    for (has_bubblewrap, has_helper) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (hanging, scratch) = (Hanging::new(), Scratch::new());
+        let runner = Sandboxed::new(LocalRunner::default(), scratch.path("sandbox")).helper(has_helper.then(program));
+        let mut invocation = hanging.invocation(600);
+        if !has_bubblewrap {
+            let path = path_without(&scratch, &["bwrap"]);
+            invocation.environment.insert("PATH".into(), path.into());
+        }
+        invocation.sandbox.mode = SandboxMode::Required;
+        let (exit, output, took) = hanging.run_by(&runner, invocation, Cancel::cancel);
+        let mechanism = runner.found().map(|report| report.mechanism);
+        assert_eq!(exit, Exit::Cancelled, "{mechanism:?}: {output}");
+        assert!(output.contains("Pipeline Summary"), "{mechanism:?}: it came to its own end: {output}");
+        assert!(took < Duration::from_secs(9), "{mechanism:?}: {took:?}: {output}");
+        hanging.nothing_runs();
+        let left: Vec<_> = fs::read_dir(hanging.temporary()).unwrap().flatten().collect();
+        assert!(left.is_empty(), "{mechanism:?}: {left:?}");
+    }
+}
+
+#[test]
 fn without_its_casd_it_hangs_and_is_ended() {
     let hanging = Hanging::new();
     let (exit, output, _) = hanging.run(8, |_| kill(&processes_of(hanging.path(), "buildbox-casd")));
@@ -153,7 +189,59 @@ fn run_one_to_be_killed() {
     let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
     let timeout = Duration::from_secs(600);
     let invocation = Invocation::new(bst.split('\n'), &place).environment(environment).timeout(timeout);
-    let _ = LocalRunner::new(place).run(&invocation, &Cancel::new(), &mut |_, _| {});
+    let runner = LocalRunner::new(place.clone());
+    match std::env::var("TEST_KILLED_SANDBOX") {
+        Ok(directory) => {
+            let helper = std::env::var_os("TEST_KILLED_HELPER").map(PathBuf::from);
+            let mut invocation = invocation.reads([&place]).writes([&place]);
+            invocation.sandbox.mode = SandboxMode::Required;
+            let _ = Sandboxed::new(runner, directory).helper(helper).run(&invocation, &Cancel::new(), &mut |_, _| {});
+        }
+        Err(_) => drop(runner.run(&invocation, &Cancel::new(), &mut |_, _| {})),
+    }
+}
+
+/// What a program leaves whose children were confined so, and that was killed.
+fn killed_in_a_sandbox(has_bubblewrap: bool, has_helper: bool) -> (Hanging, Scratch) {
+    installed::program("bwrap");
+    let (hanging, scratch) = (Hanging::new(), Scratch::new());
+    let mut invocation = hanging.invocation(600);
+    if !has_bubblewrap {
+        let path = path_without(&scratch, &["bwrap"]);
+        invocation.environment.insert("PATH".into(), path.into());
+    }
+    let words: Vec<_> = invocation.command.iter().map(|word| word.to_str().expect("UTF-8")).collect();
+    let mut killed = Command::new(std::env::current_exe().expect("this program"));
+    killed.args(["--exact", "stops::run_one_to_be_killed", "--nocapture"]).env_clear().envs(&invocation.environment);
+    killed.env("TEST_KILLED_PLACE", hanging.path()).env("TEST_KILLED_COMMAND", words.join("\n"));
+    killed.env("TEST_KILLED_SANDBOX", scratch.path("sandbox"));
+    killed.envs(has_helper.then(|| ("TEST_KILLED_HELPER", program())));
+    let mut killed = killed.spawn().expect("it starts");
+    hanging.wait();
+    killed.kill().expect("it runs");
+    killed.wait().expect("it ends");
+    (hanging, scratch)
+}
+
+#[test]
+fn in_a_sandbox_everything_ends_with_a_program_that_is_killed() {
+    for (has_bubblewrap, has_helper) in [(true, true), (true, false), (false, true)] {
+        let (hanging, _scratch) = killed_in_a_sandbox(has_bubblewrap, has_helper);
+        let until = Instant::now() + Duration::from_secs(10);
+        while !alive(hanging.path()).is_empty() {
+            assert!(Instant::now() < until, "{has_bubblewrap} {has_helper}: {:?}", alive(hanging.path()));
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn what_a_thread_confined_is_cleared_by_the_next_run() {
+    let (hanging, _scratch) = killed_in_a_sandbox(false, false);
+    assert!(!alive(hanging.path()).is_empty());
+    let cleared = processes::clear_leftovers(hanging.path().as_os_str()).unwrap();
+    assert!(cleared >= 5, "bst, casd and three gits at least, but {cleared}");
+    hanging.nothing_runs();
 }
 
 #[test]

@@ -63,6 +63,8 @@ fn sections() -> Vec<Section> {
         section("[fetcher]", &["fetcher"], &format!("{PROJECT}[fetcher]\n")),
         section("[self-update]", &["self-update"], &format!("{PROJECT}[self-update]\n")),
         section("[buildstream]", &["buildstream"], &format!("{PROJECT}[buildstream]\n")),
+        section("[probe]", &["probe"], &format!("{PROJECT}[probe]\n")),
+        section("[sandbox]", &["sandbox"], &format!("{PROJECT}[sandbox]\n")),
         project,
         section("[[project.variants]]", &["project", "variants"], &format!("{PROJECT}[[project.variants]]\n")),
         section("[project.select]", &["project", "select"], &format!("{PROJECT}[project.select]\n")),
@@ -80,6 +82,7 @@ fn sections() -> Vec<Section> {
             &["project", "allow-failure"],
             &format!("{PROJECT}[project.allow-failure]\n"),
         ),
+        section("[project.credentials]", &["project", "credentials"], &format!("{PROJECT}[project.credentials]\n")),
         section("[project.git]", &["project", "git"], &format!("{PROJECT}[project.git]\n")),
         section(
             "[[project.source-caches]]",
@@ -169,6 +172,26 @@ fn every_key_does_something() {
             assert_ne!(seen(&with), seen(&without), "{} does nothing", key.name);
         }
     }
+}
+
+/// The tables in a table that no section is about, with their names; projects' defaults are those of a project.
+fn untold(table: &'static TableDeclaration, sections: &[Section]) -> Vec<&'static str> {
+    let mut untold = Vec::new();
+    for key in table.keys.iter().filter(|key| key.name != "defaults") {
+        let (ValueKind::Table(inner) | ValueKind::BoolOrTable(inner) | ValueKind::Tables(inner)) = &key.kind else {
+            continue;
+        };
+        if !sections.iter().any(|section| std::ptr::eq(section.table, *inner)) {
+            untold.push(key.name);
+        }
+        untold.extend(self::untold(inner, sections));
+    }
+    untold
+}
+
+#[test]
+fn the_manual_has_every_table() {
+    assert_eq!(untold(&TOP, &sections()), [""; 0]);
 }
 
 #[test]
