@@ -53,8 +53,10 @@ pub(crate) fn run(context: &CommandContext, args: &InventoryArgs) -> io::Result<
         let branches: Vec<_> = listings.iter().map(as_json).collect();
         output::json(&format!("{:#}", json!({ "version": 1, "branches": branches })))?;
     } else {
-        let mut out = output::text();
+        // Standard output is written line by line, and these are thousands.
+        let mut out = io::BufWriter::with_capacity(64 << 10, output::text());
         listings.iter().try_for_each(|listing| print(&mut out, listing))?;
+        out.flush()?;
     }
     Ok(if problems.is_empty() { OK } else { SOME_FAILED })
 }
