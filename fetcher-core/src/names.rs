@@ -1,5 +1,6 @@
 //! Names that cannot be wrong: each is checked once, where it comes in, and carries that proof in its type.
 
+mod project_branch;
 mod stage;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use project_branch::ProjectBranch;
 pub use stage::{Stage, StageName};
 
 /// A name that its kind does not allow.

@@ -30,7 +30,7 @@ use crate::git::{
     BranchMatches, BranchTip, Git, GitError, GitNote, Mirror, RemoteRefs, RemoteRepository, ScratchRepository,
     TreeReader, select,
 };
-use crate::names::{BranchName, CommitId};
+use crate::names::{BranchName, CommitId, ProjectBranch};
 use crate::own_directory::OwnDirectory;
 
 /// A project: its repository elsewhere, and the mirror of it here.
@@ -309,8 +309,7 @@ impl<'p> Branch<'p> {
     /// Where the project's directory is in the branch's working tree, whether that is there or not.
     pub(crate) fn directory(&self) -> PathBuf {
         let Project { config, cache_dir, .. } = self.project;
-        let checkouts = cache_dir.join("checkouts").join(config.name.as_str());
-        checkouts.join(self.name().slug()).join("tree").join(&config.directory)
+        working_tree(cache_dir, ProjectBranch::new(&config.name, self.name())).join(&config.directory)
     }
 
     /// Makes the branch's working tree exactly the commit, submodules included where the project wants them. Whatever
@@ -338,6 +337,11 @@ impl<'p> Branch<'p> {
             }),
         }
     }
+}
+
+/// Where a branch's working tree is, whether it is there or not.
+pub(crate) fn working_tree(cache_dir: &Path, of: ProjectBranch<'_>) -> PathBuf {
+    cache_dir.join("checkouts").join(of.path()).join("tree")
 }
 
 #[cfg(test)]

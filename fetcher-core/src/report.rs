@@ -23,7 +23,7 @@ mod tracked;
 
 pub use crate::bst::refs::RefChange;
 use crate::diagnosis::{Diagnosis, HostReachability};
-use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
+use crate::names::{BranchName, CommitId, ElementName, ProjectBranch, ProjectName, Refs, RunId, Stage, VariantName};
 
 pub use activity::Activity;
 pub use coverage::CacheCoverage;
@@ -184,6 +184,11 @@ pub struct BranchReport {
 }
 
 impl BranchReport {
+    /// Whose report it is.
+    pub fn project_branch(&self) -> ProjectBranch<'_> {
+        ProjectBranch::new(&self.project, self.branch.as_ref())
+    }
+
     /// The report of a branch whose work starts now: good so far, and with nothing done.
     pub fn new(project: ProjectName, branch: Option<BranchName>, started: Timestamp) -> Self {
         Self {

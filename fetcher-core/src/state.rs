@@ -10,7 +10,7 @@ mod usage;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
+use crate::names::{BranchName, CommitId, ProjectBranch, ProjectName, RunId, Stage};
 use crate::report::{BranchReport, CacheCoverage, HoldReport, Outcome, PublicationReport, SeenRef};
 
 pub(crate) use caches::TRUSTS;
@@ -69,6 +69,11 @@ impl BranchState {
     pub const VERSION: u32 = 1;
     /// How many past runs are kept.
     pub const HISTORY: usize = 60;
+
+    /// Whose state it is.
+    pub fn project_branch(&self) -> ProjectBranch<'_> {
+        ProjectBranch::new(&self.project, self.branch.as_ref())
+    }
 
     /// The state of a branch of which nothing is known yet.
     pub fn new(project: ProjectName, branch: Option<BranchName>) -> Self {

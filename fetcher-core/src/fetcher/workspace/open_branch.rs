@@ -8,7 +8,7 @@ use crate::diagnosis::Diagnosis;
 use crate::fetcher::branch;
 use crate::fetcher::own_cache::OwnCache;
 use crate::fetcher::tools::RunTools;
-use crate::names::Stage;
+use crate::names::{ProjectBranch, Stage};
 use crate::pipeline::{Pipeline, PipelineDirectories, PipelineSession, Preparation, PreparedFiles, tracked_changes};
 use crate::project::{Branch, BranchCheckout};
 use crate::report::{BranchReport, Event, Outcome, StageReport, TrackedRef};
@@ -136,7 +136,7 @@ impl<'f> Workspace<'f> {
             sourcedir: caches.sources.join(slot.to_string()),
             // Of each project its own, for what one left there another would find.
             temporary: self.temporary.path().join(format!("{slot}.{}", number.unwrap_or(config.projects.len()))),
-            logs: run.join(project.name.as_str()).join(branch.name().slug()),
+            logs: run.join(ProjectBranch::new(&project.name, branch.name()).path()),
             objects: Some(branch.project().objects()),
             run,
         }
