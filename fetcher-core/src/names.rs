@@ -17,6 +17,7 @@ pub use stage::{Stage, StageName};
 /// A name that its kind does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{name:?} is not a {kind}: {reason}")]
+#[non_exhaustive]
 pub struct NameError {
     /// What it was to be, as in "branch name".
     pub kind: &'static str,

@@ -43,6 +43,7 @@ pub struct Project<'a> {
 
 /// What a fetch of a project's branches gave.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BranchListing<'p> {
     /// The branches that the mirror has now, each at its tip.
     pub branches: Vec<Branch<'p>>,
@@ -61,6 +62,7 @@ pub struct Branch<'p> {
 
 /// A working tree that is exactly a branch's tip.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BranchCheckout {
     /// The directory with `project.conf` in it.
     pub directory: PathBuf,

@@ -26,6 +26,7 @@ pub use crate::json_file::StateError;
 /// What is known of one branch between runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct BranchState {
     /// The version of this format, [`BranchState::VERSION`].
     pub version: u32,
@@ -160,6 +161,7 @@ impl BranchState {
 /// One past run of a branch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct BranchRun {
     /// The run.
     pub run: RunId,
@@ -174,6 +176,13 @@ pub struct BranchRun {
     /// Failures that the project's `allow-failure` lets be.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub allowed: u64,
+}
+
+impl BranchRun {
+    /// A run that ended then and so, in no time and with nothing fetched.
+    pub fn new(run: RunId, at: Timestamp, outcome: Outcome) -> Self {
+        Self { run, at, outcome, seconds: 0.0, fetched: 0, allowed: 0 }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

@@ -40,6 +40,7 @@ impl std::fmt::Debug for OpenBranch<'_> {
 /// Why a branch cannot be worked on.
 #[derive(Debug, Error)]
 #[error("{} of {}: {}", report.stages.last().map_or(Stage::Checkout, |stage| stage.stage), report.project, words(report))]
+#[non_exhaustive]
 pub struct OpenError {
     /// What there is to report of it.
     pub report: Box<BranchReport>,
