@@ -4,6 +4,7 @@ mod branch;
 mod branch_work;
 mod caches;
 mod callbacks;
+mod candidates;
 mod error;
 mod error_diagnoses;
 mod git_diagnoses;
@@ -117,8 +118,9 @@ impl Fetcher {
     }
 
     /// Names the program that is the sandbox's helper: this one, where its `main` calls
-    /// [`helper_main`](crate::runner::helper_main) first of all. Without a helper the sandbox has no limits, and there is
-    /// none where bubblewrap does not work.
+    /// [`helper_main`](crate::runner::helper_main) first of all. Without a helper bubblewrap sets no limits and leaves
+    /// abstract sockets open, and where it does not work a thread of this program's confines itself with Landlock for each
+    /// child: that does all but end what is left of a child when this program is killed.
     #[must_use]
     pub fn sandbox_helper(mut self, program: impl Into<PathBuf>) -> Self {
         self.sandbox_helper = Some(program.into());

@@ -90,7 +90,9 @@
 //! | `email`, `irc`, `webhook` | notifiers |
 //! | `cas` (default) | asking source caches whether what was pushed is there |
 //! | `probe` | asking upstreams over HTTP what moved |
+//! | `forge` | the interfaces of GitLab, GitHub and Gitea, for requests to merge tracked refs |
 //! | `serve` | the server of the local cache |
+//! | `trust-store` | whose certificates are believed; what needs TLS brings it |
 //!
 //! # What it does to a host
 //!

@@ -32,6 +32,7 @@ mod session;
 mod sources;
 mod stage_request;
 mod stage_runner;
+mod taken_back;
 mod tracking;
 mod verify;
 

@@ -27,8 +27,8 @@ use thiserror::Error;
 
 use crate::config::ProjectConfig;
 use crate::git::{
-    BranchMatches, BranchTip, Git, GitError, GitNote, Mirror, RemoteRefs, RemoteRepository, ScratchRepository,
-    TreeReader, select,
+    BranchMatches, BranchTip, CheckoutResult, Git, GitError, GitNote, Mirror, RemoteRefs, RemoteRepository,
+    ScratchRepository, TreeReader, select,
 };
 use crate::names::{BranchName, CommitId, ProjectBranch};
 use crate::own_directory::OwnDirectory;
@@ -220,6 +220,28 @@ impl<'a> Project<'a> {
         ScratchRepository::new(&self.mirror, remote, directory)
     }
 
+    /// Makes `directory/tree` exactly a commit that was made in a scratch repository, as [`Branch::checkout`] does.
+    ///
+    /// # Errors
+    /// When the tree cannot be made, or has no project where the configuration says.
+    pub fn checkout_of(
+        &self,
+        scratch: &ScratchRepository<'_>,
+        commit: &CommitId,
+        directory: &Path,
+    ) -> Result<BranchCheckout, CheckoutError> {
+        let submodules = self.submodules()?;
+        found_in(self.config, scratch.checkout(directory, commit, submodules.as_deref())?)
+    }
+
+    /// Where the mirrors of submodules are, made where it is missing; none where they are not wanted.
+    fn submodules(&self) -> Result<Option<PathBuf>, GitError> {
+        if self.config.submodules {
+            self.own_directory(&["submodules"])?;
+        }
+        Ok(self.config.submodules.then(|| self.cache_dir.join("submodules")))
+    }
+
     /// The messages of a commit and of those before it, at most so many.
     ///
     /// # Errors
@@ -320,23 +342,24 @@ impl<'p> Branch<'p> {
     /// # Errors
     /// When the tree cannot be made, or has no project where the configuration says.
     pub fn checkout(&self) -> Result<BranchCheckout, CheckoutError> {
-        let Project { config, cache_dir, mirror } = self.project;
-        let submodules = config.submodules.then(|| cache_dir.join("submodules"));
-        if config.submodules {
-            self.project.own_directory(&["submodules"])?;
-        }
+        let config = self.project.config;
+        let submodules = self.project.submodules()?;
         let place = self.project.own_directory(&["checkouts", config.name.as_str(), &self.name().slug()])?;
-        let checked = mirror.checkout(place.path(), self.commit(), submodules.as_deref())?;
-        let directory = checked.path.join(&config.directory);
-        // A link in the repository may lead out of it, or to nothing: then there is no project, which is told.
-        let real = directory.canonicalize().ok().zip(checked.path.canonicalize().ok());
-        let inside = real.filter(|(directory, tree)| directory.starts_with(tree));
-        match inside.filter(|(directory, _)| directory.join("project.conf").is_file()) {
-            Some((directory, tree)) => Ok(BranchCheckout { directory, tree, notes: checked.notes }),
-            None => Err(CheckoutError::NoProject {
-                directory: config.directory.clone(),
-                others: projects_below(&checked.path),
-            }),
+        let checked = self.project.mirror.checkout(place.path(), self.commit(), submodules.as_deref())?;
+        found_in(config, checked)
+    }
+}
+
+/// The project in a working tree.
+fn found_in(config: &ProjectConfig, checked: CheckoutResult) -> Result<BranchCheckout, CheckoutError> {
+    let directory = checked.path.join(&config.directory);
+    // A link in the repository may lead out of it, or to nothing: then there is no project, which is told.
+    let real = directory.canonicalize().ok().zip(checked.path.canonicalize().ok());
+    let inside = real.filter(|(directory, tree)| directory.starts_with(tree));
+    match inside.filter(|(directory, _)| directory.join("project.conf").is_file()) {
+        Some((directory, tree)) => Ok(BranchCheckout { directory, tree, notes: checked.notes }),
+        None => {
+            Err(CheckoutError::NoProject { directory: config.directory.clone(), others: projects_below(&checked.path) })
         }
     }
 }

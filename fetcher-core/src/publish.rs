@@ -5,6 +5,7 @@
 //! depends on this host's memory; that only keeps closed requests closed where nobody else remembers.
 
 mod branches;
+mod candidate;
 mod commits;
 mod component;
 mod forge;
@@ -23,9 +24,11 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::diagnosis::Diagnosis;
 use crate::git::{GitError, PushFailure, PushRefusal};
 use crate::state::StateError;
 
+pub use candidate::{CandidateCheck, CandidateFindings};
 pub(crate) use forge::configured_forge;
 pub use forge::{
     Forge, ForgeError, ForgeErrorKind, ForgeRequest, NoForge, PushAnswer, PushRoute, RequestDraft, RequestState,
@@ -76,6 +79,9 @@ pub enum PublicationError {
         /// Its name.
         base: String,
     },
+    /// It cannot be found out whether the project still loads with what is to be published.
+    #[error("cannot find out whether the project loads with it: {}", .0.message)]
+    Unchecked(Box<Diagnosis>),
     /// Something that cannot be.
     #[error("{0}")]
     Internal(String),

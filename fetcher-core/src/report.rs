@@ -250,6 +250,9 @@ pub struct StageReport {
     /// The elements that it left out on purpose.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "newer::known_entries")]
     pub left_out: Vec<LeftOutElement>,
+    /// The refs that tracking found and that were taken back, for nothing loads with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldRef>,
     /// Remarks that are no failures: a mirror rebuilt, elements left out because they have no ref.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -283,6 +286,7 @@ impl StageReport {
             findings: Vec::new(),
             reached: BTreeSet::new(),
             left_out: Vec::new(),
+            held: Vec::new(),
             notes: Vec::new(),
             proof: None,
             log: None,

@@ -9,6 +9,8 @@ use thiserror::Error;
 
 use crate::cancel::Cancel;
 
+mod child_watch;
+mod confinement;
 pub mod conformance;
 mod forward;
 mod invocation;
@@ -21,6 +23,7 @@ mod space_guard;
 mod trace;
 mod with_sandbox;
 
+pub use child_watch::ChildWatch;
 pub use invocation::{ChildAccess, ChildNetwork, Invocation, OutputMode, OutputStream, RELAY_PORT};
 pub use local::LocalRunner;
 pub use output::{ChildOutput, OutputTail, output};
@@ -153,6 +156,13 @@ pub trait Runner: Send + Sync {
     /// instead where one will do.
     fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
         let _ = (invocation, cancel);
+        false
+    }
+
+    /// Whether children are this program's own, as those of a [`LocalRunner`], to which others hand invocations on that say
+    /// so. Then it is said which process a child is, where its invocation has a [watch](Invocation::watch), so that what is
+    /// opened for that one is closed to others; and a child can be confined by the thread that starts it.
+    fn is_local(&self) -> bool {
         false
     }
 

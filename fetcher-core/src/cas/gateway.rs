@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt as _, future::BoxFuture, stream};
 use http::header::{AUTHORIZATION, HeaderValue};
@@ -30,6 +30,7 @@ use tower::Service;
 
 use super::client::{CacheError, endpoint, text_of, token};
 use crate::config::SourceCacheConfig;
+use crate::runner::ChildWatch;
 use crate::trust_store::TrustStore;
 
 /// How many connections one socket takes at once. A casd has a few.
@@ -38,6 +39,10 @@ const CONNECTIONS: usize = 64;
 const STREAMS: u32 = 128;
 /// How much of a request or an answer is under way, in bytes: of a stream, and of a connection.
 const WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
+
+/// How long a child may be under way before it is said which process it is, and how often that is looked at.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+const START_LOOK: Duration = Duration::from_millis(5);
 
 /// What every client of a cache asks for.
 const READS: [&str; 7] = [
@@ -94,11 +99,16 @@ pub(crate) struct CredentialGateway {
 }
 
 impl CredentialGateway {
-    /// Listens for these caches. Tokens and certificates are read now.
+    /// Listens for these caches; where a child is given, for that one and what it started alone. Tokens and certificates
+    /// are read now.
     ///
     /// # Errors
     /// When one of those cannot be read, or a socket cannot be made.
-    pub(crate) fn open(servers: &[GatewayServer], trusted: &TrustStore) -> Result<Self, GatewayError> {
+    pub(crate) fn open(
+        servers: &[GatewayServer],
+        trusted: &TrustStore,
+        child: Option<&ChildWatch>,
+    ) -> Result<Self, GatewayError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| GatewayError::Socket { path, source }
@@ -124,10 +134,11 @@ impl CredentialGateway {
             sockets.push(server.socket.clone());
         }
         let (stop, stopped) = oneshot::channel::<()>();
+        let child = child.cloned();
         let thread = std::thread::Builder::new().name("credential-gateway".to_owned()).spawn(move || {
             runtime.block_on(async {
                 for (forwarder, listener) in waiting {
-                    tokio::spawn(serve(forwarder, listener));
+                    tokio::spawn(serve(forwarder, listener, child.clone()));
                 }
                 // Whoever is not done by then is gone.
                 let _ = stopped.await;
@@ -152,17 +163,33 @@ impl Drop for CredentialGateway {
     }
 }
 
-async fn serve(forwarder: CacheForwarder, listener: UnixListener) {
+/// Waits for somebody who may come in: with Landlock alone a socket's path keeps nobody out.
+async fn accept(listener: &UnixListener, child: Option<&ChildWatch>) -> io::Result<UnixStream> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let Some(child) = child else { return Ok(stream) };
+        let since = Instant::now();
+        // The child may be there before it is said which it is.
+        while !child.is_started() && since.elapsed() < START_TIMEOUT {
+            tokio::time::sleep(START_LOOK).await;
+        }
+        if stream.peer_cred().is_ok_and(|peer| peer.pid().is_some_and(|process| child.has(process))) {
+            return Ok(stream);
+        }
+    }
+}
+
+async fn serve(forwarder: CacheForwarder, listener: UnixListener, child: Option<ChildWatch>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let connections = stream::unfold((listener, places), |(listener, places)| async move {
+    let connections = stream::unfold((listener, places, child), |(listener, places, child)| async move {
         let place = Arc::clone(&places).acquire_owned().await.ok()?;
-        let accepted = listener.accept().await;
+        let accepted = accept(&listener, child.as_ref()).await;
         if accepted.is_err() {
             // Out of files as a rule: others may end meanwhile.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let held = accepted.map(|(stream, _)| HeldConnection { stream, _place: place });
-        Some((held, (listener, places)))
+        let held = accepted.map(|stream| HeldConnection { stream, _place: place });
+        Some((held, (listener, places, child)))
     });
     let server = Server::builder()
         .max_concurrent_streams(STREAMS)

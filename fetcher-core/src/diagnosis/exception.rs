@@ -291,6 +291,7 @@ fn is_outside(kind: FailureKind) -> bool {
         | FailureKind::RequestRefused
         | FailureKind::MovedTag
         | FailureKind::RefNotWritten
+        | FailureKind::UpdateBreaks
         | FailureKind::HumanCommits
         | FailureKind::RequestClosed
         | FailureKind::SpaceMade

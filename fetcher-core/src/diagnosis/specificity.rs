@@ -85,6 +85,7 @@ impl Diagnosis {
             | FailureKind::RequestRefused
             | FailureKind::MovedTag
             | FailureKind::RefNotWritten
+            | FailureKind::UpdateBreaks
             | FailureKind::HumanCommits
             | FailureKind::RequestClosed
             | FailureKind::LockHeld

@@ -254,6 +254,10 @@ kinds! {
     /// A ref that tracking found cannot be written into the file as it is. Nothing failed: it is a finding.
     RefNotWritten => Once, Project,
         "the next run tries again on the branch as it is then; write the ref by hand if it lasts";
+    /// With a ref that tracking found the project does not load on the base branch, or its patches do not apply: the ref is
+    /// held back. Nothing failed: it is a finding.
+    UpdateBreaks => Once, Project,
+        "mend the element, its patches or what it includes on the base branch; what has to move together is a          `[[project.group]]`";
     /// Somebody else has committed to a branch that this program pushed. It is left alone. Nothing failed: it is a finding.
     HumanCommits => No, Project,
         "merge or close the request; on-human-commits = \"stack\" or \"new\" goes on beside it";

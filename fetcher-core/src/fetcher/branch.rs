@@ -177,7 +177,7 @@ impl<'f> WorkerPool<'f> {
         self.pipelines(slot, place, work, Refs::Tracked, turns, events);
         self.find_changes(work);
         self.find_holds(work);
-        let publication = self.publish(work, slot, events);
+        let publication = self.publish(work, slot, turns, events);
         work.spent += began.elapsed();
         BranchReport { publication: publication.map(Box::new), ..self.finished(place, work) }
     }
@@ -294,6 +294,22 @@ impl<'f> WorkerPool<'f> {
         projects.iter().position(|other| other.name == project.name).unwrap_or(projects.len())
     }
 
+    /// Where a branch's pipelines work.
+    pub(super) fn directories(&self, slot: usize, work: &BranchWork<'_>) -> PipelineDirectories {
+        let project = work.branch.project().config();
+        let (caches, run) = (self.layout.of(&project.trust()), self.store.run_directory(self.run));
+        PipelineDirectories {
+            project: work.project.clone(),
+            cachedir: caches.cachedir,
+            sourcedir: caches.sources.join(slot.to_string()),
+            // Of each project its own, for what one left there another would find.
+            temporary: self.temporary.join(format!("{slot}.{}", self.number_of(project))),
+            logs: run.join(ProjectBranch::new(&project.name, work.branch.name()).path()),
+            objects: Some(work.branch.project().objects()),
+            run,
+        }
+    }
+
     fn pipelines(
         &self,
         slot: usize,
@@ -304,22 +320,10 @@ impl<'f> WorkerPool<'f> {
         events: &mut dyn FnMut(Event),
     ) {
         let config = &self.fetcher.config;
-        let run = self.store.run_directory(self.run);
         let configured = work.branch.project().config();
         let (narrowed, branch) = (narrowed(configured, &self.selection.elements), work.branch.name().clone());
         let project = narrowed.as_ref().unwrap_or(configured);
-        let caches = self.layout.of(&project.trust());
-        let one_at_a_time = turns.get(&caches.cachedir);
-        let directories = PipelineDirectories {
-            project: work.project.clone(),
-            cachedir: caches.cachedir,
-            sourcedir: caches.sources.join(slot.to_string()),
-            // Of each project its own, for what one left there another would find.
-            temporary: self.temporary.join(format!("{slot}.{}", self.number_of(project))),
-            logs: run.join(ProjectBranch::new(&project.name, &branch).path()),
-            objects: Some(work.branch.project().objects()),
-            run,
-        };
+        let directories = self.directories(slot, work);
         let (tracking, unread) = self.upstreams.memory(&project.name, self.fetcher.clock.now());
         work.failures.extend(unread.map(|error| error.diagnosis()));
         let probing = TrackProbing {
@@ -339,9 +343,9 @@ impl<'f> WorkerPool<'f> {
             environment: &self.fetcher.environment,
             redactor: &self.fetcher.redactor,
             clock: &self.fetcher.clock,
+            one_at_a_time: turns.get(&directories.cachedir),
             directories,
             prepared: work.prepared.as_ref(),
-            one_at_a_time,
             refresh_after: config.refresh_after,
             // Whoever does everything again does it for each branch.
             done_in_run: (!self.selection.force).then_some(&place.done),

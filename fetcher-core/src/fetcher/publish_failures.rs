@@ -23,6 +23,7 @@ pub(super) fn publish_failure(unit: Option<&str>, error: &PublicationError) -> D
             "see that `signing-key` of `publish` names a private key without a passphrase, and that ssh-keygen (Debian: \
              openssh-client) or gpg (Debian: gnupg) is installed",
         ),
+        PublicationError::Unchecked(reason) => Diagnosis { message: error.to_string(), ..Diagnosis::clone(reason) },
         PublicationError::NoBase { .. } => Diagnosis::new(
             FailureKind::RefMissing,
             error.to_string(),
@@ -100,6 +101,7 @@ pub(super) mod finding {
         let kind = match held.cause {
             HoldCause::MovedTag => FailureKind::MovedTag,
             HoldCause::Overwritten | HoldCause::File => FailureKind::RefNotWritten,
+            HoldCause::Broken => FailureKind::UpdateBreaks,
             // The first is told by the stage that tracked, the others pass or are told as failures.
             HoldCause::ChangedContent | HoldCause::NotCached | HoldCause::TooYoung | HoldCause::Group => return None,
         };

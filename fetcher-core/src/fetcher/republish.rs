@@ -3,21 +3,24 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::candidates::CandidateLoader;
 use super::publish_failures::{forge_failure, publish_failure};
+use super::tools::RunTools;
 use super::tracked_publication::{cached_in, entered};
 use super::{Fetcher, FetcherError, RunSelection, git_diagnoses, made, notifications};
+use crate::bst::Bst;
 use crate::config::{ProjectConfig, PublishMode};
 use crate::diagnosis::Diagnosis;
 use crate::git::Git;
 use crate::json_file::JsonFile;
 use crate::names::{BranchName, Stage};
-use crate::pipeline::tracked_changes;
-use crate::project::Project;
+use crate::pipeline::{PipelineDirectories, tracked_changes};
+use crate::project::{Branch, Project};
 use crate::publish::{PublicationError, PublishMemory, Publisher, TrackedCheckout};
 use crate::report::{BranchReport, Outcome, PublicationReport, StageReport, TrackedRef};
-use crate::runner::LocalRunner;
+use crate::runner::{LocalRunner, Runner};
 use crate::secret::Redact as _;
-use crate::state::{BranchState, StateStore};
+use crate::state::{BranchState, CacheLayout, StateStore};
 
 impl Fetcher {
     /// Publishes what the last run tracked and knew to be cached, of every selected branch, whatever its `schedule`; with
@@ -32,6 +35,21 @@ impl Fetcher {
         let (_locks, _unended) = self.lock(&holder, selection.lock_wait)?;
         let (store, temporary) = (StateStore::new(&self.config.state_dir), self.temporary()?);
         let runner = LocalRunner::new(state_dir.as_os_str());
+        let sandboxed = self.sandboxed(&runner, temporary.path());
+        let bst_runner = self.runner.as_deref().unwrap_or(&sandboxed);
+        let tools = RunTools::new(self, bst_runner, temporary.path());
+        let (layout, unread) = CacheLayout::look(&self.config.cache_dir);
+        let (unread, temporary) = (unread.iter().map(ToString::to_string).collect(), temporary.path());
+        let dry_run = selection.dry_run;
+        let tools = RepublishTools {
+            git: &runner,
+            bst: bst_runner,
+            tools: &tools,
+            layout: &layout,
+            unread,
+            dry_run,
+            temporary,
+        };
         let asked = |names: &[String], name: &str| names.is_empty() || names.iter().any(|asked| asked == name);
         let mut reports = Vec::new();
         for project in &self.config.projects {
@@ -42,13 +60,28 @@ impl Fetcher {
                 let Some(branch) = state.branch.clone() else { continue };
                 if asked(&selection.branches, branch.as_str()) {
                     let place = Republished { fetcher: self, project, branch: &branch, state: &state, store: &store };
-                    let report = place.publish(&runner, temporary.path(), selection.dry_run);
+                    let report = place.publish(&tools);
                     reports.push(report.redacted(&self.redactor));
                 }
             }
         }
         Ok(reports)
     }
+}
+
+/// What publishing by hand is done with.
+struct RepublishTools<'r> {
+    /// What runs git.
+    git: &'r LocalRunner,
+    /// What runs bst.
+    bst: &'r dyn Runner,
+    tools: &'r RunTools<'r>,
+    layout: &'r CacheLayout,
+    /// What of that cannot be read.
+    unread: Vec<String>,
+    /// Whether nothing is pushed.
+    dry_run: bool,
+    temporary: &'r Path,
 }
 
 /// A branch of which the last run's tracked refs are published.
@@ -61,10 +94,11 @@ struct Republished<'r> {
 }
 
 impl Republished<'_> {
-    fn publish(&self, runner: &LocalRunner, temporary: &Path, dry_run: bool) -> BranchReport {
+    fn publish(&self, tools: &RepublishTools<'_>) -> BranchReport {
         let now = self.fetcher.clock.now();
-        let mut stage = StageReport { attempts: 1, ..StageReport::new(Stage::Publish, None, now) };
-        let publication = match self.published(runner, temporary, dry_run, &mut stage) {
+        let notes = tools.unread.clone();
+        let mut stage = StageReport { attempts: 1, notes, ..StageReport::new(Stage::Publish, None, now) };
+        let publication = match self.published(tools, &mut stage) {
             Ok(publication) => publication,
             Err(failure) => {
                 stage.failures.push(*failure);
@@ -90,9 +124,7 @@ impl Republished<'_> {
 
     fn published(
         &self,
-        runner: &LocalRunner,
-        temporary: &Path,
-        dry_run: bool,
+        tools: &RepublishTools<'_>,
         stage: &mut StageReport,
     ) -> Result<Option<PublicationReport>, Box<Diagnosis>> {
         let fetcher = self.fetcher;
@@ -106,7 +138,7 @@ impl Republished<'_> {
         };
         let forge = fetcher.forge_of(self.project).map_err(|error| Box::new(forge_failure(&error)))?;
         let git = Git {
-            runner,
+            runner: tools.git,
             environment: &fetcher.environment,
             cancel: &fetcher.cancel,
             timeout: self.project.timeout,
@@ -117,6 +149,8 @@ impl Republished<'_> {
         let branch = project.branch_at(self.branch, &commit);
         let directory = branch.directory();
         let tracked = self.tracked(&directory).map_err(|error| failed(PublicationError::Internal(error)))?;
+        let (bst, _) = tools.tools.bst(self.project)?;
+        let check = self.loader(tools, &branch, &bst);
         let (host, cached_in) = (notifications::host_name(), cached_in(self.project));
         let publisher = Publisher {
             project: self.project,
@@ -124,10 +158,11 @@ impl Republished<'_> {
             forge: Arc::clone(&forge),
             host: &host,
             now: fetcher.clock.now(),
-            temporary,
+            temporary: tools.temporary,
             memory,
             cached_in: &cached_in,
-            dry_run,
+            check: Some(&check),
+            dry_run: tools.dry_run,
             at_once: true,
         };
         let publication = publisher.publish(&TrackedCheckout {
@@ -137,11 +172,39 @@ impl Republished<'_> {
             prepared: None,
             tracked: &tracked,
             readiness: &readiness,
+            taken_back: &[],
             untracked: &[],
             holds: &self.state.holds,
         });
-        entered(&publication, stage);
+        entered(&publication, &[], stage);
         Ok(Some(publication.report))
+    }
+
+    fn loader<'l>(&self, tools: &RepublishTools<'l>, branch: &'l Branch<'l>, bst: &'l Bst) -> CandidateLoader<'l>
+    where
+        Self: 'l,
+    {
+        let caches = tools.layout.of(&self.project.trust());
+        let temporary = tools.temporary;
+        CandidateLoader {
+            fetcher: self.fetcher,
+            branch,
+            bst,
+            runner: tools.bst,
+            place: temporary.join("candidate"),
+            directories: PipelineDirectories {
+                project: branch.directory(),
+                cachedir: caches.cachedir,
+                // No run is at work: the first worker's is free.
+                sourcedir: caches.sources.join("0"),
+                temporary: temporary.join("bst"),
+                objects: None,
+                run: temporary.to_owned(),
+                logs: temporary.join("logs"),
+            },
+            may_push: !tools.dry_run,
+            one_at_a_time: None,
+        }
     }
 
     /// What tracking wrote into the checkout, with since when each ref is known.

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use super::branch::variants;
 use super::branch_work::BranchWork;
+use super::candidates::CandidateLoader;
 use super::publish_failures::{finding, forge_failure, publish_failure};
-use super::workers::WorkerPool;
+use super::workers::{CacheTurns, WorkerPool};
 use crate::address::AddressParts;
 use crate::config::{ProjectConfig, PublishMode, VariantConfig};
 use crate::diagnosis::Diagnosis;
@@ -17,7 +18,7 @@ use crate::project::{Branch, Project};
 use crate::publish::{
     Forge, ForgeError, NoForge, Publication, Publisher, Readiness, TrackedCheckout, VariantReadiness, is_pushed_as,
 };
-use crate::report::{Event, Outcome, PublicationReport, RequestStatus, StageReport, TrackedRef};
+use crate::report::{Event, HeldRef, Outcome, PublicationReport, RequestStatus, StageReport, TrackedRef};
 use crate::secret::{Redact as _, Redactor};
 use crate::state::ElementMemory;
 
@@ -28,6 +29,7 @@ impl WorkerPool<'_> {
         &self,
         work: &mut BranchWork<'_>,
         slot: usize,
+        turns: &CacheTurns,
         events: &mut dyn FnMut(Event),
     ) -> Option<PublicationReport> {
         let project = work.branch.project().config();
@@ -53,8 +55,8 @@ impl WorkerPool<'_> {
         let forge = if self.selection.no_publish { Ok(Arc::new(NoForge) as _) } else { self.fetcher.forge_of(project) };
         let publication = match forge {
             Ok(forge) => {
-                let publication = self.published(work, slot, forge);
-                entered(&publication, &mut report);
+                let publication = self.published(work, slot, turns, forge);
+                entered(&publication, &taken_back(&work.stages), &mut report);
                 Some(publication.report)
             }
             Err(error) => {
@@ -76,10 +78,21 @@ impl WorkerPool<'_> {
         publishing.any(|other| other.publish.branch_template().matches(branch.as_str()))
     }
 
-    fn published(&self, work: &BranchWork<'_>, slot: usize, forge: Arc<dyn Forge>) -> Publication {
+    fn published(&self, work: &BranchWork<'_>, slot: usize, turns: &CacheTurns, forge: Arc<dyn Forge>) -> Publication {
         let project = work.branch.project().config();
         let cached_in = cached_in(project);
         let host = super::notifications::host_name();
+        let directories = self.directories(slot, work);
+        let check = CandidateLoader {
+            fetcher: self.fetcher,
+            branch: &work.branch,
+            bst: &work.bst,
+            runner: self.runner,
+            place: self.temporary.join(format!("{slot}.candidate")),
+            may_push: true,
+            one_at_a_time: turns.get(&directories.cachedir),
+            directories,
+        };
         let publisher = Publisher {
             project,
             git: Git {
@@ -95,6 +108,7 @@ impl WorkerPool<'_> {
             temporary: &self.temporary.join(slot.to_string()),
             memory: self.store.publish_path(&project.name, work.branch.name()),
             cached_in: &cached_in,
+            check: Some(&check),
             dry_run: false,
             at_once: false,
         };
@@ -102,6 +116,7 @@ impl WorkerPool<'_> {
         let redactor = &self.fetcher.redactor;
         let untracked =
             untracked(&work.stages).into_iter().map(|(name, why)| (name, why.redacted(redactor))).collect::<Vec<_>>();
+        let taken_back = taken_back(&work.stages);
         let holds = work.holds.clone().redacted(redactor);
         let readiness = without_secrets(readiness(project, work), &work.changes, redactor);
         let tracked = TrackedCheckout {
@@ -110,6 +125,7 @@ impl WorkerPool<'_> {
             prepared: work.prepared.as_ref(),
             tracked: &work.changes,
             readiness: &readiness,
+            taken_back: &taken_back,
             untracked: &untracked,
             holds: &holds,
         };
@@ -141,12 +157,14 @@ impl super::Fetcher {
 }
 
 /// Enters what publishing came to into the report of its stage.
-pub(super) fn entered(publication: &Publication, report: &mut StageReport) {
+/// `taken_back` was told of by the stage that tracked.
+pub(super) fn entered(publication: &Publication, taken_back: &[HeldRef], report: &mut StageReport) {
     let requests = &publication.report.requests;
     report.skipped.clone_from(&publication.skipped);
     report.notes.extend(publication.notes.iter().cloned());
     report.failures.extend(publication.failures.iter().map(|(unit, error)| publish_failure(unit.as_deref(), error)));
-    report.findings.extend(publication.report.held.iter().filter_map(finding::of_hold));
+    let held = publication.report.held.iter().filter(|held| !taken_back.contains(held));
+    report.findings.extend(held.filter_map(finding::of_hold));
     report.findings.extend(requests.iter().filter_map(finding::of_request));
     let good = requests.iter().any(|request| request.status != RequestStatus::Failed);
     report.elements.total = requests.len() as u64;
@@ -172,6 +190,18 @@ pub(super) fn cached_in(project: &ProjectConfig) -> String {
         1 => format!("the source cache {}", hosts.into_iter().collect::<String>()),
         _ => format!("the source caches {}", hosts.into_iter().collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// What was taken back, for nothing loads with it. The stages that tracked have masked it.
+fn taken_back(stages: &[StageReport]) -> Vec<HeldRef> {
+    let mut held: Vec<HeldRef> = Vec::new();
+    for of_stage in stages.iter().flat_map(|stage| &stage.held) {
+        let same = |known: &HeldRef| (&known.element, &known.new) == (&of_stage.element, &of_stage.new);
+        if !held.iter().any(same) {
+            held.push(of_stage.clone());
+        }
+    }
+    held
 }
 
 /// The elements that could not be tracked, and why.

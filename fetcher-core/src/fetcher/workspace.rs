@@ -199,6 +199,12 @@ struct WorkspaceRunner<'f> {
     space: FreeSpace,
 }
 
+impl WorkspaceRunner<'_> {
+    fn runner(&self) -> &dyn Runner {
+        self.lent.unwrap_or(&self.sandboxed)
+    }
+}
+
 impl Runner for WorkspaceRunner<'_> {
     fn run(
         &self,
@@ -206,7 +212,19 @@ impl Runner for WorkspaceRunner<'_> {
         cancel: &Cancel,
         output: &mut dyn FnMut(OutputStream, &[u8]),
     ) -> Result<Exit, RunnerError> {
-        SpaceGuard::new(self.lent.unwrap_or(&self.sandboxed), &self.space).run(invocation, cancel, output)
+        SpaceGuard::new(self.runner(), &self.space).run(invocation, cancel, output)
+    }
+
+    fn hides_files(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        self.runner().hides_files(invocation, cancel)
+    }
+
+    fn is_local(&self) -> bool {
+        self.runner().is_local()
+    }
+
+    fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
+        self.runner().confines_network(invocation, cancel)
     }
 }
 

@@ -342,6 +342,7 @@ impl GitFailure {
             | FailureKind::PushTooLarge
             | FailureKind::RequestRefused
             | FailureKind::MovedTag
+            | FailureKind::UpdateBreaks
             | FailureKind::RefNotWritten
             | FailureKind::HumanCommits
             | FailureKind::RequestClosed

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use git2::Repository;
 
 use super::access::RemoteRepository;
+use super::checkout::CheckoutResult;
 use super::child::Git;
 use super::error::GitError;
 use super::mirror::Mirror;
@@ -20,6 +21,8 @@ use crate::names::CommitId;
 pub struct ScratchRepository<'a> {
     git: Git<'a>,
     remote: RemoteRepository,
+    /// What the mirror follows: addresses of submodules may be relative to it.
+    origin: RemoteRepository,
     store: MirrorStore,
 }
 
@@ -37,7 +40,25 @@ impl<'a> ScratchRepository<'a> {
         let objects = mirror.objects();
         let objects = fs::canonicalize(&objects).map_err(|error| GitError::io("find", &objects, error))?;
         fs::write(&alternates, format!("{}\n", objects.display())).map_err(failed)?;
-        Ok(Self { git: mirror.git(), remote, store })
+        Ok(Self { git: mirror.git(), remote, origin: mirror.remote().clone(), store })
+    }
+
+    /// Makes `directory/tree` exactly a commit of this repository, as [`Mirror::checkout`] does.
+    ///
+    /// # Errors
+    /// As of a mirror's checkout.
+    pub fn checkout(
+        &self,
+        directory: &Path,
+        commit: &CommitId,
+        submodules: Option<&Path>,
+    ) -> Result<CheckoutResult, GitError> {
+        Mirror::new(self.git, self.store.path(), self.origin.clone()).checkout(directory, commit, submodules)
+    }
+
+    /// Where it has the objects of its own; those of the mirror it borrows.
+    pub fn objects(&self) -> PathBuf {
+        self.store.objects()
     }
 
     /// Where it is.

@@ -31,9 +31,18 @@ pub(super) fn read(project: &ProjectConfig, directories: &PipelineDirectories) -
     files.extend(project.credentials.files().map(|(_, file)| file.clone()));
     files.push(checkout(&directories.project).join(".git"));
     // Not what the repository names itself: with Landlock alone that may be anybody's words by now.
-    files.extend(directories.objects.clone());
+    if let Some(objects) = &directories.objects {
+        files.push(objects.clone());
+        files.extend(borrowed(objects));
+    }
     files.retain(|file| file.exists());
     files
+}
+
+/// What a repository of this library borrows of another: where commits are made, those of a mirror.
+fn borrowed(objects: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(objects.join("info/alternates")).unwrap_or_default();
+    text.lines().map(PathBuf::from).filter(|path| path.is_absolute()).collect()
 }
 
 /// Its home.

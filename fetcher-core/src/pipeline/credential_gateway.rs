@@ -20,6 +20,8 @@ use crate::cas::gateway::{CredentialGateway, GatewayError, GatewayServer};
 #[cfg(feature = "cas")]
 use crate::diagnosis::{Actor, FailureKind, Location, Retry};
 #[cfg(feature = "cas")]
+use crate::runner::ChildWatch;
+#[cfg(feature = "cas")]
 use crate::trust_store::TrustStore;
 
 /// The first release whose casd takes the address of a socket for a cache.
@@ -83,8 +85,11 @@ impl StageRunner<'_, '_> {
         if servers.is_empty() || !pipeline.runner.hides_files(invocation, self.cancel) {
             return Ok(None);
         }
-        let open = CredentialGateway::open(&servers, &TrustStore::of(pipeline.environment))
-            .map_err(|error| failure(&error))?;
+        // Who else finds the socket is not let in.
+        invocation.watch = pipeline.runner.is_local().then(ChildWatch::default);
+        let trusted = TrustStore::of(pipeline.environment);
+        let open = CredentialGateway::open(&servers, &trusted, invocation.watch.as_ref());
+        let open = open.map_err(|error| failure(&error))?;
         let text = format!("{:#}\n", serde_json::Value::Object(conf));
         let path = self.conf_path();
         write_atomic(&path, text.as_bytes()).map_err(|source| failure(&GatewayError::Socket { path, source }))?;

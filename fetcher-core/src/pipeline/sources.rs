@@ -33,10 +33,7 @@ impl Pipeline<'_> {
         };
         // A junction that moved may have brought others than those that bst listed before it tracked.
         let moved = !work.tracked_junctions.is_empty() || changes.iter().any(of_junction);
-        // What bst could not tell the sources of, for they have no committed ref.
-        let committed = memory.committed.inventory.iter().flat_map(|known| &known.inventory.elements);
-        let untold = committed.filter(|known| known.sources.is_none() && is_told_sources(&self.bst.version));
-        let untold: BTreeSet<ElementName> = untold.map(|known| known.name.clone()).collect();
+        let untold = untold(self, memory);
         if moved || !untold.is_empty() || !self.project.wants(Refs::Committed) {
             let inventory = self.inventory_as_tracked(work, memory, &untold);
             return inventory.ok().map(|inventory| FetchCandidates::of(&inventory));
@@ -179,6 +176,13 @@ impl Pipeline<'_> {
         }
         run.reports
     }
+}
+
+/// What bst could not tell the sources of, for they have no committed ref.
+pub(super) fn untold(pipeline: &Pipeline<'_>, memory: &ElementMemory) -> BTreeSet<ElementName> {
+    let committed = memory.committed.inventory.iter().flat_map(|known| &known.inventory.elements);
+    let untold = committed.filter(|known| known.sources.is_none() && is_told_sources(&pipeline.bst.version));
+    untold.map(|known| known.name.clone()).collect()
 }
 
 /// Says in the first report which elements were left out for want of a ref.

@@ -36,6 +36,10 @@ impl Pipeline<'_> {
             Err(failures) => (self.not_listed(work, failures), false),
         };
         report.notes.extend(holds.notes);
+        let blocked = blocked_by(&report, &work.results, loads);
+        if blocked.is_none() && self.wants_sources() {
+            self.take_back_breaking(work, &mut report, memory);
+        }
         match work.ref_changes() {
             Ok(mut changes) => {
                 changes.retain(|change| !before.contains(change));
@@ -43,7 +47,6 @@ impl Pipeline<'_> {
             }
             Err(error) => report.notes.push(format!("the changed refs cannot be told: {error}")),
         }
-        let blocked = blocked_by(&report, &work.results, loads);
         (self.finish(report, work), blocked)
     }
 

@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::candidate::{CandidateCheck, CandidateJudge};
 use super::commits::{CommitMaker, TrackedFile, commit_id};
 use super::forge::Forge;
 use super::memory::{PublishMemory, RequestMemory};
 use super::readiness::Readiness;
 use super::request::{BodyFacts, PlannedRequest, planned};
-use super::selection::{UpdatePolicy, hold};
+use super::selection::UpdatePolicy;
 use super::sign::CommitSigner;
 use super::update::updates_of;
 use super::{PublicationError, RequestDraft};
@@ -25,7 +26,7 @@ use crate::json_file::JsonFile;
 use crate::names::{BranchName, CommitId, ElementName};
 use crate::pipeline::{PreparedFiles, changed_files};
 use crate::project::Branch;
-use crate::report::{HoldCause, HoldReport, PublicationReport, RequestReport, RequestStatus, TrackedRef};
+use crate::report::{HeldRef, HoldReport, PublicationReport, RequestReport, RequestStatus, TrackedRef};
 use crate::state::StateError;
 
 use delivery::{Delivered, RequestDelivery, Situation};
@@ -51,6 +52,8 @@ pub struct Publisher<'a> {
     pub memory: PathBuf,
     /// Where the sources are known to be, in words.
     pub cached_in: &'a str,
+    /// What is asked whether the project still loads, before anything is pushed; nothing is asked without it.
+    pub check: Option<&'a dyn CandidateCheck>,
     /// Push nothing, and say what would be.
     pub dry_run: bool,
     /// Publish whatever `schedule` says.
@@ -71,6 +74,8 @@ pub struct TrackedCheckout<'t> {
     pub tracked: &'t [TrackedRef],
     /// Of which elements the sources are known to be cached.
     pub readiness: &'t Readiness,
+    /// What tracking found and the checkout does not have, for nothing loads with it.
+    pub taken_back: &'t [HeldRef],
     /// Elements that could not be tracked, and why.
     pub untracked: &'t [(ElementName, String)],
     /// What is not tracked, for it is held.
@@ -186,6 +191,7 @@ impl Publisher<'_> {
         let has_variants = self.project.variants.len() > 1;
         let policy = UpdatePolicy { config, readiness: checkout.readiness, now: self.now, has_variants };
         let mut selected = policy.select(updates, &self.project.groups);
+        publication.report.held.extend(checkout.taken_back.iter().cloned());
         publication.report.held.append(&mut selected.held);
         let plan = planned(selected.components, config, &publication.report.base)?;
         self.deliver(checkout, &files, plan, memory, publication)?;
@@ -228,7 +234,9 @@ impl Publisher<'_> {
             change_ids: self.forge.route(&RequestDraft::default()).change_ids,
             sign: signer.is_some().then_some(&sign),
         };
-        let situation = Situation { publisher: self, scratch: &scratch, maker: &maker, base: &base, tip: &tip };
+        let judge = CandidateJudge::new(self.check, checkout.branch.commit());
+        let situation =
+            Situation { publisher: self, scratch: &scratch, maker: &maker, judge: &judge, base: &base, tip: &tip };
         let delivery = RequestDelivery::new(situation);
         self.tidy(&delivery, &plan, &mut heads, memory, publication);
         // Those that are there come first.
@@ -255,11 +263,7 @@ impl Publisher<'_> {
             open += usize::from(!matches!(status, None | Some(RequestStatus::Closed | RequestStatus::Merged)));
             match delivered {
                 Ok(delivered) => {
-                    for (number, reason) in &delivered.refused {
-                        let updates = &request.components[*number].updates;
-                        let held = updates.iter().map(|update| hold(update, HoldCause::File, reason.clone()));
-                        publication.report.held.extend(held);
-                    }
+                    publication.report.held.extend(delivered.held);
                     match delivered.memory {
                         Some(remember) => drop(memory.requests.insert(request.unit.clone(), remember)),
                         None => drop(memory.requests.remove(&request.unit)),

@@ -1,15 +1,17 @@
 //! Requests: which components each has, its words, and its text.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::PublicationError;
 use super::branches::branch_name;
 use super::component::{Component, content_digest};
+use super::selection::hold;
 use super::text::{MAX_BODY, TemplateWords, code, default_title, line, version};
 use super::update::{RefUpdate, UpdateKind};
 use crate::config::{PublishConfig, PublishMode, RequestScope};
 use crate::names::{BranchName, ElementName};
-use crate::report::{HeldRef, HoldReport};
+use crate::report::{HeldRef, HoldCause, HoldReport};
 
 /// What one request is to have.
 #[derive(Debug, Clone)]
@@ -67,6 +69,20 @@ impl PlannedRequest {
 
     pub(super) fn updates(&self) -> impl Iterator<Item = &RefUpdate> {
         self.components.iter().flat_map(|component| &component.updates)
+    }
+
+    /// What some components, by their number, would have changed, as held back.
+    pub(super) fn held(&self, reasons: &BTreeMap<usize, String>, cause: HoldCause) -> Vec<HeldRef> {
+        let updates = reasons.iter().flat_map(|(number, reason)| {
+            self.components[*number].updates.iter().map(move |update| hold(update, cause, reason.clone()))
+        });
+        updates.collect()
+    }
+
+    /// The request without some components.
+    pub(super) fn without(&self, numbers: &BTreeMap<usize, String>) -> Self {
+        let kept = self.components.iter().enumerate().filter(|(number, _)| !numbers.contains_key(number));
+        Self { components: kept.map(|(_, component)| component.clone()).collect(), ..self.clone() }
     }
 
     /// Its elements, by name.

@@ -30,6 +30,8 @@ pub(super) struct RefUpdate {
     pub(super) since: Option<Timestamp>,
     /// A page that compares the two.
     pub(super) compare: Option<String>,
+    /// Whether one of the elements is a junction, or may be one: what lies behind it is loaded from elsewhere.
+    pub(super) is_junction: bool,
 }
 
 /// Where in a file a ref stands.
@@ -124,6 +126,9 @@ pub(super) fn updates_of(
         update.change.kind = update.change.kind.clone().or_else(|| found?.change.kind.clone());
         let url = update.change.url.as_deref().map(|url| known.resolved(url));
         update.resolved_url = url.or_else(|| found?.change.url.clone());
+        // Of what lies behind a junction nobody here knows the kind.
+        let is_junction = |element: &ElementName| element.as_str().contains(':') || known.is_junction(element);
+        update.is_junction = update.elements.iter().any(is_junction);
         update.compare = RefChange { url: update.resolved_url.clone(), ..update.change.clone() }.compare_url();
     }
     Ok(updates)
@@ -145,6 +150,7 @@ fn updates_in(known: &ProjectFiles, file: &ChangedFile) -> io::Result<Vec<RefUpd
         elements,
         since: None,
         compare: None,
+        is_junction: false,
     };
     if is_stored(&file.path) {
         let stored = stored_refs(new);
@@ -201,6 +207,7 @@ pub(super) mod tests {
             elements: vec![name],
             since: None,
             compare: None,
+            is_junction: false,
         }
     }
 

@@ -197,6 +197,8 @@ pub enum HoldCause {
     File,
     /// Option sets overwrite each other's refs in `project.refs`.
     Overwritten,
+    /// With it the project does not load on the base, or sources cannot be put together there.
+    Broken,
 }
 
 impl HoldCause {
@@ -210,6 +212,7 @@ impl HoldCause {
             HoldCause::Group => "group",
             HoldCause::File => "file",
             HoldCause::Overwritten => "overwritten",
+            HoldCause::Broken => "broken",
         }
     }
 }

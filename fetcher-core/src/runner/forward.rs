@@ -22,6 +22,10 @@ macro_rules! forward {
                 (**self).hides_files(invocation, cancel)
             }
 
+            fn is_local(&self) -> bool {
+                (**self).is_local()
+            }
+
             fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
                 (**self).confines_network(invocation, cancel)
             }

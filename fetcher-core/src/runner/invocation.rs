@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::child_watch::ChildWatch;
+use super::confinement::ThreadConfinement;
 use super::sandbox_options::SandboxOptions;
 
 /// One child process to run.
@@ -29,9 +31,13 @@ pub struct Invocation {
     pub sandbox: SandboxOptions,
     /// What of the network it is to reach. Only a runner that [says so](super::Runner::confines_network) heeds it.
     pub network: ChildNetwork,
+    /// Where a runner says which process it is that [tells of it](super::Runner::is_local).
+    pub watch: Option<ChildWatch>,
     /// Whether the command is one that runs the child in a process namespace of its own, and would take a signal for its
     /// own: [`LocalRunner`](super::LocalRunner) then interrupts what runs inside.
     pub is_inside: bool,
+    /// How the thread confines itself that starts it.
+    pub(crate) confinement: Option<ThreadConfinement>,
     /// Whether whoever made this of another invocation tells of its end.
     pub(crate) is_traced: bool,
 }
@@ -97,7 +103,9 @@ impl Invocation {
             access: ChildAccess::default(),
             sandbox: SandboxOptions::default(),
             network: ChildNetwork::default(),
+            watch: None,
             is_inside: false,
+            confinement: None,
             is_traced: false,
         }
     }

@@ -18,6 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
 
+use super::confinement::{HeldProgram, SignalDomain};
 use super::processes::{self, ClearResult, KILL, MARKER_VAR, Process, ProcessTree, TERM_THEN_KILL};
 use super::trace::traced;
 use super::{Exit, Invocation, OutputMode, OutputStream, Runner, RunnerError};
@@ -33,6 +34,8 @@ const CANCEL_LOOK: Duration = Duration::from_millis(50);
 const EXIT_LOOK: Duration = Duration::from_millis(5);
 /// The most that a pipe holds for an unprivileged user (`/proc/sys/fs/pipe-max-size`, pipe(7)).
 const PIPE_CAPACITY: usize = 1 << 20;
+/// What holds a program until it may begin.
+const SHELL: &str = "/bin/sh";
 /// How much output is taken at once.
 const BUFFER: usize = 64 << 10;
 
@@ -77,6 +80,10 @@ impl Runner for LocalRunner {
         }
         traced(invocation, || self.follow(invocation, cancel, output))
     }
+
+    fn is_local(&self) -> bool {
+        true
+    }
 }
 
 impl LocalRunner {
@@ -115,6 +122,8 @@ struct RunningChild<'a> {
     tree: ProcessTree,
     stream: ChildStream<'a>,
     is_inside: bool,
+    /// What of it has left its session, its parents and its environment, where a thread of this program's confines it.
+    domain: Option<SignalDomain>,
     finished: bool,
 }
 
@@ -130,11 +139,19 @@ impl<'a> RunningChild<'a> {
         let mut environment = invocation.environment.clone();
         environment.insert(MARKER_VAR.into(), cookie.clone());
         let (stdout, writer) = os_pipe::pipe()?;
-        let mut child = duct::cmd(program, arguments).dir(&invocation.directory).full_env(environment);
-        child = match &invocation.stdin {
-            Some(input) => child.stdin_bytes(input.clone()),
-            None => child.stdin_null(),
+        let mut held = None;
+        let mut child = if invocation.confinement.is_some() {
+            let (program, words, stdin) = HeldProgram::new(program, arguments, invocation.stdin.clone())?;
+            held = Some(program);
+            duct::cmd(SHELL, words).stdin_file(stdin)
+        } else {
+            let child = duct::cmd(program, arguments);
+            match &invocation.stdin {
+                Some(input) => child.stdin_bytes(input.clone()),
+                None => child.stdin_null(),
+            }
         };
+        child = child.dir(&invocation.directory).full_env(environment);
         let mut stderr = None;
         child = match invocation.output {
             OutputMode::Merged => child.stderr_to_stdout(),
@@ -144,17 +161,24 @@ impl<'a> RunningChild<'a> {
                 child.stderr_file(writer)
             }
         };
-        let handle = child
-            .stdout_file(writer)
-            .before_spawn(|command| {
-                command.process_group(0);
-                Ok(())
-            })
-            .unchecked()
-            .start()?;
+        let child = child.stdout_file(writer).before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        });
+        let child = child.unchecked();
+        let (handle, domain) = match (&invocation.confinement, held) {
+            (Some(confinement), Some(held)) => {
+                let (handle, domain) = SignalDomain::start(confinement, child, held)?;
+                (handle, Some(domain))
+            }
+            _ => (child.start()?, None),
+        };
         // It stays a zombie until `finish`, so that its id cannot become anybody else's before.
         let pid = handle.pids().first().and_then(|&id| Pid::from_raw(i32::try_from(id).ok()?));
         let pid = pid.ok_or_else(|| io::Error::other("it has no process id"))?;
+        if let Some(watch) = &invocation.watch {
+            watch.started(pid.as_raw_pid());
+        }
         let stream = ChildStream {
             pid,
             end: pidfd_open(pid, PidfdFlags::empty()).ok(),
@@ -168,6 +192,7 @@ impl<'a> RunningChild<'a> {
             tree: ProcessTree::of_child(cookie, pid, invocation.is_inside),
             stream,
             is_inside: invocation.is_inside,
+            domain,
             finished: false,
         })
     }
@@ -217,13 +242,15 @@ impl<'a> RunningChild<'a> {
 
     /// Ends all that is left.
     fn clear(&mut self) -> io::Result<ClearResult> {
-        self.tree.clear(&TERM_THEN_KILL, &mut |pause| {
+        let cleared = self.tree.clear(&TERM_THEN_KILL, &mut |pause| {
             let until = Instant::now() + pause;
             while let Some(left) = until.checked_duration_since(Instant::now()) {
                 self.stream.pump(left)?;
             }
             Ok(())
-        })
+        })?;
+        let left = self.domain.take().map(|mut domain| domain.clear()).unwrap_or_default();
+        Ok(if left.is_empty() { cleared } else { ClearResult::Not(left) })
     }
 
     /// Takes what is still in the pipe, without waiting for whoever may hold its other end, and reaps the child.
@@ -243,6 +270,7 @@ impl Drop for RunningChild<'_> {
         if self.finished {
             return;
         }
+        drop(self.domain.take());
         // Nothing can be said from here, and what cannot be killed cannot be waited for.
         if let Ok(ClearResult::All) = self.tree.clear(&KILL, &mut processes::sleep) {
             let _ = self.handle.wait();

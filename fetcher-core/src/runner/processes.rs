@@ -14,7 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, test_kill_process,
+};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("fetcher-core finds its children's descendants in Linux's /proc, and runs nowhere else");
@@ -85,6 +87,42 @@ pub(crate) fn any_names(path: &Path) -> io::Result<bool> {
         .map(|process| process.id)
         .filter(|id| !spared.contains(id))
         .any(|id| names(&id)))
+}
+
+/// The most steps from a process to what it descends from.
+const MAX_DESCENT: usize = 1000;
+/// How often descent is looked at again where a process on the way ended meanwhile.
+const DESCENT_LOOKS: usize = 5;
+
+/// Whether a process is this one, which began then, or descends from it.
+pub(super) fn descends(process: i32, from: i32, since: u64) -> bool {
+    for _ in 0..DESCENT_LOOKS {
+        let mut id = process;
+        for step in 0..MAX_DESCENT {
+            match Process::read(id) {
+                Some(found) if id == from => return found.started == since,
+                Some(found) => id = found.parent,
+                None if step == 0 => return false,
+                // Its children have another parent now.
+                None => break,
+            }
+            if id <= 1 {
+                return false;
+            }
+        }
+    }
+    false
+}
+
+/// The processes that this thread may signal and that have not ended, without this program itself; none where that cannot
+/// be known.
+pub(super) fn reached_by_this_thread() -> Vec<i32> {
+    let is_reached = |process: &&Process| {
+        !process.ended
+            && process.id != getpid().as_raw_pid()
+            && Pid::from_raw(process.id).is_some_and(|pid| test_kill_process(pid).is_ok())
+    };
+    all_processes(0).unwrap_or_default().values().filter(is_reached).map(|process| process.id).collect()
 }
 
 /// Passes the time between two looks where there is no output to take.
@@ -287,7 +325,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    fn read(id: i32) -> Option<Self> {
+    pub(super) fn read(id: i32) -> Option<Self> {
         let mut buffer = [0; 1024];
         let length = fs::File::open(format!("/proc/{id}/stat")).ok()?.read(&mut buffer).ok()?;
         Self::parse(id, &buffer[..length])
@@ -310,6 +348,11 @@ impl Process {
     /// Its process id.
     pub(super) fn id(&self) -> i32 {
         self.id
+    }
+
+    /// When it began, in clock ticks since the machine's start.
+    pub(super) fn started(&self) -> u64 {
+        self.started
     }
 
     /// Its process group.

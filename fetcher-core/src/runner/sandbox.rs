@@ -2,16 +2,18 @@
 //!
 //! A project brings plugins, which are programs of strangers that run here. [`Sandboxed`] lets another runner run children
 //! so that they see the system's programs and libraries, what their [`ChildAccess`](super::ChildAccess) says and what
-//! their command needs, and nothing else of this machine: with bubblewrap where that works, else with Landlock.
+//! their command needs, and nothing else of this machine: with bubblewrap where that works, else with Landlock. What a
+//! process has to do to itself the helper does, which is a program that is started anew, or else a thread of this one.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::confinement::ThreadConfinement;
 use super::sandbox_options::SandboxMode;
 use super::trace::traced;
 use super::{ChildNetwork, Exit, Invocation, OutputStream, Runner, RunnerError, output};
@@ -44,6 +46,23 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(30);
 const TRY_OUTPUT: usize = 4096;
 
 /// Runs children by another runner, confined.
+///
+/// ```
+/// use fetcher_core::runner::{SandboxMechanism, Sandboxed, output};
+/// use fetcher_core::{Cancel, Invocation, LocalRunner};
+///
+/// let directory = tempfile::tempdir()?;
+/// let secret = directory.path().join("secret");
+/// std::fs::write(&secret, "not for strangers")?;
+/// let runner = Sandboxed::new(LocalRunner::default(), directory.path().join("sandbox"));
+/// let environment = [("PATH".into(), "/usr/bin:/bin".into())].into();
+/// let invocation = Invocation::new(["cat".into(), secret.into_os_string()], "/").environment(environment);
+/// let said = output(&runner, &invocation, &Cancel::new(), 1000)?;
+/// let report = runner.found().expect("it was looked for");
+/// println!("{}: {}", report.mechanism, said.stdout.text());
+/// assert!(report.mechanism == SandboxMechanism::None || !said.stdout.text().contains("strangers"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Sandboxed<R> {
     runner: R,
@@ -65,8 +84,10 @@ pub enum SandboxMechanism {
         /// Whether the helper is in it too, which sets limits and closes abstract sockets with Landlock.
         helper: bool,
     },
-    /// Landlock alone.
+    /// Landlock alone, with the helper.
     Landlock,
+    /// Landlock alone, set by a thread of this program's, where there is no helper.
+    LandlockByThread,
     /// Nothing.
     None,
 }
@@ -96,6 +117,10 @@ impl SandboxReport {
                 "names of files and other processes' command lines can be read, sockets with a path reached, and modes of hidden \
                  files changed"
             }
+            SandboxMechanism::LandlockByThread => {
+                "names of files and other processes' command lines can be read, sockets with a path reached, and modes of hidden \
+                 files changed; if this program is killed, what has no mark of its is left behind"
+            }
             SandboxMechanism::None => "everything that this user may do",
         }
     }
@@ -111,6 +136,7 @@ impl fmt::Display for SandboxMechanism {
             SandboxMechanism::Bubblewrap { own_proc: true, helper: false } => "bubblewrap",
             SandboxMechanism::Bubblewrap { own_proc: false, helper: false } => "bubblewrap, with the host's /proc",
             SandboxMechanism::Landlock => "Landlock",
+            SandboxMechanism::LandlockByThread => "Landlock, set by a thread",
             SandboxMechanism::None => "no sandbox",
         })
     }
@@ -123,7 +149,8 @@ impl<R: Runner> Sandboxed<R> {
         Self { runner, directory: directory.into(), helper: None, found: OnceLock::new(), network: OnceLock::new() }
     }
 
-    /// Names the program that calls [`helper_main`]. Without it there are neither limits nor Landlock.
+    /// Names the program that calls [`helper_main`]. Without it bubblewrap sets no limits, and leaves abstract sockets open;
+    /// and Landlock alone is set by a thread of this program's, if the runner [is local](Runner::is_local).
     #[must_use]
     pub fn helper(mut self, program: Option<PathBuf>) -> Self {
         self.helper = program;
@@ -167,6 +194,8 @@ impl<R: Runner> Sandboxed<R> {
         let mut all = vec![bubblewrap(true, helper), bubblewrap(false, helper)];
         if helper {
             all.extend([bubblewrap(true, false), SandboxMechanism::Landlock]);
+        } else if self.runner.is_local() {
+            all.push(SandboxMechanism::LandlockByThread);
         }
         all
     }
@@ -229,6 +258,7 @@ impl<R: Runner> Sandboxed<R> {
             max_file_size: invocation.sandbox.max_file_size,
             max_memory: invocation.sandbox.max_memory,
         };
+        let mut confinement = None;
         let command = match mechanism {
             SandboxMechanism::Bubblewrap { own_proc, helper } => {
                 let bwrap = find_program(OsStr::new("bwrap"), search).ok_or_else(|| {
@@ -254,10 +284,19 @@ impl<R: Runner> Sandboxed<R> {
                 words.extend(invocation.command.iter().skip(1).cloned());
                 words
             }
+            SandboxMechanism::LandlockByThread => {
+                let rules = FileRules::of(&layout);
+                let rest = Arc::new(move || helper::confine_to(Some(&rules)));
+                let limits = task.limits();
+                confinement = Some(ThreadConfinement { signals: landlock::confine_signals, rest, limits });
+                let mut words = vec![program.into()];
+                words.extend(invocation.command.iter().skip(1).cloned());
+                words
+            }
             SandboxMechanism::None => invocation.command.clone(),
         };
         let is_inside = matches!(mechanism, SandboxMechanism::Bubblewrap { .. });
-        Ok(Invocation { command, is_inside, is_traced: true, ..invocation.clone() })
+        Ok(Invocation { command, is_inside, confinement, is_traced: true, ..invocation.clone() })
     }
 
     /// A small list of users, with the home that the environment names, and of groups.
@@ -310,15 +349,19 @@ impl<R: Runner> Runner for Sandboxed<R> {
         let limited =
             [invocation.sandbox.max_processes, invocation.sandbox.max_file_size, invocation.sandbox.max_memory];
         let unlimited =
-            !matches!(report.mechanism, SandboxMechanism::Bubblewrap { helper: true, .. } | SandboxMechanism::Landlock);
-        if required && (report.mechanism == SandboxMechanism::None || (unlimited && limited != [0; 3])) {
+            matches!(report.mechanism, SandboxMechanism::Bubblewrap { helper: false, .. } | SandboxMechanism::None);
+        if required && report.mechanism == SandboxMechanism::None {
             return Err(RunnerError::Sandbox { reason: report.failed.join("; ") });
+        }
+        if required && unlimited && limited != [0; 3] {
+            let reason = format!("{} without a helper sets no limits", report.mechanism);
+            return Err(RunnerError::Sandbox { reason });
         }
         let wrapped = self.wrapped(invocation, report.mechanism)?;
         traced(invocation, || {
             Ok(match self.runner.run(&wrapped, cancel, output)? {
                 // Both bubblewrap and the helper end as a shell does whose child was ended by a signal.
-                Exit::Status(status) if (129..=192).contains(&status) && report.mechanism != SandboxMechanism::None => {
+                Exit::Status(status) if (129..=192).contains(&status) && is_wrapped(report.mechanism) => {
                     Exit::Signal(status - 128)
                 }
                 exit => exit,
@@ -334,6 +377,10 @@ impl<R: Runner> Runner for Sandboxed<R> {
         self.report(search, cancel).mechanism != SandboxMechanism::None
     }
 
+    fn is_local(&self) -> bool {
+        self.runner.is_local()
+    }
+
     fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
         if invocation.sandbox.mode == SandboxMode::Off || runs_elsewhere(invocation).is_some() {
             return false;
@@ -346,6 +393,11 @@ impl<R: Runner> Runner for Sandboxed<R> {
         };
         *self.network.get_or_init(works)
     }
+}
+
+/// Whether a child's end is told by what wraps it.
+fn is_wrapped(mechanism: SandboxMechanism) -> bool {
+    matches!(mechanism, SandboxMechanism::Bubblewrap { .. } | SandboxMechanism::Landlock)
 }
 
 /// Whether a mechanism can give children a network of their own, with a way out of it.

@@ -41,6 +41,10 @@ impl Runner for SpaceGuard<'_> {
         self.runner.hides_files(invocation, cancel)
     }
 
+    fn is_local(&self) -> bool {
+        self.runner.is_local()
+    }
+
     fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
         self.runner.confines_network(invocation, cancel)
     }

@@ -36,6 +36,10 @@ impl Runner for WithSandbox<'_> {
             && self.runner.hides_files(&invocation.clone().sandbox(self.options.clone()), cancel)
     }
 
+    fn is_local(&self) -> bool {
+        self.runner.is_local()
+    }
+
     fn confines_network(&self, invocation: &Invocation, cancel: &Cancel) -> bool {
         if invocation.sandbox.mode == SandboxMode::Off {
             return self.runner.confines_network(invocation, cancel);

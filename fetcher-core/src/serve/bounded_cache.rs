@@ -1,66 +1,47 @@
 //! A memory of bounded size.
 
-use std::collections::HashMap;
 use std::hash::Hash;
-use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What was learned of the keys that were asked for last. It forgets by halves: where the young half is full the old
-/// one is dropped, and what is asked for again moves to the young one.
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+
+/// What was learned of the keys that are asked for, those first to go that are not asked for again.
 #[derive(Debug)]
-pub(super) struct BoundedCache<K, V> {
-    halves: Mutex<SegmentedCache<K, V>>,
-    /// How much may be in a half.
-    room: usize,
+pub(super) struct BoundedCache<K, V>(Cache<K, WeighedValue<V>, GivenWeight>);
+
+#[derive(Debug, Clone)]
+struct WeighedValue<V> {
+    value: V,
+    weight: usize,
 }
 
-#[derive(Debug)]
-struct SegmentedCache<K, V> {
-    young: HashMap<K, (V, usize)>,
-    old: HashMap<K, (V, usize)>,
-    /// The weight of the young half.
-    weight: usize,
+/// The weight that came with a value.
+#[derive(Debug, Clone)]
+struct GivenWeight;
+
+impl<K, V> Weighter<K, WeighedValue<V>> for GivenWeight {
+    fn weight(&self, _: &K, kept: &WeighedValue<V>) -> u64 {
+        kept.weight as u64
+    }
 }
 
 impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
     /// A memory for values that weigh `most` together.
     pub(super) fn new(most: usize) -> Self {
-        let halves = SegmentedCache { young: HashMap::new(), old: HashMap::new(), weight: 0 };
-        Self { halves: Mutex::new(halves), room: (most / 2).max(1) }
+        // It grows with what is in it, however much might be. One shard, for each would have its own part of the room.
+        let options = OptionsBuilder::new().estimated_items_capacity(0).weight_capacity(most as u64).shards(1).build();
+        // Both numbers that it asks for are there.
+        let options = options.unwrap_or_else(|_| unreachable!("the options are whole"));
+        Self(Cache::with_options(options, GivenWeight, DefaultHashBuilder::default(), DefaultLifecycle::default()))
     }
 
     pub(super) fn get(&self, key: &K) -> Option<V> {
-        let mut halves = self.lock();
-        if let Some((value, _)) = halves.young.get(key) {
-            return Some(value.clone());
-        }
-        let (key, (value, weight)) = halves.old.remove_entry(key)?;
-        self.put(&mut halves, key, value.clone(), weight);
-        Some(value)
+        self.0.get(key).map(|kept| kept.value)
     }
 
     /// Remembers a value; one that weighs more than there is room for is not remembered.
     pub(super) fn insert(&self, key: K, value: V, weight: usize) {
-        let mut halves = self.lock();
-        halves.old.remove(&key);
-        if weight <= self.room {
-            self.put(&mut halves, key, value, weight);
-        }
-    }
-
-    fn put(&self, halves: &mut SegmentedCache<K, V>, key: K, value: V, weight: usize) {
-        if halves.weight + weight > self.room {
-            halves.old = mem::take(&mut halves.young);
-            halves.weight = 0;
-        }
-        halves.weight += weight;
-        if let Some((_, before)) = halves.young.insert(key, (value, weight)) {
-            halves.weight -= before;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, SegmentedCache<K, V>> {
-        self.halves.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.insert(key, WeighedValue { value, weight });
     }
 }
 
@@ -75,10 +56,8 @@ mod tests {
             seen.insert(key, key, 1);
             assert_eq!(seen.get(&0), Some(0), "asked for all the time");
         }
-        assert_eq!(seen.get(&999), Some(999));
-        assert_eq!(seen.get(&1), None);
-        let halves = seen.lock();
-        assert!(halves.young.len() + halves.old.len() <= 20);
+        assert!(seen.0.len() <= 20 && seen.0.weight() <= 20, "{seen:?}");
+        assert!((1..900).filter(|key| seen.get(key).is_some()).count() < 20);
     }
 
     #[test]
@@ -89,7 +68,7 @@ mod tests {
         }
         seen.insert('b', 1, 5);
         assert_eq!((seen.get(&'a'), seen.get(&'b')), (Some(1), Some(1)));
-        seen.insert('a', 2, 11);
-        assert_eq!((seen.get(&'a'), seen.get(&'c')), (Some(1), None));
+        seen.insert('c', 2, 21);
+        assert_eq!((seen.get(&'b'), seen.get(&'c')), (Some(1), None));
     }
 }

@@ -8,9 +8,11 @@ use std::sync::atomic::AtomicU64;
 
 use fetcher_core::diagnosis::FailureKind;
 use fetcher_core::report::Outcome;
-use fetcher_core::runner::{OutputStream, RunnerError, Sandboxed, conformance};
+use fetcher_core::runner::{OutputStream, RunnerError, SandboxMode, SandboxOptions, Sandboxed, conformance, output};
 use fetcher_core::{Cancel, Config, Environment, Exit, Fetcher, Invocation, LocalRunner, RunSelection, Runner};
 use fetcher_tests::fake::{FakeBst, upstream};
+use fetcher_tests::fetcher::program;
+use fetcher_tests::host::path_without;
 use fetcher_tests::installed;
 use fetcher_tests::scratch::Scratch;
 
@@ -21,18 +23,85 @@ mod container_runner;
 const SEARCH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 fn breaches(runner: &dyn Runner) -> Vec<String> {
+    breaches_on(runner, SEARCH)
+}
+
+fn breaches_on(runner: &dyn Runner, search: &str) -> Vec<String> {
     let scratch = Scratch::new();
     let directory = scratch.path("contract");
     fs::create_dir(&directory).expect("a directory");
-    conformance::check(runner, &directory, SEARCH).iter().map(ToString::to_string).collect()
+    conformance::check(runner, &directory, search).iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn the_librarys_own_runners_keep_it() {
     assert_eq!(breaches(&LocalRunner::default()), [""; 0]);
+}
+
+/// With what an embedding program has and has not: bubblewrap, and a helper.
+#[test]
+fn every_sandbox_keeps_it() {
     installed::program("bwrap");
-    let scratch = Scratch::new();
-    assert_eq!(breaches(&Sandboxed::new(LocalRunner::default(), scratch.path("sandbox"))), [""; 0]);
+    std::thread::scope(|scope| {
+        for (mechanism, has_bubblewrap, has_helper) in [
+            ("bubblewrap", true, false),
+            ("bubblewrap and Landlock", true, true),
+            ("Landlock", false, true),
+            ("Landlock, set by a thread", false, false),
+        ] {
+            scope.spawn(move || {
+                let scratch = Scratch::new();
+                let links = if has_bubblewrap { None } else { Some(path_without(&scratch, &["bwrap"])) };
+                let search = links.map_or(SEARCH.to_owned(), |links| links.display().to_string());
+                let runner = Sandboxed::new(LocalRunner::default(), scratch.path("sandbox"));
+                let runner = runner.helper(has_helper.then(program));
+                assert_eq!(breaches_on(&runner, &search), [""; 0], "{mechanism}");
+                let report = runner.found().expect("a sandbox");
+                // Where /proc is masked it goes on with that.
+                assert!(report.mechanism.to_string().starts_with(mechanism), "{report:#?}");
+            });
+        }
+    });
+}
+
+/// Whatever sets them.
+#[test]
+fn a_child_has_the_limits_that_are_asked_for() {
+    installed::program("bwrap");
+    for (has_bubblewrap, has_helper) in [(true, true), (false, true), (false, false), (true, false)] {
+        let scratch = Scratch::new();
+        let links = if has_bubblewrap { None } else { Some(path_without(&scratch, &["bwrap"])) };
+        let search = links.map_or(SEARCH.to_owned(), |links| links.display().to_string());
+        let runner = Sandboxed::new(LocalRunner::default(), scratch.path("sandbox")).helper(has_helper.then(program));
+        let mut limits = SandboxOptions::default();
+        (limits.mode, limits.max_processes) = (SandboxMode::Required, 12_345);
+        (limits.max_file_size, limits.max_memory) = (1 << 20, 1 << 30);
+        let place = scratch.path("place");
+        fs::create_dir(&place).expect("a directory");
+        let script = "cat /proc/self/limits; head -c 2M /dev/zero >big; echo status $?";
+        let invocation = Invocation::new(["sh", "-c", script], &place).writes([&place]).sandbox(limits);
+        let invocation = invocation.environment([("PATH".into(), search.into())].into());
+        let said = output(&runner, &invocation, &Cancel::new(), 10_000);
+        let mechanism = runner.found().map(|report| report.mechanism);
+        if has_bubblewrap && !has_helper {
+            let error = said.expect_err("it cannot").to_string();
+            assert!(error.contains("without a helper sets no limits"), "{error}");
+            continue;
+        }
+        let said = said.expect("it runs");
+        let text = said.stdout.text();
+        let values: Vec<_> = text.lines().filter_map(|line| line.split_once("  ")).collect();
+        let of = |name: &str| {
+            let found = values.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| value.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+        };
+        let limit = |value: u64| Some(format!("{value} {value}"));
+        assert_eq!(of("Max processes"), limit(12_345), "{mechanism:?}: {text}");
+        assert_eq!(of("Max file size"), limit(1 << 20), "{mechanism:?}: {text}");
+        assert_eq!(of("Max address space"), limit(1 << 30), "{mechanism:?}: {text}");
+        assert!(!text.contains("status 0\n"), "{mechanism:?}: {text}");
+        assert_eq!(fs::metadata(place.join("big")).expect("a file").len(), 1 << 20, "{mechanism:?}");
+    }
 }
 
 /// A container engine as far as the example needs one, without containers: podman needs more rights than a test has.

@@ -1,11 +1,18 @@
 //! What a plugin finds of the secrets by which a source cache knows who pushes, with the real BuildStream.
 
 use std::fs;
+use std::io::Read as _;
+use std::net::TcpListener;
 
+use fetcher_core::pipeline::ElementChoice;
+use fetcher_core::report::Outcome;
+use fetcher_core::{Config, Environment};
+use fetcher_tests::bst;
 use fetcher_tests::casd;
 use fetcher_tests::client::{Client, remotes};
 use fetcher_tests::daemon::Daemon;
 use fetcher_tests::fetcher::Fetcher;
+use fetcher_tests::host::path_without;
 use fetcher_tests::installed;
 use fetcher_tests::local_project::{ELEMENTS, LocalProject, content, pushed_to};
 use fetcher_tests::scratch::Scratch;
@@ -173,6 +180,158 @@ fn a_push_works_and_no_plugin_sees_the_token_or_the_key() {
     assert!(logs.contains("SPY read token") && logs.contains("SPY read client.key"), "{logs}");
     let ended = world.fetcher("off").run(&["check", "--host"]);
     assert!(ended.stdout().contains("its plugins can read the token and key"), "{ended}");
+}
+
+#[test]
+fn with_landlock_alone_a_push_works_and_no_plugin_sees_the_token_or_the_key() {
+    let world = World::new();
+    let path = path_without(&world.scratch, &["bwrap"]);
+    let fetcher = world.fetcher("required").env("PATH", path.display());
+    fetcher.run(&["run"]).expect(0);
+    let report = fetcher.report();
+    let proof = &stage(&report, "verify", "committed")["proof"];
+    assert!(proof["proved"].as_array().is_some_and(|all| all.contains(&json!("spy.bst"))), "{report:#}");
+    let logs = world.logs();
+    assert!(!logs.contains("SPY read") && logs.contains("SPY asked"), "{logs}");
+}
+
+#[test]
+fn in_a_workspace_a_push_works_and_no_plugin_sees_the_token_or_the_key() {
+    let world = World::new();
+    // Writes the configuration.
+    let _ = world.fetcher("required");
+    let environment: Environment = world.scratch.environment().into_iter().collect();
+    let config = Config::load(world.scratch.path("config.toml"), &environment).expect("a configuration");
+    let fetcher = fetcher_core::Fetcher::new(config, environment);
+    let workspace = fetcher.workspace().expect("a workspace");
+    let projects = workspace.projects().expect("projects");
+    let listing = projects[0].fetch(&projects[0].list().expect("branches").tips).expect("the branch");
+    let open = workspace.open(&listing.branches[0]).expect("a checkout and bst");
+    let pipeline = open.pipeline();
+    let mut session = open.session(&pipeline, |_| {}).expect("a session");
+    let push = session.push(ElementChoice::Configured);
+    // The twin of another element has nothing left to push, as a rule.
+    let pushed = push.results.done.contains(&"spy.bst".parse().expect("a name"));
+    assert!(pushed && push.outcome == Outcome::Ok, "{push:#?}");
+    let logs = world.logs();
+    assert!(!logs.contains("SPY read") && logs.contains("SPY asked"), "{logs}");
+}
+
+/// Waits for a socket of another project's in the directory of temporary files, asks it, and says what came of it to the
+/// port; the other project's plugin waits at its own port meanwhile.
+const STRANGER: &str = r#"import glob
+import os
+import socket
+import subprocess
+import sys
+import time
+from buildstream import Source
+
+ASK = """
+import grpc, sys
+with grpc.insecure_channel("unix:" + sys.argv[1]) as channel:
+    call = channel.unary_unary("/build.bazel.remote.execution.v2.Capabilities/GetCapabilities")
+    try:
+        call(b"", timeout=10)
+        print("OK")
+    except grpc.RpcError as error:
+        print(error.code().name)
+"""
+
+class StrangerSource(Source):
+    BST_MIN_VERSION = "2.0"
+
+    def configure(self, node):
+        node.validate_keys(["port", "waits", *Source.COMMON_CONFIG_KEYS])
+        with socket.create_connection(("127.0.0.1", node.get_int("port")), timeout=60) as test:
+            if node.get_bool("waits"):
+                test.recv(1)
+                return
+            own = os.environ["TMPDIR"]
+            until = time.monotonic() + 60
+            while time.monotonic() < until:
+                for path in glob.glob(os.path.dirname(os.path.dirname(own)) + "/*/*/cache@*"):
+                    if not path.startswith(own):
+                        done = subprocess.run([sys.executable, "-c", ASK, path], capture_output=True, text=True)
+                        test.sendall((done.stdout or done.stderr).encode())
+                        return
+                time.sleep(0.05)
+
+    def preflight(self):
+        pass
+
+    def get_unique_key(self):
+        return 1
+
+    def load_ref(self, node):
+        pass
+
+    def get_ref(self):
+        return None
+
+    def set_ref(self, ref, node):
+        pass
+
+    def fetch(self):
+        pass
+
+    def stage(self, directory):
+        pass
+
+    def is_resolved(self):
+        return True
+
+    def is_cached(self):
+        return True
+
+
+def setup():
+    return StrangerSource
+"#;
+
+/// A project with that plugin and nothing else.
+fn stranger(scratch: &Scratch, name: &str, port: u16, waits: bool) -> String {
+    let repo = scratch.repo(name);
+    let plugins = "plugins:\n- origin: local\n  path: plugins\n  sources: [stranger]\n";
+    repo.write("project.conf", &format!("name: {name}\nmin-version: 2.0\nelement-path: elements\n{plugins}"));
+    repo.write("plugins/stranger.py", STRANGER);
+    let source = format!("kind: import\nsources:\n- kind: stranger\n  port: {port}\n  waits: {waits}\n");
+    repo.write("elements/stranger.bst", &source);
+    repo.commit("A plugin");
+    format!(
+        "[[project]]\nname = \"{name}\"\nurl = \"{}\"\ntargets = [\"stranger.bst\"]\ntrack = false\nretries = 0\n",
+        repo.url()
+    )
+}
+
+#[test]
+fn with_landlock_alone_another_projects_plugin_finds_the_socket_and_is_not_let_in() {
+    let World { scratch, project: _project, cache: _cache, guarded: _guarded, caches } = World::new();
+    let [mine, others] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let port = |listener: &TcpListener| listener.local_addr().expect("its address").port();
+    let projects = [
+        stranger(&scratch, "mine", port(&mine), true) + &caches,
+        stranger(&scratch, "other", port(&others), false) + "verify = false\n",
+    ];
+    let text = format!(
+        "[fetcher]\njobs = 2\n[sandbox]\nmode = \"required\"\n[buildstream]\ncommand = ['{}']\n{}",
+        bst::bst().display(),
+        projects.concat()
+    );
+    fs::create_dir(scratch.path("tmp")).expect("a directory");
+    let path = path_without(&scratch, &["bwrap"]);
+    let fetcher = Fetcher::new(&scratch).config(text).env("PATH", path.display());
+    let fetcher = fetcher.env("TMPDIR", scratch.path("tmp").display());
+    let mut run = fetcher.command(&["run"]).spawn().expect("the program starts");
+    // The first child of the project that has a cache is held until the other project's plugin has found its socket.
+    let (held, _) = mine.accept().expect("a plugin");
+    let (mut asking, _) = others.accept().expect("the other plugin");
+    let mut said = String::new();
+    asking.read_to_string(&mut said).expect("what it says");
+    // From here on neither plugin can be loaded.
+    drop((held, asking, mine, others));
+    run.wait().expect("it ends");
+    assert_eq!(said, "UNAVAILABLE\n");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod probing;
 mod probing_property;
 mod proof;
 mod publish;
+mod publish_loads;
 mod rot;
 mod sandbox;
 mod selection;

@@ -62,8 +62,7 @@ impl Pushed {
 
     fn cache(&self) -> SourceCacheConfig {
         {
-            let mut it = SourceCacheConfig::default();
-            it.url = self.remote.url().to_owned();
+            let mut it = SourceCacheConfig::new(self.remote.url());
             it.push = true;
             it
         }

@@ -7,9 +7,12 @@ use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fetcher_core::report::Outcome;
+use fetcher_core::{Config, Environment, RunSelection};
 use fetcher_tests::bst;
 use fetcher_tests::casd;
 use fetcher_tests::fetcher::{Fetcher, program};
@@ -34,6 +37,11 @@ struct Host {
 
 impl Host {
     fn new() -> Self {
+        Self::with(|scratch| scratch.path("config.toml").display().to_string())
+    }
+
+    /// The same where this is a word of the fetcher's command line.
+    fn with(word: impl FnOnce(&Scratch) -> String) -> Self {
         let scratch = Scratch::new();
         // A time to sleep that no other test has.
         let name = scratch.root().to_string_lossy().into_owned();
@@ -65,8 +73,8 @@ impl Host {
                 "state": at("state/note"), "configuration": at("config.toml"), "environment": bst::bst(),
                 "mirror": at("cache/mirrors/other/config"),
             },
-            // A word of its command line, which no other process has.
-            "program": at("config.toml"),
+            // It is known by that no other process has it.
+            "program": word(&scratch),
             "socket": at("agent"),
             "abstract": name,
             "port": network.local_addr().expect("its address").port(),
@@ -182,6 +190,12 @@ fn confined(host: &Host, fetcher: &Fetcher<'_>, mechanism: &str, gaps: &[&str]) 
     assert!(ended.stdout().contains(&format!("sandbox: {mechanism}")), "{ended}");
     let configuration = host.scratch.path("config.toml").display().to_string();
     fetcher.run(&["run", "--config", &configuration]).expect(0);
+    keeps_to_its_own(host, gaps);
+}
+
+/// That a plugin could do what it is to be able to, and of all else these alone; and that it left nothing behind.
+#[track_caller]
+fn keeps_to_its_own(host: &Host, gaps: &[&str]) {
     let found = host.found();
     let beyond: Vec<_> =
         allowed(&found).into_iter().filter(|name| !OWN.contains(name) && !gaps.contains(name)).collect();
@@ -237,6 +251,31 @@ fn with_an_ordinary_users_landlock_alone_a_plugin_reads_and_writes_its_own_alone
     let path = path_without(&host.scratch, &["bwrap"]);
     let fetcher = host.fetcher("mode = \"required\"").env("PATH", path.display()).as_ordinary_user();
     confined(&host, &fetcher, "Landlock", &LANDLOCK_GAPS);
+}
+
+/// The test is the embedding program: nothing of it can be started anew as a helper.
+#[test]
+fn in_an_embedding_program_a_thread_confines_a_plugin_and_nothing_of_the_program() {
+    let own = std::env::args().next().expect("this program's name");
+    let host = Host::with(|_| own);
+    let path = path_without(&host.scratch, &["bwrap"]);
+    // Writes the configuration.
+    let _ = host.fetcher("mode = \"required\"\nmax-processes = 10000\nmax-file-size = \"1G\"");
+    let variables = host.scratch.environment().into_iter().filter(|(name, _)| name != "PATH");
+    let environment: Environment = variables.chain([("PATH".to_owned(), path.display().to_string())]).collect();
+    let config = Config::load(host.scratch.path("config.toml"), &environment).expect("a configuration");
+    let fetcher = fetcher_core::Fetcher::new(config, environment);
+    let report = fetcher.run(&RunSelection::all(), &mut |_| {}).expect("a run");
+    assert_eq!(report.outcome, Outcome::Ok, "{report:#?}");
+    let mut checks = Vec::new();
+    fetcher.check_host(&mut |check| checks.push(check)).expect("checks");
+    assert!(checks.iter().any(|check| check.found.contains("Landlock, set by a thread;")), "{checks:#?}");
+    keeps_to_its_own(&host, &LANDLOCK_GAPS);
+    // The program itself may do what it might before.
+    fs::write(host.scratch.path("secrets/token"), "another").expect("a secret of its own");
+    let mut child = Command::new("sleep").arg("600").spawn().expect("a child");
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("a signal");
+    child.wait().expect("it ends");
 }
 
 /// A service of the system's, of root and of another user, with further settings; what is said of the host, and what a

@@ -46,10 +46,16 @@ pub(crate) enum PluginProvenance {
 }
 
 impl ProjectFiles {
+    /// Whether an element of the project itself is a junction, as far as its file says.
+    pub(crate) fn is_junction(&self, element: &ElementName) -> bool {
+        let node = self.element_file(element).and_then(|file| self.node(&file));
+        node.is_some_and(|node| node.get("kind").and_then(YamlNode::scalar) == Some("junction"))
+    }
+
     /// An element's sources; none where only bst can tell them.
     pub(crate) fn source_definitions(&self, element: &ElementName) -> Option<Vec<SourceDefinition>> {
         let file = self.element_file(element)?;
-        let is_junction = self.node(&file)?.get("kind").and_then(YamlNode::scalar) == Some("junction");
+        let is_junction = self.is_junction(element);
         let mut definitions = self.composed(&file, 0)?;
         if self.ref_storage().is_some() {
             let file = PathBuf::from(if is_junction { "junction.refs" } else { "project.refs" });

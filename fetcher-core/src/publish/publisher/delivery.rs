@@ -1,6 +1,7 @@
 //! One request: what is there, whose that is, and what is to be done about it.
 
 mod attempt;
+mod loading;
 mod lost_request;
 mod sending;
 mod settling;
@@ -12,13 +13,15 @@ use crate::config::{HumanCommitPolicy, PublishMode};
 use crate::git::{PushLease, ScratchRepository};
 use crate::names::{BranchName, CommitId};
 use crate::publish::branches::numbered;
+use crate::publish::candidate::CandidateJudge;
 use crate::publish::commits::{CommitMaker, MadeCommits};
+use crate::publish::component::Component;
 use crate::publish::forge::is_merge_bot;
 use crate::publish::memory::RequestMemory;
 use crate::publish::ownership::{conflicts, foreign_commit, own_contents, same_paths};
 use crate::publish::request::{BodyFacts, PlannedRequest, marked_digest};
 use crate::publish::{ForgeRequest, PublicationError, RequestDraft, RequestState};
-use crate::report::{RequestReport, RequestStatus};
+use crate::report::{HeldRef, HoldCause, RequestReport, RequestStatus};
 use attempt::Attempt;
 
 /// As many branches are made beside one on which somebody else works.
@@ -30,6 +33,7 @@ pub(super) struct Situation<'s, 'a> {
     pub(super) publisher: &'s Publisher<'a>,
     pub(super) scratch: &'s ScratchRepository<'a>,
     pub(super) maker: &'s CommitMaker<'s>,
+    pub(super) judge: &'s CandidateJudge<'s>,
     pub(super) base: &'s BranchName,
     /// The base's tip.
     pub(super) tip: &'s CommitId,
@@ -39,8 +43,8 @@ pub(super) struct Situation<'s, 'a> {
 pub(super) struct Delivered {
     pub(super) report: Option<RequestReport>,
     pub(super) memory: Option<RequestMemory>,
-    /// The components that could not be written.
-    pub(super) refused: BTreeMap<usize, String>,
+    /// What of it is held back: it cannot be written, or nothing loads with it.
+    pub(super) held: Vec<HeldRef>,
     /// What went wrong although the branch was pushed.
     pub(super) failure: Option<PublicationError>,
 }
@@ -92,11 +96,12 @@ impl<'s, 'a> RequestDelivery<'s, 'a> {
     ) -> Result<Delivered, PublicationError> {
         let Some(branch) = request.branch.clone() else { return self.commit_to_base(request, facts) };
         let made = self.make(request, self.now.tip, Some(&branch))?;
-        let refused = made.refused.clone();
         if made.subjects.is_empty() {
-            let known = known.as_ref();
-            let report = self.settle(&request.unit, known.map_or(&branch, |known| &known.branch), heads, known)?;
-            return Ok(Delivered { report, memory: None, refused, failure: None });
+            let there = known.as_ref().map_or(&branch, |known| &known.branch);
+            let report = self.settle(&request.unit, there, heads, known.as_ref())?;
+            let lasts = report.as_ref().is_some_and(|report| report.status != RequestStatus::Merged);
+            let held = request.held(&made.refused, HoldCause::File);
+            return Ok(Delivered { report, memory: known.filter(|_| lasts), held, failure: None });
         }
         let mut attempt = Attempt { request, facts, branch, made, known };
         let found = self.newest(&attempt.branch)?;
@@ -134,6 +139,9 @@ impl<'s, 'a> RequestDelivery<'s, 'a> {
         match fate {
             BranchFate::Same(head) if !unrequested => self.requested(attempt, open, head, RequestStatus::Open),
             fate => {
+                if let Some(delivered) = self.without_broken(attempt, self.now.tip, heads)? {
+                    return Ok(delivered);
+                }
                 if self.now.publisher.dry_run {
                     return Ok(attempt.planned(self, open.as_ref()));
                 }
@@ -181,6 +189,9 @@ impl<'s, 'a> RequestDelivery<'s, 'a> {
                 if attempt.made.subjects.is_empty() {
                     return self.requested(attempt, open, head, RequestStatus::Open);
                 }
+                if let Some(delivered) = self.without_broken(attempt, &head, heads)? {
+                    return Ok(delivered);
+                }
                 if self.now.publisher.dry_run {
                     return Ok(attempt.planned(self, open.as_ref()));
                 }
@@ -222,11 +233,19 @@ impl<'s, 'a> RequestDelivery<'s, 'a> {
         parent: &CommitId,
         branch: Option<&BranchName>,
     ) -> Result<MadeCommits, PublicationError> {
-        let components: Vec<_> = request.components.iter().collect();
+        self.make_of(&request.components.iter().collect::<Vec<_>>(), parent, branch)
+    }
+
+    fn make_of(
+        &self,
+        components: &[&Component],
+        parent: &CommitId,
+        branch: Option<&BranchName>,
+    ) -> Result<MadeCommits, PublicationError> {
         let Situation { maker, tip, publisher, .. } = self.now;
         let before =
             if parent == tip { BTreeSet::new() } else { own_contents(maker.repository, tip, parent, &maker.author.1)? };
-        maker.make(parent, &components, branch, publisher.project.publish.squash, &before)
+        maker.make(parent, components, branch, publisher.project.publish.squash, &before)
     }
 
     /// The newest request of a branch; none where there is none, or nobody can be asked.

@@ -52,6 +52,11 @@ pub(super) struct HelperTask {
 }
 
 impl HelperTask {
+    /// What of each resource the child may have; 0 for as much as there is.
+    pub(super) fn limits(&self) -> [(Resource, u64); 3] {
+        [(Resource::Nproc, self.max_processes), (Resource::Fsize, self.max_file_size), (Resource::As, self.max_memory)]
+    }
+
     /// The words in front of the child's command line, after the helper's own path.
     pub(super) fn arguments(&self) -> io::Result<Vec<OsString>> {
         Ok(vec![WORD.into(), serde_json::to_string(self)?.into()])
@@ -91,15 +96,21 @@ fn work(task: &HelperTask, command: &[OsString]) -> io::Result<i32> {
     }
 }
 
+/// Confines this thread, what it becomes and what it starts.
+pub(super) fn confine_to(files: Option<&FileRules>) -> io::Result<()> {
+    if files.is_some() {
+        // Root's would let it read other processes' environments (CAP_PERFMON, capabilities(7)). They do not come back,
+        // for no program that it becomes gets new privileges.
+        set_capabilities(None, NO_CAPABILITIES)?;
+    }
+    landlock::confine(files)
+}
+
 /// Confines this process and becomes the child; gives why that was not possible.
 fn enter(task: &HelperTask, command: &[OsString]) -> io::Error {
     let Some((program, arguments)) = command.split_first() else { return io::ErrorKind::InvalidInput.into() };
     let confine = || {
-        for (resource, limit) in [
-            (Resource::Nproc, task.max_processes),
-            (Resource::Fsize, task.max_file_size),
-            (Resource::As, task.max_memory),
-        ] {
+        for (resource, limit) in task.limits() {
             if limit > 0 {
                 setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
             }
@@ -107,11 +118,8 @@ fn enter(task: &HelperTask, command: &[OsString]) -> io::Error {
         if task.files.is_some() {
             // Whoever ends the helper ends the child.
             set_parent_process_death_signal(Some(Signal::KILL))?;
-            // Root's would let it read other processes' environments (CAP_PERFMON, capabilities(7)). They do not come back,
-            // for no program that it becomes gets new privileges.
-            set_capabilities(None, NO_CAPABILITIES)?;
         }
-        landlock::confine(task.files.as_ref())
+        confine_to(task.files.as_ref())
     };
     match confine() {
         Ok(()) => Command::new(program).args(arguments).exec(),

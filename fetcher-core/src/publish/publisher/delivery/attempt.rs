@@ -6,7 +6,7 @@ use crate::publish::commits::MadeCommits;
 use crate::publish::memory::RequestMemory;
 use crate::publish::request::{BodyFacts, PlannedRequest};
 use crate::publish::{ForgeRequest, PublicationError, RequestDraft};
-use crate::report::{RequestReport, RequestStatus};
+use crate::report::{HoldCause, RequestReport, RequestStatus};
 
 /// One request on its way.
 pub(super) struct Attempt<'r> {
@@ -100,6 +100,7 @@ impl Attempt<'_> {
             unrequested: false,
         };
         let report = RequestReport { url, ..report };
-        Delivered { report: Some(report), memory: Some(memory), refused: self.made.refused.clone(), failure: None }
+        let held = self.request.held(&self.made.refused, HoldCause::File);
+        Delivered { report: Some(report), memory: Some(memory), held, failure: None }
     }
 }

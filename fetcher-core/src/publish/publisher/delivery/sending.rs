@@ -9,7 +9,7 @@ use crate::git::{PushFailure, PushLease, PushRefusal, PushUpdate};
 use crate::names::{BranchName, CommitId};
 use crate::publish::request::{BodyFacts, PlannedRequest, lasting, marked_digest};
 use crate::publish::{ForgeError, ForgeErrorKind, ForgeRequest, PublicationError, RequestState};
-use crate::report::{RequestReport, RequestStatus};
+use crate::report::{HoldCause, RequestReport, RequestStatus};
 
 impl RequestDelivery<'_, '_> {
     pub(super) fn push(
@@ -127,9 +127,14 @@ impl RequestDelivery<'_, '_> {
         facts: &BodyFacts<'_>,
     ) -> Result<Delivered, PublicationError> {
         let made = self.make(request, self.now.tip, None)?;
-        let refused = made.refused.clone();
+        let held = request.held(&made.refused, HoldCause::File);
         if made.subjects.is_empty() {
-            return Ok(Delivered { report: None, memory: None, refused, failure: None });
+            return Ok(Delivered { report: None, memory: None, held, failure: None });
+        }
+        if let Some((rest, broken)) = self.loadable(request, self.now.tip, None)? {
+            let mut delivered = self.commit_to_base(&rest, facts)?;
+            delivered.held.extend(broken);
+            return Ok(delivered);
         }
         let publisher = self.now.publisher;
         let status = if publisher.dry_run { RequestStatus::Planned } else { RequestStatus::Pushed };
@@ -147,7 +152,7 @@ impl RequestDelivery<'_, '_> {
             let pushed = self.now.scratch.push(&[update], &[]);
             pushed.map_err(|failure| PublicationError::of_push(self.now.base.as_str(), failure))?;
         }
-        Ok(Delivered { report: Some(report), memory: None, refused, failure: None })
+        Ok(Delivered { report: Some(report), memory: None, held, failure: None })
     }
 
     pub(super) fn remove(&self, branch: &BranchName, head: &CommitId) -> Result<(), PublicationError> {
