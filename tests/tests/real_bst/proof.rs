@@ -61,11 +61,9 @@ impl Pushed {
     }
 
     fn cache(&self) -> SourceCacheConfig {
-        {
-            let mut it = SourceCacheConfig::new(self.remote.url());
-            it.push = true;
-            it
-        }
+        let mut cache = SourceCacheConfig::new(self.remote.url());
+        cache.push = true;
+        cache
     }
 
     /// What is proved with one server, by element.
