@@ -14,6 +14,7 @@ mod ownership;
 mod publisher;
 mod readiness;
 mod request;
+mod reverted;
 mod selection;
 mod sign;
 mod text;

@@ -9,6 +9,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::rest_answers::RestAnswers;
+
 /// Whose interface it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Vendor {
@@ -41,6 +43,8 @@ pub struct RestRequest {
     pub assignees: Vec<String>,
     /// Whether it merges by itself.
     pub auto_merge: bool,
+    /// Whether the forge says that it cannot be merged as it is.
+    pub conflicts: bool,
 }
 
 /// What a server knows.
@@ -60,6 +64,8 @@ pub struct RestState {
     pub kills: Option<(String, u32)>,
     /// The tokens that an App was given, for the installation's number.
     pub web_tokens: Vec<String>,
+    /// What the vendor's schemas do not allow, of what was asked and of what was answered.
+    pub violations: Vec<String>,
 }
 
 /// A server.
@@ -70,6 +76,15 @@ pub struct RestForge {
     pub state: Arc<Mutex<RestState>>,
 }
 
+impl Drop for RestForge {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            let violations = self.state.lock().expect("its state").violations.clone();
+            assert!(violations.is_empty(), "{}", violations.join("\n\n"));
+        }
+    }
+}
+
 impl RestForge {
     /// Starts one that takes `token`.
     pub fn start(vendor: Vendor, token: &str) -> Self {
@@ -77,10 +92,11 @@ impl RestForge {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let state = Arc::new(Mutex::new(RestState::default()));
         let (shared, token) = (Arc::clone(&state), token.to_owned());
+        let answers = Arc::new(RestAnswers::of(vendor));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (state, token) = (Arc::clone(&shared), token.clone());
-                thread::spawn(move || drop(serve(stream, vendor, &token, &state)));
+                let (state, token, answers) = (Arc::clone(&shared), token.clone(), Arc::clone(&answers));
+                thread::spawn(move || drop(serve(stream, &answers, &token, &state)));
             }
         });
         Self { url, state }
@@ -103,7 +119,7 @@ impl RestForge {
     }
 }
 
-fn serve(mut stream: TcpStream, vendor: Vendor, token: &str, state: &Mutex<RestState>) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, answers: &RestAnswers, token: &str, state: &Mutex<RestState>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (method, target, headers) = crate::http::head(&mut reader)?;
     let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
@@ -113,15 +129,20 @@ fn serve(mut stream: TcpStream, vendor: Vendor, token: &str, state: &Mutex<RestS
     let authorization = headers.get("authorization").cloned().unwrap_or_default();
     let mut state = state.lock().expect("the state");
     state.asked.push((method.clone(), target.clone(), authorization.clone()));
+    let wrong = answers.wrong_request(&method, &target, &body);
+    state.violations.extend(wrong);
     let (status, answer) = if let Some((status, answer)) = state.first.pop_front() {
         (status, answer)
     } else if target.ends_with("/access_tokens") {
         state.web_tokens.push(authorization.trim_start_matches("Bearer ").to_owned());
-        ("201 Created".to_owned(), json!({ "token": token, "expires_at": "2099-01-01T00:00:00Z" }).to_string())
+        let answer = answers.token(token);
+        state.violations.extend(answers.wrong_answer(&method, &target, "201", &answer));
+        ("201 Created".to_owned(), answer.to_string())
     } else if authorization.split(' ').nth(1) != Some(token) {
         ("401 Unauthorized".to_owned(), json!({ "message": "Bad credentials" }).to_string())
     } else {
-        let (status, answer) = answered(&mut state, vendor, &method, &target, &body);
+        let (status, answer) = answered(&mut state, answers, &method, &target, &body);
+        state.violations.extend(answers.wrong_answer(&method, &target, &status[..3], &answer));
         (status.to_owned(), answer.to_string())
     };
     if state.loses_answers && method == "POST" {
@@ -137,7 +158,14 @@ fn serve(mut stream: TcpStream, vendor: Vendor, token: &str, state: &Mutex<RestS
     write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}", answer.len())
 }
 
-fn answered(state: &mut RestState, vendor: Vendor, method: &str, target: &str, body: &Value) -> (&'static str, Value) {
+fn answered(
+    state: &mut RestState,
+    answers: &RestAnswers,
+    method: &str,
+    target: &str,
+    body: &Value,
+) -> (&'static str, Value) {
+    let vendor = answers.vendor();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let of = |name: &str| {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -157,7 +185,7 @@ fn answered(state: &mut RestState, vendor: Vendor, method: &str, target: &str, b
                 Vendor::GitLab => of("source_branch").is_none_or(|head| head == request.head),
                 Vendor::Gitea => true,
             };
-            let mut found: Vec<Value> = state.requests.iter().filter(wanted).map(|it| shown(vendor, it)).collect();
+            let mut found: Vec<Value> = state.requests.iter().filter(wanted).map(|it| answers.listed(it)).collect();
             found.reverse();
             if of("page").is_some_and(|page| page != "1") {
                 found.clear();
@@ -170,9 +198,8 @@ fn answered(state: &mut RestState, vendor: Vendor, method: &str, target: &str, b
                 Vendor::GitHub | Vendor::Gitea => (text("head"), text("base")),
             };
             if state.requests.iter().any(|request| request.head == head && request.state == "open") {
-                let words = "A pull request already exists for this branch";
                 let status = if vendor == Vendor::GitHub { "422 Unprocessable" } else { "409 Conflict" };
-                return (status, json!({ "message": "Validation Failed", "errors": [{ "message": words }] }));
+                return (status, answers.exists());
             }
             let request = RestRequest {
                 number: state.requests.len() as u64 + 1,
@@ -184,26 +211,32 @@ fn answered(state: &mut RestState, vendor: Vendor, method: &str, target: &str, b
                 labels: text("labels").split(',').filter(|label| !label.is_empty()).map(str::to_owned).collect(),
                 assignees: strings(body.get("assignees")),
                 auto_merge: false,
+                conflicts: false,
             };
             state.requests.push(request.clone());
-            ("201 Created", shown(vendor, &request))
+            ("201 Created", answers.whole(&request))
         }
         (_, false, Some(number)) => {
             let Some(request) = state.requests.get_mut(number - 1) else { return ("404 Not Found", json!({})) };
             if path.ends_with("/labels") {
                 request.labels.extend(strings(body.get("labels")));
+                return ("200 OK", answers.labels(&request.labels));
             } else if path.ends_with("/assignees") {
                 request.assignees.extend(strings(body.get("assignees")));
+                return ("201 Created", answers.issue(request));
             } else if path.ends_with("/merge") {
                 if state.refuses_auto_merge {
                     return ("405 Method Not Allowed", json!({ "message": "405 Method Not Allowed" }));
                 }
                 request.auto_merge = true;
+            } else if vendor == Vendor::Gitea {
+                (request.title, request.body) = (text("title"), text("body"));
+                return ("201 Created", answers.whole(request));
             } else {
                 request.title = text("title");
                 request.body = if vendor == Vendor::GitLab { text("description") } else { text("body") };
             }
-            ("200 OK", shown(vendor, request))
+            ("200 OK", answers.whole(request))
         }
         _ if path == "/api/graphql" && state.refuses_auto_merge => {
             ("200 OK", json!({ "errors": [{ "message": "Pull request is in clean status" }] }))
@@ -214,8 +247,8 @@ fn answered(state: &mut RestState, vendor: Vendor, method: &str, target: &str, b
             }
             ("200 OK", json!({ "data": {} }))
         }
-        _ if path.ends_with("/users") => ("200 OK", json!([{ "id": 42 }])),
-        _ if path.ends_with("/labels") => ("200 OK", json!([{ "id": 1, "name": "update" }])),
+        _ if path.ends_with("/users") => ("200 OK", json!([answers.user(&of("username").unwrap_or_default())])),
+        _ if path.ends_with("/labels") => ("200 OK", answers.labels(&["update".to_owned()])),
         _ => ("404 Not Found", json!({ "message": "404 Not Found" })),
     }
 }
@@ -241,26 +274,4 @@ fn decoded(text: &str) -> String {
         bytes.push(hex.and_then(|hex| u8::from_str_radix(&hex, 16).ok()).unwrap_or(byte));
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// A request as the vendor shows it.
-pub fn shown(vendor: Vendor, request: &RestRequest) -> Value {
-    let RestRequest { number, state, head, base, title, body, labels, assignees, auto_merge } = request;
-    let users: Vec<Value> = assignees.iter().map(|name| json!({ "login": name, "username": name })).collect();
-    match vendor {
-        Vendor::GitLab => json!({
-            "iid": number, "state": if state == "open" { "opened" } else { state },
-            "web_url": format!("https://gitlab.example.org/group/project/-/merge_requests/{number}"),
-            "title": title, "description": body, "source_branch": head, "target_branch": base, "assignees": users,
-            "labels": labels, "has_conflicts": false, "merge_when_pipeline_succeeds": auto_merge,
-        }),
-        Vendor::GitHub | Vendor::Gitea => json!({
-            "number": number, "state": if state == "open" { "open" } else { "closed" }, "node_id": "PR_x",
-            "html_url": format!("https://forge.example.org/group/project/pulls/{number}"),
-            "title": title, "body": body, "head": { "ref": head, "label": format!("group:{head}") },
-            "base": { "ref": base }, "assignees": users, "labels": labels, "merged": state == "merged",
-            "merged_at": if state == "merged" { json!("2026-01-01T00:00:00Z") } else { Value::Null },
-            "auto_merge": if *auto_merge { json!({ "merge_method": "merge" }) } else { Value::Null },
-        }),
-    }
 }

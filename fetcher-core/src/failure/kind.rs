@@ -257,13 +257,15 @@ kinds! {
     /// With a ref that tracking found the project does not load on the base branch, or its patches do not apply: the ref is
     /// held back. Nothing failed: it is a finding.
     UpdateBreaks => Once, Project,
-        "mend the element, its patches or what it includes on the base branch; what has to move together is a          `[[project.group]]`";
+        "mend the element, its patches or what it includes on the base branch; what has to move together is a \
+         `[[project.group]]`";
     /// Somebody else has committed to a branch that this program pushed. It is left alone. Nothing failed: it is a finding.
     HumanCommits => No, Project,
         "merge or close the request; on-human-commits = \"stack\" or \"new\" goes on beside it";
-    /// A request was closed without being merged: the same is not proposed again. Nothing failed: it is a finding.
+    /// A request was closed without being merged, or what was merged was taken back: the same is not proposed again. Nothing
+    /// failed: it is a finding.
     RequestClosed => No, Project,
-        "nothing, if it was meant; else open the request again";
+        "nothing, if it was meant; else open the request again, or write the ref by hand";
     /// Another run holds the lock for too long.
     LockHeld => Yes, Host,
         "see what the other run does (`bst-fetcher status`, ps), and end it if it hangs";

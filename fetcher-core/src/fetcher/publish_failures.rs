@@ -102,6 +102,7 @@ pub(super) mod finding {
             HoldCause::MovedTag => FailureKind::MovedTag,
             HoldCause::Overwritten | HoldCause::File => FailureKind::RefNotWritten,
             HoldCause::Broken => FailureKind::UpdateBreaks,
+            HoldCause::Reverted => FailureKind::RequestClosed,
             // The first is told by the stage that tracked, the others pass or are told as failures.
             HoldCause::ChangedContent | HoldCause::NotCached | HoldCause::TooYoung | HoldCause::Group => return None,
         };
@@ -120,6 +121,7 @@ pub(super) mod finding {
             RequestStatus::Planned
             | RequestStatus::Pushed
             | RequestStatus::Open
+            | RequestStatus::Unknown
             | RequestStatus::Merging
             | RequestStatus::Merged
             | RequestStatus::Waiting

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use git2::{DiffOptions, Oid, Repository, Tree};
+use git2::{Commit, DiffOptions, Oid, Repository, Tree};
 
 use super::PublicationError;
 use super::trailers::{commit_contents, is_ours, is_pushed_as};
@@ -11,6 +11,9 @@ use crate::names::{BranchName, CommitId};
 
 /// As many commits of a branch are looked at.
 const MAX_COMMITS: usize = 5_000;
+
+/// As many merges of the base into a branch are made again.
+const MAX_MERGES: usize = 50;
 
 /// The first commit, from the tip, of `base..head` that this program did not make; none where it made all of them.
 pub(super) fn foreign_commit(
@@ -22,13 +25,35 @@ pub(super) fn foreign_commit(
     let mut walk = repository.revwalk()?;
     walk.push(Oid::from_str(head.as_str())?)?;
     walk.hide(Oid::from_str(base.as_str())?)?;
+    let mut merges = MAX_MERGES;
     for (number, id) in walk.enumerate() {
         let id = id?;
-        if number >= MAX_COMMITS || !is_ours(repository, &repository.find_commit(id)?, author) {
+        let commit = repository.find_commit(id)?;
+        let known = is_ours(repository, &commit, author) || is_update_from(repository, base, &commit, &mut merges)?;
+        if number >= MAX_COMMITS || !known {
             return Ok(Some(id));
         }
     }
     Ok(None)
+}
+
+/// Whether a commit merges the base into a branch and adds nothing to that, as the button of a forge does: its tree is what
+/// comes of a merge without conflicts. `left` is how many more are tried.
+fn is_update_from(
+    repository: &Repository,
+    base: &CommitId,
+    commit: &Commit<'_>,
+    left: &mut usize,
+) -> Result<bool, PublicationError> {
+    let (2, Some(rest)) = (commit.parent_count(), left.checked_sub(1)) else { return Ok(false) };
+    *left = rest;
+    let (first, second) = (commit.parent(0)?, commit.parent(1)?);
+    let base = Oid::from_str(base.as_str())?;
+    if base != second.id() && !repository.graph_descendant_of(base, second.id())? {
+        return Ok(false);
+    }
+    let mut merged = repository.merge_commits(&first, &second, None)?;
+    Ok(!merged.has_conflicts() && merged.write_tree_to(repository)? == commit.tree_id())
 }
 
 /// Whether a commit of `base..head` says that this program pushed it to a branch of this name.

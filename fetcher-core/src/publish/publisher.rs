@@ -16,6 +16,7 @@ use super::forge::Forge;
 use super::memory::{PublishMemory, RequestMemory};
 use super::readiness::Readiness;
 use super::request::{BodyFacts, PlannedRequest, planned};
+use super::reverted::reverted;
 use super::selection::UpdatePolicy;
 use super::sign::CommitSigner;
 use super::update::updates_of;
@@ -26,7 +27,7 @@ use crate::json_file::JsonFile;
 use crate::names::{BranchName, CommitId, ElementName};
 use crate::pipeline::{PreparedFiles, changed_files};
 use crate::project::Branch;
-use crate::report::{HeldRef, HoldReport, PublicationReport, RequestReport, RequestStatus, TrackedRef};
+use crate::report::{HeldRef, HoldCause, HoldReport, PublicationReport, RequestReport, RequestStatus, TrackedRef};
 use crate::state::StateError;
 
 use delivery::{Delivered, RequestDelivery, Situation};
@@ -116,7 +117,7 @@ impl Publisher<'_> {
         let (memory, unread) = self.memory(checkout);
         let mut publication = self.nothing(&self.base(checkout));
         publication.skipped = Some(reason.to_owned());
-        publication.report.requests = memory.requests.iter().map(remembered).collect();
+        publication.report.requests = memory.requests.iter().map(|known| self.remembered(known)).collect();
         publication.failures.extend(unread.map(|error| (None, error.into())));
         self.save(&memory, &mut publication);
         publication
@@ -178,7 +179,7 @@ impl Publisher<'_> {
                 "schedule = \"{}\": not yet",
                 config.schedule.as_ref().map_or_else(String::new, ToString::to_string)
             ));
-            publication.report.requests = memory.requests.iter().map(remembered).collect();
+            publication.report.requests = memory.requests.iter().map(|known| self.remembered(known)).collect();
             return Ok(());
         }
         let inside = inside(checkout)?;
@@ -234,6 +235,7 @@ impl Publisher<'_> {
             change_ids: self.forge.route(&RequestDraft::default()).change_ids,
             sign: signer.is_some().then_some(&sign),
         };
+        let plan = without_reverted(&repository, &tip, plan, publication)?;
         let judge = CandidateJudge::new(self.check, checkout.branch.commit());
         let situation =
             Situation { publisher: self, scratch: &scratch, maker: &maker, judge: &judge, base: &base, tip: &tip };
@@ -374,6 +376,24 @@ impl Publisher<'_> {
         CommitSigner::new(scratch.git(), scratch.beside("signing"), key, date).map(Some)
     }
 
+    /// A request as it was after the last time.
+    fn remembered(&self, (unit, known): (&String, &RequestMemory)) -> RequestReport {
+        let status = if known.status == RequestStatus::Pushed { self.standing() } else { known.status };
+        RequestReport {
+            branch: Some(known.branch.clone()),
+            url: known.url.clone(),
+            commit: known.commit.clone(),
+            ..RequestReport::new(unit, status)
+        }
+    }
+
+    /// How a request is whose branch is as it should be, as far as that is known here.
+    fn standing(&self) -> RequestStatus {
+        let by_push = self.project.publish.mode == PublishMode::MergeRequest
+            && self.forge.route(&RequestDraft::default()).by_push_alone;
+        if by_push { RequestStatus::Unknown } else { RequestStatus::Open }
+    }
+
     /// Name and address of who makes the commits.
     fn author(&self) -> (String, String) {
         let given = self.project.publish.author.as_deref();
@@ -383,15 +403,20 @@ impl Publisher<'_> {
     }
 }
 
-/// A request as it was after the last time.
-fn remembered((unit, known): (&String, &RequestMemory)) -> RequestReport {
-    let status = if known.status == RequestStatus::Pushed { RequestStatus::Open } else { known.status };
-    RequestReport {
-        branch: Some(known.branch.clone()),
-        url: known.url.clone(),
-        commit: known.commit.clone(),
-        ..RequestReport::new(unit, status)
+/// Leaves out what somebody took back on the base, which is held back.
+fn without_reverted(
+    repository: &git2::Repository,
+    tip: &CommitId,
+    plan: Vec<PlannedRequest>,
+    publication: &mut Publication,
+) -> Result<Vec<PlannedRequest>, PublicationError> {
+    let mut kept = Vec::new();
+    for request in plan {
+        let found = reverted(repository, tip, &request.components.iter().collect::<Vec<_>>())?;
+        publication.report.held.extend(request.held(&found, HoldCause::Reverted));
+        kept.extend(Some(request.without(&found)).filter(|request| !request.components.is_empty()));
     }
+    Ok(kept)
 }
 
 /// Where the project lies in its repository.

@@ -38,6 +38,11 @@ pub(crate) fn is_pushed_as(message: &str, branch: &BranchName) -> bool {
     trailer(message, BRANCH) == Some(branch.as_str()) && trailer(message, DIGEST).is_some()
 }
 
+/// Whether a commit's message says that this program made it, or something of it: forges squash.
+pub(super) fn is_pushed(message: &str) -> bool {
+    trailer(message, DIGEST).is_some()
+}
+
 /// Whether a commit is one that this program made, as far as it can be seen: it has one parent, changes refs alone, and
 /// its digest follows from them. `author` is ours.
 pub(super) fn is_ours(repository: &Repository, commit: &Commit<'_>, author: &str) -> bool {

@@ -96,6 +96,8 @@ pub enum RequestStatus {
     Pushed,
     /// It is open and as it should be.
     Open,
+    /// Its branch is as it should be, and nobody can be asked whether the request is open: it was made by a push alone.
+    Unknown,
     /// It is being merged, and so left alone.
     Merging,
     /// Somebody else has committed to its branch, and so it is left alone.
@@ -112,10 +114,11 @@ pub enum RequestStatus {
 
 impl RequestStatus {
     /// All of them.
-    pub const ALL: [RequestStatus; 9] = [
+    pub const ALL: [RequestStatus; 10] = [
         RequestStatus::Planned,
         RequestStatus::Pushed,
         RequestStatus::Open,
+        RequestStatus::Unknown,
         RequestStatus::Merging,
         RequestStatus::Paused,
         RequestStatus::Closed,
@@ -130,6 +133,7 @@ impl RequestStatus {
             RequestStatus::Planned => "planned",
             RequestStatus::Pushed => "pushed",
             RequestStatus::Open => "open",
+            RequestStatus::Unknown => "unknown",
             RequestStatus::Merging => "merging",
             RequestStatus::Paused => "paused",
             RequestStatus::Closed => "closed",
@@ -199,6 +203,8 @@ pub enum HoldCause {
     Overwritten,
     /// With it the project does not load on the base, or sources cannot be put together there.
     Broken,
+    /// The base had it, and somebody took it back there.
+    Reverted,
 }
 
 impl HoldCause {
@@ -213,6 +219,7 @@ impl HoldCause {
             HoldCause::File => "file",
             HoldCause::Overwritten => "overwritten",
             HoldCause::Broken => "broken",
+            HoldCause::Reverted => "reverted",
         }
     }
 }

@@ -30,6 +30,7 @@ mod publish;
 mod publish_forges;
 mod publish_kill;
 mod publish_rules;
+mod publish_told;
 mod schedule;
 mod self_update;
 mod self_update_hostile;

@@ -110,7 +110,7 @@ fn gitlab_makes_a_request_of_push_options_and_its_warnings_are_failures() {
 
     let pushes = publishing.repo.pushes();
     fetcher.run(&["run"]).expect(0);
-    assert_eq!((statuses(&fetcher), publishing.repo.pushes()), (vec!["open".to_owned()], pushes));
+    assert_eq!((statuses(&fetcher), publishing.repo.pushes()), (vec!["unknown".to_owned()], pushes));
 }
 
 #[test]
@@ -237,6 +237,84 @@ fn what_was_closed_is_not_proposed_again_until_it_changes() {
     publishing.fake.now(&moved(&"2".repeat(40)));
     fetcher.run(&["run"]).expect(0);
     assert_eq!(statuses(&fetcher), ["pushed"]);
+}
+
+#[test]
+fn what_was_merged_and_taken_back_is_not_proposed_again_until_it_changes() {
+    let scratch = Scratch::new();
+    let publishing = Publishing::new(&scratch, &both(A, A));
+    let fetcher = publishing.fetcher("mode = \"branch\"", "");
+    fetcher.run(&["run"]).expect(0);
+    publishing.repo.merge(&scratch, BRANCH, "main");
+    fetcher.run(&["run"]).expect(0);
+    assert_eq!((statuses(&fetcher), publishing.repo.branches()), (vec!["merged".to_owned()], vec!["main".to_owned()]));
+    let human = publishing.repo.clone_of(&scratch, "human", "main");
+    let merged = publishing.element("main", "b");
+    human.git(&["revert", "--no-edit", "-m", "1", "HEAD"]);
+    // One of the two comes back at once.
+    human.write("elements/b.bst", &merged);
+    human.git(&["commit", "--quiet", "--all", "--amend", "--no-edit"]);
+    human.git(&["push", "--quiet", "origin", "main"]);
+    for _ in 0..2 {
+        fetcher.run(&["run"]).expect(0);
+        let report = fetcher.report();
+        let held = report["branches"][0]["publication"]["held"].as_array().expect("a list").clone();
+        let held: Vec<_> = held.iter().map(|held| (&held["element"], &held["cause"])).collect();
+        assert_eq!(format!("{held:?}"), "[(String(\"a.bst\"), String(\"reverted\"))]");
+        assert_eq!(kinds(&stage(&fetcher)["findings"]), ["request-closed"]);
+        assert_eq!(publishing.repo.branches(), ["main"]);
+        // Nor where nothing is remembered.
+        fs::remove_dir_all(scratch.path("state")).expect("a directory");
+    }
+    publishing.fake.now(&both(&"2".repeat(40), A));
+    fetcher.run(&["run"]).expect(0);
+    assert_eq!(statuses(&fetcher), ["pushed"]);
+}
+
+#[test]
+fn the_base_that_a_button_merges_into_a_branch_is_nobodys_commit() {
+    let scratch = Scratch::new();
+    let publishing = Publishing::new(&scratch, &moved(A));
+    let fetcher = publishing.fetcher("mode = \"branch\"", "");
+    fetcher.run(&["run"]).expect(0);
+    let moves_on = |name: &str| {
+        let other = publishing.repo.clone_of(&scratch, name, "main");
+        other.write("README", name);
+        other.commit("Move on");
+        other.git(&["push", "--quiet", "origin", "main"]);
+        publishing.repo.clone_of(&scratch, &format!("{name}-button"), BRANCH)
+    };
+    let button = moves_on("one");
+    button.git(&["merge", "--quiet", "--no-ff", "-m", "Merge branch 'main' into bst-fetcher/main", "origin/main"]);
+    button.git(&["push", "--quiet", "origin", BRANCH]);
+    // It has what it is to have: the branch stays.
+    fetcher.run(&["run"]).expect(0);
+    let tip = Some(button.git(&["rev-parse", "HEAD"]));
+    assert_eq!((statuses(&fetcher), publishing.repo.tip(BRANCH)), (vec!["open".to_owned()], tip));
+    publishing.fake.now(&moved(&"2".repeat(40)));
+    fetcher.run(&["run"]).expect(0);
+    assert_eq!(statuses(&fetcher), ["pushed"]);
+    assert_eq!(publishing.repo.git(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
+
+    // What looks like it, and brings something else, is somebody's; so is a merge of anything else.
+    let forged = moves_on("two");
+    forged.git(&["merge", "--quiet", "--no-ff", "--no-commit", "origin/main"]);
+    forged.write("elements/b.bst", "kind: manual\n");
+    forged.git(&["add", "--all"]);
+    forged.git(&["commit", "--quiet", "-m", "Merge branch 'main' into bst-fetcher/main"]);
+    let other = publishing.repo.clone_of(&scratch, "three", BRANCH);
+    other.git(&["checkout", "--quiet", "-b", "elsewhere", "origin/main"]);
+    other.write("elements/b.bst", "kind: manual\n");
+    other.commit("Something else");
+    other.git(&["checkout", "--quiet", BRANCH]);
+    other.git(&["merge", "--quiet", "--no-ff", "-m", "Merge branch 'main' into bst-fetcher/main", "elsewhere"]);
+    for repo in [forged, other] {
+        repo.git(&["push", "--quiet", "--force", "origin", BRANCH]);
+        let tip = Some(repo.git(&["rev-parse", "HEAD"]));
+        publishing.fake.now(&moved(&"3".repeat(40)));
+        fetcher.run(&["run"]).expect(0);
+        assert_eq!((statuses(&fetcher), publishing.repo.tip(BRANCH)), (vec!["paused".to_owned()], tip));
+    }
 }
 
 #[test]

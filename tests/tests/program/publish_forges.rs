@@ -112,6 +112,25 @@ fn gitea_requests_are_made_updated_closed_and_merged() {
 }
 
 #[test]
+fn what_the_forge_says_conflicts_is_brought_up_to_date_though_a_merge_bot_has_it() {
+    let scratch = Scratch::new();
+    let publishing = Publishing::new(&scratch, &moved('1'));
+    let rest = RestForge::start(Vendor::GitLab, TOKEN);
+    let fetcher = publishing.fetcher(&publish(&scratch, "gitlab", &rest, ""), "");
+    fetcher.run(&["run"]).expect(0);
+    rest.change(|state| state.requests[0].assignees.push("marge-bot".to_owned()));
+    publishing.fake.now(&moved('2'));
+    let tip = publishing.repo.tip(BRANCH);
+    fetcher.run(&["run"]).expect(0);
+    assert_eq!((statuses(&fetcher), publishing.repo.tip(BRANCH)), (vec!["merging".to_owned()], tip));
+    // Its commits alone do not show it: the target has a rule of its own, say.
+    rest.change(|state| state.requests[0].conflicts = true);
+    fetcher.run(&["run"]).expect(0);
+    assert_eq!(statuses(&fetcher), ["pushed"]);
+    assert!(publishing.element(BRANCH, "a").contains(&"2".repeat(40)));
+}
+
+#[test]
 fn a_lost_answer_makes_no_second_request_and_refusals_are_told_apart() {
     let scratch = Scratch::new();
     let publishing = Publishing::new(&scratch, &moved('1'));
@@ -231,7 +250,7 @@ fn gerrit_gets_a_change_for_each_commit_with_an_id_that_stays() {
     // Without memory it is pushed again, and that there is nothing new is no failure.
     fs::remove_dir_all(scratch.path("state")).expect("a directory");
     fetcher.run(&["run"]).expect(0);
-    assert_eq!((statuses(&fetcher), log().lines().count(), changes()), (vec!["open".to_owned()], 2, change.clone()));
+    assert_eq!((statuses(&fetcher), log().lines().count(), changes()), (vec!["unknown".to_owned()], 2, change.clone()));
     publishing.fake.now(&moved('2'));
     fetcher.run(&["run"]).expect(0);
     assert_eq!(changes(), change.replace("111111111111", "222222222222"), "another patch set of the same change");
@@ -290,10 +309,10 @@ fn agit_makes_a_request_of_a_push_and_forces_only_what_is_its_own() {
     assert_eq!(publishing.repo.branches(), ["main"]);
     let first = head();
     fetcher.run(&["run"]).expect(0);
-    assert_eq!((statuses(&fetcher), head()), (vec!["open".to_owned()], first.clone()));
+    assert_eq!((statuses(&fetcher), head()), (vec!["unknown".to_owned()], first.clone()));
     fs::remove_dir_all(scratch.path("state")).expect("a directory");
     fetcher.run(&["run"]).expect(0);
-    assert_eq!((statuses(&fetcher), head()), (vec!["open".to_owned()], first), "the same commit is no error");
+    assert_eq!((statuses(&fetcher), head()), (vec!["unknown".to_owned()], first), "the same commit is no error");
 
     publishing.fake.now(&moved('2'));
     fs::remove_file(publishing.repo.path().join("agit")).expect("a file");

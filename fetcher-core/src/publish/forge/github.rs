@@ -117,7 +117,7 @@ fn request(found: &Value) -> Option<ForgeRequest> {
         body: text("body").unwrap_or_default(),
         head: found.pointer("/head/sha").and_then(Value::as_str).and_then(|sha| sha.parse().ok()),
         merging: bot || found.get("auto_merge").is_some_and(|auto| !auto.is_null()),
-        conflicts: found.get("mergeable_state").and_then(Value::as_str) == Some("dirty"),
+        // Lists do not say whether it conflicts: that is seen from its commits.
         ..ForgeRequest::new(found.get("number")?.as_u64()?.to_string(), state)
     })
 }

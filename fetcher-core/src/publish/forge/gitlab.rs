@@ -47,7 +47,8 @@ impl Forge for GitLab {
 
     fn requests(&self, branch: &BranchName, base: &BranchName) -> Result<Option<Vec<ForgeRequest>>, ForgeError> {
         let path = format!(
-            "{}/merge_requests?state=all&order_by=created_at&sort=desc&per_page=20&source_branch={}&target_branch={}",
+            "{}/merge_requests?state=all&order_by=created_at&sort=desc&per_page=20&with_merge_status_recheck=true\
+             &source_branch={}&target_branch={}",
             self.project(),
             encoded(branch.as_str()),
             encoded(base.as_str())

@@ -137,7 +137,7 @@ impl<'s, 'a> RequestDelivery<'s, 'a> {
         let by_push = self.now.publisher.forge.route(&RequestDraft::default()).by_push_alone;
         let unrequested = by_push && attempt.is_unrequested();
         match fate {
-            BranchFate::Same(head) if !unrequested => self.requested(attempt, open, head, RequestStatus::Open),
+            BranchFate::Same(head) if !unrequested => self.requested(attempt, open, head, self.standing()),
             fate => {
                 if let Some(delivered) = self.without_broken(attempt, self.now.tip, heads)? {
                     return Ok(delivered);
@@ -187,7 +187,7 @@ impl<'s, 'a> RequestDelivery<'s, 'a> {
                 }
                 attempt.made = self.make(attempt.request, &head, Some(&attempt.branch))?;
                 if attempt.made.subjects.is_empty() {
-                    return self.requested(attempt, open, head, RequestStatus::Open);
+                    return self.requested(attempt, open, head, self.standing());
                 }
                 if let Some(delivered) = self.without_broken(attempt, &head, heads)? {
                     return Ok(delivered);
@@ -334,6 +334,10 @@ impl<'s, 'a> RequestDelivery<'s, 'a> {
         }
         // What was pushed there cannot be seen: only memory says what it is.
         Ok(attempt.known.as_ref().and_then(|known| known.commit.clone()).filter(|commit| *commit == attempt.made.tip))
+    }
+
+    fn standing(&self) -> RequestStatus {
+        self.now.publisher.standing()
     }
 
     /// Whether something is about to merge the request. Where nobody can be asked, one with a merge bot always is.

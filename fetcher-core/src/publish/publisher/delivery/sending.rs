@@ -36,7 +36,7 @@ impl RequestDelivery<'_, '_> {
         let pushed = match self.now.scratch.push(&[update], &route.options) {
             Ok(pushed) => pushed,
             Err(PushFailure::Refused { refusal: PushRefusal::NothingNew, .. }) => {
-                return self.requested(attempt, open, to, RequestStatus::Open);
+                return self.requested(attempt, open, to, self.standing());
             }
             Err(PushFailure::Refused { refusal: PushRefusal::Stale, message }) if !draft.again && by_reference => {
                 // It is there, and this host does not remember it.

@@ -42,7 +42,7 @@ impl RequestDelivery<'_, '_> {
             return Ok(Some(RequestReport {
                 commit: Some(head),
                 reason: Some(reason),
-                ..report(known.map_or(RequestStatus::Open, |known| known.status))
+                ..report(known.map_or_else(|| self.standing(), |known| known.status))
             }));
         }
         // Where nobody ever pushed with this memory, an empty branch is still ours by what it holds: nothing.
