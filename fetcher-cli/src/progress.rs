@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use fetcher_core::sanitize::strip_control;
-use fetcher_core::{BranchName, Event, ProjectName};
+use fetcher_core::{BranchName, Event, ProjectBranch, ProjectName};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -82,7 +82,9 @@ impl ProgressSink {
                 }
             }
             Event::StageFinished { project, branch, report } => {
-                self.say(2, || format!("{project} ({branch}) {}: {}", report.title(), summary::told(&report)));
+                self.say(2, || {
+                    format!("{} {}: {}", ProjectBranch::new(&project, &branch), report.title(), summary::told(&report))
+                });
                 self.log(
                     || json!({ "event": "stage-finished", "project": project, "branch": branch, "report": report }),
                 );
@@ -146,8 +148,7 @@ impl ProgressSink {
 /// Whom a line is about.
 fn named(subject: Option<&(ProjectName, Option<BranchName>)>) -> String {
     match subject {
-        Some((project, Some(branch))) => format!("{project} ({branch})"),
-        Some((project, None)) => project.to_string(),
+        Some((project, branch)) => ProjectBranch::new(project, branch.as_ref()).to_string(),
         None => "bst-fetcher".to_owned(),
     }
 }

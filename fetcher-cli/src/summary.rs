@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use fetcher_core::report::{BranchReport, IssueGroup, Outcome, ProofReport, StageReport, count_left_out};
-use fetcher_core::{BranchName, Diagnosis, ProjectName, RunReport};
+use fetcher_core::{Diagnosis, ProjectBranch, RunReport};
 
 /// Up to so many failures and findings are each told at length, by stage; more of them by cause, so that all fits on a
 /// screen.
@@ -85,7 +85,8 @@ fn headline(issue: &IssueGroup) -> String {
 
 fn told_issue(text: &mut String, issue: &IssueGroup) {
     wrapped(text, "", &headline(issue));
-    let names = issue.branches.iter().take(NAMED).map(|it| named(&it.project, it.branch.as_ref()));
+    let names =
+        issue.branches.iter().take(NAMED).map(|it| ProjectBranch::new(&it.project, it.branch.as_ref()).to_string());
     let mut of = names.collect::<Vec<_>>().join(", ");
     let more = issue.branches.len().saturating_sub(NAMED);
     if more > 0 {
@@ -162,10 +163,6 @@ fn cut(line: &str) -> String {
     }
 }
 
-fn named(project: &ProjectName, branch: Option<&BranchName>) -> String {
-    branch.map_or_else(|| project.to_string(), |branch| format!("{project} ({branch})"))
-}
-
 /// Failures of no branch.
 pub(crate) fn failures(failures: &[Diagnosis]) -> String {
     let mut text = String::new();
@@ -177,7 +174,7 @@ pub(crate) fn failures(failures: &[Diagnosis]) -> String {
 
 /// Which stage of which branch, as in `project (branch) fetch (committed) [arm]`.
 pub(crate) fn subject(branch: &BranchReport, stage: &StageReport) -> String {
-    let mut text = named(&branch.project, branch.branch.as_ref());
+    let mut text = branch.project_branch().to_string();
     let _ = write!(text, " {}", stage.title());
     text
 }

@@ -24,8 +24,9 @@ pub(crate) fn config(
     }
     match cache {
         Some(url) => {
-            project.source_caches =
-                vec![SourceCacheConfig { url: url.to_owned(), push: true, ..SourceCacheConfig::default() }];
+            let mut cache = SourceCacheConfig::new(url);
+            cache.push = true;
+            project.source_caches = vec![cache];
         }
         None => project.push = PushMode::Never,
     }

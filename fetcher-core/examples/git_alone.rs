@@ -18,7 +18,7 @@ pub(crate) fn run(
     environment: &Environment,
 ) -> Result<Vec<PathBuf>, GitError> {
     let (runner, cancel) = (LocalRunner::default(), Cancel::new());
-    let git = Git { runner: &runner, environment, cancel: &cancel, timeout: Duration::from_secs(600), space: None };
+    let git = Git::new(&runner, environment, &cancel, Duration::from_secs(600));
     let mirror = Mirror::new(git, &directory.join("mirror"), RemoteRepository::new(url, &GitAccess::default())?);
     let chosen = select(&[pattern.to_owned()], &[], &mirror.remote_refs()?)?;
     let mut trees = Vec::new();

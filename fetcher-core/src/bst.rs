@@ -40,6 +40,7 @@ use version::BstVersion;
 
 /// A `bst` that can be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bst {
     /// The program and its first arguments.
     pub command: Vec<OsString>,

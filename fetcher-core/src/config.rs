@@ -79,6 +79,7 @@ config_root! {
     ///
     /// Sizes are in bytes.
     #[derive(Debug, Clone)]
+    #[non_exhaustive]
     pub struct Config {
         /// The memory between runs, and the runs' directories.
         state_dir: PathBuf = KeyDeclaration::new("state-dir", ValueKind::Path, Words("`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/bst-fetcher`, else `~/.local/state/bst-fetcher`"), "\"/var/lib/bst-fetcher\"");

@@ -46,6 +46,7 @@ pub(crate) use tools::requirement_of_module;
 /// One failure, explained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Diagnosis {
     /// What sort of failure it is.
     pub kind: FailureKind,
@@ -85,6 +86,7 @@ impl std::error::Error for Diagnosis {}
 /// Where a failure's cause is to be found; what is not known is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Location {
     /// The file, as the failing program named it: as a rule relative to the project's elements.
     #[serde(default, skip_serializing_if = "Option::is_none")]

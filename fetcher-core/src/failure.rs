@@ -24,18 +24,19 @@ pub(crate) use name_mask::without_names;
 pub enum Retry {
     /// It cannot: the same will fail in the same way.
     No,
-    /// One more try is worth it, not more (a 404 that a mirror had for a moment, say).
-    Once,
     /// It may well pass by itself.
     Yes,
+    /// One more try is worth it, not more (a 404 that a mirror had for a moment, say). Also what a newer release calls
+    /// otherwise.
+    #[serde(other)]
+    Once,
 }
 
 /// Who must act for a failure to go away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Actor {
-    /// The administrator of the fetching host: its tools, space, network, credentials, configuration.
-    Host,
     /// The maintainers of the BuildStream project.
     Project,
     /// Whoever runs the upstream that a source comes from.
@@ -46,6 +47,10 @@ pub enum Actor {
     Plugin,
     /// Nobody yet: it may pass by itself.
     Nobody,
+    /// The administrator of the fetching host: its tools, space, network, credentials, configuration. Also whom only a
+    /// newer release knows.
+    #[serde(other)]
+    Host,
 }
 
 impl fmt::Display for Actor {

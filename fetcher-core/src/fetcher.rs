@@ -21,6 +21,7 @@ mod publish_failures;
 mod publishing;
 mod reasons;
 mod republish;
+mod run_selection;
 mod shared;
 mod space;
 mod tools;
@@ -33,7 +34,6 @@ mod workspace;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -42,7 +42,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::environment::Environment;
-use crate::names::{ElementName, RunId};
+use crate::names::RunId;
 use crate::notify::Notifier;
 use crate::publish::Forge;
 use crate::report::{Activity, BranchReport, Event, Outcome, RunReport};
@@ -56,43 +56,13 @@ pub use caches::SharedCaches;
 pub use error::FetcherError;
 pub use host::HostCheck;
 pub use housekeeping::HousekeepingResult;
+pub use run_selection::RunSelection;
 pub use workspace::{OpenBranch, OpenError, Workspace};
 
 pub use crate::state::{
     BranchRun, BranchState, CacheLayout, DirectoryLock, DoneElement, ElementMemory, FailedSources, LockError,
     RefsMemory, RememberedInventory, StateError, StateStore, TrustDirectories,
 };
-
-/// What a run is about.
-#[derive(Debug, Clone, Default)]
-pub struct RunSelection {
-    /// Names of projects; none for all.
-    pub projects: Vec<String>,
-    /// Names of branches; none for all that are configured.
-    pub branches: Vec<String>,
-    /// Elements, each without its dependencies; none for all that is configured. What such a run finds says nothing of
-    /// the branches as a whole, so that their state stays what it was and nobody is told of them.
-    pub elements: Vec<ElementName>,
-    /// Fetch and push even where nothing changed.
-    pub force: bool,
-    /// Publish nothing.
-    pub no_publish: bool,
-    /// Only find out which branches there are.
-    pub dry_run: bool,
-    /// How long to wait for another run on the same state directory to end.
-    pub lock_wait: Duration,
-}
-
-impl RunSelection {
-    /// Everything that is configured.
-    pub fn all() -> Self {
-        Self::default()
-    }
-
-    fn is_all(&self) -> bool {
-        self.projects.is_empty() && self.branches.is_empty() && self.elements.is_empty()
-    }
-}
 
 /// Runs everything that a configuration asks for.
 ///

@@ -21,6 +21,7 @@ pub struct FreeSpace {
 /// A file system that has less space than it is to keep free.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{} MiB are free for {}, {} MiB are wanted (min-free-space)", .free >> 20, .directory.display(), .wanted >> 20)]
+#[non_exhaustive]
 pub struct SpaceShortage {
     /// The directory whose file system it is.
     pub directory: PathBuf,

@@ -72,6 +72,7 @@ pub use url::RemoteUrl;
 
 /// Something that stopped nothing, and is worth saying.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GitNote {
     /// A branch's name cannot be used here; the branch is passed over.
     BranchRefused {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::address::percent_encoded_path;
-use crate::names::{BranchName, ProjectName, Refs, RunId, Stage, VariantName};
+use crate::names::{BranchName, ProjectBranch, ProjectName, Refs, RunId, Stage, VariantName};
 
 /// The address of a page inside the site that `publish-dir` gets.
 ///
@@ -63,10 +63,10 @@ impl PageAddress {
 
     /// The part of a run's page that is about one branch: a fragment for [`PageAddress::at`].
     pub fn branch_fragment(project: &ProjectName, branch: Option<&BranchName>) -> String {
-        match branch {
-            Some(branch) => format!("{project}/{}", branch.slug()),
-            None => project.to_string(),
-        }
+        branch.map_or_else(
+            || project.to_string(),
+            |branch| format!("{project}/{}", ProjectBranch::new(project, branch).slug()),
+        )
     }
 
     /// The log of one stage of a run; `refs` and `variant` as the stage's report has them.
@@ -79,8 +79,7 @@ impl PageAddress {
         stage: Stage,
         form: LogForm,
     ) -> Self {
-        // No branch is called `~`: git does not allow it, and slugs have it only for a slash inside.
-        let branch = branch.map_or_else(|| "~".to_owned(), BranchName::slug);
+        let branch = ProjectBranch::new(project, branch).slug();
         let variant = variant.map(|variant| format!("{variant}.")).unwrap_or_default();
         let refs = refs.map(|refs| format!("{refs}.")).unwrap_or_default();
         let ending = match form {

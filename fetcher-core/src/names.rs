@@ -1,5 +1,6 @@
 //! Names that cannot be wrong: each is checked once, where it comes in, and carries that proof in its type.
 
+mod project_branch;
 mod stage;
 
 use std::fmt;
@@ -10,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use project_branch::ProjectBranch;
 pub use stage::{Stage, StageName};
 
 /// A name that its kind does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{name:?} is not a {kind}: {reason}")]
+#[non_exhaustive]
 pub struct NameError {
     /// What it was to be, as in "branch name".
     pub kind: &'static str,

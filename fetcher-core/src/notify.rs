@@ -128,6 +128,7 @@ pub trait Notifier: Send + Sync {
 
 /// A sign of life of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Heartbeat {
     /// The run.
     pub run: RunId,
@@ -141,6 +142,7 @@ pub struct Heartbeat {
 
 /// What a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RunPhase {
     /// It starts.
     Started,

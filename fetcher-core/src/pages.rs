@@ -84,6 +84,7 @@ pub struct SitePublisher<'a> {
 
 /// What publishing did.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct PublishedSite {
     /// The files that were written, in their order, relative to the folder.
     pub written: Vec<String>,

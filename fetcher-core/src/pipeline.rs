@@ -73,6 +73,7 @@ use stage_runner::{StageRunner, refs_of};
 
 /// Where a pipeline works. All paths are absolute.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PipelineDirectories {
     /// The directory with `project.conf`, in a clean checkout.
     pub project: PathBuf,
@@ -93,6 +94,7 @@ pub struct PipelineDirectories {
 
 /// The stages of one branch of one project.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Pipeline<'a> {
     /// The project.
     pub project: &'a ProjectConfig,

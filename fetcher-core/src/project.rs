@@ -30,7 +30,7 @@ use crate::git::{
     BranchMatches, BranchTip, CheckoutResult, Git, GitError, GitNote, Mirror, RemoteRefs, RemoteRepository,
     ScratchRepository, TreeReader, select,
 };
-use crate::names::{BranchName, CommitId};
+use crate::names::{BranchName, CommitId, ProjectBranch};
 use crate::own_directory::OwnDirectory;
 
 /// A project: its repository elsewhere, and the mirror of it here.
@@ -43,6 +43,7 @@ pub struct Project<'a> {
 
 /// What a fetch of a project's branches gave.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BranchListing<'p> {
     /// The branches that the mirror has now, each at its tip.
     pub branches: Vec<Branch<'p>>,
@@ -61,6 +62,7 @@ pub struct Branch<'p> {
 
 /// A working tree that is exactly a branch's tip.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BranchCheckout {
     /// The directory with `project.conf` in it.
     pub directory: PathBuf,
@@ -331,8 +333,7 @@ impl<'p> Branch<'p> {
     /// Where the project's directory is in the branch's working tree, whether that is there or not.
     pub(crate) fn directory(&self) -> PathBuf {
         let Project { config, cache_dir, .. } = self.project;
-        let checkouts = cache_dir.join("checkouts").join(config.name.as_str());
-        checkouts.join(self.name().slug()).join("tree").join(&config.directory)
+        working_tree(cache_dir, ProjectBranch::new(&config.name, self.name())).join(&config.directory)
     }
 
     /// Makes the branch's working tree exactly the commit, submodules included where the project wants them. Whatever
@@ -361,6 +362,11 @@ fn found_in(config: &ProjectConfig, checked: CheckoutResult) -> Result<BranchChe
             Err(CheckoutError::NoProject { directory: config.directory.clone(), others: projects_below(&checked.path) })
         }
     }
+}
+
+/// Where a branch's working tree is, whether it is there or not.
+pub(crate) fn working_tree(cache_dir: &Path, of: ProjectBranch<'_>) -> PathBuf {
+    cache_dir.join("checkouts").join(of.path()).join("tree")
 }
 
 #[cfg(test)]

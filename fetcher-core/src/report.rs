@@ -7,6 +7,8 @@ mod event_record;
 mod host_probes;
 mod issues;
 mod left_out;
+mod newer;
+mod outcome;
 mod probes;
 mod proof;
 mod redact;
@@ -23,7 +25,7 @@ mod tracked;
 
 pub use crate::bst::refs::RefChange;
 use crate::diagnosis::{Diagnosis, HostReachability};
-use crate::names::{BranchName, CommitId, ElementName, ProjectName, Refs, RunId, Stage, VariantName};
+use crate::names::{BranchName, CommitId, ElementName, ProjectBranch, ProjectName, Refs, RunId, Stage, VariantName};
 
 pub use activity::Activity;
 pub use coverage::CacheCoverage;
@@ -31,6 +33,7 @@ pub use element_outcomes::{ElementOutcome, ElementOutcomes};
 pub use event_record::EventRecord;
 pub use host_probes::{HostProbes, ProbeReport};
 pub use left_out::{HoldOrigin, HoldReport, LeftOutElement, LeftOutReason, count_left_out};
+pub use outcome::Outcome;
 pub use probes::TrackProbes;
 pub use proof::ProofReport;
 pub use publication::{HeldRef, HoldCause, PublicationReport, RequestReport, RequestStatus};
@@ -38,49 +41,6 @@ pub use rot::{RotFinding, RotKind, RotUrgency, RotUser};
 pub use tracked::{SeenRef, TrackedRef};
 
 pub use issues::{AffectedBranch, IssueGroup, UpstreamCount, group_issues, group_stage_issues};
-
-/// How a stage, a branch or a run ended, from best to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// It was not done, for a reason that is said.
-    Skipped,
-    /// All of it worked.
-    Ok,
-    /// Some of it worked, and that is kept.
-    Partial,
-    /// It failed.
-    Failed,
-    /// Somebody stopped it.
-    Interrupted,
-}
-
-impl Outcome {
-    /// The outcome's name as reports and files have it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Skipped => "skipped",
-            Outcome::Ok => "ok",
-            Outcome::Partial => "partial",
-            Outcome::Failed => "failed",
-            Outcome::Interrupted => "interrupted",
-        }
-    }
-
-    /// Whether nothing went wrong.
-    pub fn is_good(self) -> bool {
-        match self {
-            Outcome::Skipped | Outcome::Ok => true,
-            Outcome::Partial | Outcome::Failed | Outcome::Interrupted => false,
-        }
-    }
-}
-
-impl std::fmt::Display for Outcome {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
 
 /// One whole run: what `report.json` in a run's directory holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,7 +75,7 @@ pub struct RunReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<ProbeReport>,
     /// Trouble to come with upstreams. It changes no outcome.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "newer::known_entries")]
     pub rot: Vec<RotFinding>,
     /// The branches, in the order of the configuration.
     pub branches: Vec<BranchReport>,
@@ -175,15 +135,20 @@ pub struct BranchReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publication: Option<Box<PublicationReport>>,
     /// The holds on the branch's elements, those that expired included.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "newer::known_entries")]
     pub holds: Vec<HoldReport>,
     /// What of the tip's sources is known to be in the cache: for each option set, of the committed refs and of those that
     /// tracking found, as far as they are wanted and could be counted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "newer::known_entries")]
     pub coverage: Vec<CacheCoverage>,
 }
 
 impl BranchReport {
+    /// Whose report it is.
+    pub fn project_branch(&self) -> ProjectBranch<'_> {
+        ProjectBranch::new(&self.project, self.branch.as_ref())
+    }
+
     /// The report of a branch whose work starts now: good so far, and with nothing done.
     pub fn new(project: ProjectName, branch: Option<BranchName>, started: Timestamp) -> Self {
         Self {
@@ -240,7 +205,7 @@ pub struct StageReport {
     #[serde(default)]
     pub variant: Option<VariantName>,
     /// Which refs it fetched, pushed or proved; none for the other stages.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "newer::known")]
     pub refs: Option<Refs>,
     /// How it ended.
     pub outcome: Outcome,
@@ -283,7 +248,7 @@ pub struct StageReport {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub reached: BTreeSet<String>,
     /// The elements that it left out on purpose.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "newer::known_entries")]
     pub left_out: Vec<LeftOutElement>,
     /// The refs that tracking found and that were taken back, for nothing loads with them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -359,6 +324,7 @@ impl StageReport {
 /// Elements as bst's pipeline summary counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct ElementCounts {
     /// In the pipeline.
     pub total: u64,
@@ -485,10 +451,17 @@ mod tests {
     #[test]
     fn kinds_and_stages_of_a_newer_release_are_read() {
         let text = r#"{"stage": "teleport", "outcome": "failed", "attempts": 1, "started": "2024-01-01T00:00:00Z",
-            "seconds": 1.5, "failures": [{"kind": "quantum-noise", "message": "m", "place": {}, "retry": "no",
-            "actor": "host", "hint": "h"}]}"#;
+            "seconds": 1.5, "refs": "dreamt", "left-out": [{"element": "a.bst", "why": "asleep"},
+            {"element": "b.bst", "why": "held"}], "failures": [{"kind": "quantum-noise", "message": "m", "place": {},
+            "retry": "tomorrow", "actor": "the-moon", "hint": "h"}]}"#;
         let report: StageReport = serde_json::from_str(text).unwrap();
         assert_eq!(report.stage, Stage::custom("teleport").unwrap());
-        assert_eq!(report.failures[0].kind, crate::diagnosis::FailureKind::Unknown);
+        let failure = &report.failures[0];
+        assert_eq!(failure.kind, crate::diagnosis::FailureKind::Unknown);
+        assert_eq!((failure.retry, failure.actor), (crate::diagnosis::Retry::Once, crate::diagnosis::Actor::Host));
+        assert_eq!((report.refs, report.left_out.len()), (None, 1));
+        assert_eq!(report.left_out[0].element.as_str(), "b.bst");
+        assert_eq!(serde_json::from_str::<Outcome>("\"blissful\"").unwrap(), Outcome::Failed);
+        assert_eq!(serde_json::from_str::<Outcome>("\"skipped\"").unwrap(), Outcome::Skipped);
     }
 }

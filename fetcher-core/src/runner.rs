@@ -37,6 +37,7 @@ pub use with_sandbox::WithSandbox;
 /// How a child process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Exit {
     /// By itself, with this exit status.
     Status(i32),

@@ -93,6 +93,7 @@ pub struct SelfUpdate<'a> {
 
 /// A configuration, read whole.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct LoadedConfig {
     /// The configuration.
     pub config: Config,
@@ -109,6 +110,7 @@ pub struct WorkTreeGuard(#[expect(dead_code, reason = "it is there to be dropped
 
 /// What came of following.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct FollowResult {
     /// The configuration to use: the new one, or the last good one.
     pub loaded: Result<LoadedConfig, ConfigError>,

@@ -10,7 +10,7 @@ mod usage;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{BranchName, CommitId, ProjectName, RunId, Stage};
+use crate::names::{BranchName, CommitId, ProjectBranch, ProjectName, RunId, Stage};
 use crate::report::{BranchReport, CacheCoverage, HoldReport, Outcome, PublicationReport, SeenRef};
 
 pub(crate) use caches::TRUSTS;
@@ -26,6 +26,7 @@ pub use crate::json_file::StateError;
 /// What is known of one branch between runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct BranchState {
     /// The version of this format, [`BranchState::VERSION`].
     pub version: u32,
@@ -69,6 +70,11 @@ impl BranchState {
     pub const VERSION: u32 = 1;
     /// How many past runs are kept.
     pub const HISTORY: usize = 60;
+
+    /// Whose state it is.
+    pub fn project_branch(&self) -> ProjectBranch<'_> {
+        ProjectBranch::new(&self.project, self.branch.as_ref())
+    }
 
     /// The state of a branch of which nothing is known yet.
     pub fn new(project: ProjectName, branch: Option<BranchName>) -> Self {
@@ -155,6 +161,7 @@ impl BranchState {
 /// One past run of a branch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct BranchRun {
     /// The run.
     pub run: RunId,
@@ -169,6 +176,13 @@ pub struct BranchRun {
     /// Failures that the project's `allow-failure` lets be.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub allowed: u64,
+}
+
+impl BranchRun {
+    /// A run that ended then and so, in no time and with nothing fetched.
+    pub fn new(run: RunId, at: Timestamp, outcome: Outcome) -> Self {
+        Self { run, at, outcome, seconds: 0.0, fetched: 0, allowed: 0 }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

@@ -49,6 +49,7 @@ pub struct SiteUpload<'a> {
 
 /// What was sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UploadResult {
     /// How many files; 0 where a command sent them.
     pub files: usize,

@@ -53,7 +53,12 @@ fn main() {
 
 /// Asks for so many branches, at once, as a run does.
 fn measure(fixture: &Fixture, port: u16, branches: usize) {
-    let config = ProbeConfig { concurrency: 320, per_host: 8, ..ProbeConfig::default() };
+    let config = {
+        let mut it = ProbeConfig::default();
+        it.concurrency = 320;
+        it.per_host = 8;
+        it
+    };
     let prober = Prober::new(&config, fixture.git(), fixture.path("probes"));
     // Elements share upstreams, and branches share elements.
     let questions: Vec<_> = (0..ELEMENTS).map(|element| question(element % UPSTREAMS, port)).collect();

@@ -45,7 +45,12 @@ fn main() {
     index(port, &directory, &keys);
     let asked = if latency == 0 { port } else { delayed(port, Duration::from_micros(latency * 500)) };
 
-    let cache = SourceCacheConfig { url: format!("http://127.0.0.1:{asked}"), push: true, ..Default::default() };
+    let cache = {
+        let mut it = SourceCacheConfig::default();
+        it.url = format!("http://127.0.0.1:{asked}");
+        it.push = true;
+        it
+    };
     let (began, cpu) = (Instant::now(), cpu_seconds());
     let mut prover = CacheProver::new(&directory.join("local"));
     let proofs = prover.prove_remote(&[cache], &keys, &Cancel::new()).expect("answers");

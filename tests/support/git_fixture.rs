@@ -70,13 +70,9 @@ impl Fixture {
 
     /// How the code under test runs git.
     pub fn git(&self) -> Git<'_> {
-        Git {
-            runner: &self.runner,
-            environment: &self.environment,
-            cancel: &self.cancel,
-            timeout: self.timeout,
-            space: self.space.as_ref(),
-        }
+        let mut git = Git::new(&self.runner, &self.environment, &self.cancel, self.timeout);
+        git.space = self.space.as_ref();
+        git
     }
 
     /// The mirror, of the name `mirror`, of an address.

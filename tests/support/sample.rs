@@ -11,11 +11,10 @@ use fetcher_core::FixedClock;
 use fetcher_core::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use fetcher_core::fetcher::{BranchRun, BranchState, StateStore};
 use fetcher_core::report::{
-    BranchReport, CacheCoverage, ElementCounts, HoldReport, Outcome, ProofReport, RefChange, RunReport, StageReport,
-    TrackedRef,
+    BranchReport, CacheCoverage, HoldReport, Outcome, ProofReport, RefChange, RunReport, StageReport, TrackedRef,
 };
 use fetcher_core::site::{PublishError, PublishedSite, SitePublisher};
-use fetcher_core::{BranchName, ProjectName, Redactor, RunId, Secret, Stage};
+use fetcher_core::{BranchName, ElementName, ProjectName, Redactor, RunId, Secret, Stage};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tempfile::TempDir;
@@ -198,34 +197,25 @@ fn state(branch: &SampleBranch, runs: u32) -> BranchState {
     let ended = |run| at(run) + SignedDuration::from_secs(300);
     let past = |run| {
         let outcome = branch.outcome(run)?;
-        Some(BranchRun {
-            run: run_id(run),
-            at: ended(run),
-            outcome,
-            seconds: branch.seconds(run),
-            fetched: branch.fetched(run),
-            allowed: 0,
-        })
+        let mut past = BranchRun::new(run_id(run), ended(run), outcome);
+        past.seconds = branch.seconds(run);
+        past.fetched = branch.fetched(run);
+        Some(past)
     };
     let history: Vec<BranchRun> = (0..runs).filter_map(past).collect();
     let last = |good| history.iter().rev().find(|past| past.outcome.is_good() == good).map(|past| past.at);
     let failing = history.iter().rev().take_while(|past| !past.outcome.is_good());
-    BranchState {
-        tracked: None,
-        publication: None,
-        holds: if history.is_empty() { Vec::new() } else { holds() },
-        version: BranchState::VERSION,
-        project,
-        branch: name,
-        commit: (!history.is_empty()).then(|| "0123456789abcdef0123456789abcdef01234567".parse().unwrap()),
-        last_run: history.last().map(|past| past.at),
-        last_success: last(true),
-        last_failure: last(false),
-        failing_since: failing.clone().last().map(|past| past.at),
-        consecutive_failures: u32::try_from(failing.count()).unwrap(),
-        coverage: coverage(branch),
-        history,
-    }
+    let mut state = BranchState::new(project, name);
+    state.holds = if history.is_empty() { Vec::new() } else { holds() };
+    state.commit = (!history.is_empty()).then(|| "0123456789abcdef0123456789abcdef01234567".parse().unwrap());
+    state.last_run = history.last().map(|past| past.at);
+    state.last_success = last(true);
+    state.last_failure = last(false);
+    state.failing_since = failing.clone().last().map(|past| past.at);
+    state.consecutive_failures = u32::try_from(failing.count()).unwrap();
+    state.coverage = coverage(branch);
+    state.history = history;
+    state
 }
 
 fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
@@ -260,7 +250,8 @@ fn branch_report(branch: &SampleBranch, run: u32) -> BranchReport {
                 let failed = u64::from(fails);
                 let processed = branch.fetched(run);
                 let skipped = 984 - failed - processed.min(980);
-                report.elements = ElementCounts { total: 984, processed, skipped, failed };
+                let counts = &mut report.elements;
+                (counts.total, counts.processed, counts.skipped, counts.failed) = (984, processed, skipped, failed);
             }
             report.changes = if *stage == Stage::Track && !fails { changes(run) } else { Vec::new() };
             report.failures = if fails { vec![failure(branch, *stage)] } else { Vec::new() };
@@ -337,70 +328,44 @@ fn changes(run: u32) -> Vec<RefChange> {
 }
 
 fn failure(branch: &SampleBranch, stage: Stage) -> Diagnosis {
-    let stage = Some(stage);
-    match branch.project {
-        "freedesktop-sdk" => Diagnosis {
-            kind: FailureKind::Checksum,
-            element: Some("components/xz.bst".parse().unwrap()),
-            stage,
-            message: "File downloaded from https://tukaani.org/xz/xz-5.6.1.tar.gz has sha256sum \
-                      'aa11bb22cc33dd44ee55ff6600112233445566778899aabbccddeeff00112233', not \
-                      '00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff'!"
-                .to_owned(),
-            retry: Retry::Once,
-            actor: Actor::Upstream,
-            hint: "Ask upstream why the file changed; if it is right, track the element again.".to_owned(),
-            place: Location {
-                file: Some("elements/components/xz.bst".into()),
-                line: Some(14),
-                column: Some(2),
-                url: Some("https://tukaani.org/xz/xz-5.6.1.tar.gz".to_owned()),
-            },
-            allowed: false,
-        },
-        "hostile" => Diagnosis {
-            kind: FailureKind::Unknown,
-            element: Some("</code><img src=x onerror=alert(2)>.bst".parse().unwrap()),
-            stage,
-            message: format!(
-                "\u{1b}[31m<b>bold</b>\u{1b}[0m &amp; {SECRET}\u{202e}\u{7}\n]]></content></entry><entry>"
-            ),
-            retry: Retry::No,
-            actor: Actor::Nobody,
-            hint: "\"><script>alert(3)</script>".to_owned(),
-            place: Location { url: Some(format!("javascript:alert('{SECRET}')")), ..Location::default() },
-            allowed: false,
-        },
-        _ => Diagnosis {
-            kind: FailureKind::HostToolMissing,
-            element: Some("core-deps/git-lfs-source.bst".parse().unwrap()),
-            stage,
-            message: "Did not find 'git-lfs' in PATH: /usr/local/bin:/usr/bin:/bin".to_owned(),
-            retry: Retry::No,
-            actor: Actor::Host,
-            hint: "Install git-lfs: apt-get install git-lfs (Debian), dnf install git-lfs (Fedora).".to_owned(),
-            place: Location {
-                file: Some("elements/core-deps/git-lfs-source.bst".into()),
-                line: Some(3),
-                ..Location::default()
-            },
-            allowed: false,
-        },
-    }
+    let failed = match branch.project {
+        "freedesktop-sdk" => {
+            let mut place = Location::of_file("elements/components/xz.bst");
+            (place.line, place.column) = (Some(14), Some(2));
+            place.url = Some("https://tukaani.org/xz/xz-5.6.1.tar.gz".to_owned());
+            let message = "File downloaded from https://tukaani.org/xz/xz-5.6.1.tar.gz has sha256sum \
+                           'aa11bb22cc33dd44ee55ff6600112233445566778899aabbccddeeff00112233', not \
+                           '00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff'!";
+            let hint = "Ask upstream why the file changed; if it is right, track the element again.";
+            Diagnosis::new(FailureKind::Checksum, message, Retry::Once, Actor::Upstream, hint)
+                .with_element("components/xz.bst".parse::<ElementName>().unwrap())
+                .with_place(place)
+        }
+        "hostile" => {
+            let message =
+                format!("\u{1b}[31m<b>bold</b>\u{1b}[0m &amp; {SECRET}\u{202e}\u{7}\n]]></content></entry><entry>");
+            let hint = "\"><script>alert(3)</script>";
+            Diagnosis::new(FailureKind::Unknown, message, Retry::No, Actor::Nobody, hint)
+                .with_element("</code><img src=x onerror=alert(2)>.bst".parse::<ElementName>().unwrap())
+                .with_place(Location::of_url(format!("javascript:alert('{SECRET}')")))
+        }
+        _ => {
+            let mut place = Location::of_file("elements/core-deps/git-lfs-source.bst");
+            place.line = Some(3);
+            let message = "Did not find 'git-lfs' in PATH: /usr/local/bin:/usr/bin:/bin";
+            let hint = "Install git-lfs: apt-get install git-lfs (Debian), dnf install git-lfs (Fedora).";
+            Diagnosis::new(FailureKind::HostToolMissing, message, Retry::No, Actor::Host, hint)
+                .with_element("core-deps/git-lfs-source.bst".parse::<ElementName>().unwrap())
+                .with_place(place)
+        }
+    };
+    failed.with_stage(stage)
 }
 
 fn notifier_failure() -> Diagnosis {
-    Diagnosis {
-        kind: FailureKind::Notifier,
-        element: None,
-        stage: None,
-        message: "irc: cannot connect to irc.example.org:6697: connection refused".to_owned(),
-        retry: Retry::Yes,
-        actor: Actor::Host,
-        hint: "Look whether the server is up; the message is sent again with the next run.".to_owned(),
-        place: Location::default(),
-        allowed: false,
-    }
+    let message = "irc: cannot connect to irc.example.org:6697: connection refused";
+    let hint = "Look whether the server is up; the message is sent again with the next run.";
+    Diagnosis::new(FailureKind::Notifier, message, Retry::Yes, Actor::Host, hint)
 }
 
 fn write_log(path: &Path, stage: &StageReport, run: u32) {

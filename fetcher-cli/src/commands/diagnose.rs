@@ -21,10 +21,10 @@ pub(crate) fn run(context: &CommandContext, args: &DiagnoseArgs, stdin: impl Rea
         _ => diagnose(None, None, &mut { stdin }),
     };
     match found {
-        Ok(found) => {
+        Ok(mut found) => {
             let redactor = context.redactor();
-            let (failures, warnings) = (found.failures.redacted(&redactor), found.warnings.redacted(&redactor));
-            let found = LogDiagnoses { failures, warnings, ..found };
+            found.failures = found.failures.redacted(&redactor);
+            found.warnings = found.warnings.redacted(&redactor);
             write(&found, args)?;
             Ok(if found.failures.is_empty() || args.exit_zero { OK } else { SOME_FAILED })
         }

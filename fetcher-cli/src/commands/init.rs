@@ -61,7 +61,7 @@ fn clone(context: &CommandContext, args: &InitArgs, url: &str, home: &UserConfig
 }
 
 fn tell(context: &CommandContext, home: &UserConfigDirectory, done: &Initialized) -> io::Result<u8> {
-    let Initialized { repository, file, url, missing } = done;
+    let Initialized { repository, file, url, missing, .. } = done;
     writeln!(output::text(), "cloned {url} to {}; this host uses {}", repository.display(), file.display())?;
     if let Some(missing) = missing {
         eprint_line(&missing.to_string());

@@ -22,13 +22,8 @@ pub(crate) fn run(context: &CommandContext, args: &PublishArgs) -> io::Result<u8
         Some((project, branch)) => (Some(project), Some(branch)),
         None => (Some(subject), None),
     });
-    let list = |name: Option<&str>| name.map(str::to_owned).into_iter().collect();
-    let selection = RunSelection {
-        projects: list(project),
-        branches: list(branch),
-        dry_run: args.dry_run,
-        ..RunSelection::default()
-    };
+    let list = |name: Option<&str>| name.map(str::to_owned).into_iter().collect::<Vec<_>>();
+    let selection = RunSelection::all().projects(list(project)).branches(list(branch)).dry_run(args.dry_run);
     let fetcher = Fetcher::new(config, context.environment.clone()).cancel(cancel);
     let reports = match fetcher.publish(&selection) {
         Ok(reports) => reports,

@@ -32,16 +32,15 @@ pub(crate) fn run(context: &CommandContext, args: RunArgs) -> io::Result<u8> {
             return Ok(caught.status().unwrap_or(status));
         }
     };
-    let selection = RunSelection {
-        projects: args.project,
-        branches: args.branch,
-        elements: args.element,
-        force: args.force,
-        no_publish: args.no_publish,
-        dry_run: args.dry_run,
-        lock_wait: args.lock_wait,
-    };
-    let LoadedConfig { config, commit, held } = loaded;
+    let selection = RunSelection::all()
+        .projects(args.project)
+        .branches(args.branch)
+        .elements(args.element)
+        .force(args.force)
+        .no_publish(args.no_publish)
+        .dry_run(args.dry_run)
+        .lock_wait(args.lock_wait);
+    let LoadedConfig { config, commit, held, .. } = loaded;
     if let Err(error) = config.keep(&path, &context.environment) {
         notes.push(format!("no copy of the configuration could be kept: {error}"));
     }
@@ -119,7 +118,7 @@ fn follow(context: &CommandContext, args: &RunArgs, path: &Path, cancel: &Cancel
     let update = SelfUpdate::new(&context.environment, cancel, &SystemClock)
         .wait(args.lock_wait)
         .program(&program, renewal::is_renewed(&context.environment));
-    let self_update::FollowResult { loaded, mut failures, notes, renewed } = update.follow(path);
+    let self_update::FollowResult { loaded, mut failures, notes, renewed, .. } = update.follow(path);
     if renewed && !cancel.is_cancelled() {
         // It comes back only where that does not work.
         failures.push(renewal::go_on(&program));
@@ -131,7 +130,8 @@ fn status(report: &RunReport) -> u8 {
     match report.outcome {
         Outcome::Skipped | Outcome::Ok => OK,
         Outcome::Partial | Outcome::Interrupted => SOME_FAILED,
-        Outcome::Failed => NONE_SUCCEEDED,
+        // What the library may call otherwise one day is no success.
+        _ => NONE_SUCCEEDED,
     }
 }
 

@@ -82,9 +82,9 @@ fn caches(config: &Config) -> Vec<ServedDirectory> {
     let caches = layout.caches(&config.trusts());
     // A name for the only one would hide it from clients that name another.
     let is_named = caches.len() > 1;
-    let served = |(cachedir, trusts): (PathBuf, Vec<TrustName>)| ServedDirectory {
-        cachedir,
-        instances: trusts.into_iter().filter(|_| is_named).map(String::from).collect(),
+    let served = |(cachedir, trusts): (PathBuf, Vec<TrustName>)| {
+        let names = trusts.into_iter().filter(|_| is_named).map(String::from);
+        ServedDirectory::new(cachedir, names.collect())
     };
     caches.into_iter().map(served).collect()
 }
@@ -127,23 +127,7 @@ struct ServeLog {
 
 impl ServeLog {
     fn take(&self, event: &ServeEvent) {
-        let ordinary = match event {
-            ServeEvent::Access(_)
-            | ServeEvent::Listening { .. }
-            | ServeEvent::MetricsListening { .. }
-            | ServeEvent::Reloaded { .. }
-            | ServeEvent::Closed { .. }
-            | ServeEvent::Refused { .. }
-            | ServeEvent::Draining { .. }
-            | ServeEvent::Stopped { .. } => true,
-            ServeEvent::Warning { .. }
-            | ServeEvent::Corrupt { .. }
-            | ServeEvent::Unreadable { .. }
-            | ServeEvent::Disputed { .. }
-            | ServeEvent::ReloadFailed { .. }
-            | ServeEvent::Revoked { .. } => false,
-        };
-        if ordinary && !self.access {
+        if event.is_ordinary() && !self.access {
             return;
         }
         let now = jiff::Timestamp::now();

@@ -13,6 +13,7 @@ use crate::config::SourceCacheConfig;
 
 /// What a `buildstream.conf` is made from. All directories are absolute.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct UserConfiguration<'a> {
     /// Sources and artifacts; every `bst` of the fetcher shares it.
     pub cachedir: &'a Path,

@@ -8,6 +8,7 @@ use crate::config::{DependencyScope, OnError};
 
 /// The command line that a release of bst understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dialect {
     /// 1.x: `bst track`, `bst fetch`; sources cannot be pushed.
     One,
@@ -21,6 +22,7 @@ pub enum Dialect {
 
 /// What a command is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BstAction {
     /// Look for new refs upstream.
     Track,
@@ -32,6 +34,7 @@ pub enum BstAction {
 
 /// The elements that a command is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ElementSelection {
     /// Their names; none for the project's default targets.
     pub targets: Vec<String>,
@@ -43,6 +46,7 @@ pub struct ElementSelection {
 
 /// What stands before the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GlobalOptions<'a> {
     /// The generated `buildstream.conf`.
     pub config: &'a str,

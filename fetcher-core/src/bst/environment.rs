@@ -110,6 +110,7 @@ pub enum EnvironmentError {
 
 /// A `bst` of an environment, which nobody removes as long as this lives.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct InstalledBst {
     /// The program.
     pub bst: PathBuf,

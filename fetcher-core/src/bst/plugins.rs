@@ -14,6 +14,7 @@ const MAX_NAMES: usize = 500;
 
 /// What a `project.conf` says of BuildStream and of plugins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProjectNeeds {
     /// `min-version`, of BuildStream 2.
     pub min_version: Option<String>,
@@ -29,6 +30,7 @@ pub struct ProjectNeeds {
 
 /// One entry of `plugins`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PluginOrigin {
     /// From where.
     pub origin: OriginKind,
@@ -40,6 +42,7 @@ pub struct PluginOrigin {
 
 /// From where plugins come.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OriginKind {
     /// `pip`: an installed package, by its name without a version.
     Pip(String),
@@ -156,6 +159,7 @@ pub(crate) fn is_identifier(name: &str) -> bool {
 
 /// What a plugin of the project's own needs, read in its Python text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PluginCode {
     /// The modules that it imports where it is loaded.
     pub modules: BTreeSet<String>,

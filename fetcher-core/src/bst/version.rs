@@ -15,6 +15,7 @@ use crate::runner::{ChildOutput, Exit, Runner, RunnerError, output};
 
 /// A release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BstVersion {
     /// 1 or 2.
     pub major: u32,

@@ -19,6 +19,7 @@ pub(super) static BUILDSTREAM: TableDeclaration = TableDeclaration {
 config_table! {
     /// `[buildstream]`, or `[project.buildstream]` where a project has its own.
     #[derive(Debug, Clone, PartialEq)]
+    #[non_exhaustive]
     pub struct BuildStreamConfig {
         kind {
             /// The program, or any wrapper of it. Instead of `requirements`.
@@ -42,6 +43,7 @@ config_table! {
 
 /// Where `bst` comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BuildStreamTool {
     /// Nothing was said: `bst` where it is usable, else a managed environment of the default requirements.
     Default {

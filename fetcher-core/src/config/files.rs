@@ -28,11 +28,19 @@ pub trait FileLookup {
 
 /// What [`FileLookup::look`] sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileStatus {
     /// Whether it is an ordinary file.
     pub is_file: bool,
     /// Whether everybody on this host may read it.
     pub open_to_all: bool,
+}
+
+impl FileStatus {
+    /// What is there: whether it is an ordinary file, and whether all may read it.
+    pub fn new(is_file: bool, open_to_all: bool) -> Self {
+        Self { is_file, open_to_all }
+    }
 }
 
 /// The files as they are on the disk.

@@ -33,6 +33,7 @@ const HTTP: &[&str] = &["https", "http"];
 config_table! {
     /// One `[[notify]]`.
     #[derive(Debug, Clone, PartialEq)]
+    #[non_exhaustive]
     pub struct NotifierConfig {
         kind {
             /// What it is, and so which of the further keys it has.
@@ -62,6 +63,7 @@ config_table! {
 config_words! {
     /// What a notifier wants to hear of.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[non_exhaustive]
     pub enum NotifyOn {
         /// A new failure, another failure, and a failure that lasts longer than `remind-after`.
         Failure = "failure",
@@ -81,6 +83,7 @@ config_words! {
 config_kinds! {
     /// Where a notifier sends to: `kind`, with what it needs.
     #[derive(Debug, Clone, PartialEq)]
+    #[non_exhaustive]
     pub enum NotifyTarget {
         /// Mail, by SMTP or the host's sendmail.
         Email(EmailConfig) = "email",
@@ -102,6 +105,7 @@ config_kinds! {
 config_table! {
     /// A `[[notify]]` of kind `email`.
     #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct EmailConfig {
         /// The mail server: `smtp://`, `smtps://` or `smtp+starttls://` with host and port; or `sendmail`, or
         /// `sendmail:/PATH/TO/IT`.
@@ -122,6 +126,7 @@ config_table! {
 config_table! {
     /// A `[[notify]]` of kind `irc`.
     #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct IrcConfig {
         /// The server: `ircs://` (TLS) or `irc://`, with host and port.
         server: String = KeyDeclaration::new("server", ValueKind::Url(&["ircs", "irc"]), Must, "\"ircs://irc.example.org:6697\"");
@@ -143,6 +148,7 @@ config_table! {
 config_table! {
     /// A `[[notify]]` of kind `webhook`.
     #[derive(Debug, Clone, PartialEq)]
+    #[non_exhaustive]
     pub struct WebhookConfig {
         /// The address to send to.
         url: Option<Secret> = URL;
@@ -165,6 +171,7 @@ config_table! {
 config_words! {
     /// The forms of a webhook's body.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    #[non_exhaustive]
     pub enum WebhookFormat {
         /// The event as this program's own JSON.
         #[default]
@@ -183,6 +190,7 @@ config_words! {
 config_table! {
     /// A `[[notify]]` of kind `command`.
     #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct CommandConfig {
         /// The program: it gets the report as JSON on its standard input, and facts in its environment.
         command: Vec<String> = KeyDeclaration::new("command", ValueKind::Command, Must, "[\"scripts/notify\"]");
@@ -192,6 +200,7 @@ config_table! {
 config_table! {
     /// A `[[notify]]` of kind `healthcheck`.
     #[derive(Debug, Clone, PartialEq)]
+    #[non_exhaustive]
     pub struct HealthcheckConfig {
         /// The address to send to.
         url: Option<Secret> = URL;
@@ -205,6 +214,7 @@ config_table! {
 config_table! {
     /// A `[[notify]]` of kind `zulip`.
     #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct ZulipConfig {
         /// The server of the organization.
         server: String = KeyDeclaration::new("server", ValueKind::Url(HTTP), Must, "\"https://example.zulipchat.com\"");
@@ -224,6 +234,7 @@ config_table! {
 config_table! {
     /// A `[[notify]]` of kind `commit-status`.
     #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct CommitStatusConfig {
         /// What the project's forge is: GitLab, GitHub, or Gitea and Forgejo.
         forge: Option<StatusForge> = KeyDeclaration::new("forge", ValueKind::Word(StatusForge::WORDS), Words("known by the host of the project's `url`: github.com, codeberg.org, and hosts with a part `gitlab`"), "\"gitea\"");
@@ -243,6 +254,7 @@ config_table! {
 config_words! {
     /// Which forge shows the statuses of commits.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[non_exhaustive]
     pub enum StatusForge {
         /// GitLab.
         Gitlab = "gitlab",
@@ -271,6 +283,7 @@ const HEADERS: KeyDeclaration = KeyDeclaration::new(
 config_table! {
     /// `[upload]`: where pages and logs are sent to, for hosts that serve nothing.
     #[derive(Debug, Clone, PartialEq)]
+    #[non_exhaustive]
     pub struct UploadConfig {
         /// Where to: each file is sent by HTTP PUT to this address with its path behind it.
         url: Option<Secret> = KeyDeclaration::new("url", ValueKind::SecretUrl(HTTP), Words("`command`"), "\"https://logs.example.org/fetcher/\"");

@@ -12,6 +12,7 @@ pub(super) static PROBE: TableDeclaration = TableDeclaration { keys: ProbeConfig
 config_table! {
     /// `[probe]`: asking upstreams what moved, before anything is tracked.
     #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct ProbeConfig {
         /// Whether upstreams are asked. `"auto"`: wherever what they say may be believed, and everything else is
         /// tracked. `"off"`: everything is tracked.
@@ -31,6 +32,7 @@ config_table! {
 config_words! {
     /// Whether upstreams are asked what moved, so that the rest need not be tracked.
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    #[non_exhaustive]
     pub enum ProbeMode {
         /// Wherever what they say may be believed.
         #[default]

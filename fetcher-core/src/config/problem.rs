@@ -9,6 +9,7 @@ use crate::secret::{Redact, Redactor};
 
 /// One thing that is wrong with a configuration, or worth a remark.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigProblem {
     /// The configuration file, as the caller named it.
     pub file: PathBuf,
@@ -59,6 +60,7 @@ impl fmt::Display for ConfigProblem {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}", lines(.problems))]
+#[non_exhaustive]
 pub struct ConfigError {
     /// What is wrong; never empty.
     pub problems: Vec<ConfigProblem>,

@@ -37,6 +37,7 @@ config_word_names! {
 config_table! {
     /// One `[[project]]`.
     #[derive(Debug, Clone, PartialEq)]
+    #[non_exhaustive]
     pub struct ProjectConfig {
         /// What the project is called in reports, on pages and on the command line.
         name: ProjectName = KeyDeclaration::new("name", ValueKind::Name, Words("the last part of `url` without `.git`"), "\"other\"");
@@ -161,6 +162,7 @@ impl ProjectConfig {
 config_words! {
     /// `deps`: which dependencies of the targets are meant. The words are bst's `--deps` of 2.x.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    #[non_exhaustive]
     pub enum DependencyScope {
         /// The targets alone.
         None = "none",
@@ -177,6 +179,7 @@ config_words! {
 config_words! {
     /// `on-error`: what bst does when an element fails. The words are bst's.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    #[non_exhaustive]
     pub enum OnError {
         /// Go on with the elements that do not depend on it.
         #[default]
@@ -190,6 +193,7 @@ config_words! {
 
 /// `push`: whether sources are pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum PushMode {
     /// `"auto"`: where a source cache has `push = true`.
     #[default]

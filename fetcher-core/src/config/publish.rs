@@ -95,6 +95,7 @@ config_table! {
 config_words! {
     /// `renamed`: what is done with the same commit under a newer tag.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    #[non_exhaustive]
     pub enum RenamedTagPolicy {
         /// It is published.
         #[default]
@@ -107,6 +108,7 @@ config_words! {
 config_words! {
     /// `moved`: what is done with a tag that names another commit than before, and an address with other content.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    #[non_exhaustive]
     pub enum MovedTagPolicy {
         /// It is held back.
         #[default]
@@ -119,6 +121,7 @@ config_words! {
 config_words! {
     /// `mode`: how refs are published.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    #[non_exhaustive]
     pub enum PublishMode {
         /// Not at all.
         #[default]
@@ -135,6 +138,7 @@ config_words! {
 config_words! {
     /// `per`: what makes one request. A commit is always one connected component, or one group.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    #[non_exhaustive]
     pub enum RequestScope {
         /// All that a branch has.
         #[default]
@@ -149,6 +153,7 @@ config_words! {
 config_words! {
     /// `forge`: what runs where requests go.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    #[non_exhaustive]
     pub enum ForgeKind {
         /// By the host's name.
         #[default]
@@ -169,6 +174,7 @@ config_words! {
 config_words! {
     /// `format`: what of a file changes.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    #[non_exhaustive]
     pub enum CommitFormat {
         /// The refs alone.
         #[default]
@@ -181,6 +187,7 @@ config_words! {
 config_words! {
     /// `on-human-commits`: what is done where somebody else has committed to a branch of ours.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    #[non_exhaustive]
     pub enum HumanCommitPolicy {
         /// The branch is left alone, which is told.
         #[default]
@@ -195,6 +202,7 @@ config_words! {
 config_table! {
     /// `app`: an App of GitHub's.
     #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct GitHubApp {
         /// The App's number.
         id: u64 = KeyDeclaration::new("id", ValueKind::Number(1, u64::MAX >> 1), Must, "1");
@@ -208,6 +216,7 @@ config_table! {
 config_table! {
     /// `select`: what is published. What is empty excludes nothing.
     #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct PublishSelection {
         /// Globs over the sources' urls, as the element has them or with their aliases resolved.
         urls: Vec<String> = KeyDeclaration::new("urls", ValueKind::List(&ValueKind::Glob, 0), Value("[]"), "[\"gnome:*\"]");
@@ -221,6 +230,7 @@ config_table! {
 config_table! {
     /// One `[[project.group]]`: elements that are published all at once or not at all.
     #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct ElementGroup {
         /// What the group is called.
         name: String = KeyDeclaration::new("name", ValueKind::Name, Must, "\"core\"");

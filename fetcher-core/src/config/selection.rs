@@ -23,6 +23,7 @@ pub(super) static ALLOW_FAILURE: TableDeclaration =
 config_table! {
     /// One option set of a project.
     #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct VariantConfig {
         /// What the option set is called in reports.
         name: VariantName = KeyDeclaration::new("name", ValueKind::Name, Must, "\"arm\"");
@@ -35,6 +36,7 @@ config_table! {
     /// `select`: what is tracked. Each list holds names and globs; what is said in several has to be true together, and an
     /// empty one says nothing.
     #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct SelectConfig {
         /// Elements with a source from such an address, as it is written or with its alias resolved. A source has to
         /// fit `kinds` too where both are given.
@@ -56,6 +58,7 @@ impl SelectConfig {
 config_table! {
     /// One `[[project.hold]]`.
     #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct HoldConfig {
         /// Which elements: a name, or a glob.
         element: String = KeyDeclaration::new("element", ValueKind::Glob, Must, "\"components/qemu.bst\"");

@@ -15,6 +15,7 @@ pub(super) static SELF_UPDATE: TableDeclaration = TableDeclaration {
 config_table! {
     /// `[self-update]`: how the configuration follows its own git repository.
     #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct SelfUpdateConfig {
         /// Whether the configuration's git repository is followed before every run.
         enabled: Option<bool> = KeyDeclaration::new("enabled", ValueKind::Bool, Words("true where the file lives in a git work tree whose branch has an upstream"), "false");

@@ -13,6 +13,7 @@ static TLS: TableDeclaration = TableDeclaration { keys: ServeTls::KEYS, ..TableD
 config_table! {
     /// `[serve]`: the server of the local cache.
     #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct ServeConfig {
         /// The address and port to listen on.
         listen: String = KeyDeclaration::new("listen", ValueKind::Listen, Value("\"127.0.0.1:11001\""), "\"127.0.0.1:11002\"");
@@ -39,6 +40,7 @@ config_table! {
 config_table! {
     /// `[serve] tls`: PEM files.
     #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct ServeTls {
         /// The server's certificate chain, PEM.
         cert: PathBuf = KeyDeclaration::new("cert", ValueKind::File, Must, "\"server.crt\"");

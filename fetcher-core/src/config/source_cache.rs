@@ -15,6 +15,7 @@ pub(super) static SOURCE_CACHE: TableDeclaration =
 config_table! {
     /// One `[[project.source-caches]]`, with BuildStream's own keys.
     #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct SourceCacheConfig {
         /// The cache's address.
         url: String = KeyDeclaration::new("url", ValueKind::Url(&["https", "http", "grpcs", "grpc", "unix"]), Must, "\"https://cache.example.org:11002\"");
@@ -28,6 +29,13 @@ config_table! {
         auth: BTreeMap<String, Json> = KeyDeclaration::new("auth", ValueKind::Table(&AUTH), Value("{}"), "{ access-token = \"cache.token\" }");
         /// How the connection behaves.
         connection_config: BTreeMap<String, Json> = KeyDeclaration::new("connection-config", ValueKind::Table(&CONNECTION), Value("{}"), "{ retry-limit = 5 }");
+    }
+}
+
+impl SourceCacheConfig {
+    /// A cache that is read from, of which nothing is said but its address.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..Self::default() }
     }
 }
 

@@ -28,6 +28,7 @@ const LAST_LINES: usize = 12;
 
 /// What a log comes to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogDiagnoses {
     /// What failed; empty where nothing did, whatever was logged on the way.
     pub failures: Vec<Diagnosis>,
@@ -40,6 +41,7 @@ pub struct LogDiagnoses {
 
 /// What a log tells beside failures.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogFacts {
     /// The version of bst.
     pub version: Option<String>,

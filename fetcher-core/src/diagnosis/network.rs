@@ -30,6 +30,7 @@ const MAX_HOSTS: usize = 10_000;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct HostReachability {
     /// The hosts that answered, whatever the answer was, with how often that was seen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -48,6 +49,7 @@ pub struct HostReachability {
 /// A proxy that does not answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct ProxyFailure {
     /// The variable that names it: `HTTPS_PROXY`, say.
     pub variable: String,

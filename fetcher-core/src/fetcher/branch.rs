@@ -14,7 +14,7 @@ use super::workers::{CacheTurns, ProjectSlot, WorkerPool};
 use crate::bst::project_files::ProjectFiles;
 use crate::config::{DependencyScope, ProjectConfig, VariantConfig};
 use crate::diagnosis::Diagnosis;
-use crate::names::{BranchName, ElementName, Refs, Stage, VariantName};
+use crate::names::{BranchName, ElementName, ProjectBranch, Refs, Stage, VariantName};
 use crate::pipeline::{
     Pipeline, PipelineDirectories, Preparation, PreparedFiles, ProjectHolds, TrackProbing, expired, tracked_changes,
 };
@@ -155,7 +155,7 @@ impl<'f> WorkerPool<'f> {
             objects: Some(&branch.project().objects()),
             temporary: &self.temporary.join(format!("{slot}.{}", self.number_of(project))),
             run: &run,
-            logs: &run.join(project.name.as_str()).join(name.slug()),
+            logs: &run.join(ProjectBranch::new(&project.name, name).path()),
             again: self.selection.force,
         };
         let (report, prepared) = preparation.run(&self.fetcher.cancel);
@@ -304,7 +304,7 @@ impl<'f> WorkerPool<'f> {
             sourcedir: caches.sources.join(slot.to_string()),
             // Of each project its own, for what one left there another would find.
             temporary: self.temporary.join(format!("{slot}.{}", self.number_of(project))),
-            logs: run.join(project.name.as_str()).join(work.branch.name().slug()),
+            logs: run.join(ProjectBranch::new(&project.name, work.branch.name()).path()),
             objects: Some(work.branch.project().objects()),
             run,
         }

@@ -29,6 +29,7 @@ use trusted::authorities;
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct HostCheck {
     /// What it is: `git`, `bst of gnome`, `cache-dir`.
     pub name: String,
@@ -43,6 +44,7 @@ pub struct HostCheck {
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum CheckStatus {
     /// As it should be.
     Ok,

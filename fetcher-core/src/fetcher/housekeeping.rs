@@ -22,6 +22,7 @@ mod logs;
 
 /// What housekeeping removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HousekeepingResult {
     /// Files and directories.
     pub paths: Vec<PathBuf>,

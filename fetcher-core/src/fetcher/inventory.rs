@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::Fetcher;
 use crate::bst::inventory::Inventory;
 use crate::config::ProjectConfig;
-use crate::names::{BranchName, ElementName};
+use crate::names::{BranchName, ElementName, ProjectBranch};
 use crate::pipeline::{ElementProbing, TrackingMemory, overview};
+use crate::project::working_tree;
 use crate::secret::Redact as _;
 use crate::state::{StateError, StateStore};
 
@@ -22,8 +23,8 @@ impl Fetcher {
         branch: &BranchName,
         inventory: &Inventory,
     ) -> Result<BTreeMap<ElementName, ElementProbing>, StateError> {
-        let directory = self.config.cache_dir.join("checkouts").join(project.name.as_str());
-        let checkout = directory.join(branch.slug()).join("tree").join(&project.directory);
+        let of = ProjectBranch::new(&project.name, branch);
+        let checkout = working_tree(&self.config.cache_dir, of).join(&project.directory);
         if !checkout.join("project.conf").is_file() {
             return Ok(BTreeMap::new());
         }

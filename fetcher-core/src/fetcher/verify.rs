@@ -8,10 +8,10 @@ use super::tools::RunTools;
 use super::{Fetcher, FetcherError};
 use crate::config::{ProjectConfig, VariantConfig};
 use crate::diagnosis::{Diagnosis, FailureKind};
-use crate::names::{BranchName, CommitId, ElementName, Refs};
+use crate::names::{BranchName, CommitId, ElementName, ProjectBranch, Refs};
 use crate::pipeline::audit::AuditRequest;
 use crate::pipeline::{Pipeline, PipelineDirectories};
-use crate::project::Project;
+use crate::project::{Project, working_tree};
 use crate::runner::{LocalRunner, Runner};
 use crate::secret::Redact as _;
 use crate::state::{CacheLayout, ElementMemory, StateError, StateStore};
@@ -161,7 +161,7 @@ impl Fetcher {
             Diagnosis::of_kind(FailureKind::Unknown, message).with_hint("see to what is named, and try again")
         };
         let config = &self.config;
-        let tree = config.cache_dir.join("checkouts").join(project.name.as_str()).join(branch.slug()).join("tree");
+        let tree = working_tree(&config.cache_dir, ProjectBranch::new(&project.name, branch));
         let directory = tree.join(&project.directory);
         let commit = commit.filter(|_| directory.join("project.conf").is_file());
         let commit = commit.ok_or_else(|| failure("there is no checkout; a run makes one".to_owned()))?;

@@ -14,6 +14,7 @@ use crate::secret::Secret;
 
 /// With which credentials a project's repository and its submodules are reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GitAccess {
     /// `ssh-key`: a private key; else the agent and ssh's own configuration serve.
     pub ssh_key: Option<PathBuf>,

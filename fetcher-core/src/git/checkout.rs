@@ -28,6 +28,7 @@ const MAX_SUBMODULES: usize = 1000;
 
 /// A working tree that was just made exactly a commit's.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CheckoutResult {
     /// The working tree.
     pub path: PathBuf,

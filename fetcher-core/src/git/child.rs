@@ -18,6 +18,7 @@ use crate::secret::Redactor;
 
 /// How git children are run: by whom, in which environment, for how long at most, and until when.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Git<'a> {
     /// Who runs them.
     pub runner: &'a dyn Runner,
@@ -30,6 +31,13 @@ pub struct Git<'a> {
     pub timeout: Duration,
     /// What is to stay free while they write; none to let them fill the disk.
     pub space: Option<&'a FreeSpace>,
+}
+
+impl<'a> Git<'a> {
+    /// Gits that may fill the disk; [`Git::space`] is there to be set.
+    pub fn new(runner: &'a dyn Runner, environment: &'a Environment, cancel: &'a Cancel, timeout: Duration) -> Self {
+        Self { runner, environment, cancel, timeout, space: None }
+    }
 }
 
 /// What one child may write to its standard output, in bytes: a million references.

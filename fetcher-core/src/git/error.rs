@@ -137,6 +137,7 @@ pub enum GitError {
 
 /// The sorts of failure that git tells of, by what would mend them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum GitFailure {
     /// The host's name could not be resolved.
     Dns,

@@ -30,6 +30,7 @@ pub struct Mirror<'a> {
 
 /// What a fetch did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FetchSummary {
     /// The branches that the mirror has now. A branch that moved while it was fetched is at its newer tip.
     pub tips: Vec<BranchTip>,

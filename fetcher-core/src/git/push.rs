@@ -5,6 +5,7 @@ use crate::names::CommitId;
 
 /// A reference to change in a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PushUpdate {
     /// The reference's full name: `refs/heads/x`, `refs/for/main`.
     pub reference: String,
@@ -16,6 +17,7 @@ pub struct PushUpdate {
 
 /// What a reference has to be for a push to change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PushLease {
     /// It only goes forward.
     Forward,
@@ -27,6 +29,7 @@ pub enum PushLease {
 
 /// A push that was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Pushed {
     /// Whether anything changed; not where the other side had it all.
     pub changed: bool,
@@ -58,6 +61,7 @@ pub enum PushRefusal {
 
 /// A push that did not work.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum PushFailure {
     /// It did not come so far that anything was refused: the network, credentials, this machine.
     Git(GitError),

@@ -16,6 +16,7 @@ const MAX_NAME: usize = 300;
 
 /// A branch and the commit at its tip.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct BranchTip {
     /// The branch.
     pub branch: BranchName,
@@ -25,6 +26,7 @@ pub struct BranchTip {
 
 /// The branches of a remote repository at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RemoteRefs {
     /// The repository's address, without credentials.
     pub url: String,
@@ -38,6 +40,7 @@ pub struct RemoteRefs {
 
 /// What patterns choose of a remote repository's branches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BranchMatches {
     /// The branches that are there, in the patterns' order, each once.
     pub tips: Vec<BranchTip>,
@@ -51,6 +54,7 @@ pub struct BranchMatches {
 
 /// A configured branch that the repository does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MissingBranch {
     /// The name as configured.
     pub name: String,

@@ -94,7 +94,7 @@ impl<'f> Dispatcher<'f> {
         if run.of.outcome != Outcome::Interrupted {
             let findings = self.clean(findings::of_run(run, &self.unremembered()));
             if run.whole {
-                let there = run.states.iter().map(|state| findings::key(&state.project, state.branch.as_ref()));
+                let there = run.states.iter().map(|state| state.project_branch().key());
                 let there: BTreeSet<TopicKey> = there.collect();
                 self.seats.iter_mut().for_each(|seat| seat.memory.keep(&there));
             }

@@ -7,6 +7,7 @@ use crate::secret::{Redact, Redactor};
 
 /// What sort of failure it is that a message was not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeliveryErrorKind {
     /// Nobody answers, or not in time: another message would fare no better now.
     Unreachable,
@@ -24,6 +25,7 @@ pub enum DeliveryErrorKind {
 
 /// Why a message was not told, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NotifyError {
     /// What sort of failure it is.
     pub fault: DeliveryErrorKind,

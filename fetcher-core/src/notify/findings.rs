@@ -13,7 +13,7 @@ use super::policy::{TopicFinding, signature};
 use super::render::cause;
 use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::links::{LogForm, PageAddress};
-use crate::names::{BranchName, ProjectName, RunId};
+use crate::names::{ProjectName, RunId};
 use crate::report::{BranchReport, Outcome, RunReport, StageReport, group_issues};
 use crate::sanitize::strip_control;
 use crate::state::{BranchState, StateStore};
@@ -61,11 +61,6 @@ impl LinkBases<'_> {
         };
         Some(address.under(base))
     }
-}
-
-/// The name of a branch's topic, or of a project's.
-pub(super) fn key(project: &ProjectName, branch: Option<&BranchName>) -> TopicKey {
-    branch.map_or_else(|| project.to_string(), |branch| format!("{project}/{branch}"))
 }
 
 /// Everything that the report says, and further failures of the host. What was interrupted says nothing.
@@ -129,7 +124,7 @@ fn found_in(run: &FinishedRun<'_>, branch: &BranchReport) -> Option<TopicFinding
     };
     topic.failed(branch.findings());
     topic.caused_by(issues.collect());
-    let key = format!("{FOUND_IN}{}", key(&branch.project, branch.branch.as_ref()));
+    let key = format!("{FOUND_IN}{}", branch.project_branch().key());
     Some(TopicFinding { event: true, signature: signature(branch.findings()), ..TopicFinding::well(key, topic) })
 }
 
@@ -159,7 +154,7 @@ pub(super) fn over(memory: &NotifierState, findings: &[TopicFinding], report: &R
         }
         if let Some(branch) = key.strip_prefix(FOUND_IN) {
             // The branch was worked on, and nothing of the sort was found.
-            let worked = report.branches.iter().any(|b| self::key(&b.project, b.branch.as_ref()) == branch);
+            let worked = report.branches.iter().any(|b| b.project_branch().key() == branch);
             return worked.then(|| TopicFinding { event: true, ..TopicFinding::well(key, NotificationTopic::host()) });
         }
         if let Some(name) = key.strip_prefix(ROT_OF) {
@@ -214,7 +209,7 @@ fn of_branch(run: &FinishedRun<'_>, report: &BranchReport) -> TopicFinding {
     }
     // Another form of the same commit is no news.
     let changes = report.changes.iter().filter(|change| !change.format_only).cloned().collect();
-    TopicFinding { key: key(&report.project, report.branch.as_ref()), topic, signature, changes, event: false }
+    TopicFinding { key: report.project_branch().key(), topic, signature, changes, event: false }
 }
 
 /// Where a log is, which has to be inside the run's directory.

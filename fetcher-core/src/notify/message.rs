@@ -15,6 +15,7 @@ use crate::secret::{Redact, Redactor};
 /// It holds no secrets and no control characters but line ends, whatever `bst` printed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Notification {
     /// The version of this format, [`Notification::VERSION`].
     pub version: u32,
@@ -60,6 +61,7 @@ impl Notification {
 /// What happened. The kebab-case names are stable: JSON, templates and headers use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum NotificationEvent {
     /// What was well fails.
     Failure,
@@ -106,6 +108,7 @@ impl NotificationEvent {
 /// One branch, one project whose branches cannot be listed, or (without a project) the fetching host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct NotificationTopic {
     /// The project; none for what is the matter of no project: the configuration, the disk, the lock, a notifier.
     #[serde(default)]

@@ -9,6 +9,7 @@ use crate::config::{NotifierConfig, NotifyOn};
 
 /// What a notifier wants to hear of, and how long it may take to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Subscription {
     /// Which events; none for a notifier that looks at [`Heartbeat`](super::Heartbeat)s alone.
     pub on: Vec<NotifyOn>,

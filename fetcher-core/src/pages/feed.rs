@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::format;
-use super::site_view::{BranchView, SiteView, full_name};
+use super::site_view::{BranchView, SiteView};
 use crate::diagnosis::Diagnosis;
 use crate::links::PageAddress;
 use crate::names::{RunId, digest};
@@ -163,7 +163,7 @@ impl FeedChange<'_> {
             (Some(BranchView { state, .. }), Some(report)) => report
                 .branches
                 .iter()
-                .filter(|branch| (&branch.project, &branch.branch) == (&state.project, &state.branch))
+                .filter(|branch| branch.project_branch() == state.project_branch())
                 .flat_map(BranchReport::failures)
                 .collect(),
             (None, Some(report)) => report.failures.iter().collect(),
@@ -171,8 +171,7 @@ impl FeedChange<'_> {
         };
         let issues = match (self.branch, report) {
             (Some(branch), Some(report)) if failures.len() > EACH => {
-                let of =
-                    |it: &&BranchReport| (&it.project, &it.branch) == (&branch.state.project, &branch.state.branch);
+                let of = |it: &&BranchReport| it.project_branch() == branch.state.project_branch();
                 group_issues(report.branches.iter().filter(of), &report.network)
             }
             _ => Vec::new(),
@@ -199,7 +198,7 @@ impl FeedChange<'_> {
             }
             @if failures.len() > SHOWN { p { "And " (failures.len() - SHOWN) " more." } }
             @if failures.is_empty() {
-                p { (self.branch.map_or_else(String::new, |branch| full_name(&branch.state.project, branch.state.branch.as_ref()))) " failed." }
+                p { (self.branch.map_or_else(String::new, |branch| branch.state.project_branch().to_string())) " failed." }
             }
         }
     }

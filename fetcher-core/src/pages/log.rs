@@ -5,7 +5,6 @@ use maud::{Markup, html};
 use super::format::{self, count, counted};
 use super::layout;
 use super::log_preview::{LogPreview, PreviewLine};
-use super::site_view::full_name;
 use crate::links::{LogForm, PageAddress};
 use crate::names::RunId;
 use crate::report::{BranchReport, StageReport};
@@ -14,7 +13,7 @@ use crate::report::{BranchReport, StageReport};
 pub(super) fn page(run: &RunId, branch: &BranchReport, stage: &StageReport, excerpt: &LogPreview) -> String {
     let address = |form| super::run::log_address(run, branch, stage, form);
     let (here, text) = (address(LogForm::Page), address(LogForm::Text));
-    let of = full_name(&branch.project, branch.branch.as_ref());
+    let of = branch.project_branch().to_string();
     let title = format!("{} of {of}", stage.title());
     let body = html! {
         h1 { "Log: " (title) }

@@ -11,7 +11,7 @@ use super::log_preview::LogPreview;
 use super::site::{
     ContentStamp, FileError, LogEntry, PageEntry, PublishedLogs, PublishedRun, RunEntry, SiteDirectory, text_beside,
 };
-use super::site_view::{BranchView, KnownRot, SiteView, full_name};
+use super::site_view::{BranchView, KnownRot, SiteView};
 use super::{PublishError, PublishedSite, SitePublisher, branch, feed, index, log, run, status, text, upstreams};
 use crate::atomic_file::write_atomic_with;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
@@ -82,7 +82,7 @@ impl PublishJob<'_> {
             manifest.site = digest(format!("{} {}", self.now, self.publish.store.directory().display()).as_bytes());
         }
         for state in self.publish.states {
-            let name = full_name(&state.project, state.branch.as_ref());
+            let name = state.project_branch().to_string();
             let page = PageAddress::branch(&state.project, state.branch.as_ref());
             manifest.pages.insert(page, PageEntry { name, gone: None });
         }
@@ -112,7 +112,7 @@ impl PublishJob<'_> {
             return Ok(None);
         }
         for branch in &report.branches {
-            let name = full_name(&branch.project, branch.branch.as_ref());
+            let name = branch.project_branch().to_string();
             let page = PageAddress::branch(&branch.project, branch.branch.as_ref());
             let entry = self.site.manifest.pages.entry(page).or_insert(PageEntry { name, gone: None });
             entry.gone = entry.gone.map(|_| self.now);

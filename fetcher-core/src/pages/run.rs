@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::format::{self, count, counted, time};
 use super::site::{LogEntry, PublishedLogs, PublishedRun};
-use super::site_view::{full_name, run_badge, took};
+use super::site_view::{run_badge, took};
 use super::{changes, layout, upstreams};
 use crate::diagnosis::HostReachability;
 use crate::links::{LogForm, PageAddress};
@@ -87,7 +87,7 @@ fn failing(report: &RunReport, here: &PageAddress) -> Markup {
                     li {
                         (format::badge(branch.outcome)) " "
                         a href=(here.at(&PageAddress::branch_fragment(&branch.project, branch.branch.as_ref()), here)) {
-                            (full_name(&branch.project, branch.branch.as_ref()))
+                            (branch.project_branch().to_string())
                         }
                     }
                 }
@@ -127,7 +127,7 @@ fn branch_section(branch: &BranchReport, report: &RunReport, logs: &PublishedLog
     let page = PageAddress::branch(&branch.project, branch.branch.as_ref());
     html! {
         summary {
-            h2 { (full_name(&branch.project, branch.branch.as_ref())) }
+            h2 { (branch.project_branch().to_string()) }
             (format::badge(branch.outcome))
             span.dim { " " (format::span(branch.seconds)) }
         }
@@ -136,7 +136,7 @@ fn branch_section(branch: &BranchReport, report: &RunReport, logs: &PublishedLog
             @if let Some(version) = &branch.bst_version { "BuildStream " (version) ". " }
             a href=(page.from(here)) { "All runs of this branch" }
         }
-        table aria-label={ "Stages of " (full_name(&branch.project, branch.branch.as_ref())) } {
+        table aria-label={ "Stages of " (branch.project_branch().to_string()) } {
             thead { tr {
                 th scope="col" { "Stage" } th scope="col" { "Outcome" } th.n scope="col" { "Took" }
                 th.n scope="col" { "Elements" } th scope="col" { "Log" }

@@ -9,7 +9,7 @@ use super::format;
 use super::site::{PublishedRun, RunEntry};
 use crate::diagnosis::{Diagnosis, HostReachability};
 use crate::links::PageAddress;
-use crate::names::{BranchName, ProjectName, RunId};
+use crate::names::{BranchName, RunId};
 use crate::report::{BranchReport, IssueGroup, Outcome, RotFinding, RunReport, group_issues};
 use crate::state::{BranchRun, BranchState};
 
@@ -147,7 +147,7 @@ impl<'a> BranchView<'a> {
 
     /// Its name in full: `project (branch)`.
     pub(super) fn full_name(&self) -> String {
-        full_name(&self.state.project, self.state.branch.as_ref())
+        self.state.project_branch().to_string()
     }
 
     /// Its past runs, oldest first.
@@ -169,11 +169,6 @@ impl<'a> BranchView<'a> {
             Some(bad @ (Outcome::Partial | Outcome::Failed | Outcome::Interrupted)) => format::badge(bad),
         }
     }
-}
-
-/// `project (branch)`, or the project alone.
-pub(super) fn full_name(project: &ProjectName, branch: Option<&BranchName>) -> String {
-    branch.map_or_else(|| project.to_string(), |branch| format!("{project} ({branch})"))
 }
 
 /// How a run stands in words: its outcome, or that it has none yet, or never will.

@@ -40,6 +40,7 @@ const LOG: &str = "prepare.log";
 
 /// Preparing one clean checkout.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Preparation<'a> {
     /// The project, whose `prepare` is run.
     pub project: &'a ProjectConfig,

@@ -27,6 +27,7 @@ const OUTPUT_BYTES: usize = 16 << 20;
 
 /// What a stage of a session is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ElementChoice {
     /// All that the project's configuration asks for.
     #[default]

@@ -32,6 +32,7 @@ pub trait CandidateCheck: fmt::Debug {
 
 /// What is wrong with a commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CandidateFindings {
     /// Why the project does not load; none where it does.
     pub load: Option<String>,

@@ -116,6 +116,7 @@ pub trait Forge: Send + Sync + fmt::Debug {
 
 /// How the commits of a request get to the forge.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PushRoute {
     /// The reference to push to; none for the request's branch.
     pub reference: Option<String>,
@@ -191,6 +192,7 @@ impl ForgeRequest {
 
 /// How a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RequestState {
     /// It is open.
     Open,
@@ -202,6 +204,7 @@ pub enum RequestState {
 
 /// What a forge said after a push.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PushAnswer {
     /// Where the request is.
     pub url: Option<String>,
@@ -214,6 +217,7 @@ pub struct PushAnswer {
 /// A forge that could not do its part.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{forge}: {message}")]
+#[non_exhaustive]
 pub struct ForgeError {
     /// The forge, as in `GitLab at https://gitlab.example.org`.
     pub forge: String,
@@ -221,6 +225,13 @@ pub struct ForgeError {
     pub kind: ForgeErrorKind,
     /// What it said, or what is wrong with that.
     pub message: String,
+}
+
+impl ForgeError {
+    /// A failure of a forge that is called so, in words that hold no secret.
+    pub fn new(forge: impl Into<String>, kind: ForgeErrorKind, message: impl Into<String>) -> Self {
+        Self { forge: forge.into(), kind, message: message.into() }
+    }
 }
 
 /// The sorts of failure of a forge.

@@ -35,6 +35,7 @@ use turns::{Turn, ordered, turn};
 
 /// Publishes tracked refs of a project's branches.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Publisher<'a> {
     /// The project.
     pub project: &'a ProjectConfig,
@@ -62,6 +63,7 @@ pub struct Publisher<'a> {
 
 /// A branch's checkout after tracking, and what is known of it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct TrackedCheckout<'t> {
     /// The branch.
     pub branch: &'t Branch<'t>,
@@ -83,6 +85,7 @@ pub struct TrackedCheckout<'t> {
 
 /// What publishing came to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Publication {
     /// The report.
     pub report: PublicationReport,

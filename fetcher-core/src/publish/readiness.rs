@@ -9,6 +9,7 @@ use crate::names::{ElementName, VariantName};
 /// What is known of the elements with one option set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct VariantReadiness {
     /// The option set; none where the project has no `variants`.
     #[serde(default)]
@@ -25,6 +26,7 @@ pub struct VariantReadiness {
 /// What is known of the elements, by option set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct Readiness {
     /// One for each option set.
     pub variants: Vec<VariantReadiness>,

@@ -13,6 +13,7 @@ use crate::names::{BranchName, ElementName, ProjectName, Stage};
 /// It is derived from reports by [`RunReport::issues`] or [`group_issues`], and loses nothing that those do not keep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct IssueGroup {
     /// What is the matter, in a line without control characters: `github.com cannot be reached`.
     pub title: String,
@@ -50,6 +51,7 @@ pub struct IssueGroup {
 /// A branch that an issue touches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct AffectedBranch {
     /// The project.
     pub project: ProjectName,
@@ -60,6 +62,7 @@ pub struct AffectedBranch {
 /// How many failures of an issue one host of upstreams has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct UpstreamCount {
     /// The host, with its port where the address has one.
     pub host: String,

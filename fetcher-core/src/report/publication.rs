@@ -18,10 +18,10 @@ pub struct PublicationReport {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
     /// The requests, or the branches where there are none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::newer::known_entries")]
     pub requests: Vec<RequestReport>,
     /// The refs that are not published, and why.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::newer::known_entries")]
     pub held: Vec<HeldRef>,
 }
 

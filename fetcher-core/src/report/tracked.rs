@@ -74,6 +74,7 @@ impl TrackedRef {
 /// A ref that a run found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct SeenRef {
     /// The element.
     pub element: ElementName,

@@ -40,6 +40,7 @@ impl OutputTail {
 
 /// How a child ended, and what it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ChildOutput {
     /// How it ended.
     pub exit: Exit,

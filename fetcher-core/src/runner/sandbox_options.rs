@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 /// Whether a child that runs a project's code is confined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum SandboxMode {
     /// As well as this machine can.
     #[default]

@@ -15,6 +15,7 @@ use crate::sanitize::strip_control;
 
 /// A commit, as people are told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CommitSummary {
     /// Its name in hexadecimal.
     pub commit: String,

@@ -17,6 +17,7 @@ use crate::secret::Secret;
 
 /// A host that was set up.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Initialized {
     /// Where the clone is.
     pub repository: PathBuf,

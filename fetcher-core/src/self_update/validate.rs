@@ -14,6 +14,7 @@ use crate::environment::Environment;
 
 /// A configuration that is good as far as can be seen here.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ValidatedConfig {
     /// The configuration.
     pub config: Config,

@@ -30,11 +30,19 @@ const OVERHEAD: usize = 128;
 
 /// A directory that is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServedDirectory {
     /// The `cachedir` of a BuildStream. It need not be there yet.
     pub cachedir: PathBuf,
     /// The names of instances that stand for this directory alone; none where there is no other.
     pub instances: Vec<String>,
+}
+
+impl ServedDirectory {
+    /// A directory that the instances of these names stand for; without names, for any.
+    pub fn new(cachedir: PathBuf, instances: Vec<String>) -> Self {
+        Self { cachedir, instances }
+    }
 }
 
 /// One of the caches.

@@ -14,6 +14,7 @@ pub type ServeEventSink = Arc<dyn Fn(ServeEvent) + Send + Sync>;
 /// Something that happened. No event holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ServeEvent {
     /// The server answers from now on.
     Listening {
@@ -106,6 +107,7 @@ pub enum ServeEvent {
 
 /// An answered request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct AccessRecord {
     /// Who asked.
     pub peer: IpAddr,
@@ -124,6 +126,28 @@ pub struct AccessRecord {
 
 fn microseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+impl ServeEvent {
+    /// Whether it is in the nature of a server's work, and not something that its administrator wants to know of.
+    pub fn is_ordinary(&self) -> bool {
+        match self {
+            Self::Access(_)
+            | Self::Listening { .. }
+            | Self::MetricsListening { .. }
+            | Self::Reloaded { .. }
+            | Self::Closed { .. }
+            | Self::Refused { .. }
+            | Self::Draining { .. }
+            | Self::Stopped { .. } => true,
+            Self::Warning { .. }
+            | Self::Corrupt { .. }
+            | Self::Unreadable { .. }
+            | Self::Disputed { .. }
+            | Self::ReloadFailed { .. }
+            | Self::Revoked { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for ServeEvent {

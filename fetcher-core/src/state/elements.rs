@@ -16,6 +16,7 @@ use crate::report::CacheCoverage;
 /// What is known of a branch's elements with one option set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct ElementMemory {
     /// The version of this format, [`ElementMemory::VERSION`].
     pub version: u32,
@@ -159,6 +160,7 @@ impl RefsMemory {
 /// What is known of the elements with the refs of the tip, or with those that tracking found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct RefsMemory {
     /// The elements, as bst listed them last.
     #[serde(default)]
@@ -177,6 +179,7 @@ pub struct RefsMemory {
 /// A listing, and what it is a listing of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct RememberedInventory {
     /// A digest of what the listing follows from: tree, options, targets, tools.
     pub inputs: String,
@@ -189,6 +192,7 @@ pub struct RememberedInventory {
 /// An element whose sources could not be tracked or fetched, because of what its upstreams are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct FailedSources {
     /// A digest of what its sources follow from.
     pub inputs: String,
@@ -203,6 +207,7 @@ pub struct FailedSources {
 /// An element whose sources were fetched and pushed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct DoneElement {
     /// A digest of what its sources follow from, of the caches, and of the tools.
     pub inputs: String,

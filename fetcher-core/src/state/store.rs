@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BranchState, ElementMemory};
 use crate::json_file::{JsonFile, StateError, StoredJson};
-use crate::names::{BranchName, ProjectName, RunId, VariantName};
+use crate::names::{BranchName, ProjectBranch, ProjectName, RunId, VariantName};
 use crate::report::RunReport;
 
 /// The report in a run's directory.
@@ -142,11 +142,11 @@ impl StateStore {
 
     /// Where it is remembered what was published of a branch.
     pub(crate) fn publish_path(&self, project: &ProjectName, branch: &BranchName) -> PathBuf {
-        self.directory.join("publish").join(project.as_str()).join(format!("{}.json", branch.slug()))
+        self.file_of("publish", ProjectBranch::new(project, branch))
     }
 
     fn elements_directory(&self, project: &ProjectName, branch: &BranchName) -> PathBuf {
-        self.directory.join("elements").join(project.as_str()).join(branch.slug())
+        self.directory.join("elements").join(ProjectBranch::new(project, branch).path())
     }
 
     /// Where it is kept what tracking a project's elements found.
@@ -185,7 +185,7 @@ impl StateStore {
                 Err(error) => failures.push(error),
             }
         }
-        states.sort_by(|a, b| (&a.project, &a.branch).cmp(&(&b.project, &b.branch)));
+        states.sort_by(|a, b| a.project_branch().cmp(&b.project_branch()));
         (states, failures)
     }
 
@@ -325,9 +325,11 @@ impl StateStore {
     }
 
     fn branch_file(&self, project: &ProjectName, branch: Option<&BranchName>) -> JsonFile<BranchState> {
-        // No branch's slug is `~` alone, for no branch is called `/`.
-        let name = branch.map_or_else(|| "~".to_owned(), BranchName::slug);
-        JsonFile::at(self.directory.join("branches").join(project.as_str()).join(name + ".json"))
+        JsonFile::at(self.file_of("branches", ProjectBranch::new(project, branch)))
+    }
+
+    fn file_of(&self, what: &str, of: ProjectBranch<'_>) -> PathBuf {
+        self.directory.join(what).join(of.project().as_str()).join(of.slug() + ".json")
     }
 }
 

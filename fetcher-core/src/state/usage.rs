@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::json_file::{JsonFile, StateError, StoredJson};
-use crate::names::{BranchName, ProjectName, TrustName};
+use crate::names::{BranchName, ProjectBranch, ProjectName, TrustName};
 
 /// The file's name in either directory.
 const FILE: &str = "usage.json";
@@ -23,7 +23,7 @@ const FOUND: &str = "";
 type UsageKey = String;
 
 fn branch_key(project: &ProjectName, branch: &BranchName) -> UsageKey {
-    format!("{project}/{branch}")
+    ProjectBranch::new(project, branch).key()
 }
 
 fn listing_key(project: &ProjectName) -> UsageKey {

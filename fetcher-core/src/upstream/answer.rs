@@ -113,6 +113,7 @@ pub struct RefList {
 
 /// One reference of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct GitRef<'l> {
     /// Its full name.
     pub name: &'l str,
@@ -207,6 +208,7 @@ pub enum ProbeDoubt {
 /// What asking cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct ProbeCost {
     /// Requests, or processes that made some.
     pub requests: u64,

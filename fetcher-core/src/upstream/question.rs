@@ -83,6 +83,7 @@ pub enum UpstreamQuestion {
 /// Which references of a repository a question is about. What else there is does not change its answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub struct RefSelection {
     /// Full names: `refs/heads/main`, `refs/tags/v1`, `HEAD`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]

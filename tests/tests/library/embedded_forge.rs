@@ -23,8 +23,7 @@ impl Forge for MemoryForge {
 
     fn requests(&self, branch: &BranchName, _: &BranchName) -> Result<Option<Vec<ForgeRequest>>, ForgeError> {
         if self.is_down {
-            let (forge, message) = ("memory".to_owned(), "it is down".to_owned());
-            return Err(ForgeError { forge, kind: ForgeErrorKind::Unreachable, message });
+            return Err(ForgeError::new("memory", ForgeErrorKind::Unreachable, "it is down"));
         }
         let requests = self.requests.lock().expect("the requests");
         let of_branch = requests.iter().filter(|(name, _)| name == branch.as_str());

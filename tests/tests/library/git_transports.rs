@@ -21,7 +21,11 @@ const ME: &str = "Basic bWU6czNjcmV0";
 fn token(fixture: &Fixture, text: &str) -> GitAccess {
     let path = fixture.path("token");
     fs::write(&path, text).unwrap();
-    GitAccess { token_file: Some(path), ..GitAccess::default() }
+    {
+        let mut it = GitAccess::default();
+        it.token_file = Some(path);
+        it
+    }
 }
 
 /// Lists and fetches `main`, and checks it out.
@@ -103,7 +107,11 @@ fn credentials_in_an_address_and_a_configured_user() {
     let mirror = fs::read_to_string(fixture.path("mirror/config")).unwrap();
     assert!(!mirror.contains("s3cret"));
     follow(&fixture, &format!("http://me@{host}/x"), &token(&fixture, "s3cret")).unwrap();
-    let named = GitAccess { username: Some("me".to_owned()), ..token(&fixture, "s3cret") };
+    let named = {
+        let mut it = token(&fixture, "s3cret");
+        it.username = Some("me".to_owned());
+        it
+    };
     follow(&fixture, &format!("{}/x", guarded.url), &named).unwrap();
     assert_eq!(
         failure(&fixture, &format!("http://me:bad-s3cret@{host}/x"), &GitAccess::default()),
@@ -128,7 +136,11 @@ fn a_token_goes_to_no_other_host_by_redirect_or_submodule() {
     // Not even to the same host, for another repository than is said.
     let error = follow(&fixture, &url, &access).unwrap_err();
     assert_eq!(error.failure(), GitFailure::Unauthorised, "{error}");
-    let access = GitAccess { credentials_for: vec![format!("{}/sub", guarded.url)], ..access };
+    let access = {
+        let mut it = access;
+        it.credentials_for = vec![format!("{}/sub", guarded.url)];
+        it
+    };
     follow(&fixture, &url, &access).unwrap();
     top.submodule(&format!("{}/sub", evil.url), "sub", &sub.tip("HEAD"));
     let error = follow(&fixture, &url, &access).unwrap_err();
@@ -192,11 +204,12 @@ fn ssh_with_the_right_key_and_the_right_host_alone() {
     repo.submodule("../sub", "sub", &sub.tip("HEAD"));
     let sshd = Sshd::start(&fixture.path("ssh d"));
     let url = sshd.url(&repo.path);
-    let access = |key: &Path, hosts: &Path| GitAccess {
-        ssh_key: Some(key.to_owned()),
-        known_hosts: Some(hosts.to_owned()),
-        credentials_for: vec![sshd.url(&sub.path)],
-        ..GitAccess::default()
+    let access = |key: &Path, hosts: &Path| {
+        let mut it = GitAccess::default();
+        it.ssh_key = Some(key.to_owned());
+        it.known_hosts = Some(hosts.to_owned());
+        it.credentials_for = vec![sshd.url(&sub.path)];
+        it
     };
     follow(&fixture, &url, &access(&sshd.key, &sshd.known_hosts)).unwrap();
     assert!(fixture.path("slot/tree/sub/project.conf").exists());
@@ -224,7 +237,11 @@ fn an_ssh_agent_serves_where_no_key_is_configured() {
     waiting::for_file(&socket);
     let mut add = Command::new("ssh-add");
     assert!(add.arg("-q").arg(&sshd.key).env("SSH_AUTH_SOCK", &socket).status().unwrap().success());
-    let access = GitAccess { known_hosts: Some(sshd.known_hosts.clone()), ..GitAccess::default() };
+    let access = {
+        let mut it = GitAccess::default();
+        it.known_hosts = Some(sshd.known_hosts.clone());
+        it
+    };
     assert_eq!(failure(&fixture, &sshd.url(&repo.path), &access), GitFailure::Unauthorised);
     fixture.environment.set("SSH_AUTH_SOCK", &socket);
     follow(&fixture, &sshd.url(&repo.path), &access).unwrap();

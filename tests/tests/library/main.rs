@@ -13,6 +13,7 @@ mod git_transports;
 mod layers;
 mod local_runner;
 mod managed_environment;
+mod may_grow;
 mod metrics;
 mod pages;
 mod pages_browser;

@@ -406,13 +406,14 @@ fn secrets_that_a_program_sets_in_code_are_masked_as_well() {
     let project = &mut config.projects[0];
     project.git.token_file = Some(scratch.write("token", canary("token")));
     project.buildstream.pass_environment = vec!["SOMETHING".to_owned()];
-    project.source_caches.push(config::SourceCacheConfig {
-        url: format!("https://me:{}@cache.example.org", canary("url")),
-        auth: BTreeMap::from([(
+    project.source_caches.push({
+        let mut it = config::SourceCacheConfig::default();
+        it.url = format!("https://me:{}@cache.example.org", canary("url"));
+        it.auth = BTreeMap::from([(
             "access-token".to_owned(),
             Value::from(scratch.write("access", canary("access")).display().to_string()),
-        )]),
-        ..config::SourceCacheConfig::default()
+        )]);
+        it
     });
     let said = Arc::new(Mutex::new(String::new()));
     let noise: String = secrets.iter().map(|(_, secret)| noise(secret)).collect();

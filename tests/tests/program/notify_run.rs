@@ -273,7 +273,16 @@ fn a_program_may_add_a_notifier_and_tell_of_what_no_run_reports() {
         let config = Config::load(world.scratch.path("config.toml"), &environment).expect("a configuration");
         Fetcher::new(config, environment.clone()).notifier(Box::new(Own(Arc::clone(&lines))))
     };
-    let run = |fetcher: &Fetcher| fetcher.run(&RunSelection { force: true, ..RunSelection::all() }, &mut |_| {});
+    let run = |fetcher: &Fetcher| {
+        fetcher.run(
+            &{
+                let mut it = RunSelection::all();
+                it.force = true;
+                it
+            },
+            &mut |_| {},
+        )
+    };
     run(&fetcher()).expect("a run");
     assert_eq!((lines.lock().expect("the lines").len(), told(&http).len()), (1, 1));
 

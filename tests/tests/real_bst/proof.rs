@@ -61,7 +61,9 @@ impl Pushed {
     }
 
     fn cache(&self) -> SourceCacheConfig {
-        SourceCacheConfig { url: self.remote.url().to_owned(), push: true, ..SourceCacheConfig::default() }
+        let mut cache = SourceCacheConfig::new(self.remote.url());
+        cache.push = true;
+        cache
     }
 
     /// What is proved with one server, by element.
@@ -114,14 +116,26 @@ fn an_index_without_an_entry_and_one_that_leads_elsewhere_are_seen() {
     let pushed = Pushed::new();
     let other = Pushed::new();
     let keys: Vec<_> = pushed.keys.values().cloned().collect();
-    let storage = SourceCacheConfig { kind: Some("storage".to_owned()), ..pushed.cache() };
-    let index = SourceCacheConfig { kind: Some("index".to_owned()), ..other.cache() };
+    let storage = {
+        let mut it = pushed.cache();
+        it.kind = Some("storage".to_owned());
+        it
+    };
+    let index = {
+        let mut it = other.cache();
+        it.kind = Some("index".to_owned());
+        it
+    };
     let proofs =
         CacheProver::new(&pushed.cachedir()).prove_remote(&[index.clone(), storage.clone()], &keys, &Cancel::new());
     assert!(proofs.expect("answers").values().all(SourceProof::is_proved), "the same sources have the same digests");
 
     let empty = casd::source_cache(&pushed.scratch.path("empty-index"));
-    let index = SourceCacheConfig { url: empty.url().to_owned(), ..index };
+    let index = {
+        let mut it = index;
+        it.url = empty.url().to_owned();
+        it
+    };
     let proofs = CacheProver::new(&pushed.cachedir()).prove_remote(&[index, storage], &keys, &Cancel::new());
     let proofs = proofs.expect("answers");
     assert!(proofs.values().all(|proof| matches!(proof, SourceProof::Missing { index: true, .. })), "{proofs:?}");
@@ -146,10 +160,18 @@ fn a_cache_that_cannot_be_asked_proves_nothing() {
     let prove = |cache: SourceCacheConfig| {
         CacheProver::new(&pushed.cachedir()).prove_remote(&[cache], &keys, &Cancel::new()).expect_err("no proof")
     };
-    let nobody = SourceCacheConfig { url: "http://127.0.0.1:9".to_owned(), ..pushed.cache() };
+    let nobody = {
+        let mut it = pushed.cache();
+        it.url = "http://127.0.0.1:9".to_owned();
+        it
+    };
     let error = prove(nobody);
     assert!(matches!(error, CacheError::Unreachable { .. }), "{error:?}");
-    let instance = SourceCacheConfig { instance_name: Some("nope".to_owned()), ..pushed.cache() };
+    let instance = {
+        let mut it = pushed.cache();
+        it.instance_name = Some("nope".to_owned());
+        it
+    };
     let error = prove(instance);
     assert!(matches!(error, CacheError::Refused { .. }) && error.to_string().contains("nope"), "{error:?}");
     let cancel = Cancel::new();

@@ -6,6 +6,7 @@ use super::LogExcerpt;
 
 /// One thing that bst said.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LogItem {
     /// The version in the heading.
     Version(String),
@@ -37,6 +38,7 @@ pub enum LogItem {
 
 /// An element in the listing of the pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ListedElement {
     /// Its state before the run.
     pub state: ElementState,
@@ -46,6 +48,7 @@ pub struct ListedElement {
 
 /// The state of an element in the listing, in bst's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum ElementState {
     /// `no reference`: a source of it has no ref.
     NoReference,
@@ -65,6 +68,7 @@ pub enum ElementState {
 
 /// What one queue of the scheduler did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueueSummary {
     /// The queue's action.
     pub action: TaskAction,
@@ -78,6 +82,7 @@ pub struct QueueSummary {
 
 /// A message of bst's.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BstMessage {
     /// The action under which it was said.
     pub action: TaskAction,
@@ -97,6 +102,7 @@ pub struct BstMessage {
 
 /// What a message says of its element's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TaskState {
     /// It began, perhaps once more.
     Started,
@@ -167,6 +173,7 @@ macro_rules! words {
     ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum $type {
             $($(#[$variant_doc])* $variant,)*
         }

@@ -6,7 +6,8 @@ use crate::bst::inventory::{InventoryElement, InventorySource};
 use crate::bst::project_files::{ProjectFiles, SourceMirrors};
 use crate::bst::yaml::YamlNode;
 use crate::config::{Config, ProjectConfig};
-use crate::names::{BranchName, ProjectName, VariantName};
+use crate::names::{BranchName, ProjectBranch, ProjectName, VariantName};
+use crate::project::working_tree;
 use crate::report::RotUser;
 use crate::state::{StateError, StateStore};
 use crate::upstream::{UpstreamQuestion, UpstreamUse};
@@ -80,8 +81,8 @@ impl PinnedSources {
         branch: &BranchName,
     ) -> Vec<StateError> {
         let mut problems = Vec::new();
-        let directory = config.cache_dir.join("checkouts").join(project.name.as_str());
-        let checkout = directory.join(branch.slug()).join("tree").join(&project.directory);
+        let of = ProjectBranch::new(&project.name, branch);
+        let checkout = working_tree(&config.cache_dir, of).join(&project.directory);
         if !checkout.join("project.conf").is_file() {
             return problems;
         }

@@ -8,7 +8,7 @@ use crate::diagnosis::Diagnosis;
 use crate::fetcher::branch;
 use crate::fetcher::own_cache::OwnCache;
 use crate::fetcher::tools::RunTools;
-use crate::names::Stage;
+use crate::names::{ProjectBranch, Stage};
 use crate::pipeline::{Pipeline, PipelineDirectories, PipelineSession, Preparation, PreparedFiles, tracked_changes};
 use crate::project::{Branch, BranchCheckout};
 use crate::report::{BranchReport, Event, Outcome, StageReport, TrackedRef};
@@ -40,6 +40,7 @@ impl std::fmt::Debug for OpenBranch<'_> {
 /// Why a branch cannot be worked on.
 #[derive(Debug, Error)]
 #[error("{} of {}: {}", report.stages.last().map_or(Stage::Checkout, |stage| stage.stage), report.project, words(report))]
+#[non_exhaustive]
 pub struct OpenError {
     /// What there is to report of it.
     pub report: Box<BranchReport>,
@@ -136,7 +137,7 @@ impl<'f> Workspace<'f> {
             sourcedir: caches.sources.join(slot.to_string()),
             // Of each project its own, for what one left there another would find.
             temporary: self.temporary.path().join(format!("{slot}.{}", number.unwrap_or(config.projects.len()))),
-            logs: run.join(project.name.as_str()).join(branch.name().slug()),
+            logs: run.join(ProjectBranch::new(&project.name, branch.name()).path()),
             objects: Some(branch.project().objects()),
             run,
         }

@@ -7,6 +7,7 @@ use super::{changes, detail, lateness, name, one_line, same_failures, span, text
 
 /// A mail, but for sender and recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MailText {
     /// `Subject`: one line, not encoded.
     pub subject: String,

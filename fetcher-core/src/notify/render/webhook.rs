@@ -77,6 +77,7 @@ pub fn discord(message: &Notification) -> Value {
 
 /// An address of ntfy taken apart: JSON is published to the server's root, and the topic is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NtfyTopic {
     /// The server's root.
     pub server: String,

@@ -45,6 +45,7 @@ pub struct SourceProbing {
 /// How a source's ref comes to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ProbeWay {
     /// Tracking never changes it.
     Pinned,

@@ -11,7 +11,7 @@ struct AllThere;
 
 impl FileLookup for AllThere {
     fn look(&self, _: &Path) -> std::io::Result<FileStatus> {
-        Ok(FileStatus { is_file: true, open_to_all: false })
+        Ok(FileStatus::new(true, false))
     }
 
     fn read(&self, _: &Path) -> std::io::Result<String> {
