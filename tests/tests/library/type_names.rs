@@ -17,23 +17,18 @@ struct TypeCollector(Vec<String>);
 impl TypeCollector {
     /// What a macro defines: the `struct`s and `enum`s that it spells out, or the name at its beginning.
     fn add_macro(&mut self, item: &syn::ItemMacro) {
-        if item.mac.path.is_ident("macro_rules") {
-            let words = flat(item.mac.tokens.clone());
-            for pair in words.windows(2) {
-                if let [TokenTree::Ident(keyword), TokenTree::Ident(name)] = pair
-                    && (keyword == "struct" || keyword == "enum")
-                {
-                    self.0.push(name.to_string());
-                }
+        let words = flat(item.mac.tokens.clone());
+        for pair in words.windows(2) {
+            if let [TokenTree::Ident(keyword), TokenTree::Ident(name)] = pair
+                && (keyword == "struct" || keyword == "enum")
+            {
+                self.0.push(name.to_string());
             }
-        } else if let Some(TokenTree::Ident(name)) =
-            item.mac.tokens.clone().into_iter().find(|token| matches!(token, TokenTree::Ident(_)))
-            && item
-                .mac
-                .path
-                .segments
-                .iter()
-                .all(|segment| matches!(segment.ident.to_string().as_str(), "name" | "words"))
+        }
+        let names_one = |segment: &syn::PathSegment| ["name", "words"].iter().any(|known| segment.ident == known);
+        if item.mac.path.segments.iter().all(names_one)
+            && let Some(TokenTree::Ident(name)) =
+                item.mac.tokens.clone().into_iter().find(|token| matches!(token, TokenTree::Ident(_)))
         {
             self.0.push(name.to_string());
         }
@@ -118,7 +113,7 @@ fn no_two_types_of_a_crate_share_a_name() {
     }
     // Those that macros define are seen, too.
     let core = crate_types("fetcher-core");
-    for name in ["FailureKind", "ProjectName", "MessageLevel"] {
+    for name in ["FailureKind", "ProjectName", "MessageLevel", "ProjectConfig", "WebhookConfig"] {
         assert!(core.contains_key(name), "{name} was not seen");
     }
 }
