@@ -39,61 +39,8 @@ impl Diagnosis {
             | FailureKind::NoPushRemote
             | FailureKind::CacheIncomplete
             | FailureKind::PushIncomplete => Specificity::Symptom,
-            FailureKind::Usage
-            | FailureKind::Configuration
-            | FailureKind::BstMissing
-            | FailureKind::Environment
-            | FailureKind::RunnerFailed
-            | FailureKind::Sandbox
-            | FailureKind::Unconfined
-            | FailureKind::CachesShared
-            | FailureKind::CredentialsHidden
-            | FailureKind::BstVersion
-            | FailureKind::HostToolMissing
-            | FailureKind::PluginMissing
-            | FailureKind::PythonModuleMissing
-            | FailureKind::PluginUndeclared
-            | FailureKind::ProjectInvalid
-            | FailureKind::RefMissing
-            | FailureKind::Checksum
-            | FailureKind::ChecksumChanged
-            | FailureKind::ProbeMiss
-            | FailureKind::Rot
-            | FailureKind::HoldExpired
-            | FailureKind::PrepareFailed
-            | FailureKind::NotFound
-            | FailureKind::Unauthorised
-            | FailureKind::RateLimited
-            | FailureKind::ServerError
-            | FailureKind::Dns
-            | FailureKind::Network
-            | FailureKind::Tls
-            | FailureKind::DiskFull
-            | FailureKind::Permission
-            | FailureKind::HostResources
-            | FailureKind::CacheUnreachable
-            | FailureKind::CacheDenied
-            | FailureKind::CacheFull
-            | FailureKind::CacheWrong
-            | FailureKind::MirrorCorrupt
-            | FailureKind::PublishDenied
-            | FailureKind::PublishRefused
-            | FailureKind::BranchProtected
-            | FailureKind::BranchExists
-            | FailureKind::StaleLease
-            | FailureKind::PushTooLarge
-            | FailureKind::RequestRefused
-            | FailureKind::MovedTag
-            | FailureKind::RefNotWritten
-            | FailureKind::UpdateBreaks
-            | FailureKind::HumanCommits
-            | FailureKind::RequestClosed
-            | FailureKind::LockHeld
-            | FailureKind::SpaceMade
-            | FailureKind::State
-            | FailureKind::SelfUpdate
-            | FailureKind::Upload
-            | FailureKind::Notifier => Specificity::Cause,
+            // Kinds that are told apart say why.
+            _ => Specificity::Cause,
         }
     }
 }
