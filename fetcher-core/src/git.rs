@@ -8,7 +8,7 @@
 //!
 //! # fn follow(runner: &dyn Runner) -> Result<(), fetcher_core::git::GitError> {
 //! let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
-//! let git = Git { runner, environment: &environment, cancel: &cancel, timeout: Duration::from_secs(600), space: None };
+//! let git = Git::new(runner, &environment, &cancel, Duration::from_secs(600));
 //! let remote = RemoteRepository::new("https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git", &GitAccess::default())?;
 //! let mirror = Mirror::new(git, Path::new("/var/cache/x/mirrors/freedesktop-sdk"), remote);
 //! let chosen = select(&["release/*".to_owned()], &[], &mirror.remote_refs()?)?;

@@ -8,7 +8,7 @@
 //! let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
 //! let config = Config::load("config.toml", &environment)?;
 //! let runner = LocalRunner::new(config.state_dir.as_os_str());
-//! let git = Git { runner: &runner, environment: &environment, cancel: &cancel, timeout: Duration::from_secs(600), space: None };
+//! let git = Git::new(&runner, &environment, &cancel, Duration::from_secs(600));
 //! let project = Project::new(&config.projects[0], &config.cache_dir, git)?;
 //! for branch in project.fetch(&project.list()?.tips)?.branches {
 //!     println!("{} is in {:?}", branch.name(), branch.checkout()?.directory);

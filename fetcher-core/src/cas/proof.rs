@@ -83,7 +83,7 @@ pub struct ProofTotals {
 /// use fetcher_core::cas::{CacheProver, SourceKey};
 /// use fetcher_core::config::SourceCacheConfig;
 ///
-/// let cache = SourceCacheConfig { url: "https://cache.example.org:11002".to_owned(), push: true, ..Default::default() };
+/// let cache = SourceCacheConfig::new("https://cache.example.org:11002");
 /// let key: SourceKey = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945".parse()?;
 /// let mut prover = CacheProver::new(Path::new("/var/cache/bst-fetcher/cachedir"));
 /// let proofs = prover.prove_remote(&[cache], &[key], &Cancel::new())?;

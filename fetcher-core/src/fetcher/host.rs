@@ -93,11 +93,15 @@ impl Redact for HostCheck {
 
 /// A line for people, and below what is not well what to do about it.
 ///
-/// ```
-/// use fetcher_core::fetcher::host::{HostCheck, CheckStatus};
+/// ```no_run
+/// use fetcher_core::fetcher::host::CheckStatus;
+/// use fetcher_core::{Config, Environment, Fetcher};
 ///
-/// let git = HostCheck { name: "git".into(), level: CheckStatus::Ok, found: "2.39.5".into(), hint: String::new() };
-/// assert_eq!(git.to_string(), "ok    git: 2.39.5");
+/// let environment = Environment::of_this_process();
+/// let fetcher = Fetcher::new(Config::load("config.toml", &environment)?, environment);
+/// // As in `ok    git: 2.39.5`.
+/// fetcher.check_host(&mut |check| if check.level != CheckStatus::Ok { println!("{check}") })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 impl fmt::Display for HostCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -216,5 +220,6 @@ mod tests {
     fn what_has_several_lines_stays_below_its_name() {
         let check = HostCheck::fail("cache-dir", "one\ntwo\n", "make space");
         assert_eq!(check.to_string(), "FAIL  cache-dir: one\n      two\n      → make space");
+        assert_eq!(HostCheck::ok("git", "2.39.5").to_string(), "ok    git: 2.39.5");
     }
 }
