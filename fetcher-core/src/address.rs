@@ -61,6 +61,16 @@ impl<'a> AddressParts<'a> {
         self.authority[self.port_at()? + 1..].parse().ok()
     }
 
+    /// Where the host has its pages and interfaces: as written for `http` and `https`; for all else at the usual port, for
+    /// the one that is written is another service's.
+    #[cfg(any(test, feature = "forge", feature = "webhook"))]
+    pub(crate) fn web_address(&self) -> String {
+        match self.scheme {
+            Some(scheme @ ("http" | "https")) => format!("{scheme}://{}", self.authority),
+            _ => format!("https://{}", self.host()),
+        }
+    }
+
     /// What of the rest is the path.
     #[cfg(any(test, feature = "forge", feature = "webhook"))]
     pub(crate) fn path(&self) -> &'a str {
@@ -127,6 +137,9 @@ mod tests {
         let parts = AddressParts::of_repository("git@h.example.org:group/x.git").unwrap();
         assert_eq!((parts.scheme, parts.user_info, parts.host()), (None, Some("git"), "h.example.org"));
         assert_eq!((parts.port(), parts.path()), (None, "group/x.git"));
+        let web = |url| AddressParts::of_repository(url).unwrap().web_address();
+        assert_eq!(web("ssh://git@h:2222/a/b"), "https://h");
+        assert_eq!([web("git@h:a/b"), web("http://me@h:3000/a/b")], ["https://h", "http://h:3000"]);
         assert_eq!(AddressParts::of_repository("/srv/a:b"), None);
         assert_eq!(AddressParts::of_url("git@h:x"), None);
         assert_eq!(AddressParts::of_authority("h:many/x").port(), None);

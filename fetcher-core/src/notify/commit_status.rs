@@ -65,9 +65,9 @@ impl CommitStatusNotifier {
         let setup = |what: String, hint: &str| NotifyError::new(DeliveryErrorKind::Setup, what, hint);
         let url = self.host.projects.get(project).map(String::as_str).unwrap_or_default();
         let parts = AddressParts::of_repository(url);
-        let (host, path) = parts.map_or(("", ""), |parts| (parts.authority, parts.path()));
-        let name = parts.map_or("", |parts| parts.host());
-        let forge = self.config.forge.or_else(|| forge_of(name)).ok_or_else(|| {
+        let (host, path) = parts.map_or(("", ""), |parts| (parts.host(), parts.path()));
+        let web = parts.map(|parts| parts.web_address()).unwrap_or_default();
+        let forge = self.config.forge.or_else(|| forge_of(host)).ok_or_else(|| {
             setup(
                 format!("the forge of {project} is not known by its host {host:?}"),
                 "set `forge` to gitlab, github or gitea",
@@ -84,9 +84,9 @@ impl CommitStatusNotifier {
         let base = match (&self.config.api_url, forge) {
             (Some(url), _) => url.trim_end_matches('/').to_owned(),
             (None, StatusForge::Github) if host == "github.com" => "https://api.github.com".to_owned(),
-            (None, StatusForge::Github) => format!("https://{host}/api/v3"),
-            (None, StatusForge::Gitlab) => format!("https://{host}/api/v4"),
-            (None, StatusForge::Gitea) => format!("https://{host}/api/v1"),
+            (None, StatusForge::Github) => format!("{web}/api/v3"),
+            (None, StatusForge::Gitlab) => format!("{web}/api/v4"),
+            (None, StatusForge::Gitea) => format!("{web}/api/v1"),
         };
         Ok(StatusApi { forge, base, repository })
     }

@@ -223,12 +223,7 @@ fn place(url: &str, api_url: Option<&str>) -> Option<(String, String)> {
     let local = AddressParts { scheme: None, user_info: None, authority: "", rest: url };
     let parts = if url.starts_with('/') { local } else { AddressParts::of_repository(url)? };
     let (authority, path) = (parts.authority, parts.path());
-    let web = match parts.scheme {
-        Some(scheme @ ("http" | "https")) => format!("{scheme}://{authority}"),
-        // The port is another service's.
-        _ => format!("https://{}", parts.host()),
-    };
-    let base = api_url.map_or(web, |url| url.trim_end_matches('/').to_owned());
+    let base = api_url.map_or_else(|| parts.web_address(), |url| url.trim_end_matches('/').to_owned());
     let path = path.trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
     // Of a repository elsewhere on a path, the last two parts.
