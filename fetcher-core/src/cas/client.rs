@@ -24,6 +24,7 @@ use tonic::{Code, Request, Status};
 use super::digest::{ObjectDigest, Sha256Hash};
 use super::index::PREFIX;
 use crate::config::SourceCacheConfig;
+use crate::environment::Environment;
 use crate::trust_store::TrustStore;
 
 /// How many digests are asked about at once: 295 kB of a request, where gRPC's usual limit is 4 MiB.
@@ -105,9 +106,9 @@ pub(super) struct CacheClient {
 
 impl CacheClient {
     /// A client of a server. Certificates and tokens are read now. To be called inside of a tokio runtime.
-    pub(super) fn new(config: &SourceCacheConfig, trusted: &TrustStore) -> Result<Self, CacheError> {
+    pub(super) fn new(config: &SourceCacheConfig, environment: &Environment) -> Result<Self, CacheError> {
         let timeout = seconds(&config.connection_config, "request-timeout").unwrap_or(REQUEST_TIMEOUT);
-        let endpoint = endpoint(config, trusted)?.connect_timeout(CONNECT_TIMEOUT.min(timeout)).timeout(timeout);
+        let endpoint = endpoint(config, environment)?.connect_timeout(CONNECT_TIMEOUT.min(timeout)).timeout(timeout);
         let token = token(config)?;
         let instance = config.instance_name.clone().unwrap_or_default();
         Ok(Self { url: config.url.clone(), instance, timeout, token, channel: endpoint.connect_lazy() })
@@ -382,7 +383,7 @@ pub(super) fn text_of(error: &dyn std::error::Error) -> String {
 }
 
 /// Where a server is reached, and how it is known. Certificates are read now.
-pub(super) fn endpoint(config: &SourceCacheConfig, trusted: &TrustStore) -> Result<Endpoint, CacheError> {
+pub(super) fn endpoint(config: &SourceCacheConfig, environment: &Environment) -> Result<Endpoint, CacheError> {
     let wrong = |message: String| CacheError::Config { url: config.url.clone(), message };
     // The schemes of gRPC's own are the same.
     let address = match config.url.split_once("://") {
@@ -394,7 +395,7 @@ pub(super) fn endpoint(config: &SourceCacheConfig, trusted: &TrustStore) -> Resu
     let endpoint = Endpoint::from_shared(address).map_err(|error| wrong(error.to_string()))?;
     let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT);
     if is_tls {
-        endpoint.tls_config(tls(config, trusted)?).map_err(|error| wrong(text_of(&error)))
+        endpoint.tls_config(tls(config, environment)?).map_err(|error| wrong(text_of(&error)))
     } else {
         Ok(endpoint)
     }
@@ -412,11 +413,11 @@ pub(super) fn token(config: &SourceCacheConfig) -> Result<Option<MetadataValue<A
     })
 }
 
-fn tls(config: &SourceCacheConfig, trusted: &TrustStore) -> Result<ClientTlsConfig, CacheError> {
+fn tls(config: &SourceCacheConfig, environment: &Environment) -> Result<ClientTlsConfig, CacheError> {
     let file = |key| config.auth.get(key).and_then(Value::as_str).map(|path| read(config, path)).transpose();
     let tls = match file("server-cert")? {
         Some(certificates) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(certificates)),
-        None => ClientTlsConfig::new().trust_anchors(trusted.roots().roots),
+        None => ClientTlsConfig::new().trust_anchors(TrustStore::of(environment).roots().roots),
     };
     Ok(match (file("client-cert")?, file("client-key")?) {
         (Some(certificate), Some(key)) => tls.identity(Identity::from_pem(certificate, key)),

@@ -30,8 +30,8 @@ use tower::Service;
 
 use super::client::{CacheError, endpoint, text_of, token};
 use crate::config::SourceCacheConfig;
+use crate::environment::Environment;
 use crate::runner::ChildWatch;
-use crate::trust_store::TrustStore;
 
 /// How many connections one socket takes at once. A casd has a few.
 const CONNECTIONS: usize = 64;
@@ -106,7 +106,7 @@ impl CredentialGateway {
     /// When one of those cannot be read, or a socket cannot be made.
     pub(crate) fn open(
         servers: &[GatewayServer],
-        trusted: &TrustStore,
+        environment: &Environment,
         child: Option<&ChildWatch>,
     ) -> Result<Self, GatewayError> {
         let failed = |path: &Path| {
@@ -125,7 +125,7 @@ impl CredentialGateway {
             };
             let token = token(&server.cache)?;
             let token = token.and_then(|token| HeaderValue::from_bytes(token.as_encoded_bytes()).ok());
-            let channel = endpoint(&server.cache, trusted)?
+            let channel = endpoint(&server.cache, environment)?
                 .initial_stream_window_size(WINDOWS.0)
                 .initial_connection_window_size(WINDOWS.1)
                 .connect_lazy();

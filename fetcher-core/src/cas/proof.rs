@@ -14,7 +14,6 @@ use crate::cancel::Cancel;
 use crate::config::SourceCacheConfig;
 use crate::environment::Environment;
 use crate::names::SourceKey;
-use crate::trust_store::TrustStore;
 
 /// How many requests are under way at once to one server.
 const REQUESTS_AT_ONCE: usize = 16;
@@ -95,7 +94,7 @@ pub struct CacheProver {
     totals: ProofTotals,
     timeout: Option<Duration>,
     reads_contents: bool,
-    trusted: TrustStore,
+    environment: Environment,
 }
 
 impl std::fmt::Debug for CacheProver {
@@ -112,7 +111,7 @@ impl CacheProver {
             totals: ProofTotals::default(),
             timeout: None,
             reads_contents: false,
-            trusted: TrustStore::of(&Environment::empty()),
+            environment: Environment::empty(),
         }
     }
 
@@ -129,7 +128,7 @@ impl CacheProver {
     /// with a `server-cert` of their own are believed by that alone.
     #[must_use]
     pub fn trusting(mut self, environment: &Environment) -> Self {
-        self.trusted = TrustStore::of(environment);
+        self.environment = environment.clone();
         self
     }
 
@@ -224,7 +223,11 @@ impl CacheProver {
     ) -> Result<BTreeMap<SourceKey, SourceProof>, CacheError> {
         let is = |cache: &&SourceCacheConfig, kind: &str| cache.kind.as_deref().is_none_or(|k| k == "all" || k == kind);
         let clients = |kind| -> Result<Vec<_>, CacheError> {
-            caches.iter().filter(|cache| is(cache, kind)).map(|cache| CacheClient::new(cache, &self.trusted)).collect()
+            caches
+                .iter()
+                .filter(|cache| is(cache, kind))
+                .map(|cache| CacheClient::new(cache, &self.environment))
+                .collect()
         };
         let (indexes, storages) = (clients("index")?, clients("storage")?);
         let mut proofs: BTreeMap<_, _> = keys.iter().map(|key| (key.clone(), SourceProof::Proved)).collect();

@@ -21,8 +21,6 @@ use crate::cas::gateway::{CredentialGateway, GatewayError, GatewayServer};
 use crate::diagnosis::{Actor, FailureKind, Location, Retry};
 #[cfg(feature = "cas")]
 use crate::runner::ChildWatch;
-#[cfg(feature = "cas")]
-use crate::trust_store::TrustStore;
 
 /// The first release whose casd takes the address of a socket for a cache.
 const FIRST: BstVersion = BstVersion { major: 2, minor: 4, patch: 0 };
@@ -87,8 +85,7 @@ impl StageRunner<'_, '_> {
         }
         // Who else finds the socket is not let in.
         invocation.watch = pipeline.runner.is_local().then(ChildWatch::default);
-        let trusted = TrustStore::of(pipeline.environment);
-        let open = CredentialGateway::open(&servers, &trusted, invocation.watch.as_ref());
+        let open = CredentialGateway::open(&servers, pipeline.environment, invocation.watch.as_ref());
         let open = open.map_err(|error| failure(&error))?;
         let text = format!("{:#}\n", serde_json::Value::Object(conf));
         let path = self.conf_path();
