@@ -36,6 +36,7 @@ pub mod served;
 pub mod sinks;
 pub mod site;
 pub mod smtp;
+pub mod source_plugin;
 pub mod sshd;
 pub mod tls;
 pub mod tls_proxy;

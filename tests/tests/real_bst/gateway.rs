@@ -16,6 +16,7 @@ use fetcher_tests::host::path_without;
 use fetcher_tests::installed;
 use fetcher_tests::local_project::{ELEMENTS, LocalProject, content, pushed_to};
 use fetcher_tests::scratch::Scratch;
+use fetcher_tests::source_plugin::source_plugin;
 use fetcher_tests::tls::Tls;
 use serde_json::json;
 
@@ -23,10 +24,9 @@ use super::verify::stage;
 use super::verify_caches::{TOKEN, guarded};
 
 /// Looks for secrets wherever it can look, and asks the sockets that it finds for what it should not get.
-const SPY: &str = r#"import os
+const SPY_HEAD: &str = r#"import os
 import subprocess
 import sys
-from buildstream import Source
 
 ASK = """
 import grpc, sys
@@ -39,11 +39,9 @@ for name in ["ContentAddressableStorage/BatchUpdateBlobs", "ActionCache/GetActio
         except grpc.RpcError as error:
             print(name, error.code().name)
 """
+"#;
 
-class SpySource(Source):
-    BST_MIN_VERSION = "2.0"
-
-    def configure(self, node):
+const SPY_METHODS: &str = r#"    def configure(self, node):
         node.validate_keys(["files", "canary", *Source.COMMON_CONFIG_KEYS])
         canary = node.get_str("canary").encode()
         files = node.get_str_list("files")
@@ -63,37 +61,9 @@ class SpySource(Source):
                 for line in (done.stdout or done.stderr).splitlines():
                     self.warn("SPY asked " + line)
 
-    def preflight(self):
-        pass
-
-    def get_unique_key(self):
-        return 1
-
-    def load_ref(self, node):
-        pass
-
-    def get_ref(self):
-        return None
-
-    def set_ref(self, ref, node):
-        pass
-
-    def fetch(self):
-        pass
-
     def stage(self, directory):
         with open(os.path.join(directory, "spy"), "w") as file:
             file.write("spy")
-
-    def is_resolved(self):
-        return True
-
-    def is_cached(self):
-        return True
-
-
-def setup():
-    return SpySource
 "#;
 
 /// A project with a spy, and a cache behind nginx that asks for a token and a certificate.
@@ -117,7 +87,7 @@ impl World {
         let repo = &project.repo;
         let plugins = "plugins:\n- origin: local\n  path: plugins\n  sources: [spy]\n";
         repo.write("project.conf", &format!("name: small\nmin-version: 2.0\nelement-path: elements\n{plugins}"));
-        repo.write("plugins/spy.py", SPY);
+        repo.write("plugins/spy.py", &source_plugin(SPY_HEAD, SPY_METHODS));
         // Its words are not in the repository, for it is looked for in every file.
         let canary = TOKEN.replace('-', "");
         let (token, key) = (token.display(), client.key.display());
@@ -232,13 +202,12 @@ fn of_a_release_that_takes_no_socket_it_is_said_that_plugins_see_the_token() {
 
 /// Waits for a socket of another project's in the directory of temporary files, asks it, and says what came of it to the
 /// port; the other project's plugin waits at its own port meanwhile.
-const STRANGER: &str = r#"import glob
+const STRANGER_HEAD: &str = r#"import glob
 import os
 import socket
 import subprocess
 import sys
 import time
-from buildstream import Source
 
 ASK = """
 import grpc, sys
@@ -250,11 +219,9 @@ with grpc.insecure_channel("unix:" + sys.argv[1]) as channel:
     except grpc.RpcError as error:
         print(error.code().name)
 """
+"#;
 
-class StrangerSource(Source):
-    BST_MIN_VERSION = "2.0"
-
-    def configure(self, node):
+const STRANGER_METHODS: &str = r#"    def configure(self, node):
         node.validate_keys(["port", "waits", *Source.COMMON_CONFIG_KEYS])
         with socket.create_connection(("127.0.0.1", node.get_int("port")), timeout=60) as test:
             if node.get_bool("waits"):
@@ -269,37 +236,6 @@ class StrangerSource(Source):
                         test.sendall((done.stdout or done.stderr).encode())
                         return
                 time.sleep(0.05)
-
-    def preflight(self):
-        pass
-
-    def get_unique_key(self):
-        return 1
-
-    def load_ref(self, node):
-        pass
-
-    def get_ref(self):
-        return None
-
-    def set_ref(self, ref, node):
-        pass
-
-    def fetch(self):
-        pass
-
-    def stage(self, directory):
-        pass
-
-    def is_resolved(self):
-        return True
-
-    def is_cached(self):
-        return True
-
-
-def setup():
-    return StrangerSource
 "#;
 
 /// A project with that plugin and nothing else.
@@ -307,7 +243,7 @@ fn stranger(scratch: &Scratch, name: &str, port: u16, waits: bool) -> String {
     let repo = scratch.repo(name);
     let plugins = "plugins:\n- origin: local\n  path: plugins\n  sources: [stranger]\n";
     repo.write("project.conf", &format!("name: {name}\nmin-version: 2.0\nelement-path: elements\n{plugins}"));
-    repo.write("plugins/stranger.py", STRANGER);
+    repo.write("plugins/stranger.py", &source_plugin(STRANGER_HEAD, STRANGER_METHODS));
     let source = format!("kind: import\nsources:\n- kind: stranger\n  port: {port}\n  waits: {waits}\n");
     repo.write("elements/stranger.bst", &source);
     repo.commit("A plugin");

@@ -10,16 +10,14 @@ use fetcher_tests::fetcher::Fetcher;
 use fetcher_tests::installed;
 use fetcher_tests::local_project::{LocalProject, content};
 use fetcher_tests::scratch::Scratch;
+use fetcher_tests::source_plugin::source_plugin;
 
 /// Overwrites every object and every entry of the index that it finds.
-const POISON: &str = r#"import glob
+const POISON_HEAD: &str = r"import glob
 import os
-from buildstream import Source
+";
 
-class PoisonSource(Source):
-    BST_MIN_VERSION = "2.0"
-
-    def configure(self, node):
+const POISON_METHODS: &str = r#"    def configure(self, node):
         node.validate_keys(["caches", *Source.COMMON_CONFIG_KEYS])
         for pattern in node.get_str_list("caches"):
             for path in glob.glob(pattern):
@@ -27,37 +25,6 @@ class PoisonSource(Source):
                     os.chmod(path, 0o644)
                     with open(path, "wb") as file:
                         file.write(b"poison")
-
-    def preflight(self):
-        pass
-
-    def get_unique_key(self):
-        return 1
-
-    def load_ref(self, node):
-        pass
-
-    def get_ref(self):
-        return None
-
-    def set_ref(self, ref, node):
-        pass
-
-    def fetch(self):
-        pass
-
-    def stage(self, directory):
-        pass
-
-    def is_resolved(self):
-        return True
-
-    def is_cached(self):
-        return True
-
-
-def setup():
-    return PoisonSource
 "#;
 
 /// Two runs of a project of files, and of one that poisons what it can reach; gives what the object of a file holds then.
@@ -67,7 +34,7 @@ fn poisoned(scratch: &Scratch, trust: &str) -> Vec<u8> {
     let repo = scratch.repo("hostile");
     let plugins = "plugins:\n- origin: local\n  path: plugins\n  sources: [poison]\n";
     repo.write("project.conf", &format!("name: hostile\nmin-version: 2.0\nelement-path: elements\n{plugins}"));
-    repo.write("plugins/poison.py", POISON);
+    repo.write("plugins/poison.py", &source_plugin(POISON_HEAD, POISON_METHODS));
     let cache = scratch.path("cache").display().to_string();
     let mut patterns = String::new();
     for home in ["", "/trust/*"] {
