@@ -42,11 +42,12 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::environment::Environment;
+use crate::free_space::FreeSpace;
 use crate::names::RunId;
 use crate::notify::Notifier;
 use crate::publish::Forge;
 use crate::report::{Activity, BranchReport, Event, Outcome, RunReport};
-use crate::runner::{LocalRunner, Runner, SandboxMechanism, Sandboxed, SpaceGuard};
+use crate::runner::{LocalRunner, RunContext, Runner, SandboxMechanism, Sandboxed, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
 use crate::state::{RunInProgress, UsageRegister};
 
@@ -130,6 +131,15 @@ impl Fetcher {
     /// What runs every `bst` where no other runner was lent: this machine, in a sandbox.
     fn sandboxed(&self, local: &LocalRunner, temporary: &Path) -> Sandboxed<LocalRunner> {
         Sandboxed::new(local.clone(), temporary.join("sandbox")).helper(self.sandbox_helper.clone())
+    }
+
+    /// What all that a run does shares: `runner` runs every `bst`, and `local` what is no business of a project's.
+    fn context<'c>(&'c self, runner: &'c dyn Runner, local: &'c LocalRunner) -> RunContext<'c> {
+        RunContext::new(&self.environment, &self.cancel)
+            .runner(runner)
+            .local_runner(local)
+            .clock(&self.clock)
+            .redactor(&self.redactor)
     }
 
     /// Lets `runner` run every `bst` instead of a [`LocalRunner`] in a sandbox ([`Sandboxed`]). Git stays on this machine.
@@ -244,6 +254,10 @@ impl Fetcher {
             (telling, failures) = self.tell_start(&report.run, &at_start);
             report.failures.extend(failures.into_iter().map(|failure| self.masked(failure)));
         }
+        let local = LocalRunner::new(state_dir.as_os_str());
+        let (sandboxed, space) = (self.sandboxed(&local, temporary.path()), self.free_space());
+        let guard = SpaceGuard::new(self.runner.as_deref().unwrap_or(&sandboxed), &space);
+        let context = self.context(&guard, &local);
         let mut unknown = None;
         match self.space(&store, &report.run, &usage) {
             Err(full) => report.failures.push(self.masked(full)),
@@ -254,16 +268,16 @@ impl Fetcher {
                 let place = RunDirectories {
                     store: &store,
                     temporary: temporary.path(),
-                    owner: &state_dir,
                     usage: &usage,
                     layout: &layout,
+                    space: &space,
+                    sandboxed: &sandboxed,
                 };
-                unknown = self.work(selection, place, &mut report, &mut events);
+                unknown = self.work(selection, context, place, &mut report, &mut events);
                 if !selection.dry_run && !self.cancel.is_cancelled() {
-                    let local = LocalRunner::new(state_dir.as_os_str());
                     let mut failures = Vec::new();
                     let sink = &mut |event: Event| failures.extend(events.send(event.redacted(&self.redactor)).err());
-                    self.find_reasons(&mut report, &local, temporary.path(), sink);
+                    self.find_reasons(&mut report, context, temporary.path(), sink);
                     report.failures.extend(failures);
                     report = report.redacted(&self.redactor);
                 }
@@ -280,12 +294,11 @@ impl Fetcher {
             store.forget_run(&report.run).map_err(StateError::io("remove", &store.run_directory(&report.run)))?;
         } else {
             store.save_report(&report)?;
-            let local = LocalRunner::new(state_dir.as_os_str());
             let untold = events.tell(Activity::Publishing).err();
-            let mut failures = self.show(&store, &usage, &report, Some(&local));
+            let mut failures = self.show(&store, &usage, &report, context, true);
             failures.extend(untold);
             // A server that does not answer now is not waited for twice.
-            let local = failures.iter().all(|failure| failure.kind != FailureKind::Upload).then_some(&local);
+            let uploads = failures.iter().all(|failure| failure.kind != FailureKind::Upload);
             self.add(&store, &mut report, failures)?;
             let untold = events.tell(Activity::Notifying).err();
             // Pages are there by now, so that links lead somewhere.
@@ -296,7 +309,7 @@ impl Fetcher {
             failures.extend(self.clock.take_failures().into_iter().chain(untold));
             if !failures.is_empty() {
                 self.add(&store, &mut report, failures)?;
-                self.show(&store, &usage, &report, local);
+                self.show(&store, &usage, &report, context, uploads);
             }
         }
         drop(temporary);
@@ -350,17 +363,13 @@ impl Fetcher {
     fn work(
         &self,
         selection: &RunSelection,
+        context: RunContext<'_>,
         place: RunDirectories<'_>,
         report: &mut RunReport,
         events: &mut GuardedSink<'_>,
     ) -> Option<String> {
-        let RunDirectories { store, temporary, owner, usage, layout } = place;
-        let local = LocalRunner::new(owner.as_os_str());
-        let space = self.free_space();
-        let sandboxed = self.sandboxed(&local, temporary);
-        let guard = SpaceGuard::new(self.runner.as_deref().unwrap_or(&sandboxed), &space);
-        let runner: &dyn Runner = &guard;
-        let tools = tools::RunTools::new(self, runner, &store.run_directory(&report.run));
+        let RunDirectories { store, temporary, usage, layout, space, sandboxed } = place;
+        let tools = tools::RunTools::new(self, context, &store.run_directory(&report.run));
         let tools = if selection.force || selection.dry_run { tools } else { tools.remembering() };
         let all = workers::WorkerPool {
             fetcher: self,
@@ -369,11 +378,16 @@ impl Fetcher {
             temporary,
             usage,
             layout,
-            local: &local,
-            space: &space,
+            context,
+            space,
             tools,
-            upstreams: upstreams::RunUpstreams::new(self, store, &local, &space, temporary.join("upstreams")),
-            runner,
+            upstreams: upstreams::RunUpstreams::new(
+                &self.config.probe,
+                store,
+                context,
+                space,
+                temporary.join("upstreams"),
+            ),
             run: &report.run.clone(),
         };
         let order = all.run(&mut |message| match message {
@@ -395,17 +409,17 @@ impl Fetcher {
             }
         });
         report.failures.extend(events.take_failures());
-        report.failures.extend(self.unconfined(&sandboxed).map(|warning| self.masked(warning)));
+        report.failures.extend(self.unconfined(sandboxed).map(|warning| self.masked(warning)));
         let place = |branch: &BranchReport| {
             order.iter().position(|(project, name)| *project == branch.project && *name == branch.branch)
         };
         report.branches.sort_by_key(place);
         if !selection.dry_run && !self.cancel.is_cancelled() {
-            self.complete_hints(report, &local, temporary, &all.tools);
+            self.complete_hints(report, context, temporary, &all.tools);
         }
         if !selection.dry_run {
             let whole = selection.is_all() && !self.cancel.is_cancelled();
-            let unsaved = all.upstreams.conclude(report, whole, &self.redactor, self.clock.now());
+            let unsaved = all.upstreams.conclude(report, whole);
             let unsaved = unsaved.into_iter().chain(all.tools.conclude());
             report.failures.extend(unsaved.map(|error| self.masked(error.diagnosis())));
         }
@@ -439,10 +453,12 @@ impl Fetcher {
 struct RunDirectories<'r> {
     store: &'r StateStore,
     temporary: &'r Path,
-    /// To whom what it starts belongs.
-    owner: &'r Path,
     usage: &'r Mutex<UsageRegister>,
     layout: &'r CacheLayout,
+    /// What is to stay free there.
+    space: &'r FreeSpace,
+    /// What confines projects' code there, where no other runner was lent.
+    sandboxed: &'r Sandboxed<LocalRunner>,
 }
 
 fn empty_report(run: RunId, started: Timestamp) -> RunReport {

@@ -191,7 +191,7 @@ pub use pipeline::Pipeline;
 #[cfg(feature = "fetcher")]
 pub use project::{Branch, BranchCheckout, BranchListing, CheckoutError, Project};
 pub use report::{Event, RunReport};
-pub use runner::{Exit, Invocation, LocalRunner, Runner};
+pub use runner::{Exit, Invocation, LocalRunner, RunContext, Runner};
 pub use secret::{Redact, RedactingWriter, Redactor, Secret, SecretSet};
 #[cfg(feature = "fetcher")]
 pub use self_update::SelfUpdate;

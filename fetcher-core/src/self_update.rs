@@ -58,7 +58,7 @@ use crate::config::{Config, ConfigError};
 use crate::diagnosis::Diagnosis;
 use crate::environment::Environment;
 use crate::git::Git;
-use crate::runner::{LocalRunner, processes};
+use crate::runner::{LocalRunner, RunContext, processes};
 use crate::secret::{Redact as _, Redactor};
 
 use change_text::{kept_aside, of_file, unsigned};
@@ -276,8 +276,8 @@ impl<'a> SelfUpdate<'a> {
             account.failures.extend(restored.err().map(|error| error.diagnosis()));
         }
         let runner = LocalRunner::new(clone.desk.path());
-        let (environment, cancel) = (self.environment, self.cancel);
-        let git = Git { runner: &runner, environment, cancel, timeout: self.timeout, space: None };
+        let context = RunContext::new(self.environment, self.cancel).local_runner(&runner);
+        let git = Git::new(context, self.timeout);
         let Some(upstream) = current.upstream(clone, head)? else { return Ok(()) };
         let tip = clone.tip(&git, &upstream)?;
         self.take(clone, &git, &upstream, tip, &current, account)
