@@ -410,9 +410,7 @@ impl Fetcher {
         });
         report.failures.extend(events.take_failures());
         report.failures.extend(self.unconfined(sandboxed).map(|warning| self.masked(warning)));
-        let place = |branch: &BranchReport| {
-            order.iter().position(|(project, name)| *project == branch.project && *name == branch.branch)
-        };
+        let place = |branch: &BranchReport| order.iter().position(|known| known.borrowed() == branch.project_branch());
         report.branches.sort_by_key(place);
         if !selection.dry_run && !self.cancel.is_cancelled() {
             self.complete_hints(report, context, temporary, &all.tools);
@@ -425,7 +423,7 @@ impl Fetcher {
         }
         // Where a project's branches could not be found out, it may have been one of those.
         let known =
-            |name: &&String| order.iter().any(|(_, branch)| branch.as_ref().is_some_and(|b| b.as_str() == *name));
+            |name: &&String| order.iter().any(|known| known.borrowed().branch().is_some_and(|b| b.as_str() == *name));
         let failed = report.branches.iter().any(|branch| branch.outcome != Outcome::Ok);
         selection.branches.iter().find(|name| !failed && !known(name)).cloned()
     }

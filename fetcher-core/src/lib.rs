@@ -183,8 +183,8 @@ pub use free_space::{FreeSpace, SpaceShortage};
 /// The library of the times in reports and of the [`Clock`].
 pub use jiff;
 pub use names::{
-    BranchName, CommitId, ElementName, NameError, ProjectBranch, ProjectName, Refs, RunId, SourceKey, Stage, StageName,
-    TrustName, VariantName,
+    BranchName, CommitId, ElementName, NameError, ProjectBranch, ProjectBranchBuf, ProjectName, Refs, RunId, SourceKey,
+    Stage, StageName, TrustName, VariantName,
 };
 #[cfg(feature = "fetcher")]
 pub use pipeline::Pipeline;

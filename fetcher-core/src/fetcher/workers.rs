@@ -14,7 +14,7 @@ use crate::bst::conf::has_quota;
 use crate::config::ProjectConfig;
 use crate::diagnosis::Diagnosis;
 use crate::free_space::FreeSpace;
-use crate::names::{BranchName, ProjectName, RunId, Stage};
+use crate::names::{BranchName, ProjectBranch, ProjectBranchBuf, RunId, Stage};
 use crate::panics;
 use crate::pipeline::{RunDone, allow_all};
 use crate::project::{Branch, Project};
@@ -107,7 +107,7 @@ pub(super) struct ProjectSlot<'f> {
 }
 
 /// The branches in the order of the configuration; none where a project's could not be found out.
-type BranchOrder = Vec<(ProjectName, Option<BranchName>)>;
+type BranchOrder = Vec<ProjectBranchBuf>;
 
 impl<'f> WorkerPool<'f> {
     /// Does all the work; `tell` is called on this thread.
@@ -148,9 +148,10 @@ impl<'f> WorkerPool<'f> {
         });
         let mut order = BranchOrder::new();
         for place in &places {
-            order.push((place.config.name.clone(), None));
+            let of = |branch| ProjectBranch::new(&place.config.name, branch).to_buf();
+            order.push(of(None));
             let branches = place.branches.lock().unwrap_or_else(PoisonError::into_inner);
-            order.extend(branches.iter().map(|branch| (place.config.name.clone(), Some(branch.clone()))));
+            order.extend(branches.iter().map(|branch| of(Some(branch))));
         }
         order
     }
