@@ -10,11 +10,16 @@ mod network;
 mod particular;
 mod pip;
 mod plugins;
+mod push;
+mod sandbox;
+pub(crate) mod services;
 mod upstream;
 mod vague;
 
 use super::line_diagnosis::LineDiagnosis;
-use super::{Actor, FailureKind, Retry, http_status, without_names};
+use super::{Actor, FailureKind, PushRefusal, Retry, http_status, without_names};
+
+pub(crate) use sandbox::of_sandbox;
 
 /// Texts in lower case that all stand in a line, in any order; what that means; a remedy of its own, if any.
 struct Phrase(&'static [&'static str], FailureKind, OwnRemedy);
@@ -146,6 +151,27 @@ pub(crate) fn of_git(output: &str) -> Option<(FailureKind, Option<FailureDetail>
                 git::GENERAL,
             ])
         })
+}
+
+/// Why git, or the other side, did not take a push; `said` has both sides' words without the repository's address.
+pub(crate) fn of_push(said: &str) -> Option<PushRefusal> {
+    let low = said.to_lowercase();
+    push::REFUSALS.iter().find(|(words, _)| low.contains(words)).map(|(_, refusal)| *refusal)
+}
+
+/// Whether git says that a server of HTTP answered it, whatever the answer was.
+pub(crate) fn is_git_answered(said: &str) -> bool {
+    said.contains(git::ANSWERED)
+}
+
+/// Whether the line is what git adds to every failure of a transport.
+pub(crate) fn is_added_by_git(line: &str) -> bool {
+    git::ADDED.iter().any(|words| line.contains(words))
+}
+
+/// Whether the line is pip's or venv's, though it has none of their marks.
+pub(crate) fn is_unmarked_pip(line: &str) -> bool {
+    pip::UNMARKED.iter().any(|words| line.contains(words))
 }
 
 /// What a line of pip's or venv's own says.
