@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use fetcher_core::sanitize::strip_control;
-use fetcher_core::{BranchName, Event, ProjectBranch, ProjectName};
+use fetcher_core::report::strip_control;
+use fetcher_core::{Event, ProjectBranch, ProjectBranchBuf};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -21,7 +21,7 @@ pub(crate) struct ProgressSink {
 }
 
 /// What a line is about: a branch, a project before its branches are known, or the run.
-type Subject = Option<(ProjectName, Option<BranchName>)>;
+type Subject = Option<ProjectBranchBuf>;
 
 impl ProgressSink {
     pub(crate) fn new(bars: bool, json: bool, verbose: u8) -> Self {
@@ -34,6 +34,7 @@ impl ProgressSink {
     }
 
     pub(crate) fn take(&mut self, event: Event) {
+        let subject = event.project_branch().map(ProjectBranch::to_buf);
         match event {
             Event::RunStarted { run, directory } => {
                 self.say(2, || format!("run {run} in {}", directory.display()));
@@ -47,17 +48,16 @@ impl ProgressSink {
                 let names: Vec<_> = branches.iter().map(ToString::to_string).collect();
                 self.say(1, || format!("{project}: {}", names.join(", ")));
                 self.log(|| json!({ "event": "branches", "project": project, "branches": names }));
-                self.end(&Some((project, None)));
+                self.end(&subject);
             }
             Event::Activity { project, branch, activity } => {
                 self.log(|| json!({ "event": "activity", "project": project, "branch": branch, "activity": activity }));
-                let subject = project.map(|project| (project, branch));
-                self.say(2, || format!("{}: {activity}", named(subject.as_ref())));
+                self.say(2, || format!("{}: {activity}", named(&subject)));
                 self.show(subject, &activity.to_string());
             }
             Event::BranchStarted { project, branch } => {
                 self.log(|| json!({ "event": "branch-started", "project": project, "branch": branch }));
-                self.show(Some((project, Some(branch))), "");
+                self.show(subject, "");
             }
             Event::StageStarted { project, branch, variant, refs, stage, attempt } => {
                 self.log(|| {
@@ -66,14 +66,14 @@ impl ProgressSink {
                 let refs = refs.map_or_else(String::new, |refs| format!(" ({refs})"));
                 let variant = variant.map_or_else(String::new, |variant| format!(" [{variant}]"));
                 let again = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
-                self.show(Some((project, Some(branch))), &format!("{stage}{refs}{variant}{again}"));
+                self.show(subject, &format!("{stage}{refs}{variant}{again}"));
             }
-            Event::Progress { project, branch, stage, done, total, element } => {
+            Event::Progress { stage, done, total, element, .. } => {
                 if total == 0 {
                     let what =
                         element.map_or_else(|| ": loading the project".to_owned(), |element| format!(" {element}"));
-                    self.show(Some((project, Some(branch))), &format!("{stage}{what}"));
-                } else if let Some(bar) = self.lines.get(&Some((project, Some(branch)))) {
+                    self.show(subject, &format!("{stage}{what}"));
+                } else if let Some(bar) = self.lines.get(&subject) {
                     bar.set_style(style(COUNTED));
                     bar.set_length(total);
                     bar.set_position(done);
@@ -90,7 +90,7 @@ impl ProgressSink {
                 );
             }
             Event::BranchFinished(report) => {
-                self.end(&Some((report.project.clone(), report.branch.clone())));
+                self.end(&subject);
                 self.log(|| json!({ "event": "branch-finished", "report": report }));
             }
             Event::RunFinished(report) => self.log(|| json!({ "event": "run-finished", "report": report })),
@@ -103,7 +103,7 @@ impl ProgressSink {
         let Some(bars) = &self.bars else { return };
         let bar = self.lines.entry(subject).or_insert_with_key(|subject| {
             let bar = bars.add(ProgressBar::new_spinner());
-            bar.set_prefix(in_one_line(&named(subject.as_ref())));
+            bar.set_prefix(in_one_line(&named(subject)));
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
@@ -146,11 +146,8 @@ impl ProgressSink {
 }
 
 /// Whom a line is about.
-fn named(subject: Option<&(ProjectName, Option<BranchName>)>) -> String {
-    match subject {
-        Some((project, branch)) => ProjectBranch::new(project, branch.as_ref()).to_string(),
-        None => "bst-fetcher".to_owned(),
-    }
+fn named(subject: &Subject) -> String {
+    subject.as_ref().map_or_else(|| "bst-fetcher".to_owned(), |subject| subject.borrowed().to_string())
 }
 
 /// A line with a bar, for what is counted; and one without.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fetcher_core::git::{Git, GitAccess, GitError, Mirror, RemoteRepository, select};
-use fetcher_core::{Cancel, Environment, LocalRunner, Stage};
+use fetcher_core::{Cancel, Environment, RunContext, Stage};
 
 pub(crate) fn run(
     url: &str,
@@ -17,8 +17,8 @@ pub(crate) fn run(
     directory: &Path,
     environment: &Environment,
 ) -> Result<Vec<PathBuf>, GitError> {
-    let (runner, cancel) = (LocalRunner::default(), Cancel::new());
-    let git = Git::new(&runner, environment, &cancel, Duration::from_secs(600));
+    let cancel = Cancel::new();
+    let git = Git::new(RunContext::new(environment, &cancel), Duration::from_secs(600));
     let mirror = Mirror::new(git, &directory.join("mirror"), RemoteRepository::new(url, &GitAccess::default())?);
     let chosen = select(&[pattern.to_owned()], &[], &mirror.remote_refs()?)?;
     let mut trees = Vec::new();

@@ -1,4 +1,5 @@
-//! The facade: one whole run over all configured branches.
+//! The facade: one whole run over all configured branches, what it remembers, the configuration that follows its git
+//! repository, and the pages and metrics that come of it.
 
 mod branch;
 mod branch_work;
@@ -42,11 +43,12 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::environment::Environment;
+use crate::free_space::FreeSpace;
 use crate::names::RunId;
 use crate::notify::Notifier;
 use crate::publish::Forge;
 use crate::report::{Activity, BranchReport, Event, Outcome, RunReport};
-use crate::runner::{LocalRunner, Runner, SandboxMechanism, Sandboxed, SpaceGuard};
+use crate::runner::{LocalRunner, RunContext, Runner, SandboxMechanism, Sandboxed, SpaceGuard};
 use crate::secret::{Redact as _, Redactor, Secret};
 use crate::state::{RunInProgress, UsageRegister};
 
@@ -59,10 +61,19 @@ pub use housekeeping::HousekeepingResult;
 pub use run_selection::RunSelection;
 pub use workspace::{OpenBranch, OpenError, Workspace};
 
+pub use crate::links::{LogForm, PageAddress};
+pub use crate::metrics::{MetricsError, MetricsWriter};
+pub use crate::pages::{PublishError, PublishedSite, SitePublisher};
+pub use crate::self_update::{
+    CommitSummary, FollowResult, InitError, Initialized, LoadedConfig, SelfUpdate, UpdateError, ValidatedConfig,
+    WorkTreeGuard,
+};
 pub use crate::state::{
     BranchRun, BranchState, CacheLayout, DirectoryLock, DoneElement, ElementMemory, FailedSources, LockError,
     RefsMemory, RememberedInventory, StateError, StateStore, TrustDirectories,
 };
+pub use crate::upload::{SiteUpload, UploadError, UploadResult};
+pub use crate::upstream::RotMemory;
 
 /// Runs everything that a configuration asks for.
 ///
@@ -130,6 +141,15 @@ impl Fetcher {
     /// What runs every `bst` where no other runner was lent: this machine, in a sandbox.
     fn sandboxed(&self, local: &LocalRunner, temporary: &Path) -> Sandboxed<LocalRunner> {
         Sandboxed::new(local.clone(), temporary.join("sandbox")).helper(self.sandbox_helper.clone())
+    }
+
+    /// What all that a run does shares: `runner` runs every `bst`, and `local` what is no business of a project's.
+    fn context<'c>(&'c self, runner: &'c dyn Runner, local: &'c LocalRunner) -> RunContext<'c> {
+        RunContext::new(&self.environment, &self.cancel)
+            .runner(runner)
+            .local_runner(local)
+            .clock(&self.clock)
+            .redactor(&self.redactor)
     }
 
     /// Lets `runner` run every `bst` instead of a [`LocalRunner`] in a sandbox ([`Sandboxed`]). Git stays on this machine.
@@ -244,6 +264,10 @@ impl Fetcher {
             (telling, failures) = self.tell_start(&report.run, &at_start);
             report.failures.extend(failures.into_iter().map(|failure| self.masked(failure)));
         }
+        let local = LocalRunner::new(state_dir.as_os_str());
+        let (sandboxed, space) = (self.sandboxed(&local, temporary.path()), self.free_space());
+        let guard = SpaceGuard::new(self.runner.as_deref().unwrap_or(&sandboxed), &space);
+        let context = self.context(&guard, &local);
         let mut unknown = None;
         match self.space(&store, &report.run, &usage) {
             Err(full) => report.failures.push(self.masked(full)),
@@ -254,16 +278,16 @@ impl Fetcher {
                 let place = RunDirectories {
                     store: &store,
                     temporary: temporary.path(),
-                    owner: &state_dir,
                     usage: &usage,
                     layout: &layout,
+                    space: &space,
+                    sandboxed: &sandboxed,
                 };
-                unknown = self.work(selection, place, &mut report, &mut events);
+                unknown = self.work(selection, context, place, &mut report, &mut events);
                 if !selection.dry_run && !self.cancel.is_cancelled() {
-                    let local = LocalRunner::new(state_dir.as_os_str());
                     let mut failures = Vec::new();
                     let sink = &mut |event: Event| failures.extend(events.send(event.redacted(&self.redactor)).err());
-                    self.find_reasons(&mut report, &local, temporary.path(), sink);
+                    self.find_reasons(&mut report, context, temporary.path(), sink);
                     report.failures.extend(failures);
                     report = report.redacted(&self.redactor);
                 }
@@ -280,12 +304,11 @@ impl Fetcher {
             store.forget_run(&report.run).map_err(StateError::io("remove", &store.run_directory(&report.run)))?;
         } else {
             store.save_report(&report)?;
-            let local = LocalRunner::new(state_dir.as_os_str());
             let untold = events.tell(Activity::Publishing).err();
-            let mut failures = self.show(&store, &usage, &report, Some(&local));
+            let mut failures = self.show(&store, &usage, &report, context, true);
             failures.extend(untold);
             // A server that does not answer now is not waited for twice.
-            let local = failures.iter().all(|failure| failure.kind != FailureKind::Upload).then_some(&local);
+            let uploads = failures.iter().all(|failure| failure.kind != FailureKind::Upload);
             self.add(&store, &mut report, failures)?;
             let untold = events.tell(Activity::Notifying).err();
             // Pages are there by now, so that links lead somewhere.
@@ -296,7 +319,7 @@ impl Fetcher {
             failures.extend(self.clock.take_failures().into_iter().chain(untold));
             if !failures.is_empty() {
                 self.add(&store, &mut report, failures)?;
-                self.show(&store, &usage, &report, local);
+                self.show(&store, &usage, &report, context, uploads);
             }
         }
         drop(temporary);
@@ -350,17 +373,13 @@ impl Fetcher {
     fn work(
         &self,
         selection: &RunSelection,
+        context: RunContext<'_>,
         place: RunDirectories<'_>,
         report: &mut RunReport,
         events: &mut GuardedSink<'_>,
     ) -> Option<String> {
-        let RunDirectories { store, temporary, owner, usage, layout } = place;
-        let local = LocalRunner::new(owner.as_os_str());
-        let space = self.free_space();
-        let sandboxed = self.sandboxed(&local, temporary);
-        let guard = SpaceGuard::new(self.runner.as_deref().unwrap_or(&sandboxed), &space);
-        let runner: &dyn Runner = &guard;
-        let tools = tools::RunTools::new(self, runner, &store.run_directory(&report.run));
+        let RunDirectories { store, temporary, usage, layout, space, sandboxed } = place;
+        let tools = tools::RunTools::new(self, context, &store.run_directory(&report.run));
         let tools = if selection.force || selection.dry_run { tools } else { tools.remembering() };
         let all = workers::WorkerPool {
             fetcher: self,
@@ -369,11 +388,16 @@ impl Fetcher {
             temporary,
             usage,
             layout,
-            local: &local,
-            space: &space,
+            context,
+            space,
             tools,
-            upstreams: upstreams::RunUpstreams::new(self, store, &local, &space, temporary.join("upstreams")),
-            runner,
+            upstreams: upstreams::RunUpstreams::new(
+                &self.config.probe,
+                store,
+                context,
+                space,
+                temporary.join("upstreams"),
+            ),
             run: &report.run.clone(),
         };
         let order = all.run(&mut |message| match message {
@@ -395,23 +419,21 @@ impl Fetcher {
             }
         });
         report.failures.extend(events.take_failures());
-        report.failures.extend(self.unconfined(&sandboxed).map(|warning| self.masked(warning)));
-        let place = |branch: &BranchReport| {
-            order.iter().position(|(project, name)| *project == branch.project && *name == branch.branch)
-        };
+        report.failures.extend(self.unconfined(sandboxed).map(|warning| self.masked(warning)));
+        let place = |branch: &BranchReport| order.iter().position(|known| known.borrowed() == branch.project_branch());
         report.branches.sort_by_key(place);
         if !selection.dry_run && !self.cancel.is_cancelled() {
-            self.complete_hints(report, &local, temporary, &all.tools);
+            self.complete_hints(report, context, temporary, &all.tools);
         }
         if !selection.dry_run {
             let whole = selection.is_all() && !self.cancel.is_cancelled();
-            let unsaved = all.upstreams.conclude(report, whole, &self.redactor, self.clock.now());
+            let unsaved = all.upstreams.conclude(report, whole);
             let unsaved = unsaved.into_iter().chain(all.tools.conclude());
             report.failures.extend(unsaved.map(|error| self.masked(error.diagnosis())));
         }
         // Where a project's branches could not be found out, it may have been one of those.
         let known =
-            |name: &&String| order.iter().any(|(_, branch)| branch.as_ref().is_some_and(|b| b.as_str() == *name));
+            |name: &&String| order.iter().any(|known| known.borrowed().branch().is_some_and(|b| b.as_str() == *name));
         let failed = report.branches.iter().any(|branch| branch.outcome != Outcome::Ok);
         selection.branches.iter().find(|name| !failed && !known(name)).cloned()
     }
@@ -439,10 +461,12 @@ impl Fetcher {
 struct RunDirectories<'r> {
     store: &'r StateStore,
     temporary: &'r Path,
-    /// To whom what it starts belongs.
-    owner: &'r Path,
     usage: &'r Mutex<UsageRegister>,
     layout: &'r CacheLayout,
+    /// What is to stay free there.
+    space: &'r FreeSpace,
+    /// What confines projects' code there, where no other runner was lent.
+    sandboxed: &'r Sandboxed<LocalRunner>,
 }
 
 fn empty_report(run: RunId, started: Timestamp) -> RunReport {

@@ -3,12 +3,12 @@
 //!
 //! ```no_run
 //! # use std::{path::Path, time::Duration};
-//! # use fetcher_core::{Cancel, Environment, Runner};
+//! # use fetcher_core::{Cancel, Environment, RunContext};
 //! use fetcher_core::git::{GitAccess, Git, Mirror, RemoteRepository, select};
 //!
-//! # fn follow(runner: &dyn Runner) -> Result<(), fetcher_core::git::GitError> {
+//! # fn follow() -> Result<(), fetcher_core::git::GitError> {
 //! let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
-//! let git = Git::new(runner, &environment, &cancel, Duration::from_secs(600));
+//! let git = Git::new(RunContext::new(&environment, &cancel), Duration::from_secs(600));
 //! let remote = RemoteRepository::new("https://gitlab.com/freedesktop-sdk/freedesktop-sdk.git", &GitAccess::default())?;
 //! let mirror = Mirror::new(git, Path::new("/var/cache/x/mirrors/freedesktop-sdk"), remote);
 //! let chosen = select(&["release/*".to_owned()], &[], &mirror.remote_refs()?)?;

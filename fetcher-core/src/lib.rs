@@ -114,7 +114,7 @@ mod atomic_file;
 pub mod bst;
 mod cancel;
 #[cfg(feature = "cas")]
-pub mod cas;
+mod cas;
 mod clock;
 #[cfg(feature = "fetcher")]
 pub mod config;
@@ -156,10 +156,10 @@ pub mod publish;
 pub mod report;
 mod requirements;
 pub mod runner;
-pub mod sanitize;
+mod sanitize;
 mod secret;
 #[cfg(feature = "fetcher")]
-pub mod self_update;
+mod self_update;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "fetcher")]
@@ -169,7 +169,7 @@ mod trust_store;
 #[cfg(feature = "fetcher")]
 mod upload;
 #[cfg(feature = "fetcher")]
-pub mod upstream;
+mod upstream;
 
 pub use cancel::Cancel;
 pub use clock::{Clock, FixedClock, SystemClock};
@@ -183,25 +183,15 @@ pub use free_space::{FreeSpace, SpaceShortage};
 /// The library of the times in reports and of the [`Clock`].
 pub use jiff;
 pub use names::{
-    BranchName, CommitId, ElementName, NameError, ProjectBranch, ProjectName, Refs, RunId, SourceKey, Stage, StageName,
-    TrustName, VariantName,
+    BranchName, CommitId, ElementName, NameError, ProjectBranch, ProjectBranchBuf, ProjectName, Refs, RunId, SourceKey,
+    Stage, StageName, TrustName, VariantName,
 };
 #[cfg(feature = "fetcher")]
 pub use pipeline::Pipeline;
 #[cfg(feature = "fetcher")]
 pub use project::{Branch, BranchCheckout, BranchListing, CheckoutError, Project};
 pub use report::{Event, RunReport};
-pub use runner::{Exit, Invocation, LocalRunner, Runner};
+pub use runner::{Exit, Invocation, LocalRunner, RunContext, Runner};
 pub use secret::{Redact, RedactingWriter, Redactor, Secret, SecretSet};
 #[cfg(feature = "fetcher")]
 pub use self_update::SelfUpdate;
-
-/// Status pages for a web server and metrics for Prometheus: written from what is remembered, found by their addresses, and
-/// sent to another host.
-#[cfg(feature = "fetcher")]
-pub mod site {
-    pub use crate::links::{LogForm, PageAddress};
-    pub use crate::metrics::{MetricsError, MetricsWriter};
-    pub use crate::pages::{PublishError, PublishedSite, SitePublisher};
-    pub use crate::upload::{SiteUpload, UploadError, UploadResult};
-}

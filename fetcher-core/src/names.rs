@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-pub use project_branch::ProjectBranch;
+pub use project_branch::{ProjectBranch, ProjectBranchBuf};
 pub use stage::{Stage, StageName};
 
 /// A name that its kind does not allow.

@@ -1,5 +1,5 @@
 //! Track, fetch and push of one branch's checkout, with the real work left to `bst`: what the tip has first, and then
-//! what tracking finds.
+//! what tracking finds; the probes that tell what need not be tracked, and the proof that caches have what was pushed.
 //!
 //! What the stages share (one attempt after another, logs, deadlines) is in `stage_runner`, and what is known of each
 //! element in each stage in `results`, what need not be done again in `known`; this module knows what comes after what, and why something is not done.
@@ -44,15 +44,12 @@ use std::time::Duration;
 use crate::bst::Bst;
 use crate::bst::conf::push_servers;
 use crate::bst::messages::ElementState;
-use crate::cancel::Cancel;
-use crate::clock::Clock;
 use crate::config::{ProjectConfig, PushMode, VariantConfig};
 use crate::diagnosis::Diagnosis;
-use crate::environment::Environment;
 use crate::names::{BranchName, CommitId, ElementName, Refs, Stage};
 use crate::report::{Event, Outcome, StageReport};
-use crate::runner::Runner;
-use crate::secret::{Redact as _, Redactor};
+use crate::runner::RunContext;
+use crate::secret::Redact as _;
 use crate::state::ElementMemory;
 
 pub(crate) use allowed::allow_all;
@@ -62,6 +59,12 @@ pub(crate) use credential_gateway::{asks_for_secrets, needs_secrets};
 pub(crate) use inputs::{ChangedFile, changed as changed_files};
 pub use prepare::{Preparation, PreparedFiles};
 
+#[cfg(feature = "cas")]
+pub use crate::cas::{CacheError, CacheProver, ProofTotals, SourceProof};
+pub use crate::upstream::{
+    GitRef, PinnedTag, ProbeCost, ProbeDoubt, Prober, RefList, RefSelection, UpstreamAnswer, UpstreamQuestion,
+    UpstreamSigns, UpstreamState, UpstreamUse,
+};
 pub(crate) use holds::{ProjectHolds, expired};
 use listing::{LISTING_LOG, NotListed};
 pub use probing::{ElementProbing, ProbeWay, RememberedRefs, SourceProbing, TrackProbing};
@@ -104,14 +107,8 @@ pub struct Pipeline<'a> {
     pub commit: &'a CommitId,
     /// The `bst` that does the work.
     pub bst: &'a Bst,
-    /// What runs it.
-    pub runner: &'a dyn Runner,
-    /// What the children's environment is picked from.
-    pub environment: &'a Environment,
-    /// What masks secrets on their way into logs and reports.
-    pub redactor: &'a Redactor,
-    /// Where the time comes from.
-    pub clock: &'a dyn Clock,
+    /// What runs it, in which environment and until when, whose clock and what masks secrets.
+    pub context: RunContext<'a>,
     /// Where it works.
     pub directories: PipelineDirectories,
     /// What was prepared in the checkout; none where nothing was.
@@ -143,10 +140,9 @@ impl Pipeline<'_> {
         refs: Refs,
         variant: Option<&VariantConfig>,
         memory: &mut ElementMemory,
-        cancel: &Cancel,
         events: &mut dyn FnMut(Event),
     ) -> Vec<StageReport> {
-        self.unmasked(refs, variant, memory, cancel, events).redacted(self.redactor)
+        self.unmasked(refs, variant, memory, events).redacted(self.context.redactor)
     }
 
     fn unmasked(
@@ -154,14 +150,13 @@ impl Pipeline<'_> {
         refs: Refs,
         variant: Option<&VariantConfig>,
         memory: &mut ElementMemory,
-        cancel: &Cancel,
         events: &mut dyn FnMut(Event),
     ) -> Vec<StageReport> {
         let is_all = !self.project.wants(Refs::Tracked);
         if refs == Refs::Committed && !is_all && !self.wants_sources() {
             return Vec::new();
         }
-        let mut reports = match StageRunner::new(self, refs, variant, cancel, events) {
+        let mut reports = match StageRunner::new(self, refs, variant, events) {
             Err(failure) => self.not_begun(refs, variant, failure),
             Ok(mut work) => match refs {
                 Refs::Committed => self.committed(&mut work, memory),
@@ -197,7 +192,8 @@ impl Pipeline<'_> {
                 let mut reports = self.neither(work.variant, Refs::Committed, "the elements could not be listed");
                 if let Some(report) = reports.iter_mut().find(|report| report.skipped.as_deref() != Some(FETCH_FALSE)) {
                     report.skipped = None;
-                    report.outcome = if work.cancel.is_cancelled() { Outcome::Interrupted } else { Outcome::Failed };
+                    report.outcome =
+                        if work.context.cancel.is_cancelled() { Outcome::Interrupted } else { Outcome::Failed };
                     let of_stage = |failure: Diagnosis| failure.with_stage(report.stage);
                     report.log = work.kept_log(LISTING_LOG);
                     report.failures = failures.into_iter().map(of_stage).collect();
@@ -278,7 +274,7 @@ impl Pipeline<'_> {
     }
 
     fn skipped(&self, variant: Option<&VariantConfig>, refs: Refs, stage: Stage, reason: &str) -> StageReport {
-        let mut report = StageReport::new(stage, variant.map(|variant| variant.name.clone()), self.clock.now());
+        let mut report = StageReport::new(stage, variant.map(|variant| variant.name.clone()), self.context.clock.now());
         report.refs = refs_of(stage, refs);
         report.outcome = Outcome::Skipped;
         report.skipped = Some(reason.to_owned());

@@ -2,13 +2,13 @@
 //!
 //! ```no_run
 //! # use std::{path::Path, time::Duration};
-//! use fetcher_core::{Cancel, Config, Environment, LocalRunner, Project, git::Git};
+//! use fetcher_core::{Cancel, Config, Environment, LocalRunner, Project, RunContext, git::Git};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
 //! let config = Config::load("config.toml", &environment)?;
 //! let runner = LocalRunner::new(config.state_dir.as_os_str());
-//! let git = Git::new(&runner, &environment, &cancel, Duration::from_secs(600));
+//! let git = Git::new(RunContext::new(&environment, &cancel).local_runner(&runner), Duration::from_secs(600));
 //! let project = Project::new(&config.projects[0], &config.cache_dir, git)?;
 //! for branch in project.fetch(&project.list()?.tips)?.branches {
 //!     println!("{} is in {:?}", branch.name(), branch.checkout()?.directory);

@@ -26,6 +26,7 @@ mod tracked;
 pub use crate::bst::refs::RefChange;
 use crate::diagnosis::{Diagnosis, HostReachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectBranch, ProjectName, Refs, RunId, Stage, VariantName};
+pub use crate::sanitize::{AnsiStripper, PlainWriter, one_line, plain_json, strip_control};
 
 pub use activity::Activity;
 pub use coverage::CacheCoverage;
@@ -424,6 +425,22 @@ pub enum Event {
     BranchFinished(BranchReport),
     /// The run ended.
     RunFinished(RunReport),
+}
+
+impl Event {
+    /// The branch that it is of, or the project where it is of no branch; none where it is of the run.
+    pub fn project_branch(&self) -> Option<ProjectBranch<'_>> {
+        match self {
+            Event::Activity { project, branch, .. } => Some(ProjectBranch::new(project.as_ref()?, branch.as_ref())),
+            Event::Branches { project, .. } => Some(ProjectBranch::new(project, None)),
+            Event::BranchStarted { project, branch }
+            | Event::StageStarted { project, branch, .. }
+            | Event::Progress { project, branch, .. }
+            | Event::StageFinished { project, branch, .. } => Some(ProjectBranch::new(project, branch)),
+            Event::BranchFinished(report) => Some(report.project_branch()),
+            Event::RunStarted { .. } | Event::Note(_) | Event::RunFinished(_) => None,
+        }
+    }
 }
 
 /// Seconds by stage, summed over branches and variants: what a run cost.

@@ -12,6 +12,7 @@ use crate::cancel::Cancel;
 mod child_watch;
 mod confinement;
 pub mod conformance;
+mod context;
 mod forward;
 mod invocation;
 mod local;
@@ -24,6 +25,7 @@ mod trace;
 mod with_sandbox;
 
 pub use child_watch::ChildWatch;
+pub use context::RunContext;
 pub use invocation::{ChildAccess, ChildNetwork, Invocation, OutputMode, OutputStream, RELAY_PORT};
 pub use local::LocalRunner;
 pub use output::{ChildOutput, OutputTail, output};

@@ -1,7 +1,7 @@
 //! A configuration that follows its own git repository, and a program that follows its configuration.
 //!
 //! [`SelfUpdate::follow`] asks the upstream of the clone that holds the configuration file, judges what is new there in
-//! the commit itself, and only then brings the work tree to it. [`load`] reads the configuration without asking anybody.
+//! the commit itself, and only then brings the work tree to it. [`LoadedConfig::load`] reads the configuration without asking anybody.
 //! Both give it whole: a run holds a shared lock on the work tree until its end ([`WorkTreeGuard`]), and a checkout that was
 //! killed in the middle is brought to its end by whoever comes next.
 //!
@@ -10,7 +10,7 @@
 //!
 //! ```no_run
 //! use std::{path::Path, time::Duration};
-//! use fetcher_core::{Cancel, Environment, Fetcher, RunSelection, SystemClock, self_update::SelfUpdate};
+//! use fetcher_core::{Cancel, Environment, Fetcher, RunSelection, SelfUpdate, SystemClock};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
@@ -44,35 +44,34 @@ mod signature;
 mod staging;
 mod trust;
 mod validate;
+mod work_tree_config;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use git2::Oid;
-use jiff::Timestamp;
 
 use crate::cancel::Cancel;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::diagnosis::Diagnosis;
 use crate::environment::Environment;
 use crate::git::Git;
-use crate::runner::{LocalRunner, processes};
+use crate::runner::{LocalRunner, RunContext, processes};
 use crate::secret::{Redact as _, Redactor};
 
-use change_text::{kept_aside, of_file, unsigned};
+use change_text::{kept_aside, of_file};
 use checkout::CheckoutPlan;
 use clone::{ConfigRepository, FollowedBranch};
-use clone_locks::JournalEntry;
 use commit_check::CommitCheck;
 use current_config::CurrentConfig;
 use program::RunningProgram;
-use trust::SignedCommit;
+use work_tree_config::WorkTreeConfig;
 
 pub use error::{CommitSummary, UpdateError};
 pub use init::{InitError, Initialized};
-pub use validate::{ValidatedConfig, validate};
+pub use validate::ValidatedConfig;
 
 /// How long one exchange with the configuration's git server may take.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -106,7 +105,7 @@ pub struct LoadedConfig {
 
 /// While this lives, nobody changes the work tree of the configuration: the files that it names stay what they are.
 #[derive(Debug, Default)]
-pub struct WorkTreeGuard(#[expect(dead_code, reason = "it is there to be dropped")] Option<File>);
+pub struct WorkTreeGuard(Option<File>);
 
 /// What came of following.
 #[derive(Debug)]
@@ -122,66 +121,18 @@ pub struct FollowResult {
     pub renewed: bool,
 }
 
-/// The top of the git work tree that a configuration file is in, if it is in one: what has to be writable for it to be
-/// followed.
-pub fn work_tree(path: &Path) -> Option<PathBuf> {
-    clone_path::find(path).map(|place| place.top)
+/// Whether a configuration whose repository cannot be opened is to follow it, or once did.
+fn is_followed(path: &Path, loaded: Option<&LoadedConfig>) -> bool {
+    let wanted = loaded.is_some_and(|loaded| loaded.config.self_update.enabled == Some(true));
+    let once = |place: clone_path::ClonePath| place.top.join(".git/bst-fetcher").symlink_metadata().is_ok();
+    wanted || clone_path::find(path).is_some_and(once)
 }
 
-/// Reads a configuration as it is here, whole, without asking anybody.
-///
-/// # Errors
-/// As for [`Config::load`]; also where somebody changes the files and does not come to an end.
-pub fn load(path: &Path, environment: &Environment, cancel: &Cancel) -> Result<LoadedConfig, ConfigError> {
-    // A work tree that cannot be opened is not followed either.
-    let Ok(Some(clone)) = ConfigRepository::of(path) else {
-        return Ok(LoadedConfig { config: Config::load(path, environment)?, commit: None, held: WorkTreeGuard(None) });
-    };
-    let failed = |error: UpdateError| of_file(path, error.to_string());
-    let held = hold(&clone, cancel).map_err(failed)?;
-    if let Some(signed) = SignedCommit::of(&clone, environment).map_err(failed)? {
-        let changed = signed.changed(&clone, cancel).map_err(failed)?;
-        if !changed.is_empty() {
-            return Err(unsigned(path, &changed));
-        }
-    }
-    let config = Config::load(path, environment)?;
-    let commit = clone.head().filter(|head| clone.tracks(*head));
-    let commit = commit.map(|commit| format!("{commit}{}", if clone.is_changed() { "-dirty" } else { "" }));
-    Ok(LoadedConfig { config, commit, held })
-}
-
-/// Shares the work tree, once a checkout that was killed in the middle is brought to its end.
-fn hold(clone: &ConfigRepository, cancel: &Cancel) -> Result<WorkTreeGuard, UpdateError> {
-    for _ in 0..10 {
-        let held = clone.desk.read(WRITER_TIMEOUT, cancel).map_err(clone.failed("lock"))?;
-        if let JournalEntry::Nothing = clone.desk.journal().map_err(clone.failed("read the journal of"))? {
-            return Ok(WorkTreeGuard(held));
-        }
-        drop(held);
-        recover(clone, SystemClock.now(), cancel)?;
-    }
-    Err(clone.busy(WRITER_TIMEOUT))
-}
-
-/// Brings the checkout to an end that is under way: forward, or back where that cannot be, which the next run tells
-/// if it meets the same again.
-fn recover(clone: &ConfigRepository, now: Timestamp, cancel: &Cancel) -> Result<(), UpdateError> {
-    let Some(_alone) = clone.desk.write(WRITER_TIMEOUT, cancel).map_err(clone.failed("lock"))? else {
-        return Err(clone.busy(WRITER_TIMEOUT));
-    };
-    match clone.desk.journal().map_err(clone.failed("read the journal of"))? {
-        JournalEntry::Nothing => Ok(()),
-        JournalEntry::Checkout(journal) => {
-            let staging = checkout::staging(clone)?;
-            if staging.is_ready(&journal.commit) {
-                return checkout::finish(clone, &staging, &journal).map(drop);
-            }
-            checkout::amend(clone, Some(&journal), now, cancel)
-        }
-        JournalEntry::Old(journal) => checkout::amend(clone, Some(&journal), now, cancel),
-        JournalEntry::Unknown => checkout::amend(clone, None, now, cancel),
-    }
+/// Before any lock is taken, for which something has to be written: a work tree that never held this file in a commit, or
+/// that nobody may follow, is none of ours.
+fn may_follow(clone: &ConfigRepository, here: Option<&WorkTreeConfig>) -> bool {
+    let committed = [clone.head(), clone.last_taken()].into_iter().flatten().any(|commit| clone.tracks(commit));
+    committed && !here.is_some_and(WorkTreeConfig::is_own)
 }
 
 /// What is told of one follow-up.
@@ -203,6 +154,12 @@ impl<'a> SelfUpdate<'a> {
     /// One that waits for nobody, and leaves the program as it is.
     pub fn new(environment: &'a Environment, cancel: &'a Cancel, clock: &'a dyn Clock) -> Self {
         Self { environment, cancel, clock, wait: Duration::ZERO, timeout: TIMEOUT, program: None }
+    }
+
+    /// The top of the git work tree that a configuration file is in, if it is in one: what has to be writable for it to be
+    /// followed.
+    pub fn work_tree(path: &Path) -> Option<PathBuf> {
+        clone_path::find(path).map(|place| place.top)
     }
 
     /// How long to wait for another run that uses the same clone to end.
@@ -227,21 +184,24 @@ impl<'a> SelfUpdate<'a> {
         self
     }
 
-    /// Follows the repository that a configuration file is in, if it is in one, and reads the configuration.
+    /// Follows the repository that a configuration file is in, if it is in one, and reads the configuration: once, and
+    /// again only where the work tree was let go in between, for somebody else or for what came.
     pub fn follow(&self, path: &Path) -> FollowResult {
         let mut account = UpdateOutcome::default();
-        let updated = match ConfigRepository::of(path) {
-            Ok(Some(clone)) => self.update(&clone, &mut account),
-            Ok(None) => Ok(()),
-            Err(error) if self.is_followed(path) => Err(error),
-            // A repository of all of /etc, say, which is somebody else's and has nothing to do with this.
+        let loaded = match ConfigRepository::of(path) {
+            Ok(Some(clone)) => self.follow_clone(path, &clone, &mut account),
+            Ok(None) => work_tree_config::load_alone(path, self.environment),
             Err(error) => {
-                account.notes.push(error.to_string());
-                Ok(())
+                let loaded = work_tree_config::load_alone(path, self.environment);
+                if is_followed(path, loaded.as_ref().ok()) {
+                    account.failures.push(error.diagnosis());
+                } else {
+                    // A repository of all of /etc, say, which is somebody else's and has nothing to do with this.
+                    account.notes.push(error.to_string());
+                }
+                loaded
             }
         };
-        account.failures.extend(updated.err().map(|error| error.diagnosis()));
-        let loaded = load(path, self.environment, self.cancel);
         let renewed = loaded.as_ref().is_ok_and(|loaded| self.renew(&loaded.config, &mut account));
         let secrets = loaded.as_ref().map(|loaded| loaded.config.secrets(self.environment)).unwrap_or_default();
         let redactor = Redactor::watching(secrets);
@@ -249,54 +209,79 @@ impl<'a> SelfUpdate<'a> {
         FollowResult { loaded, failures, notes, renewed }
     }
 
-    /// Whether a configuration whose repository cannot be opened is to follow it, or once did.
-    fn is_followed(&self, path: &Path) -> bool {
-        let wanted = Config::load(path, self.environment).is_ok_and(|config| config.self_update.enabled == Some(true));
-        let once = |place: clone_path::ClonePath| place.top.join(".git/bst-fetcher").symlink_metadata().is_ok();
-        wanted || clone_path::find(path).is_some_and(once)
+    fn follow_clone(
+        &self,
+        path: &Path,
+        clone: &ConfigRepository,
+        account: &mut UpdateOutcome,
+    ) -> Result<LoadedConfig, ConfigError> {
+        let read = || WorkTreeConfig::read(path, clone, self.environment, self.cancel);
+        // What cannot be read yet may be once a checkout that somebody was killed in is brought to its end.
+        let mut here = read().ok();
+        let updated = self.update(clone, &mut here, &read, account);
+        account.failures.extend(updated.err().map(|error| error.diagnosis()));
+        match here {
+            Some(here) => here.loaded(),
+            None => read().map_err(|error| of_file(path, error.to_string()))?.loaded(),
+        }
     }
 
-    fn update(&self, clone: &ConfigRepository, account: &mut UpdateOutcome) -> Result<(), UpdateError> {
-        let Some(head) = clone.head().filter(|_| self.may_follow(clone)) else { return Ok(()) };
-        let wait = self.wait.max(WRITER_TIMEOUT);
-        let Some(_lock) = clone.desk.update(wait, self.cancel).map_err(clone.failed("lock"))? else {
-            return Err(clone.busy(wait));
-        };
+    /// Takes what is new upstream. `here` is what the work tree has; it is let go, and nothing is left of it, before
+    /// anything there may change.
+    fn update(
+        &self,
+        clone: &ConfigRepository,
+        here: &mut Option<WorkTreeConfig>,
+        read: &dyn Fn() -> Result<WorkTreeConfig, UpdateError>,
+        account: &mut UpdateOutcome,
+    ) -> Result<(), UpdateError> {
+        let Some(head) = clone.head().filter(|_| may_follow(clone, here.as_ref())) else { return Ok(()) };
+        let lock = |wait| clone.desk.update(wait, self.cancel).map_err(clone.failed("lock"));
+        let mut alone = lock(Duration::ZERO)?;
+        if alone.is_none() {
+            // Who updates now may want the work tree for himself.
+            *here = None;
+            let wait = self.wait.max(WRITER_TIMEOUT);
+            alone = lock(wait)?;
+            if alone.is_none() {
+                return Err(clone.busy(wait));
+            }
+        }
         // What a killed run left of its gits. Only who holds the lock may say so. Where they cannot be ended git says what
         // they hold, and a journal is there whole or not at all.
         let _ = processes::clear_leftovers(clone.desk.path().as_os_str());
-        if !matches!(clone.desk.journal().map_err(clone.failed("read the journal of"))?, JournalEntry::Nothing) {
-            recover(clone, self.clock.now(), self.cancel)?;
-        }
-        let current = CurrentConfig::of(clone, head, self.environment, self.cancel)?;
+        let read_here = match here.take().filter(WorkTreeConfig::is_held) {
+            Some(read_here) => read_here,
+            // Before anything was ever updated here there was no lock to hold it by.
+            None => read()?,
+        };
+        let current = CurrentConfig::of(clone, head, &read_here, self.environment)?;
+        *here = Some(read_here);
         if let Some(commit) = current.restore {
             clone.underway()?;
+            *here = None;
             // Where that cannot be the next commit may still be a good one.
             let restored = self.check_out(clone, commit, None, &current, account);
             account.failures.extend(restored.err().map(|error| error.diagnosis()));
         }
         let runner = LocalRunner::new(clone.desk.path());
-        let (environment, cancel) = (self.environment, self.cancel);
-        let git = Git { runner: &runner, environment, cancel, timeout: self.timeout, space: None };
+        let context = RunContext::new(self.environment, self.cancel).local_runner(&runner);
+        let git = Git::new(context, self.timeout);
         let Some(upstream) = current.upstream(clone, head)? else { return Ok(()) };
         let tip = clone.tip(&git, &upstream)?;
-        self.take(clone, &git, &upstream, tip, &current, account)
-    }
-
-    /// A quick look that needs no lock: a work tree that never held this file in a commit, or that nobody may follow,
-    /// is none of ours.
-    fn may_follow(&self, clone: &ConfigRepository) -> bool {
-        let committed = [clone.head(), clone.last_taken()].into_iter().flatten().any(|commit| clone.tracks(commit));
-        // Where that has to be signed, what was changed here says nothing.
-        if !committed || !matches!(SignedCommit::of(clone, self.environment), Ok(None)) {
-            return committed;
+        if !self.is_wanted(clone, &git, &upstream, tip, &current, account)? {
+            return Ok(());
         }
-        let file = clone.top.join(&clone.entry);
-        !Config::load(file, self.environment).is_ok_and(|config| config.self_update.enabled == Some(false))
+        *here = None;
+        let taken = self.check_out(clone, tip, Some(&upstream), &current, account);
+        if taken.as_ref().is_err_and(UpdateError::is_full) {
+            clone.make_room(&git);
+        }
+        taken
     }
 
-    /// Takes the tip, if it is new and good.
-    fn take(
+    /// Whether the tip is new; an error where it is not good.
+    fn is_wanted(
         &self,
         clone: &ConfigRepository,
         git: &Git<'_>,
@@ -304,19 +289,19 @@ impl<'a> SelfUpdate<'a> {
         tip: Oid,
         current: &CurrentConfig,
         account: &mut UpdateOutcome,
-    ) -> Result<(), UpdateError> {
+    ) -> Result<bool, UpdateError> {
         let taken = clone.taken(upstream);
         let head = clone.head();
         let ahead = || head.is_some_and(|head| clone.repository.graph_descendant_of(head, tip).unwrap_or(false));
         if head == Some(tip) && clone.branch().as_ref() == Some(&upstream.local) {
-            return clone.take(tip, Some(upstream)).map_err(clone.failed("write in"));
+            return clone.take(tip, Some(upstream)).map(|()| false).map_err(clone.failed("write in"));
         }
         if taken == Some(tip) || taken.is_none() && ahead() {
             if let Some(head) = head.filter(|head| *head != tip) {
                 let head = clone.told(head).brief();
                 account.notes.push(format!("the configuration is this host's own commit {head} until upstream moves"));
             }
-            return Ok(());
+            return Ok(false);
         }
         match &current.signers {
             Some(Ok(signers)) => signature::verify(clone, git, tip, signers)?,
@@ -328,11 +313,7 @@ impl<'a> SelfUpdate<'a> {
             account.wanted = text.as_deref().and_then(|text| commit_check::setting(text, "required-version"));
             return Err(commit_check::broken(clone, tip, taken, problems, self.environment, self.cancel));
         }
-        let taken = self.check_out(clone, tip, Some(upstream), current, account);
-        if taken.as_ref().is_err_and(UpdateError::is_full) {
-            clone.make_room(git);
-        }
-        taken
+        Ok(true)
     }
 
     /// Brings the work tree to a commit once nobody uses it.

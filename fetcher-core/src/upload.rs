@@ -14,12 +14,10 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::bst::child_environment;
-use crate::cancel::Cancel;
 use crate::config::UploadConfig;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Retry};
-use crate::environment::Environment;
 use crate::names::RunId;
-use crate::runner::{Exit, Invocation, Runner, RunnerError, output};
+use crate::runner::{Exit, Invocation, RunContext, RunnerError, output};
 use crate::secret::{Redact, Redactor};
 use crate::state::{StateError, StateStore};
 
@@ -37,14 +35,9 @@ pub struct SiteUpload<'a> {
     pub store: &'a StateStore,
     /// The run after which it is sent.
     pub run: &'a RunId,
-    /// What a command's environment is picked from.
-    pub environment: &'a Environment,
-    /// What runs a command.
-    pub runner: &'a dyn Runner,
-    /// What stops it.
-    pub cancel: &'a Cancel,
-    /// What masks secrets in what a command or a server says.
-    pub redactor: &'a Redactor,
+    /// What runs a command, as one of this host's own, in which environment and until when; and what masks secrets in what
+    /// a command or a server says.
+    pub context: RunContext<'a>,
 }
 
 /// What was sent.
@@ -162,7 +155,7 @@ impl SiteUpload<'_> {
     /// # Errors
     /// When not everything was sent: with the first thing that went wrong.
     pub fn send(&self) -> Result<UploadResult, UploadError> {
-        send(self).map_err(|error| error.redacted(self.redactor))
+        send(self).map_err(|error| error.redacted(self.context.redactor))
     }
 }
 
@@ -179,10 +172,10 @@ fn send(upload: &SiteUpload<'_>) -> Result<UploadResult, UploadError> {
 }
 
 fn by_command(upload: &SiteUpload<'_>, command: &[String]) -> Result<(), UploadError> {
-    let mut environment = child_environment(upload.environment, &["SSH_AUTH_SOCK".to_owned()]);
+    let mut environment = child_environment(upload.context.environment, &["SSH_AUTH_SOCK".to_owned()]);
     environment.insert("BST_FETCHER_RUN".into(), upload.run.as_str().into());
     let invocation = Invocation::new(command, upload.directory).environment(environment).timeout(upload.config.timeout);
-    let said = output(upload.runner, &invocation, upload.cancel, TAIL_BYTES)?;
+    let said = output(upload.context.local_runner, &invocation, upload.context.cancel, TAIL_BYTES)?;
     if said.exit.is_success() {
         return Ok(());
     }

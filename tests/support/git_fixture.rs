@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use fetcher_core::git::{BranchMatches, FetchSummary, Git, GitAccess, Mirror, RemoteRepository, select};
-use fetcher_core::{Cancel, CommitId, Environment, FreeSpace};
+use fetcher_core::{Cancel, CommitId, Environment, FreeSpace, RunContext};
 use tempfile::TempDir;
 
 use crate::plain_runner::PlainRunner;
@@ -70,7 +70,8 @@ impl Fixture {
 
     /// How the code under test runs git.
     pub fn git(&self) -> Git<'_> {
-        let mut git = Git::new(&self.runner, &self.environment, &self.cancel, self.timeout);
+        let context = RunContext::new(&self.environment, &self.cancel).local_runner(&self.runner);
+        let mut git = Git::new(context, self.timeout);
         git.space = self.space.as_ref();
         git
     }

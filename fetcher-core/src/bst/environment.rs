@@ -28,10 +28,8 @@ use thiserror::Error;
 use super::child_environment;
 use super::known_version::VersionMemory;
 use super::version::{BstVersion, ProbeError};
-use crate::cancel::Cancel;
-use crate::environment::Environment;
 use crate::names::{ProjectName, digest};
-use crate::runner::{Exit, OutputStream, OutputTail, Runner, RunnerError, SandboxMode, SandboxOptions};
+use crate::runner::{Exit, OutputStream, OutputTail, RunContext, RunnerError, SandboxMode, SandboxOptions};
 
 mod pip;
 mod prune;
@@ -123,8 +121,7 @@ pub struct InstalledBst {
 #[derive(Debug)]
 pub struct BstEnvironments<'a> {
     directory: &'a Path,
-    runner: &'a dyn Runner,
-    cancel: &'a Cancel,
+    context: RunContext<'a>,
     children: BTreeMap<OsString, OsString>,
     /// The user's own settings of pip, passwords for package indexes, and where packages are on this machine.
     settings: Vec<PathBuf>,
@@ -133,17 +130,12 @@ pub struct BstEnvironments<'a> {
 }
 
 impl<'a> BstEnvironments<'a> {
-    /// The environments below `directory`. Python and pip are run by `runner`, with a little of `environment`, the
-    /// variables that `pass_environment` names, and those that tell pip and HTTP clients how to reach the world.
-    pub fn new(
-        directory: &'a Path,
-        runner: &'a dyn Runner,
-        environment: &Environment,
-        pass_environment: &[String],
-        cancel: &'a Cancel,
-    ) -> Self {
-        let mut children = child_environment(environment, pass_environment);
-        let reach = environment.iter().filter(|(name, _)| reaches_the_world(name));
+    /// The environments below `directory`. Python and pip are run as a project's code is, with a little of the context's
+    /// environment, the variables that `pass_environment` names, and those that tell pip and HTTP clients how to reach the
+    /// world.
+    pub fn new(directory: &'a Path, context: RunContext<'a>, pass_environment: &[String]) -> Self {
+        let mut children = child_environment(context.environment, pass_environment);
+        let reach = context.environment.iter().filter(|(name, _)| reaches_the_world(name));
         children.extend(reach.map(|(name, value)| (name.to_owned(), value.to_owned())));
         children.insert("PYTHONNOUSERSITE".into(), "1".into());
         // Else a user's own pip.conf may say that packages go into the home directory.
@@ -154,7 +146,7 @@ impl<'a> BstEnvironments<'a> {
         let links = children.get(OsStr::new("PIP_FIND_LINKS")).and_then(|links| links.to_str()).unwrap_or_default();
         let links = links.split_whitespace().map(PathBuf::from).filter(|path| path.is_absolute());
         let settings = home.into_iter().flat_map(own).chain(["/etc/pip.conf".into()]).chain(links).collect();
-        Self { directory, runner, cancel, children, settings, known: None }
+        Self { directory, context, children, settings, known: None }
     }
 
     /// Asks no `bst` for its release of which that is remembered.
@@ -234,7 +226,7 @@ impl<'a> BstEnvironments<'a> {
         let invocation = super::invocation(&command, [], recipe.directory, self.children.clone());
         let invocation = invocation.sandbox(unconfined).apart().timeout(TIMEOUT);
         let mut told = Vec::new();
-        let exit = self.runner.run(&invocation, self.cancel, &mut |stream, bytes| {
+        let exit = self.context.runner.run(&invocation, self.context.cancel, &mut |stream, bytes| {
             if stream == OutputStream::Stdout {
                 told.extend_from_slice(bytes);
             }
@@ -278,7 +270,7 @@ impl<'a> BstEnvironments<'a> {
     fn installed(&self, environment: &Path, in_use: File) -> Result<InstalledBst, ProbeError> {
         let bst = environment.join("bin/bst");
         let command = [bst.as_os_str().to_owned()];
-        let ask = || BstVersion::probe(&command, environment, self.children.clone(), self.runner, self.cancel);
+        let ask = || BstVersion::probe(&command, environment, self.children.clone(), self.context);
         let version = match self.known {
             Some((known, now)) => known.version(&command, &self.children, now, ask)?,
             None => ask()?,
@@ -348,7 +340,7 @@ impl<'a> BstEnvironments<'a> {
             .writes(into)
             .timeout(TIMEOUT);
         let mut output = OutputTail::new(TAIL_BYTES);
-        let exit = self.runner.run(&invocation, self.cancel, &mut |_, bytes| {
+        let exit = self.context.runner.run(&invocation, self.context.cancel, &mut |_, bytes| {
             said(bytes);
             output.push(bytes);
         });
@@ -394,7 +386,7 @@ impl<'a> BstEnvironments<'a> {
                 Err(TryLockError::Error(source)) => return Err(EnvironmentError::Io { path, source }),
                 Err(TryLockError::WouldBlock) => {}
             }
-            if self.cancel.wait(Duration::from_millis(100)) {
+            if self.context.cancel.wait(Duration::from_millis(100)) {
                 let step = "waiting for another program that makes an environment";
                 return Err(EnvironmentError::Stopped { step, exit: Exit::Cancelled });
             }

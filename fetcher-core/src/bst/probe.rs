@@ -12,8 +12,7 @@ use serde_json::Map;
 use super::conf::UserConfiguration;
 use super::dialect::Dialect;
 use super::{Bst, invocation};
-use crate::cancel::Cancel;
-use crate::runner::{Exit, Runner};
+use crate::runner::{Exit, RunContext};
 
 /// The project's only element.
 pub const ELEMENT: &str = "probe.bst";
@@ -45,8 +44,7 @@ pub fn starts(
     bst: &Bst,
     directory: &Path,
     mut environment: BTreeMap<OsString, OsString>,
-    runner: &dyn Runner,
-    cancel: &Cancel,
+    context: RunContext<'_>,
 ) -> io::Result<bool> {
     write_project(directory, bst.dialect(), "")?;
     let conf = UserConfiguration {
@@ -60,5 +58,5 @@ pub fn starts(
     environment.insert("TMPDIR".into(), directory.into());
     let words = ["-c", "buildstream.conf", "--no-interactive", "show", "--deps", "none", ELEMENT].map(OsString::from);
     let invocation = invocation(&bst.command, words, directory, environment).writes([directory]).timeout(TIMEOUT);
-    Ok(runner.run(&invocation, cancel, &mut |_, _| {}).is_ok_and(Exit::is_success))
+    Ok(context.runner.run(&invocation, context.cancel, &mut |_, _| {}).is_ok_and(Exit::is_success))
 }

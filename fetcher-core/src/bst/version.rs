@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::invocation;
-use crate::cancel::Cancel;
-use crate::runner::{ChildOutput, Exit, Runner, RunnerError, output};
+use crate::runner::{ChildOutput, Exit, RunContext, RunnerError, output};
 
 /// A release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,12 +74,11 @@ impl BstVersion {
         command: &[OsString],
         directory: &Path,
         environment: BTreeMap<OsString, OsString>,
-        runner: &dyn Runner,
-        cancel: &Cancel,
+        context: RunContext<'_>,
     ) -> Result<Self, ProbeError> {
         let shown = command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let invocation = invocation(command, ["--version".into()], directory, environment).timeout(TIMEOUT);
-        let ChildOutput { exit, stdout, .. } = output(runner, &invocation, cancel, TAIL_BYTES)?;
+        let ChildOutput { exit, stdout, .. } = output(context.runner, &invocation, context.cancel, TAIL_BYTES)?;
         let output = stdout.text().trim().to_owned();
         if !exit.is_success() {
             return Err(ProbeError::Failed { command: shown, exit, output });

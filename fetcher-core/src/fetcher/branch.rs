@@ -146,10 +146,7 @@ impl<'f> WorkerPool<'f> {
         let preparation = Preparation {
             project,
             commit: branch.commit(),
-            runner: self.runner,
-            environment: &self.fetcher.environment,
-            redactor: &self.fetcher.redactor,
-            clock: &self.fetcher.clock,
+            context: self.context,
             directory: &checkout.directory,
             tree: &checkout.tree,
             objects: Some(&branch.project().objects()),
@@ -158,7 +155,7 @@ impl<'f> WorkerPool<'f> {
             logs: &run.join(ProjectBranch::new(&project.name, name).path()),
             again: self.selection.force,
         };
-        let (report, prepared) = preparation.run(&self.fetcher.cancel);
+        let (report, prepared) = preparation.run();
         let (project, branch) = (project.name.clone(), name.clone());
         events(Event::StageFinished { project, branch, report: report.clone() });
         Some((report, prepared))
@@ -192,7 +189,7 @@ impl<'f> WorkerPool<'f> {
             .flatten()
             .map(|known| known.inventory.clone())
             .collect();
-        let at = self.fetcher.clock.now();
+        let at = self.context.clock.now();
         // Where the memory cannot be read, the run that cannot write it says so.
         let known = self.store.branch(project, Some(branch)).ok().flatten().and_then(|state| state.tracked);
         match tracked_changes(&work.project, &inventories, work.prepared.as_ref()) {
@@ -214,7 +211,7 @@ impl<'f> WorkerPool<'f> {
     /// Finds what held elements back, and what is to be told of holds that are over: once each.
     fn find_holds(&self, work: &mut BranchWork<'_>) {
         let (config, branch) = (work.branch.project().config(), work.branch.name());
-        let today = self.fetcher.clock.now().to_zoned_datetime(TimeZone::UTC).date();
+        let today = self.context.clock.now().to_zoned_datetime(TimeZone::UTC).date();
         // What cannot be read is told where the state is written.
         let known = self.store.branch(&config.name, Some(branch)).ok().flatten().map(|state| state.holds);
         let known = known.unwrap_or_default();
@@ -324,7 +321,7 @@ impl<'f> WorkerPool<'f> {
         let (narrowed, branch) = (narrowed(configured, &self.selection.elements), work.branch.name().clone());
         let project = narrowed.as_ref().unwrap_or(configured);
         let directories = self.directories(slot, work);
-        let (tracking, unread) = self.upstreams.memory(&project.name, self.fetcher.clock.now());
+        let (tracking, unread) = self.upstreams.memory(&project.name, self.context.clock.now());
         work.failures.extend(unread.map(|error| error.diagnosis()));
         let probing = TrackProbing {
             prober: self.upstreams.prober(),
@@ -339,10 +336,7 @@ impl<'f> WorkerPool<'f> {
             branch: &branch,
             commit: work.branch.commit(),
             bst: &work.bst,
-            runner: self.runner,
-            environment: &self.fetcher.environment,
-            redactor: &self.fetcher.redactor,
-            clock: &self.fetcher.clock,
+            context: self.context,
             one_at_a_time: turns.get(&directories.cachedir),
             directories,
             prepared: work.prepared.as_ref(),
@@ -360,7 +354,7 @@ impl<'f> WorkerPool<'f> {
             if whole.is_some() {
                 memory.forget_failures();
             }
-            let mut stages = pipeline.run(refs, variant, memory, &self.fetcher.cancel, events);
+            let mut stages = pipeline.run(refs, variant, memory, events);
             if let Some(whole) = whole {
                 memory.return_to(whole);
             }
@@ -370,7 +364,7 @@ impl<'f> WorkerPool<'f> {
             {
                 stage.notes.push(format!("what was done is not remembered: {error}"));
             }
-            let saved = self.upstreams.save(&project.name, &tracking, self.fetcher.clock.now());
+            let saved = self.upstreams.save(&project.name, &tracking, self.context.clock.now());
             if let (Err(error), Some(stage)) = (saved, stages.last_mut()) {
                 stage.notes.push(format!("what tracking found is not remembered: {error}"));
             }

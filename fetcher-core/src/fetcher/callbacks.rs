@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::error_diagnoses;
 use crate::clock::{Clock, SystemClock};
 use crate::diagnosis::Diagnosis;
-use crate::names::{BranchName, ProjectName};
+use crate::names::{ProjectBranch, ProjectBranchBuf};
 use crate::panics;
 use crate::report::{Activity, BranchReport, Event, Outcome};
 
@@ -58,7 +58,7 @@ impl Clock for GuardedClock {
 pub(super) struct GuardedSink<'s> {
     lent: &'s mut dyn FnMut(Event),
     /// Failures of the sink at events of a branch that is still at work.
-    failures: Vec<(ProjectName, Option<BranchName>, Diagnosis)>,
+    failures: Vec<(ProjectBranchBuf, Diagnosis)>,
 }
 
 impl<'s> GuardedSink<'s> {
@@ -74,23 +74,19 @@ impl<'s> GuardedSink<'s> {
 
     /// Tells the sink of an event of a branch at work; where it fails, that is the branch's failure.
     pub(super) fn send_of_branch(&mut self, event: Event) {
-        let of = branch_of(&event);
+        let of = event.project_branch().map(ProjectBranch::to_buf);
         if let Err(failure) = self.send(event)
-            && let Some((project, branch)) = of
+            && let Some(of) = of
         {
-            self.failures.push((project, branch, failure));
+            self.failures.push((of, failure));
         }
     }
 
     /// Enters what failed at the branch's events into its report.
     pub(super) fn settle(&mut self, report: &mut BranchReport) {
-        let of = |known: &(ProjectName, Option<BranchName>, Diagnosis)| {
-            known.0 == report.project && known.1 == report.branch
-        };
-        let (mine, others) = std::mem::take(&mut self.failures).into_iter().partition(of);
-        self.failures = others;
-        let mine: Vec<(ProjectName, Option<BranchName>, Diagnosis)> = mine;
-        for (_, _, failure) in mine {
+        let is_mine = |(of, _): &mut (ProjectBranchBuf, Diagnosis)| of.borrowed() == report.project_branch();
+        let mine: Vec<_> = self.failures.extract_if(.., is_mine).collect();
+        for (_, failure) in mine {
             blame(report, failure);
         }
     }
@@ -102,7 +98,7 @@ impl<'s> GuardedSink<'s> {
 
     /// What failed at events of branches that have no report.
     pub(super) fn take_failures(&mut self) -> Vec<Diagnosis> {
-        std::mem::take(&mut self.failures).into_iter().map(|(_, _, failure)| failure).collect()
+        std::mem::take(&mut self.failures).into_iter().map(|(_, failure)| failure).collect()
     }
 }
 
@@ -117,18 +113,4 @@ pub(super) fn blame(report: &mut BranchReport, failure: Diagnosis) {
 
 fn worse(outcome: Outcome) -> Outcome {
     if outcome.is_good() { Outcome::Partial } else { outcome }
-}
-
-/// The project and branch that an event is of; none where it is of the run.
-fn branch_of(event: &Event) -> Option<(ProjectName, Option<BranchName>)> {
-    match event {
-        Event::Activity { project, branch, .. } => project.clone().map(|project| (project, branch.clone())),
-        Event::Branches { project, .. } => Some((project.clone(), None)),
-        Event::BranchStarted { project, branch }
-        | Event::StageStarted { project, branch, .. }
-        | Event::Progress { project, branch, .. }
-        | Event::StageFinished { project, branch, .. } => Some((project.clone(), Some(branch.clone()))),
-        Event::BranchFinished(report) => Some((report.project.clone(), report.branch.clone())),
-        Event::RunStarted { .. } | Event::Note(_) | Event::RunFinished(_) => None,
-    }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
-use super::Fetcher;
 use super::branch::variants;
 use crate::bst::Bst;
 use crate::config::VariantConfig;
@@ -18,21 +18,21 @@ use crate::pipeline::{
 use crate::project::{Branch, BranchCheckout};
 use crate::publish::{CandidateCheck, CandidateFindings};
 use crate::report::{Outcome, StageReport};
-use crate::runner::Runner;
+use crate::runner::RunContext;
 
 /// Loads a branch's project at commits that are nowhere but in a scratch repository.
 pub(super) struct CandidateLoader<'c> {
-    pub(super) fetcher: &'c Fetcher,
     pub(super) branch: &'c Branch<'c>,
     pub(super) bst: &'c Bst,
-    /// What runs bst, in its sandbox.
-    pub(super) runner: &'c dyn Runner,
+    pub(super) context: RunContext<'c>,
     /// Where the checkout of a commit is made.
     pub(super) place: PathBuf,
     /// Where bst works, but for the project and its repository's objects, which are those of a commit.
     pub(super) directories: PipelineDirectories,
     /// Whether sources may be pushed to the caches that are configured.
     pub(super) may_push: bool,
+    /// How long what was done may stand for doing it again.
+    pub(super) refresh_after: Duration,
     /// Held while `bst` runs, where no two may run at once.
     pub(super) one_at_a_time: Option<&'c Mutex<()>>,
 }
@@ -85,7 +85,7 @@ impl CandidateLoader<'_> {
         found: &mut CandidateFindings,
     ) -> Result<(), Box<Diagnosis>> {
         let with = variant.map(|variant| format!(" (with {})", variant.name)).unwrap_or_default();
-        let mut session = pipeline.session(variant, &self.fetcher.cancel, |_| ())?;
+        let mut session = pipeline.session(variant, |_| ())?;
         let listed = match session.inventory() {
             Ok(inventory) => inventory.elements,
             Err(failures) => {
@@ -133,17 +133,14 @@ impl CandidateLoader<'_> {
         checkout: &BranchCheckout,
         directories: &PipelineDirectories,
     ) -> Result<Option<PreparedFiles>, Box<Diagnosis>> {
-        let (fetcher, project) = (self.fetcher, self.branch.project().config());
+        let project = self.branch.project().config();
         if project.prepare.is_empty() {
             return Ok(None);
         }
         let preparation = Preparation {
             project,
             commit,
-            runner: self.runner,
-            environment: &fetcher.environment,
-            redactor: &fetcher.redactor,
-            clock: &fetcher.clock,
+            context: self.context,
             directory: &checkout.directory,
             tree: &checkout.tree,
             objects: directories.objects.as_deref(),
@@ -152,7 +149,7 @@ impl CandidateLoader<'_> {
             logs: &directories.logs,
             again: false,
         };
-        let (report, prepared) = preparation.run(&fetcher.cancel);
+        let (report, prepared) = preparation.run();
         match report.failures.into_iter().next() {
             Some(failure) => Err(Box::new(failure)),
             None => Ok(prepared),
@@ -165,20 +162,16 @@ impl CandidateLoader<'_> {
         directories: PipelineDirectories,
         prepared: Option<&'p PreparedFiles>,
     ) -> Pipeline<'p> {
-        let fetcher = self.fetcher;
         Pipeline {
             project: self.branch.project().config(),
             branch: self.branch.name(),
             commit,
             bst: self.bst,
-            runner: self.runner,
-            environment: &fetcher.environment,
-            redactor: &fetcher.redactor,
-            clock: &fetcher.clock,
+            context: self.context,
             directories,
             prepared,
             one_at_a_time: self.one_at_a_time,
-            refresh_after: fetcher.config.refresh_after,
+            refresh_after: self.refresh_after,
             done_in_run: None,
             probing: None,
             clean_client_every: None,

@@ -16,7 +16,7 @@ use crate::names::{CommitId, Stage};
 use crate::project::Project;
 use crate::report::{BranchReport, RunReport};
 use crate::requirements::{DEFAULT_REQUIREMENTS, as_configured, requirement_lines, with_requirement};
-use crate::runner::{Invocation, LocalRunner, output};
+use crate::runner::{Invocation, RunContext, output};
 
 /// Says which of the modules and packages named on its command line are not there: nothing of them is run.
 const MISSING_SCRIPT: &str = "\
@@ -112,7 +112,7 @@ impl Fetcher {
     pub(super) fn complete_hints(
         &self,
         report: &mut RunReport,
-        local: &LocalRunner,
+        context: RunContext<'_>,
         temporary: &Path,
         tools: &tools::RunTools<'_>,
     ) {
@@ -121,15 +121,15 @@ impl Fetcher {
                 continue;
             };
             if branch.all_failures().any(can_be_completed) {
-                let needs = self.needs(project, branch, local);
-                self.complete(project, branch, needs.as_ref(), local, temporary, tools);
+                let needs = self.needs(project, branch, context);
+                self.complete(project, branch, needs.as_ref(), context, temporary, tools);
             }
         }
     }
 
-    fn needs(&self, project: &ProjectConfig, branch: &BranchReport, local: &LocalRunner) -> Option<TipContent> {
+    fn needs(&self, project: &ProjectConfig, branch: &BranchReport, context: RunContext<'_>) -> Option<TipContent> {
         let commit = branch.commit.as_ref()?;
-        self.look_into(project, commit, local).ok()
+        self.look_into(project, commit, context).ok()
     }
 
     /// Looks into a commit of a project.
@@ -137,16 +137,10 @@ impl Fetcher {
         &self,
         project: &ProjectConfig,
         commit: &CommitId,
-        local: &LocalRunner,
+        context: RunContext<'_>,
     ) -> Result<TipContent, crate::git::GitError> {
         let space = self.free_space();
-        let git = Git {
-            runner: local,
-            environment: &self.environment,
-            cancel: &self.cancel,
-            timeout: project.timeout,
-            space: Some(&space),
-        };
+        let git = Git { context, timeout: project.timeout, space: Some(&space) };
         let followed = Project::new(project, &self.config.cache_dir, git)?;
         followed.read_tree(commit, |tree| TipContent {
             needs: TipNeeds::read(tree, &project.directory),
@@ -164,7 +158,7 @@ impl Fetcher {
         project: &ProjectConfig,
         branch: &mut BranchReport,
         looked: Option<&TipContent>,
-        local: &LocalRunner,
+        context: RunContext<'_>,
         temporary: &Path,
         tools: &tools::RunTools<'_>,
     ) {
@@ -172,7 +166,7 @@ impl Fetcher {
         let needs = looked.and_then(|looked| looked.needs.as_ref());
         if let (false, Some(needs), Ok((bst, _))) = (wanted.is_empty(), needs, tools.bst(project)) {
             // bst stops at the first module that is missing.
-            wanted.extend(self.missing(needs, project, &bst, local, temporary));
+            wanted.extend(self.missing(needs, project, &bst, context, temporary));
         }
         let everything = project.targets.is_empty() && needs.is_some_and(|needs| !needs.conf.default_targets);
         for stage in &mut branch.stages {
@@ -206,10 +200,12 @@ impl Fetcher {
         needs: &TipNeeds,
         project: &ProjectConfig,
         bst: &Bst,
-        local: &LocalRunner,
+        context: RunContext<'_>,
         temporary: &Path,
     ) -> BTreeSet<String> {
-        let (Some(python), false) = (self.python_of(bst), self.cancel.is_cancelled()) else { return BTreeSet::new() };
+        let (Some(python), false) = (self.python_of(bst), context.cancel.is_cancelled()) else {
+            return BTreeSet::new();
+        };
         let mut command: Vec<OsString> = [&python, "-c", MISSING_SCRIPT].map(OsString::from).into();
         let packages = needs.conf.origins.iter().filter_map(|origin| match &origin.origin {
             OriginKind::Pip(package) => Some(format!("p:{package}")),
@@ -217,10 +213,10 @@ impl Fetcher {
         });
         let modules = needs.modules.iter().filter(|name| is_identifier(name)).map(|name| format!("m:{name}"));
         command.extend(packages.chain(modules).map(OsString::from));
-        let mut environment = child_environment(&self.environment, &project.buildstream.pass_environment);
+        let mut environment = child_environment(context.environment, &project.buildstream.pass_environment);
         environment.insert("PYTHONSAFEPATH".into(), "1".into());
         let invocation = Invocation::new(command, temporary).environment(environment).timeout(tools::QUESTION_TIMEOUT);
-        let said = match output(local, &invocation, &self.cancel, 64 << 10) {
+        let said = match output(context.local_runner, &invocation, context.cancel, 64 << 10) {
             Ok(said) if said.exit.is_success() => said.stdout,
             Ok(_) | Err(_) => return BTreeSet::new(),
         };

@@ -11,7 +11,7 @@ use crate::bst::Bst;
 use crate::config::{BuildStreamTool, ProjectConfig};
 use crate::diagnosis::Diagnosis;
 use crate::names::ProjectName;
-use crate::runner::{LocalRunner, Runner, Sandboxed};
+use crate::runner::{LocalRunner, RunContext, Sandboxed};
 use crate::secret::{Redact, Redactor};
 
 mod places;
@@ -114,12 +114,9 @@ impl fmt::Display for HostCheck {
 /// What all looks share.
 struct Preflight<'f> {
     fetcher: &'f Fetcher,
-    /// What runs `bst`.
-    runner: &'f dyn Runner,
-    /// What confines it, where no other runner was lent.
+    context: RunContext<'f>,
+    /// What confines `bst`, where no other runner was lent.
     sandboxed: &'f Sandboxed<LocalRunner>,
-    /// What runs everything else.
-    local: &'f LocalRunner,
     temporary: &'f Path,
 }
 
@@ -144,9 +141,8 @@ impl Fetcher {
         let sandboxed = self.sandboxed(&local, temporary.path());
         let look = Preflight {
             fetcher: self,
-            runner: self.runner.as_deref().unwrap_or(&sandboxed),
+            context: self.context(self.runner.as_deref().unwrap_or(&sandboxed), &local),
             sandboxed: &sandboxed,
-            local: &local,
             temporary: temporary.path(),
         };
         let mut add = |found: Vec<HostCheck>| {
@@ -159,7 +155,7 @@ impl Fetcher {
         #[cfg(feature = "trust-store")]
         add(vec![authorities(&self.environment)]);
         add(look.sandbox());
-        let tools = RunTools::new(self, look.runner, temporary.path());
+        let tools = RunTools::new(self, look.context, temporary.path());
         let used = look.used(&tools);
         for used in &used {
             add(look.bst(used));

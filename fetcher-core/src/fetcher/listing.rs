@@ -158,13 +158,7 @@ impl<'f> WorkerPool<'f> {
     where
         'f: 'p,
     {
-        let git = Git {
-            runner: self.local,
-            environment: &self.fetcher.environment,
-            cancel: &self.fetcher.cancel,
-            timeout: place.config.timeout,
-            space: Some(self.space),
-        };
+        let git = Git { context: self.context, timeout: place.config.timeout, space: Some(self.space) };
         let project = Project::new(place.config, &self.fetcher.config.cache_dir, git)?;
         Ok(place.project.get_or_init(|| project))
     }

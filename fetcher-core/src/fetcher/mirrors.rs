@@ -122,8 +122,7 @@ impl Fetcher {
         }
         let temporary = self.temporary()?;
         let runner = LocalRunner::default();
-        let (environment, cancel) = (&self.environment, &self.cancel);
-        let git = Git { runner: &runner, environment, cancel, timeout: GIT_TIMEOUT, space: None };
+        let git = Git::new(self.context(&runner, &runner), GIT_TIMEOUT);
         let prober = Prober::new(&self.config.probe, git, temporary.path().join("mirrors"));
         let questions: Vec<_> = pinned.questions().into_iter().collect();
         let answers = prober.ask(&questions);

@@ -7,7 +7,7 @@ use crate::diagnosis::Diagnosis;
 use crate::metrics::MetricsWriter;
 use crate::pages::SitePublisher;
 use crate::report::RunReport;
-use crate::runner::LocalRunner;
+use crate::runner::RunContext;
 use crate::state::{BranchState, StateStore, UsageRegister};
 use crate::upload::SiteUpload;
 
@@ -18,7 +18,8 @@ impl Fetcher {
         store: &StateStore,
         usage: &Mutex<UsageRegister>,
         report: &RunReport,
-        local: Option<&LocalRunner>,
+        context: RunContext<'_>,
+        uploads: bool,
     ) -> Vec<Diagnosis> {
         // What of them cannot be read was told when the run began.
         let states = self.current(store.branches(), &usage.lock().unwrap_or_else(PoisonError::into_inner));
@@ -35,8 +36,8 @@ impl Fetcher {
                 base_url: self.config.base_url.as_deref(),
                 keep_runs: self.config.keep_runs,
                 keep_logs: self.config.keep_logs,
-                redactor: &self.redactor,
-                clock: &self.clock,
+                redactor: context.redactor,
+                clock: context.clock,
             };
             let published = site.publish();
             match published {
@@ -44,18 +45,9 @@ impl Fetcher {
                 Err(error) => failures.push(error.diagnosis()),
             }
         }
-        let uploading = local.filter(|_| !self.cancel.is_cancelled());
-        if let (Some(config), Some(directory), Some(runner)) = (&self.config.upload, site, uploading) {
-            let upload = SiteUpload {
-                config,
-                directory,
-                store,
-                run: &report.run,
-                environment: &self.environment,
-                runner,
-                cancel: &self.cancel,
-                redactor: &self.redactor,
-            };
+        let uploads = uploads && !context.cancel.is_cancelled();
+        if let (Some(config), Some(directory), true) = (&self.config.upload, site, uploads) {
+            let upload = SiteUpload { config, directory, store, run: &report.run, context };
             failures.extend(upload.send().err().map(|error| error.diagnosis()));
         }
         if let Some(file) = &self.config.metrics_file {

@@ -15,7 +15,7 @@ use crate::environment::Environment;
 use crate::failure::phrases;
 use crate::git::{Git, GitAccess, GitFailure, RemoteRepository};
 use crate::report::{BranchReport, Event, RunReport, StageReport};
-use crate::runner::LocalRunner;
+use crate::runner::RunContext;
 
 /// How many hosts are asked in a run at most, how many at once, and for how long each.
 const MAX_ASKED: usize = 24;
@@ -58,7 +58,7 @@ impl Fetcher {
     pub(super) fn find_reasons(
         &self,
         report: &mut RunReport,
-        runner: &LocalRunner,
+        context: RunContext<'_>,
         temporary: &Path,
         events: &mut dyn FnMut(Event),
     ) {
@@ -66,7 +66,7 @@ impl Fetcher {
         for stage in report.branches.iter().flat_map(|branch| &branch.stages) {
             stage.reached.iter().for_each(|host| network.reached(&format!("https://{host}/")));
         }
-        self.reveal(report, &mut network, runner, temporary, events);
+        self.reveal(report, &mut network, context, temporary, events);
         for branch in &report.branches {
             network.learn(branch.all_failures());
         }
@@ -89,7 +89,7 @@ impl Fetcher {
         &self,
         report: &mut RunReport,
         network: &mut HostReachability,
-        runner: &LocalRunner,
+        context: RunContext<'_>,
         temporary: &Path,
         events: &mut dyn FnMut(Event),
     ) {
@@ -99,7 +99,7 @@ impl Fetcher {
             BTreeMap::new()
         } else {
             events(Event::Note(format!("asking {} hosts why their sources could not be tracked", questions.len())));
-            self.ask_all(&questions, network, runner, temporary)
+            ask_all(&questions, network, context, temporary)
         };
         for (host, (_, answer)) in &answers {
             if matches!(answer, HostAnswer::Reached | HostAnswer::Refused(..)) {
@@ -145,82 +145,6 @@ impl Fetcher {
         questions
     }
 
-    /// Asks the hosts, a few at a time; the rest are left alone once it is clear that none answers.
-    fn ask_all(
-        &self,
-        questions: &[HostQuestion<'_>],
-        network: &HostReachability,
-        runner: &LocalRunner,
-        temporary: &Path,
-    ) -> BTreeMap<String, (String, HostAnswer)> {
-        let answers = Mutex::new(BTreeMap::new());
-        for some in questions.chunks(MAX_PARALLEL_HOSTS) {
-            std::thread::scope(|scope| {
-                for question in some {
-                    let answers = &answers;
-                    scope.spawn(move || {
-                        if let Some(answer) = self.ask(question, runner, temporary) {
-                            let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                            answers.insert(question.host.clone(), (question.url.clone(), answer));
-                        }
-                    });
-                }
-            });
-            let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-            let silent = answers.values().all(|(_, answer)| matches!(answer, HostAnswer::Unreached(..)));
-            if self.cancel.is_cancelled()
-                || (network.reached.is_empty() && silent && answers.len() >= MAX_PARALLEL_HOSTS)
-            {
-                break;
-            }
-        }
-        answers.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks a host as `bst` did, by a name look-up, a connection and a listing, and never with a credential: a project
-    /// wrote the address.
-    fn ask(&self, question: &HostQuestion<'_>, runner: &LocalRunner, temporary: &Path) -> Option<HostAnswer> {
-        let home = tempfile::tempdir_in(temporary).ok()?;
-        let mut child = child_environment(&self.environment, question.pass_environment);
-        for secret in ["SSH_AUTH_SOCK", "KRB5CCNAME", "KRB5_CONFIG", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"] {
-            child.remove(std::ffi::OsStr::new(secret));
-        }
-        child.insert("HOME".into(), home.path().into());
-        child.insert("GIT_CONFIG_GLOBAL".into(), "/dev/null".into());
-        child.insert("GIT_CONFIG_NOSYSTEM".into(), "1".into());
-        let environment = Environment::from_iter(child);
-        let git = Git { runner, environment: &environment, cancel: &self.cancel, timeout: ASK_TIMEOUT, space: None };
-        let remote = RemoteRepository::new(&question.url, &GitAccess::default()).ok()?;
-        let error = match git.reaches(home.path(), &remote) {
-            Ok(()) => return Some(HostAnswer::Reached),
-            Err(error) => error,
-        };
-        let words = error.to_string();
-        let (kind, ..) = git_diagnoses::of_failure(error.failure());
-        match error.failure() {
-            GitFailure::Dns | GitFailure::Unreachable | GitFailure::Tls => Some(HostAnswer::Unreached(kind, words)),
-            GitFailure::TimedOut => Some(HostAnswer::Unreached(FailureKind::Network, words)),
-            GitFailure::NotFound | GitFailure::Unauthorised | GitFailure::RateLimited | GitFailure::ServerError => {
-                Some(HostAnswer::Refused(kind, words))
-            }
-            GitFailure::Unknown if phrases::is_git_answered(&words) => Some(HostAnswer::Reached),
-            GitFailure::RefMissing
-            | GitFailure::HostKey
-            | GitFailure::DiskFull
-            | GitFailure::Permission
-            | GitFailure::Ownership
-            | GitFailure::Protocol
-            | GitFailure::Tool
-            | GitFailure::ObjectFormat
-            | GitFailure::Corrupt
-            | GitFailure::Configuration
-            | GitFailure::Repository
-            | GitFailure::Killed
-            | GitFailure::Cancelled
-            | GitFailure::Unknown => None,
-        }
-    }
-
     /// The host of a project's repository, where its having been listed proves that this host's network works: not where
     /// git may have gone through a proxy that `bst` does not use.
     pub(super) fn listing_proves(&self, project: &ProjectConfig) -> Option<String> {
@@ -248,6 +172,81 @@ impl Fetcher {
         let set = PROXIES.iter().map(|(name, _)| *name).filter(|name| self.environment.get(name).is_some());
         let mut set = set.filter(|name| passed.iter().all(|passed| !passed.eq_ignore_ascii_case(name)));
         set.next().map(str::to_owned)
+    }
+}
+
+/// Asks the hosts, a few at a time; the rest are left alone once it is clear that none answers.
+fn ask_all(
+    questions: &[HostQuestion<'_>],
+    network: &HostReachability,
+    context: RunContext<'_>,
+    temporary: &Path,
+) -> BTreeMap<String, (String, HostAnswer)> {
+    let answers = Mutex::new(BTreeMap::new());
+    for some in questions.chunks(MAX_PARALLEL_HOSTS) {
+        std::thread::scope(|scope| {
+            for question in some {
+                let answers = &answers;
+                scope.spawn(move || {
+                    if let Some(answer) = ask(question, context, temporary) {
+                        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                        answers.insert(question.host.clone(), (question.url.clone(), answer));
+                    }
+                });
+            }
+        });
+        let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = answers.values().all(|(_, answer)| matches!(answer, HostAnswer::Unreached(..)));
+        if context.cancel.is_cancelled()
+            || (network.reached.is_empty() && silent && answers.len() >= MAX_PARALLEL_HOSTS)
+        {
+            break;
+        }
+    }
+    answers.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks a host as `bst` did, by a name look-up, a connection and a listing, and never with a credential: a project
+/// wrote the address.
+fn ask(question: &HostQuestion<'_>, context: RunContext<'_>, temporary: &Path) -> Option<HostAnswer> {
+    let home = tempfile::tempdir_in(temporary).ok()?;
+    let mut child = child_environment(context.environment, question.pass_environment);
+    for secret in ["SSH_AUTH_SOCK", "KRB5CCNAME", "KRB5_CONFIG", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"] {
+        child.remove(std::ffi::OsStr::new(secret));
+    }
+    child.insert("HOME".into(), home.path().into());
+    child.insert("GIT_CONFIG_GLOBAL".into(), "/dev/null".into());
+    child.insert("GIT_CONFIG_NOSYSTEM".into(), "1".into());
+    let environment = Environment::from_iter(child);
+    let git = Git::new(RunContext { environment: &environment, ..context }, ASK_TIMEOUT);
+    let remote = RemoteRepository::new(&question.url, &GitAccess::default()).ok()?;
+    let error = match git.reaches(home.path(), &remote) {
+        Ok(()) => return Some(HostAnswer::Reached),
+        Err(error) => error,
+    };
+    let words = error.to_string();
+    let (kind, ..) = git_diagnoses::of_failure(error.failure());
+    match error.failure() {
+        GitFailure::Dns | GitFailure::Unreachable | GitFailure::Tls => Some(HostAnswer::Unreached(kind, words)),
+        GitFailure::TimedOut => Some(HostAnswer::Unreached(FailureKind::Network, words)),
+        GitFailure::NotFound | GitFailure::Unauthorised | GitFailure::RateLimited | GitFailure::ServerError => {
+            Some(HostAnswer::Refused(kind, words))
+        }
+        GitFailure::Unknown if phrases::is_git_answered(&words) => Some(HostAnswer::Reached),
+        GitFailure::RefMissing
+        | GitFailure::HostKey
+        | GitFailure::DiskFull
+        | GitFailure::Permission
+        | GitFailure::Ownership
+        | GitFailure::Protocol
+        | GitFailure::Tool
+        | GitFailure::ObjectFormat
+        | GitFailure::Corrupt
+        | GitFailure::Configuration
+        | GitFailure::Repository
+        | GitFailure::Killed
+        | GitFailure::Cancelled
+        | GitFailure::Unknown => None,
     }
 }
 

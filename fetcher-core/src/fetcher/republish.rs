@@ -18,7 +18,7 @@ use crate::pipeline::{PipelineDirectories, tracked_changes};
 use crate::project::{Branch, Project};
 use crate::publish::{PublicationError, PublishMemory, Publisher, TrackedCheckout};
 use crate::report::{BranchReport, Outcome, PublicationReport, StageReport, TrackedRef};
-use crate::runner::{LocalRunner, Runner};
+use crate::runner::{LocalRunner, RunContext};
 use crate::secret::Redact as _;
 use crate::state::{BranchState, CacheLayout, StateStore};
 
@@ -36,20 +36,12 @@ impl Fetcher {
         let (store, temporary) = (StateStore::new(&self.config.state_dir), self.temporary()?);
         let runner = LocalRunner::new(state_dir.as_os_str());
         let sandboxed = self.sandboxed(&runner, temporary.path());
-        let bst_runner = self.runner.as_deref().unwrap_or(&sandboxed);
-        let tools = RunTools::new(self, bst_runner, temporary.path());
+        let context = self.context(self.runner.as_deref().unwrap_or(&sandboxed), &runner);
+        let tools = RunTools::new(self, context, temporary.path());
         let (layout, unread) = CacheLayout::look(&self.config.cache_dir);
         let (unread, temporary) = (unread.iter().map(ToString::to_string).collect(), temporary.path());
         let dry_run = selection.dry_run;
-        let tools = RepublishTools {
-            git: &runner,
-            bst: bst_runner,
-            tools: &tools,
-            layout: &layout,
-            unread,
-            dry_run,
-            temporary,
-        };
+        let tools = RepublishTools { context, tools: &tools, layout: &layout, unread, dry_run, temporary };
         let asked = |names: &[String], name: &str| names.is_empty() || names.iter().any(|asked| asked == name);
         let mut reports = Vec::new();
         for project in &self.config.projects {
@@ -71,10 +63,7 @@ impl Fetcher {
 
 /// What publishing by hand is done with.
 struct RepublishTools<'r> {
-    /// What runs git.
-    git: &'r LocalRunner,
-    /// What runs bst.
-    bst: &'r dyn Runner,
+    context: RunContext<'r>,
     tools: &'r RunTools<'r>,
     layout: &'r CacheLayout,
     /// What of that cannot be read.
@@ -136,14 +125,8 @@ impl Republished<'_> {
             stage.skipped = Some("no run has tracked it yet, with `publish` as it is".to_owned());
             return Ok(None);
         };
-        let forge = fetcher.forge_of(self.project).map_err(|error| Box::new(forge_failure(&error)))?;
-        let git = Git {
-            runner: tools.git,
-            environment: &fetcher.environment,
-            cancel: &fetcher.cancel,
-            timeout: self.project.timeout,
-            space: None,
-        };
+        let forge = fetcher.forge_of(self.project, tools.context).map_err(|error| Box::new(forge_failure(&error)))?;
+        let git = Git::new(tools.context, self.project.timeout);
         let of_git = |error| Box::new(git_diagnoses::git(&error, Stage::Publish));
         let project = Project::new(self.project, &fetcher.config.cache_dir, git).map_err(of_git)?;
         let branch = project.branch_at(self.branch, &commit);
@@ -187,10 +170,9 @@ impl Republished<'_> {
         let caches = tools.layout.of(&self.project.trust());
         let temporary = tools.temporary;
         CandidateLoader {
-            fetcher: self.fetcher,
             branch,
             bst,
-            runner: tools.bst,
+            context: tools.context,
             place: temporary.join("candidate"),
             directories: PipelineDirectories {
                 project: branch.directory(),
@@ -203,6 +185,7 @@ impl Republished<'_> {
                 logs: temporary.join("logs"),
             },
             may_push: !tools.dry_run,
+            refresh_after: self.fetcher.config.refresh_after,
             one_at_a_time: None,
         }
     }

@@ -15,7 +15,7 @@ use crate::config::{BuildStreamConfig, BuildStreamTool, Config, ProjectConfig};
 use crate::diagnosis::{Diagnosis, FailureKind};
 use crate::json_file::StateError;
 use crate::pipeline::log::StageLog;
-use crate::runner::{Runner, SandboxOptions, WithSandbox};
+use crate::runner::{RunContext, SandboxOptions, WithSandbox};
 
 /// How long a program may take that is asked one question, where it is not bst.
 pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// The tools of one run.
 pub(super) struct RunTools<'f> {
     fetcher: &'f Fetcher,
-    runner: &'f dyn Runner,
+    context: RunContext<'f>,
     log: PathBuf,
     found: Mutex<Vec<KnownTool>>,
     /// What served before and serves again, held to the end of the run so that nobody removes it.
@@ -54,9 +54,9 @@ fn bst_of(installed: &InstalledBst) -> Bst {
 
 impl<'f> RunTools<'f> {
     /// What installing packages says goes into a file of the run's directory.
-    pub(super) fn new(fetcher: &'f Fetcher, runner: &'f dyn Runner, run_directory: &Path) -> Self {
+    pub(super) fn new(fetcher: &'f Fetcher, context: RunContext<'f>, run_directory: &Path) -> Self {
         let log = run_directory.join("environment.log");
-        Self { fetcher, runner, log, found: Mutex::default(), last_good: Mutex::default(), known: None }
+        Self { fetcher, context, log, found: Mutex::default(), last_good: Mutex::default(), known: None }
     }
 
     /// Asks no `bst` for its release that was asked before and is the same still; for whoever alone may write the state.
@@ -85,9 +85,12 @@ impl<'f> RunTools<'f> {
     ) -> Result<(Bst, Option<Diagnosis>), Diagnosis> {
         let directory = environments_directory(&self.fetcher.config);
         // It runs where the project's own code will.
-        let runner = WithSandbox::new(self.runner, &project.sandbox);
-        let environments = self.environments(&directory, &project.buildstream, &runner);
-        match self.configured(project, &environments, &runner, installing) {
+        let runner = WithSandbox::new(self.context.runner, &project.sandbox);
+        let context = self.context.runner(&runner);
+        let passed = &project.buildstream.pass_environment;
+        let environments = BstEnvironments::new(&directory, context, passed);
+        let environments = environments.remembering(self.known.as_ref(), context.clock.now());
+        match self.configured(project, &environments, context, installing) {
             Ok(ResolvedTool { bst, installed }) => {
                 if let Some(installed) = installed {
                     // Without it a later failure has nothing to fall back on, which is no failure now.
@@ -112,22 +115,11 @@ impl<'f> RunTools<'f> {
         }
     }
 
-    fn environments<'e>(
-        &'e self,
-        directory: &'e Path,
-        wanted: &BuildStreamConfig,
-        runner: &'e dyn Runner,
-    ) -> BstEnvironments<'e> {
-        let fetcher = self.fetcher;
-        BstEnvironments::new(directory, runner, &fetcher.environment, &wanted.pass_environment, &fetcher.cancel)
-            .remembering(self.known.as_ref(), fetcher.clock.now())
-    }
-
     fn configured(
         &self,
         project: &ProjectConfig,
         environments: &BstEnvironments<'_>,
-        runner: &dyn Runner,
+        context: RunContext<'_>,
         installing: &mut dyn FnMut(),
     ) -> Result<ResolvedTool, Diagnosis> {
         let (wanted, sandbox) = (&project.buildstream, &project.sandbox);
@@ -137,7 +129,7 @@ impl<'f> RunTools<'f> {
         if let Some((_, _, found)) = found.iter().find(|(known, confined, _)| same(known) && confined == sandbox) {
             return found.clone();
         }
-        let bst = self.find(wanted, environments, runner, installing);
+        let bst = self.find(wanted, environments, context, installing);
         found.push((wanted.clone(), sandbox.clone(), bst.clone()));
         bst
     }
@@ -146,15 +138,15 @@ impl<'f> RunTools<'f> {
         &self,
         wanted: &BuildStreamConfig,
         environments: &BstEnvironments<'_>,
-        runner: &dyn Runner,
+        context: RunContext<'_>,
         installing: &mut dyn FnMut(),
     ) -> Result<ResolvedTool, Diagnosis> {
-        let environment = child_environment(&self.fetcher.environment, &wanted.pass_environment);
+        let environment = child_environment(context.environment, &wanted.pass_environment);
         let (requirements, python, directory) = match &wanted.tool {
             BuildStreamTool::Command(command) => {
                 let command: Vec<OsString> = command.iter().map(OsString::from).collect();
                 let version =
-                    self.probe(&command, &environment, runner).map_err(|error| error_diagnoses::no_bst(&error))?;
+                    self.probe(&command, &environment, context).map_err(|error| error_diagnoses::no_bst(&error))?;
                 return Ok(ResolvedTool { bst: Bst { command, version }, installed: None });
             }
             BuildStreamTool::Requirements { requirements, python, directory } => {
@@ -162,9 +154,9 @@ impl<'f> RunTools<'f> {
             }
             BuildStreamTool::Default { python } => {
                 let command = vec![OsString::from("bst")];
-                if let Ok(version) = self.probe(&command, &environment, runner) {
+                if let Ok(version) = self.probe(&command, &environment, context) {
                     let bst = Bst { command, version };
-                    if self.can_start(&bst, environment, runner) {
+                    if self.can_start(&bst, environment, context) {
                         return Ok(ResolvedTool { bst, installed: None });
                     }
                 }
@@ -172,7 +164,7 @@ impl<'f> RunTools<'f> {
             }
         };
         // Without a log it is made all the same; what matters of pip's words is in the failure.
-        let mut log = StageLog::open(&self.log, &self.fetcher.redactor).unwrap_or_else(|_| StageLog::none());
+        let mut log = StageLog::open(&self.log, context.redactor).unwrap_or_else(|_| StageLog::none());
         let recipe = EnvironmentSpec { requirements, directory, python };
         let installed = environments.ensure_telling(recipe, installing, &mut |bytes| log.write(bytes));
         installed.map(ResolvedTool::installed).map_err(|error| error_diagnoses::environment(&error))
@@ -182,26 +174,26 @@ impl<'f> RunTools<'f> {
         &self,
         command: &[OsString],
         environment: &BTreeMap<OsString, OsString>,
-        runner: &dyn Runner,
+        context: RunContext<'_>,
     ) -> Result<BstVersion, ProbeError> {
         let directory = &self.fetcher.config.cache_dir;
-        let ask = || BstVersion::probe(command, directory, environment.clone(), runner, &self.fetcher.cancel);
+        let ask = || BstVersion::probe(command, directory, environment.clone(), context);
         match &self.known {
-            Some(known) => known.version(command, environment, self.fetcher.clock.now(), ask),
+            Some(known) => known.version(command, environment, context.clock.now(), ask),
             None => ask(),
         }
     }
 
     /// Whether a `bst` that is there can do more than tell its version. Where there is bubblewrap that is taken for
     /// granted, for trying it takes a second.
-    fn can_start(&self, bst: &Bst, environment: BTreeMap<OsString, OsString>, runner: &dyn Runner) -> bool {
+    fn can_start(&self, bst: &Bst, environment: BTreeMap<OsString, OsString>, context: RunContext<'_>) -> bool {
         let path = environment.get(OsStr::new("PATH"));
         if path.is_some_and(|path| std::env::split_paths(path).any(|directory| directory.join("bwrap").is_file())) {
             return true;
         }
         // What cannot be tried is not relied on: then an environment is made, and what is wrong with that is told.
         let Ok(place) = self.fetcher.temporary() else { return false };
-        probe::starts(bst, place.path(), environment, runner, &self.fetcher.cancel).unwrap_or(false)
+        probe::starts(bst, place.path(), environment, context).unwrap_or(false)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::publish::{
     Forge, ForgeError, NoForge, Publication, Publisher, Readiness, TrackedCheckout, VariantReadiness, is_pushed_as,
 };
 use crate::report::{Event, HeldRef, Outcome, PublicationReport, RequestStatus, StageReport, TrackedRef};
+use crate::runner::RunContext;
 use crate::secret::{Redact as _, Redactor};
 use crate::state::ElementMemory;
 
@@ -35,7 +36,7 @@ impl WorkerPool<'_> {
         let project = work.branch.project().config();
         if project.publish.mode == PublishMode::None
             || !self.selection.elements.is_empty()
-            || self.fetcher.cancel.is_cancelled()
+            || self.context.cancel.is_cancelled()
         {
             return None;
         }
@@ -50,9 +51,13 @@ impl WorkerPool<'_> {
             attempt: 1,
         });
         let began = Instant::now();
-        let mut report = StageReport { attempts: 1, ..StageReport::new(stage, None, self.fetcher.clock.now()) };
+        let mut report = StageReport { attempts: 1, ..StageReport::new(stage, None, self.context.clock.now()) };
         // What is only remembered goes nowhere.
-        let forge = if self.selection.no_publish { Ok(Arc::new(NoForge) as _) } else { self.fetcher.forge_of(project) };
+        let forge = if self.selection.no_publish {
+            Ok(Arc::new(NoForge) as _)
+        } else {
+            self.fetcher.forge_of(project, self.context)
+        };
         let publication = match forge {
             Ok(forge) => {
                 let publication = self.published(work, slot, turns, forge);
@@ -84,27 +89,21 @@ impl WorkerPool<'_> {
         let host = super::notifications::host_name();
         let directories = self.directories(slot, work);
         let check = CandidateLoader {
-            fetcher: self.fetcher,
             branch: &work.branch,
             bst: &work.bst,
-            runner: self.runner,
+            context: self.context,
             place: self.temporary.join(format!("{slot}.candidate")),
             may_push: true,
+            refresh_after: self.fetcher.config.refresh_after,
             one_at_a_time: turns.get(&directories.cachedir),
             directories,
         };
         let publisher = Publisher {
             project,
-            git: Git {
-                runner: self.local,
-                environment: &self.fetcher.environment,
-                cancel: &self.fetcher.cancel,
-                timeout: project.timeout,
-                space: Some(self.space),
-            },
+            git: Git { context: self.context, timeout: project.timeout, space: Some(self.space) },
             forge,
             host: &host,
-            now: self.fetcher.clock.now(),
+            now: self.context.clock.now(),
             temporary: &self.temporary.join(slot.to_string()),
             memory: self.store.publish_path(&project.name, work.branch.name()),
             cached_in: &cached_in,
@@ -113,7 +112,7 @@ impl WorkerPool<'_> {
             at_once: false,
         };
         // What goes to a forge passes the gate as all else does.
-        let redactor = &self.fetcher.redactor;
+        let redactor = self.context.redactor;
         let untracked =
             untracked(&work.stages).into_iter().map(|(name, why)| (name, why.redacted(redactor))).collect::<Vec<_>>();
         let taken_back = taken_back(&work.stages);
@@ -148,10 +147,14 @@ pub(super) fn is_published(project: &Project<'_>, branch: &Branch<'_>) -> bool {
 
 impl super::Fetcher {
     /// The forge to which a project's requests go.
-    pub(super) fn forge_of(&self, project: &ProjectConfig) -> Result<Arc<dyn Forge>, ForgeError> {
+    pub(super) fn forge_of(
+        &self,
+        project: &ProjectConfig,
+        context: RunContext<'_>,
+    ) -> Result<Arc<dyn Forge>, ForgeError> {
         match &self.forge {
             Some(forge) => Ok(Arc::clone(forge)),
-            None => crate::publish::configured_forge(project, &self.environment, &self.cancel),
+            None => crate::publish::configured_forge(project, context),
         }
     }
 }

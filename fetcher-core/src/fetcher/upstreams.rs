@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Fetcher;
 use crate::config::{ProbeConfig, ProbeMode, ProjectConfig};
 use crate::free_space::FreeSpace;
 use crate::git::Git;
@@ -15,8 +14,8 @@ use crate::json_file::StateError;
 use crate::names::{ProjectName, Stage};
 use crate::pipeline::TrackingMemory;
 use crate::report::{RotFinding, RotUrgency, RunReport};
-use crate::runner::Runner;
-use crate::secret::{Redact as _, Redactor};
+use crate::runner::RunContext;
+use crate::secret::Redact as _;
 use crate::state::StateStore;
 use crate::upstream::{Prober, UpstreamAnswer, UpstreamQuestion, rot_file};
 
@@ -37,15 +36,13 @@ pub(super) struct RunUpstreams<'f> {
 impl<'f> RunUpstreams<'f> {
     /// Nobody has been asked yet. `directory` is one of ours, for what git writes.
     pub(super) fn new(
-        fetcher: &'f Fetcher,
+        config: &'f ProbeConfig,
         store: &'f StateStore,
-        runner: &'f dyn Runner,
+        context: RunContext<'f>,
         space: &'f FreeSpace,
         directory: PathBuf,
     ) -> Self {
-        let (environment, cancel) = (&fetcher.environment, &fetcher.cancel);
-        let git = Git { runner, environment, cancel, timeout: GIT_TIMEOUT, space: Some(space) };
-        let config = &fetcher.config.probe;
+        let git = Git { context, timeout: GIT_TIMEOUT, space: Some(space) };
         let prober = Prober::new(config, git, directory.clone());
         // What cannot be read is read anew from its upstream.
         let (prober, unread) = prober.remembering(&store.directory().join("pages.json"));
@@ -54,13 +51,9 @@ impl<'f> RunUpstreams<'f> {
 
     /// What asking came to, and the trouble to come that the answers tell of, with what of it could not be remembered.
     /// `whole` where the run was about everything that is configured.
-    pub(super) fn conclude(
-        self,
-        report: &mut RunReport,
-        whole: bool,
-        redactor: &Redactor,
-        now: Timestamp,
-    ) -> Vec<StateError> {
+    pub(super) fn conclude(self, report: &mut RunReport, whole: bool) -> Vec<StateError> {
+        let RunContext { redactor, clock, .. } = self.git.context;
+        let now = clock.now();
         let probes = self.prober.report();
         let mut failures: Vec<StateError> = self.unread.into_iter().collect();
         if probes.hosts.is_empty() {

@@ -12,7 +12,7 @@ use crate::names::{BranchName, CommitId, ElementName, ProjectBranch, Refs};
 use crate::pipeline::audit::AuditRequest;
 use crate::pipeline::{Pipeline, PipelineDirectories};
 use crate::project::{Project, working_tree};
-use crate::runner::{LocalRunner, Runner};
+use crate::runner::{LocalRunner, RunContext};
 use crate::secret::Redact as _;
 use crate::state::{CacheLayout, ElementMemory, StateError, StateStore};
 
@@ -66,7 +66,7 @@ struct Subject<'a> {
 
 /// What a client with empty caches is made with.
 struct CleanClient<'a> {
-    runner: &'a dyn Runner,
+    context: RunContext<'a>,
     temporary: &'a Path,
     tools: &'a RunTools<'a>,
     layout: &'a CacheLayout,
@@ -82,12 +82,13 @@ impl Fetcher {
         let store = StateStore::new(&self.config.state_dir);
         let mut report = VerifyReport::default();
         let temporary = self.temporary()?;
-        let sandboxed = self.sandboxed(&LocalRunner::default(), temporary.path());
-        let runner = self.runner.as_deref().unwrap_or(&sandboxed);
-        let tools = RunTools::new(self, runner, temporary.path());
+        let local = LocalRunner::default();
+        let sandboxed = self.sandboxed(&local, temporary.path());
+        let context = self.context(self.runner.as_deref().unwrap_or(&sandboxed), &local);
+        let tools = RunTools::new(self, context, temporary.path());
         let (layout, unread) = CacheLayout::look(&self.config.cache_dir);
         report.problems.extend(unread);
-        let client = CleanClient { runner, temporary: temporary.path(), tools: &tools, layout: &layout };
+        let client = CleanClient { context, temporary: temporary.path(), tools: &tools, layout: &layout };
         // The checkouts have to stay as they are.
         let _locks = request.clean_client.then(|| self.lock("bst-fetcher verify", Duration::ZERO)).transpose()?;
         for state in store.branches() {
@@ -132,9 +133,9 @@ impl Fetcher {
         let caches = client.layout.of(&project.trust());
         for refs in [Refs::Committed, Refs::Tracked].into_iter().filter(|refs| project.wants(*refs)) {
             let (elements, reads_contents) = (&request.elements[..], request.contents);
-            let environment = &self.environment;
-            let asked = AuditRequest { project, branch, variant: name, refs, elements, reads_contents, environment };
-            let Some(mut audit) = asked.ask(&caches.cachedir, &memory, &self.cancel) else {
+            let context = client.context;
+            let asked = AuditRequest { project, branch, variant: name, refs, elements, reads_contents, context };
+            let Some(mut audit) = asked.ask(&caches.cachedir, &memory) else {
                 report.is_interrupted = true;
                 return;
             };
@@ -174,10 +175,7 @@ impl Fetcher {
             commit,
             prepared: None,
             bst: &bst,
-            runner: client.runner,
-            environment: &self.environment,
-            redactor: &self.redactor,
-            clock: &self.clock,
+            context: client.context,
             directories: PipelineDirectories {
                 project: directory,
                 cachedir: client.temporary.join("cachedir"),
@@ -194,6 +192,6 @@ impl Fetcher {
             clean_client_every: None,
             local_cache: Some(&own_cache),
         };
-        pipeline.try_a_client(audit, variant, memory, &self.cancel).map_err(failure)
+        pipeline.try_a_client(audit, variant, memory).map_err(failure)
     }
 }

@@ -14,12 +14,12 @@ use crate::bst::conf::has_quota;
 use crate::config::ProjectConfig;
 use crate::diagnosis::Diagnosis;
 use crate::free_space::FreeSpace;
-use crate::names::{BranchName, ProjectName, RunId, Stage};
+use crate::names::{BranchName, ProjectBranch, ProjectBranchBuf, RunId, Stage};
 use crate::panics;
 use crate::pipeline::{RunDone, allow_all};
 use crate::project::{Branch, Project};
 use crate::report::{BranchReport, Event, Outcome, StageReport};
-use crate::runner::{LocalRunner, Runner};
+use crate::runner::RunContext;
 use crate::state::{CacheLayout, StateStore, UsageRegister};
 
 /// What the threads tell the one that waits for them.
@@ -37,11 +37,9 @@ pub(super) struct WorkerPool<'f> {
     pub(super) usage: &'f Mutex<UsageRegister>,
     /// Whose caches are where.
     pub(super) layout: &'f CacheLayout,
-    /// What runs git and what else is no business of bst's.
-    pub(super) local: &'f LocalRunner,
     pub(super) space: &'f FreeSpace,
-    /// What runs bst, and stops it where space runs short.
-    pub(super) runner: &'f dyn Runner,
+    /// Of the run; what runs bst stops it where space runs short.
+    pub(super) context: RunContext<'f>,
     pub(super) tools: RunTools<'f>,
     pub(super) upstreams: RunUpstreams<'f>,
     pub(super) run: &'f RunId,
@@ -109,7 +107,7 @@ pub(super) struct ProjectSlot<'f> {
 }
 
 /// The branches in the order of the configuration; none where a project's could not be found out.
-type BranchOrder = Vec<(ProjectName, Option<BranchName>)>;
+type BranchOrder = Vec<ProjectBranchBuf>;
 
 impl<'f> WorkerPool<'f> {
     /// Does all the work; `tell` is called on this thread.
@@ -150,9 +148,10 @@ impl<'f> WorkerPool<'f> {
         });
         let mut order = BranchOrder::new();
         for place in &places {
-            order.push((place.config.name.clone(), None));
+            let of = |branch| ProjectBranch::new(&place.config.name, branch).to_buf();
+            order.push(of(None));
             let branches = place.branches.lock().unwrap_or_else(PoisonError::into_inner);
-            order.extend(branches.iter().map(|branch| (place.config.name.clone(), Some(branch.clone()))));
+            order.extend(branches.iter().map(|branch| of(Some(branch))));
         }
         order
     }
@@ -220,7 +219,7 @@ impl<'f> WorkerPool<'f> {
     where
         'f: 'p,
     {
-        let cancelled = self.fetcher.cancel.is_cancelled();
+        let cancelled = self.context.cancel.is_cancelled();
         match task {
             WorkerTask::List(_) | WorkerTask::Committed(..) if cancelled => (Vec::new(), Vec::new()),
             WorkerTask::List(places) => {
@@ -270,7 +269,7 @@ impl<'f> WorkerPool<'f> {
 
     /// A report of getting a branch or a project's list of branches, which begins now.
     pub(super) fn report(&self) -> StageReport {
-        StageReport { attempts: 1, ..StageReport::new(Stage::Checkout, None, self.fetcher.clock.now()) }
+        StageReport { attempts: 1, ..StageReport::new(Stage::Checkout, None, self.context.clock.now()) }
     }
 
     pub(super) fn failed(
@@ -306,7 +305,7 @@ impl<'f> WorkerPool<'f> {
         stages: Vec<StageReport>,
         outcome: Outcome,
     ) -> BranchReport {
-        let started = stages.first().map_or_else(|| self.fetcher.clock.now(), |stage| stage.started);
+        let started = stages.first().map_or_else(|| self.context.clock.now(), |stage| stage.started);
         let seconds = stages.iter().map(|stage| stage.seconds).sum();
         BranchReport { seconds, outcome, stages, ..BranchReport::new(place.config.name.clone(), branch, started) }
     }

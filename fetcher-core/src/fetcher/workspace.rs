@@ -18,7 +18,7 @@ use crate::names::RunId;
 use crate::project::Project;
 use crate::report::{BranchReport, RunReport};
 use crate::runner::{
-    Exit, Invocation, LocalRunner, OutputStream, Runner, RunnerError, Sandboxed, SpaceGuard, processes,
+    Exit, Invocation, LocalRunner, OutputStream, RunContext, Runner, RunnerError, Sandboxed, SpaceGuard, processes,
 };
 use crate::secret::Redact as _;
 use crate::state::{CacheLayout, DirectoryLock, RunInProgress, StateError, StateStore};
@@ -161,8 +161,12 @@ impl Workspace<'_> {
 
     /// Git on this machine, for the caller's own ends.
     pub fn git(&self, timeout: std::time::Duration) -> Git<'_> {
-        let (environment, cancel) = (&self.fetcher.environment, &self.fetcher.cancel);
-        Git { runner: &self.local, environment, cancel, timeout, space: Some(&self.runner.space) }
+        Git { context: self.context(), timeout, space: Some(&self.runner.space) }
+    }
+
+    /// What all that is done here shares.
+    fn context(&self) -> RunContext<'_> {
+        self.fetcher.context(&self.runner, &self.local)
     }
 
     /// Ends the run: writes its report, with those of the branches.

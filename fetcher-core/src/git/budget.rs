@@ -57,7 +57,7 @@ impl<'g> CheckoutBudget<'g> {
     /// # Errors
     /// When somebody cancelled, the time is over, or the disk runs full.
     pub(super) fn check(&mut self) -> Result<(), GitError> {
-        if self.git.cancel.is_cancelled() {
+        if self.git.context.cancel.is_cancelled() {
             return Err(GitError::Cancelled);
         }
         let now = Instant::now();

@@ -65,7 +65,7 @@ impl Mirror<'_> {
         match checkout.one(self, &top, commit).and_then(|()| checkout.settle()) {
             Err(error) if error.failure() == GitFailure::DiskFull => {
                 // Half a tree is of no use, and its space is.
-                checkout.give_up(self.git().cancel)?;
+                checkout.give_up(self.git().context.cancel)?;
                 return Err(error);
             }
             other => other?,

@@ -10,22 +10,16 @@ use std::time::Duration;
 use super::access::{RemoteRepository, local_environment};
 use super::error::{GitError, GitFailure, classify};
 use crate::address::without_credentials;
-use crate::cancel::Cancel;
-use crate::environment::Environment;
 use crate::free_space::{FreeSpace, SpaceShortage};
-use crate::runner::{Exit, Invocation, OutputStream, OutputTail, Runner, run_until};
+use crate::runner::{Exit, Invocation, OutputStream, OutputTail, RunContext, run_until};
 use crate::secret::Redactor;
 
 /// How git children are run: by whom, in which environment, for how long at most, and until when.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Git<'a> {
-    /// Who runs them.
-    pub runner: &'a dyn Runner,
-    /// From which environment theirs is picked.
-    pub environment: &'a Environment,
-    /// What stops them, and every wait and walk in between.
-    pub cancel: &'a Cancel,
+    /// What they share with all else that is at work; its local runner runs them.
+    pub context: RunContext<'a>,
     /// How long one of them, and so one exchange with a remote repository, may take; and one checkout, its submodules
     /// included.
     pub timeout: Duration,
@@ -35,8 +29,8 @@ pub struct Git<'a> {
 
 impl<'a> Git<'a> {
     /// Gits that may fill the disk; [`Git::space`] is there to be set.
-    pub fn new(runner: &'a dyn Runner, environment: &'a Environment, cancel: &'a Cancel, timeout: Duration) -> Self {
-        Self { runner, environment, cancel, timeout, space: None }
+    pub fn new(context: RunContext<'a>, timeout: Duration) -> Self {
+        Self { context, timeout, space: None }
     }
 }
 
@@ -90,7 +84,7 @@ impl Git<'_> {
         let task = GitTask {
             action: "list the branches of",
             subject: remote.url().as_str(),
-            environment: remote.environment(self.environment),
+            environment: remote.environment(self.context.environment),
             directory,
             repository: Path::new("/dev/null"),
             args,
@@ -118,7 +112,7 @@ impl Git<'_> {
         let task = GitTask {
             action: "push to",
             subject: remote.url().as_str(),
-            environment: remote.pushing_environment(self.environment, options),
+            environment: remote.pushing_environment(self.context.environment, options),
             directory: repository,
             repository,
             args,
@@ -129,7 +123,7 @@ impl Git<'_> {
 
     /// The environment of a program that signs.
     pub(crate) fn signing_environment(&self) -> BTreeMap<OsString, OsString> {
-        local_environment(self.environment)
+        local_environment(self.context.environment)
     }
 
     /// Runs `git fetch` in a bare repository.
@@ -137,7 +131,7 @@ impl Git<'_> {
         let task = GitTask {
             action: "fetch from",
             subject: remote.url().as_str(),
-            environment: remote.environment(self.environment),
+            environment: remote.environment(self.context.environment),
             directory: repository,
             repository,
             args,
@@ -175,7 +169,7 @@ impl Git<'_> {
         desk: &Path,
         remote: &RemoteRepository,
     ) -> BTreeMap<OsString, OsString> {
-        let mut environment = remote.environment(self.environment);
+        let mut environment = remote.environment(self.context.environment);
         if remote.url().is_ssh() && self.has_ssh_command(repository, desk) {
             environment.remove(OsStr::new("GIT_SSH_COMMAND"));
             environment.remove(OsStr::new("GIT_SSH_VARIANT"));
@@ -187,7 +181,7 @@ impl Git<'_> {
         let task = GitTask {
             action: "read the configuration of",
             subject: &repository.display().to_string(),
-            environment: local_environment(self.environment),
+            environment: local_environment(self.context.environment),
             directory: desk,
             repository,
             args: &["config", "--get", "core.sshCommand"],
@@ -204,7 +198,7 @@ impl Git<'_> {
         gnupg: Option<&Path>,
         args: &[&str],
     ) -> Result<(), GitError> {
-        let mut environment = local_environment(self.environment);
+        let mut environment = local_environment(self.context.environment);
         environment.extend(gnupg.map(|home| ("GNUPGHOME".into(), home.into())));
         let task = GitTask {
             action: "verify a commit of",
@@ -246,7 +240,7 @@ impl Git<'_> {
         let task = GitTask {
             action: "collect garbage in",
             subject: &repository.display().to_string(),
-            environment: local_environment(self.environment),
+            environment: local_environment(self.context.environment),
             directory: repository,
             repository,
             args: &["gc", "--quiet"],
@@ -280,7 +274,8 @@ impl Git<'_> {
             OutputStream::Stdout => stdout.extend_from_slice(piece),
         };
         let reason = || self.reason_to_stop(&is_too_much);
-        let (exit, stopped) = run_until(self.runner, &invocation, self.cancel, &mut keep, &reason);
+        let (exit, stopped) =
+            run_until(self.context.local_runner, &invocation, self.context.cancel, &mut keep, &reason);
         let stopped = stopped.or_else(|| is_too_much.load(Relaxed).then_some(StopCause::TooMuch));
         let url = subject.to_owned();
         match stopped {

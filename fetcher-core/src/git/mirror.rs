@@ -69,7 +69,7 @@ impl<'a> Mirror<'a> {
     /// # Errors
     /// When the directory cannot be renamed.
     pub fn take_over(&self, directory: &Path) -> Result<bool, GitError> {
-        let _lock = self.store.lock(true, self.git.cancel)?;
+        let _lock = self.store.lock(true, self.git.context.cancel)?;
         self.store.take_over(&MirrorStore::new(directory.to_owned()))
     }
 
@@ -78,7 +78,7 @@ impl<'a> Mirror<'a> {
     /// # Errors
     /// When it cannot be asked.
     pub fn remote_refs(&self) -> Result<RemoteRefs, GitError> {
-        let _lock = self.store.lock(false, self.git.cancel)?;
+        let _lock = self.store.lock(false, self.git.context.cancel)?;
         self.list()
     }
 
@@ -88,7 +88,7 @@ impl<'a> Mirror<'a> {
     /// # Errors
     /// When the remote repository cannot be asked, does not have the tips, or the mirror cannot be written.
     pub fn fetch(&self, tips: &[BranchTip]) -> Result<FetchSummary, GitError> {
-        let _lock = self.store.lock(true, self.git.cancel)?;
+        let _lock = self.store.lock(true, self.git.context.cancel)?;
         *self.wanted() = tips.to_vec();
         let fresh = !self.store.exists();
         self.store.prepare()?;
@@ -112,20 +112,20 @@ impl<'a> Mirror<'a> {
     ) -> Result<T, GitError> {
         self.ensure(commit, notes)?;
         let (generation, failed) = {
-            let _lock = self.store.lock(false, self.git.cancel)?;
+            let _lock = self.store.lock(false, self.git.context.cancel)?;
             match self.store.open().and_then(|repository| read(&repository)) {
                 Err(error @ GitError::Corrupt { .. }) => (self.store.generation(), error),
                 other => return other,
             }
         };
         {
-            let _lock = self.store.lock(true, self.git.cancel)?;
+            let _lock = self.store.lock(true, self.git.context.cancel)?;
             if self.store.generation() == generation {
                 self.rebuild_wanted(&failed, notes)?;
             }
         }
         self.ensure(commit, notes)?;
-        let _lock = self.store.lock(false, self.git.cancel)?;
+        let _lock = self.store.lock(false, self.git.context.cancel)?;
         self.store.open().and_then(|repository| read(&repository))
     }
 
@@ -163,12 +163,12 @@ impl<'a> Mirror<'a> {
     /// all branches and tags.
     fn ensure(&self, commit: &CommitId, notes: &mut Vec<GitNote>) -> Result<(), GitError> {
         {
-            let _lock = self.store.lock(false, self.git.cancel)?;
+            let _lock = self.store.lock(false, self.git.context.cancel)?;
             if self.store.exists() && MirrorStore::has(&self.store.open()?, commit) {
                 return Ok(());
             }
         }
-        let _lock = self.store.lock(true, self.git.cancel)?;
+        let _lock = self.store.lock(true, self.git.context.cancel)?;
         let fresh = !self.store.exists();
         self.store.prepare()?;
         match self.store.check().and_then(|()| self.fetch_commit(&self.store, commit)) {
@@ -222,7 +222,7 @@ impl<'a> Mirror<'a> {
         walk.push(Oid::from_str(commit.as_str()).map_err(damage)?).map_err(damage)?;
         let mut behind = Vec::new();
         for id in walk.take(MAX_HISTORY) {
-            if self.git.cancel.is_cancelled() {
+            if self.git.context.cancel.is_cancelled() {
                 return Err(GitError::Cancelled);
             }
             // Where the history is not whole, the rest of the references stay.

@@ -40,6 +40,11 @@ impl<'n> ProjectBranch<'n> {
         self.branch
     }
 
+    /// The same, owned.
+    pub fn to_buf(self) -> ProjectBranchBuf {
+        ProjectBranchBuf { project: self.project.clone(), branch: self.branch.cloned() }
+    }
+
     /// By what it is known in files: `PROJECT/BRANCH`, or `PROJECT`.
     pub fn key(self) -> String {
         self.branch.map_or_else(|| self.project.to_string(), |branch| format!("{}/{branch}", self.project))
@@ -64,5 +69,29 @@ impl fmt::Display for ProjectBranch<'_> {
             Some(branch) => f.pad(&format!("{} ({branch})", self.project)),
             None => f.pad(self.project.as_str()),
         }
+    }
+}
+
+/// A [`ProjectBranch`] that is kept.
+///
+/// ```
+/// use fetcher_core::{ProjectBranch, ProjectName};
+///
+/// let project: ProjectName = "sdk".parse()?;
+/// let kept = ProjectBranch::new(&project, None).to_buf();
+/// drop(project);
+/// assert_eq!(kept.borrowed().to_string(), "sdk");
+/// # Ok::<(), fetcher_core::NameError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProjectBranchBuf {
+    project: ProjectName,
+    branch: Option<BranchName>,
+}
+
+impl ProjectBranchBuf {
+    /// The same, borrowed.
+    pub fn borrowed(&self) -> ProjectBranch<'_> {
+        ProjectBranch { project: &self.project, branch: self.branch.as_ref() }
     }
 }

@@ -10,11 +10,10 @@ use super::Pipeline;
 use super::prover::{KeyAnswer, SourceProver};
 use super::stage_runner::StageRunner;
 use super::verify::proof_target;
-use crate::cancel::Cancel;
 use crate::config::{ProjectConfig, VariantConfig};
 use crate::diagnosis::{Diagnosis, redacted_element};
-use crate::environment::Environment;
 use crate::names::{BranchName, ElementName, ProjectName, Refs, SourceKey, VariantName};
+use crate::runner::RunContext;
 use crate::secret::{Redact, Redactor};
 use crate::state::ElementMemory;
 
@@ -105,13 +104,13 @@ pub(crate) struct AuditRequest<'a> {
     pub(crate) elements: &'a [ElementName],
     /// Whether every byte is read.
     pub(crate) reads_contents: bool,
-    /// Which says whose certificates are believed.
-    pub(crate) environment: &'a Environment,
+    /// Whose environment says whose certificates are believed.
+    pub(crate) context: RunContext<'a>,
 }
 
 impl AuditRequest<'_> {
     /// Asks for all that the memory knows of; none in the case that somebody wants to stop.
-    pub(crate) fn ask(&self, cachedir: &Path, memory: &ElementMemory, cancel: &Cancel) -> Option<BranchAudit> {
+    pub(crate) fn ask(&self, cachedir: &Path, memory: &ElementMemory) -> Option<BranchAudit> {
         let began = Instant::now();
         let mut audit = BranchAudit {
             project: self.project.name.clone(),
@@ -137,9 +136,9 @@ impl AuditRequest<'_> {
             }
         };
         audit.caches = target.names();
-        let prover = SourceProver::new(target, cachedir, self.project.timeout).trusting(self.environment);
+        let prover = SourceProver::new(target, cachedir, self.project.timeout).trusting(self.context.environment);
         let mut prover = prover.reading_contents(self.reads_contents);
-        match prover.ask(&keys.values().flatten().cloned().collect(), cancel) {
+        match prover.ask(&keys.values().flatten().cloned().collect(), self.context.cancel) {
             Ok(()) => {}
             Err(Some(failure)) => audit.failure = Some(failure),
             Err(None) => return None,
@@ -180,13 +179,12 @@ impl Pipeline<'_> {
         audit: &mut BranchAudit,
         variant: Option<&VariantConfig>,
         memory: &ElementMemory,
-        cancel: &Cancel,
     ) -> Result<(), String> {
         let caches = self.client_caches(&proof_target(self.project)?)?;
         let done = &memory.of(audit.refs).done;
         let keys: BTreeMap<_, _> =
             audit.proved.iter().filter_map(|name| Some((name.clone(), done.get(name)?.key.clone()?))).collect();
-        let work = StageRunner::new(self, audit.refs, variant, cancel, |_| {});
+        let work = StageRunner::new(self, audit.refs, variant, |_| {});
         let mut work = work.map_err(|failure| failure.message)?;
         work.junctions.extend(done.keys().flat_map(ElementName::junctions));
         let result = work.clean_client(&keys, &caches)?;

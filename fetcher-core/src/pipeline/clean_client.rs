@@ -179,7 +179,7 @@ impl StageRunner<'_, '_> {
         fs::create_dir_all(&home).map_err(failed)?;
         let conf = self.client_conf(&home, caches);
         self.write_conf(CONF, conf).map_err(failed)?;
-        let mut log = StageLog::open(&self.log_path(LOG), self.pipeline.redactor).unwrap_or_else(|_| StageLog::none());
+        let mut log = StageLog::open(&self.log_path(LOG), self.context.redactor).unwrap_or_else(|_| StageLog::none());
         let until = began + self.pipeline.project.timeout;
         self.conf_name = CONF;
         let gateway = self.gateway(caches)?;
@@ -198,7 +198,7 @@ impl StageRunner<'_, '_> {
         self.more_environment.clear();
         self.network = ChildNetwork::Host;
         // Its casd takes what a cache gives, whatever that is.
-        let whole = whole(&home.join("cache"), &pulled, self.pipeline.project.timeout, self.cancel);
+        let whole = whole(&home.join("cache"), &pulled, self.pipeline.project.timeout, self.context.cancel);
         remove(&home).map_err(failed)?;
         if pulled.is_empty() && gateway.as_ref().is_some_and(|gateway| gateway.reached() == 0) {
             return Err(format!(
@@ -229,7 +229,7 @@ impl StageRunner<'_, '_> {
         self.network = ChildNetwork::Relayed(socket.clone());
         let (turn, invocation) = self.invocation(Vec::new(), Instant::now());
         drop(turn);
-        if !self.pipeline.runner.confines_network(&invocation, self.cancel) {
+        if !self.context.runner.confines_network(&invocation, self.context.cancel) {
             self.network = ChildNetwork::Host;
             return Ok(None);
         }

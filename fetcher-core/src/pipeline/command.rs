@@ -12,12 +12,11 @@ use super::output::{OutputTracker, StageAttempt};
 use super::stage_runner::{LEAST_TIME, StageRunner};
 use crate::bst::dialect::{BstAction, ElementSelection, GlobalOptions};
 use crate::bst::messages::LogParser;
-use crate::cancel::Cancel;
 use crate::diagnosis::{Actor, Diagnoser, Diagnosis, FailureKind, LogDiagnoses, Retry, of_runner};
 use crate::names::Stage;
 use crate::panics;
 use crate::report::{Activity, Event};
-use crate::runner::{Exit, Invocation, Runner, RunnerError};
+use crate::runner::{Exit, Invocation, RunContext, RunnerError};
 
 impl<'w> StageRunner<'w, '_> {
     /// Runs a command once.
@@ -49,9 +48,9 @@ impl<'w> StageRunner<'w, '_> {
         let mut reported = None;
         // The events are lent out while bst runs; nobody else wants them then.
         let events = &mut self.events;
-        let (runner, cancel) = (self.pipeline.runner, self.cancel);
+        let context = self.context;
         let ended = follow(stage, || {
-            child.run(runner, cancel, &mut |bytes| {
+            child.run(context, &mut |bytes| {
                 log.write(bytes);
                 parser.push(bytes, &mut |item| {
                     tracker.take(&item);
@@ -79,7 +78,7 @@ impl<'w> StageRunner<'w, '_> {
             Ok(exit) => (exit, diagnoser.finish(exit)),
             Err(failure) => (Exit::Status(-1), LogDiagnoses { failures: vec![failure], ..LogDiagnoses::default() }),
         };
-        let (project, environment) = (self.pipeline.project, self.pipeline.environment);
+        let (project, environment) = (self.pipeline.project, self.context.environment);
         let name_hidden = |failure| access::name_hidden(failure, project, environment);
         let failures = found.failures.into_iter().map(name_hidden).collect();
         let (findings, warnings): (Vec<_>, Vec<_>) =
@@ -126,7 +125,7 @@ impl<'w> StageRunner<'w, '_> {
         });
         let project = pipeline.project;
         let mut environment =
-            crate::bst::child_environment(pipeline.environment, &project.buildstream.pass_environment);
+            crate::bst::child_environment(pipeline.context.environment, &project.buildstream.pass_environment);
         let directories = &pipeline.directories;
         environment.insert("TMPDIR".into(), directories.temporary.clone().into());
         environment.extend(self.more_environment.clone());
@@ -152,12 +151,8 @@ pub(super) struct BstChild<'w> {
 
 impl BstChild<'_> {
     /// Runs it; what it says names caches by their own addresses.
-    pub(super) fn run(
-        &self,
-        runner: &dyn Runner,
-        cancel: &Cancel,
-        output: &mut dyn FnMut(&[u8]),
-    ) -> Result<Exit, RunnerError> {
+    pub(super) fn run(&self, context: RunContext<'_>, output: &mut dyn FnMut(&[u8])) -> Result<Exit, RunnerError> {
+        let RunContext { runner, cancel, .. } = context;
         let Some(gateway) = &self.gateway else {
             return runner.run(&self.invocation, cancel, &mut |_, bytes| output(bytes));
         };

@@ -34,7 +34,7 @@ impl StageRunner<'_, '_> {
             cached: 0,
             without_ref: if self.refs == Refs::Committed { without_ref.len() as u64 } else { 0 },
             missing: Vec::new(),
-            at: self.pipeline.clock.now(),
+            at: self.context.clock.now(),
         };
         for (name, is_cached) in cached.into_iter().chain(never) {
             // What is not listed is a junction, whose sources bst has had to fetch.

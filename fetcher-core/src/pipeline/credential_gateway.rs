@@ -80,12 +80,12 @@ impl StageRunner<'_, '_> {
             written.remove("auth");
             servers.push(GatewayServer { cache, socket, pushes });
         }
-        if servers.is_empty() || !pipeline.runner.hides_files(invocation, self.cancel) {
+        if servers.is_empty() || !pipeline.context.runner.hides_files(invocation, self.context.cancel) {
             return Ok(None);
         }
         // Who else finds the socket is not let in.
-        invocation.watch = pipeline.runner.is_local().then(ChildWatch::default);
-        let open = CredentialGateway::open(&servers, pipeline.environment, invocation.watch.as_ref());
+        invocation.watch = pipeline.context.runner.is_local().then(ChildWatch::default);
+        let open = CredentialGateway::open(&servers, pipeline.context.environment, invocation.watch.as_ref());
         let open = open.map_err(|error| failure(&error))?;
         let text = format!("{:#}\n", serde_json::Value::Object(conf));
         let path = self.conf_path();

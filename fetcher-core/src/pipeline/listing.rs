@@ -60,7 +60,7 @@ impl StageRunner<'_, '_> {
         inputs: String,
         memory: &mut Option<RememberedInventory>,
     ) -> Result<Inventory, NotListed> {
-        let now = self.pipeline.clock.now();
+        let now = self.context.clock.now();
         let known = memory.as_ref().filter(|known| {
             known.inputs == inputs && now.duration_since(known.at).unsigned_abs() < self.pipeline.refresh_after
         });
@@ -96,7 +96,7 @@ impl StageRunner<'_, '_> {
                 return asked;
             }
             self.tell(Activity::WaitingToRetry);
-            if self.cancel.wait(wait) {
+            if self.context.cancel.wait(wait) {
                 return asked;
             }
         }
@@ -105,7 +105,7 @@ impl StageRunner<'_, '_> {
     /// Asks `bst show`. A source without a ref makes it fail where sources are asked for: then those of the others are.
     fn ask_for_inventory(&mut self, until: Instant) -> Result<Inventory, NotListed> {
         let mut log =
-            StageLog::open(&self.log_path(LISTING_LOG), self.pipeline.redactor).unwrap_or_else(|_| StageLog::none());
+            StageLog::open(&self.log_path(LISTING_LOG), self.context.redactor).unwrap_or_else(|_| StageLog::none());
         let everything = self.elements.clone();
         let sources = is_told_sources(&self.pipeline.bst.version);
         let failures = match self.show(&everything, sources, &mut log, until) {
@@ -116,7 +116,7 @@ impl StageRunner<'_, '_> {
         if let Some(junction) = failures.iter().find(no_ref).and_then(|failure| failure.element.clone()) {
             return Err(NotListed::NoRef(junction));
         }
-        if !sources || self.cancel.is_cancelled() {
+        if !sources || self.context.cancel.is_cancelled() {
             return Err(NotListed::Failed(failures));
         }
         let mut inventory = self.show(&everything, false, &mut log, until).map_err(NotListed::Failed)?;
@@ -159,9 +159,9 @@ impl StageRunner<'_, '_> {
         log.write(format!("$ bst {}\n", arguments.join(" ")).as_bytes());
         let (mut parser, mut diagnoser) = (LogParser::default(), Diagnoser::new(Some(Stage::Fetch)));
         let child = self.child(arguments, None, until).map_err(|failure| vec![failure])?;
-        let (runner, cancel) = (self.pipeline.runner, self.cancel);
+        let context = self.context;
         let ended = follow(Stage::Fetch, || {
-            child.run(runner, cancel, &mut |bytes| {
+            child.run(context, &mut |bytes| {
                 log.write(bytes);
                 reader.push(bytes);
                 parser.push(bytes, &mut |item| diagnoser.take(&item));
@@ -170,7 +170,7 @@ impl StageRunner<'_, '_> {
         drop(child);
         parser.finish(&mut |item| diagnoser.take(&item));
         match ended {
-            Ok(exit) if exit.is_success() => Ok(reader.finish().redacted(self.pipeline.redactor)),
+            Ok(exit) if exit.is_success() => Ok(reader.finish().redacted(self.context.redactor)),
             Ok(exit) => Err(reasons(diagnoser, exit)),
             Err(failure) => Err(vec![failure]),
         }

@@ -27,7 +27,7 @@ impl StageRunner<'_, '_> {
         let cache = NullCache::start().map_err(|error| format!("no cache on loopback can be had: {error}"))?;
         let conf = self.conf_for(&cache);
         self.write_conf(CONF, conf).map_err(|error| format!("cannot write {CONF}: {error}"))?;
-        let mut log = StageLog::open(&self.log_path(LOG), self.pipeline.redactor).unwrap_or_else(|_| StageLog::none());
+        let mut log = StageLog::open(&self.log_path(LOG), self.context.redactor).unwrap_or_else(|_| StageLog::none());
         let until = Instant::now() + self.pipeline.project.timeout;
         self.conf_name = CONF;
         let (junctions, others): (BTreeSet<_>, BTreeSet<_>) =

@@ -14,18 +14,15 @@ use std::time::{Duration, Instant};
 use super::access;
 use super::log::StageLog;
 use crate::bst::child_environment;
-use crate::cancel::Cancel;
-use crate::clock::Clock;
 use crate::config::ProjectConfig;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Retry, of_runner};
-use crate::environment::Environment;
 use crate::failure::is_full;
 use crate::names::{CommitId, Stage, digest};
 use crate::panics;
 use crate::report::{Outcome, StageReport};
-use crate::runner::{Exit, Invocation, Runner, RunnerError};
+use crate::runner::{Exit, Invocation, RunContext, RunnerError};
 use crate::sanitize::strip_control;
-use crate::secret::{Redact as _, Redactor};
+use crate::secret::Redact as _;
 
 pub use kept::PreparedFiles;
 use kept::PreparedStore;
@@ -46,14 +43,8 @@ pub struct Preparation<'a> {
     pub project: &'a ProjectConfig,
     /// The commit that is checked out.
     pub commit: &'a CommitId,
-    /// What runs the command.
-    pub runner: &'a dyn Runner,
-    /// What the command's environment is picked from, as bst's is.
-    pub environment: &'a Environment,
-    /// What masks secrets on their way into log and report.
-    pub redactor: &'a Redactor,
-    /// Where the time comes from.
-    pub clock: &'a dyn Clock,
+    /// What runs the command, in which environment and until when, whose clock and what masks secrets.
+    pub context: RunContext<'a>,
     /// The directory with `project.conf`, in which the command is run.
     pub directory: &'a Path,
     /// The top of the working tree. What is made is kept in `prepared` beside it.
@@ -73,9 +64,9 @@ pub struct Preparation<'a> {
 impl Preparation<'_> {
     /// Runs the command, or puts back what it made of the same commit; gives the report, and what was made where all of
     /// it is there. Nothing else may be at work in the checkout, which has to be clean.
-    pub fn run(&self, cancel: &Cancel) -> (StageReport, Option<PreparedFiles>) {
+    pub fn run(&self) -> (StageReport, Option<PreparedFiles>) {
         let began = Instant::now();
-        let mut report = StageReport::new(Stage::Prepare, None, self.clock.now());
+        let mut report = StageReport::new(Stage::Prepare, None, self.context.clock.now());
         let prepared = match self.put_back(&mut report) {
             Ok(Some(prepared)) => {
                 let made = prepared.made().strftime("%Y-%m-%d %H:%M:%S UTC");
@@ -83,7 +74,7 @@ impl Preparation<'_> {
                 report.skipped = Some(format!("what it made of this commit at {made} was put back"));
                 Ok(prepared)
             }
-            Ok(None) => self.make(&mut report, cancel),
+            Ok(None) => self.make(&mut report),
             Err(error) => Err(self.cannot("put back what it made", &error)),
         };
         report.seconds = began.elapsed().as_secs_f64();
@@ -92,7 +83,7 @@ impl Preparation<'_> {
                 if failure.kind == FailureKind::Interrupted { Outcome::Interrupted } else { Outcome::Failed };
             report.failures.push(failure.with_stage(Stage::Prepare));
         });
-        (report.redacted(self.redactor), prepared.ok())
+        (report.redacted(self.context.redactor), prepared.ok())
     }
 
     /// What stands for everything that decides what is made.
@@ -117,24 +108,24 @@ impl Preparation<'_> {
     }
 
     /// Runs the command, and keeps what it makes.
-    fn make(&self, report: &mut StageReport, cancel: &Cancel) -> Result<PreparedFiles, Diagnosis> {
+    fn make(&self, report: &mut StageReport) -> Result<PreparedFiles, Diagnosis> {
         let look = || TreeSnapshot::of(self.tree).map_err(|error| self.cannot("look through the checkout", &error));
         let before = look()?;
-        self.execute(report, cancel)?;
+        self.execute(report)?;
         let changes = before.changes(&look()?);
         let key = self.key();
         let store = PreparedStore { slot: self.slot(), key: &key };
-        store.keep(&changes, self.clock.now()).map_err(|error| self.cannot("keep what it made", &error))
+        store.keep(&changes, self.context.clock.now()).map_err(|error| self.cannot("keep what it made", &error))
     }
 
-    fn execute(&self, report: &mut StageReport, cancel: &Cancel) -> Result<(), Diagnosis> {
+    fn execute(&self, report: &mut StageReport) -> Result<(), Diagnosis> {
         let mut log = self.open_log(report);
         log.write(format!("$ {}\n", self.command_line()).as_bytes());
         let mut tail = VecDeque::new();
         let invocation = self.invocation().map_err(|error| self.cannot("begin", &error))?;
         report.attempts = 1;
         let ended = panics::catch(|| {
-            self.runner.run(&invocation, cancel, &mut |_, bytes| {
+            self.context.runner.run(&invocation, self.context.cancel, &mut |_, bytes| {
                 log.write(bytes);
                 tail.extend(bytes.iter().rev().take(TAIL_BYTES).rev());
                 tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
@@ -163,7 +154,7 @@ impl Preparation<'_> {
             // A file of the checkout, whichever directory a runner starts from.
             command[0] = self.directory.join(program).into();
         }
-        let mut environment = child_environment(self.environment, &self.project.buildstream.pass_environment);
+        let mut environment = child_environment(self.context.environment, &self.project.buildstream.pass_environment);
         environment.insert("TMPDIR".into(), self.temporary.into());
         // It runs the branch's own code, as bst does, and is confined as that is.
         let git = self.tree.join(".git");
@@ -181,7 +172,7 @@ impl Preparation<'_> {
 
     fn open_log(&self, report: &mut StageReport) -> StageLog {
         let path = self.logs.join(LOG);
-        match StageLog::open(&path, self.redactor) {
+        match StageLog::open(&path, self.context.redactor) {
             Ok(log) => {
                 report.log = Some(path.strip_prefix(self.run).map(PathBuf::from).unwrap_or(path));
                 log

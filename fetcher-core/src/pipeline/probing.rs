@@ -108,7 +108,7 @@ impl Pipeline<'_> {
         report: &mut StageReport,
     ) {
         let project = &self.directories.project;
-        let (unknown, error) = plan.write(project, &mut probing.memory(), self.clock.now());
+        let (unknown, error) = plan.write(project, &mut probing.memory(), self.context.clock.now());
         if let Some(error) = error {
             report.notes.push(format!("known refs cannot be written, so that they are tracked: {error}"));
         }
@@ -137,8 +137,8 @@ fn track(work: &mut StageRunner<'_, '_>, request: StageRequest) -> StageReport {
 fn nothing_to_track(work: &mut StageRunner<'_, '_>) -> StageReport {
     work.announce(Stage::Track, 1);
     let variant = work.variant.map(|variant| variant.name.clone());
-    let mut report = StageReport::new(Stage::Track, variant, work.pipeline.clock.now());
-    if work.cancel.is_cancelled() {
+    let mut report = StageReport::new(Stage::Track, variant, work.context.clock.now());
+    if work.context.cancel.is_cancelled() {
         report.outcome = Outcome::Interrupted;
     }
     report

@@ -27,7 +27,7 @@ impl StageRunner<'_, '_> {
         log: &mut StageLog,
         until: Instant,
     ) -> bool {
-        if self.cancel.is_cancelled() || attempt.exit.is_success() {
+        if self.context.cancel.is_cancelled() || attempt.exit.is_success() {
             return false;
         }
         for at in 0..attempt.failures.len() {

@@ -113,7 +113,7 @@ impl RemainingWork {
         memory: &ElementMemory,
         is_to_be_proved: bool,
     ) -> Self {
-        let (now, refresh_after) = (work.pipeline.clock.now(), work.pipeline.refresh_after);
+        let (now, refresh_after) = (work.context.clock.now(), work.pipeline.refresh_after);
         let mut names = candidates.fetchable.clone();
         names.extend(work.junctions.iter().filter(|junction| !candidates.missing.contains(*junction)).cloned());
         let looked_at: BTreeMap<_, _> = names.into_iter().map(|name| (name.clone(), inputs.of(&name))).collect();
@@ -278,7 +278,7 @@ impl StageRunner<'_, '_> {
                 asked.extend(more.map(|junction| (junction.clone(), inputs.of(junction))));
             }
         }
-        let at = self.pipeline.clock.now();
+        let at = self.context.clock.now();
         if refs == Refs::Tracked {
             let done = choice.into_iter().flat_map(|choice| choice.done.keys().map(|element| (element.clone(), true)));
             let worked = asked.keys().map(|element| (element.clone(), self.results.is_good(last, element)));

@@ -13,7 +13,6 @@ use super::{Pipeline, results};
 use crate::bst::dialect::{BstAction, ElementSelection, any_arguments};
 use crate::bst::inventory::Inventory;
 use crate::bst::messages::LogParser;
-use crate::cancel::Cancel;
 use crate::config::VariantConfig;
 use crate::diagnosis::{Diagnoser, Diagnosis, FailureKind};
 use crate::names::{ElementName, Refs, Stage};
@@ -94,11 +93,10 @@ impl<'p> Pipeline<'p> {
     pub fn session<'s>(
         &'s self,
         variant: Option<&'s VariantConfig>,
-        cancel: &'s Cancel,
         events: impl FnMut(Event) + 's,
     ) -> Result<PipelineSession<'s, 'p>, Diagnosis> {
-        let work = StageRunner::new(self, Refs::Committed, variant, cancel, events)
-            .map_err(|failure| failure.redacted(self.redactor))?;
+        let work = StageRunner::new(self, Refs::Committed, variant, events)
+            .map_err(|failure| failure.redacted(self.context.redactor))?;
         let (memory, reports) = (ElementMemory::default(), Vec::new());
         Ok(PipelineSession { pipeline: self, configured: work.elements.clone(), work, memory, reports })
     }
@@ -125,7 +123,7 @@ impl<'p> PipelineSession<'_, 'p> {
         self.choose(&ElementChoice::Configured);
         let listed = self.listed();
         listed.map_err(|reason| match reason {
-            NotListed::Failed(failures) => failures.redacted(self.pipeline.redactor),
+            NotListed::Failed(failures) => failures.redacted(self.pipeline.context.redactor),
             NotListed::NoRef(junction) => {
                 let message = format!("{junction} has no ref, and nothing can be loaded without");
                 vec![Diagnosis::of_kind(FailureKind::JunctionNoRef, message).with_element(junction)]
@@ -228,7 +226,7 @@ impl<'p> PipelineSession<'_, 'p> {
         for failure in &mut report.failures {
             failure.stage = Some(stage);
         }
-        conclude(&mut report, self.work.cancel.is_cancelled());
+        conclude(&mut report, self.work.context.cancel.is_cancelled());
         self.told(report)
     }
 
@@ -245,15 +243,16 @@ impl<'p> PipelineSession<'_, 'p> {
         let words = arguments.into_iter().map(Into::into);
         let arguments = any_arguments(&work.global(&conf.to_string_lossy()), words);
         // Without a log what it says is in the result all the same.
-        let mut log = StageLog::open(&work.log_path(LOG), self.pipeline.redactor).unwrap_or_else(|_| StageLog::none());
+        let mut log =
+            StageLog::open(&work.log_path(LOG), self.pipeline.context.redactor).unwrap_or_else(|_| StageLog::none());
         log.write(format!("$ bst {}\n", arguments.join(" ")).as_bytes());
         let (mut parser, mut diagnoser) = (LogParser::default(), Diagnoser::new(None));
         let mut stdout = OutputTail::new(OUTPUT_BYTES);
         let (turn, invocation) = work.invocation(arguments, until);
         let invocation = invocation.apart();
-        let (runner, cancel) = (self.pipeline.runner, work.cancel);
+        let context = self.pipeline.context;
         let ended = follow(Stage::Other, || {
-            runner.run(&invocation, cancel, &mut |stream, bytes| {
+            context.runner.run(&invocation, context.cancel, &mut |stream, bytes| {
                 log.write(bytes);
                 match stream {
                     OutputStream::Stdout => stdout.push(bytes),
@@ -264,13 +263,13 @@ impl<'p> PipelineSession<'_, 'p> {
         drop(turn);
         parser.finish(&mut |item| diagnoser.take(&item));
         let of_no_stage = |failure: Diagnosis| failure.with_stage(None);
-        let exit = ended.map_err(|failure| of_no_stage(failure).redacted(self.pipeline.redactor))?;
+        let exit = ended.map_err(|failure| of_no_stage(failure).redacted(self.pipeline.context.redactor))?;
         let mut failures = diagnoser.finish(exit).failures;
         if failures.is_empty() && !exit.is_success() {
             failures.push(results::unexplained(exit));
         }
-        let failures = failures.redacted(self.pipeline.redactor);
-        let stdout = stdout.text().into_owned().redacted(self.pipeline.redactor);
+        let failures = failures.redacted(self.pipeline.context.redactor);
+        let stdout = stdout.text().into_owned().redacted(self.pipeline.context.redactor);
         Ok(BstOutput { exit, stdout, failures })
     }
 
@@ -350,7 +349,7 @@ impl<'p> PipelineSession<'_, 'p> {
                 report.log = self.work.kept_log(LISTING_LOG);
                 let of_stage = |failure: Diagnosis| failure.with_stage(stage);
                 report.failures = failures.into_iter().map(of_stage).collect();
-                conclude(&mut report, self.work.cancel.is_cancelled());
+                conclude(&mut report, self.work.context.cancel.is_cancelled());
                 self.told(report)
             }
         }
@@ -359,7 +358,7 @@ impl<'p> PipelineSession<'_, 'p> {
     fn report(&self, stage: Stage) -> StageReport {
         let variant = self.work.variant.map(|variant| variant.name.clone());
         let refs = refs_of(stage, self.work.refs);
-        StageReport { refs, ..StageReport::new(stage, variant, self.pipeline.clock.now()) }
+        StageReport { refs, ..StageReport::new(stage, variant, self.pipeline.context.clock.now()) }
     }
 
     fn skipped(&mut self, stage: Stage, reason: &str) -> StageReport {
@@ -374,7 +373,7 @@ impl<'p> PipelineSession<'_, 'p> {
     }
 
     fn keep(&mut self, report: StageReport) -> StageReport {
-        let report = report.redacted(self.pipeline.redactor);
+        let report = report.redacted(self.pipeline.context.redactor);
         self.reports.push(report.clone());
         report
     }

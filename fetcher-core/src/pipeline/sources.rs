@@ -172,7 +172,7 @@ impl Pipeline<'_> {
             run.add_cost(&junctions);
         }
         for report in &mut run.reports {
-            work.results.enter(report, work.cancel.is_cancelled());
+            work.results.enter(report, work.context.cancel.is_cancelled());
         }
         run.reports
     }

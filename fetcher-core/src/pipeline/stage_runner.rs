@@ -20,12 +20,11 @@ use crate::bst::conf::UserConfiguration;
 use crate::bst::dialect::{BstAction, ElementSelection};
 use crate::bst::distributions::plugin_distributions;
 use crate::bst::messages::ElementState;
-use crate::cancel::Cancel;
 use crate::config::{DependencyScope, OnError, SourceCacheConfig, VariantConfig};
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use crate::names::{ElementName, Refs, SourceKey, Stage};
 use crate::report::{Activity, Event, RefChange, StageReport};
-use crate::runner::{ChildNetwork, Exit};
+use crate::runner::{ChildNetwork, Exit, RunContext};
 use crate::secret::{Redact as _, Redactor};
 
 /// The least time a `bst` is given, at the end of a stage's time.
@@ -55,7 +54,8 @@ pub(super) struct StageRunner<'w, 'p> {
     pub(super) variant: Option<&'w VariantConfig>,
     /// Which refs are fetched and pushed.
     pub(super) refs: Refs,
-    pub(super) cancel: &'w Cancel,
+    /// The pipeline's.
+    pub(super) context: RunContext<'w>,
     pub(super) events: MaskedEvents<'w>,
     /// The elements that the configuration asks for.
     pub(super) elements: ElementSelection,
@@ -93,7 +93,6 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         pipeline: &'w Pipeline<'p>,
         refs: Refs,
         variant: Option<&'w VariantConfig>,
-        cancel: &'w Cancel,
         events: impl FnMut(Event) + 'w,
     ) -> Result<Self, Diagnosis> {
         let project = pipeline.project;
@@ -110,8 +109,8 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             pipeline,
             variant,
             refs,
-            cancel,
-            events: MaskedEvents { lent: Box::new(events), redactor: pipeline.redactor },
+            context: pipeline.context,
+            events: MaskedEvents { lent: Box::new(events), redactor: pipeline.context.redactor },
             elements,
             options,
             listed: BTreeMap::new(),
@@ -124,7 +123,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             confs: BTreeMap::new(),
             more_environment: BTreeMap::new(),
             network: ChildNetwork::default(),
-            plugins: plugin_distributions(&pipeline.bst.command, pipeline.environment),
+            plugins: plugin_distributions(&pipeline.bst.command, pipeline.context.environment),
             push_retried: false,
             left_out: BTreeSet::new(),
         };
@@ -245,7 +244,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
 
     /// Runs one command until it worked, cannot work, or its time is over. `stages` are those it does, in their order.
     pub(super) fn run(&mut self, stages: &[Stage], action: BstAction, mut whole: StageRequest) -> StageRun {
-        let (started, began) = (self.pipeline.clock.now(), Instant::now());
+        let (started, began) = (self.context.clock.now(), Instant::now());
         let stage = stages[stages.len() - 1];
         let until = began + self.pipeline.project.timeout;
         let variant = self.variant.map(|variant| &variant.name);
@@ -275,7 +274,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
             asked = next;
             log.write(format!("[trying again in {} s]\n", wait.as_secs_f32()).as_bytes());
             self.tell(Activity::WaitingToRetry);
-            if self.cancel.wait(wait) {
+            if self.context.cancel.wait(wait) {
                 break;
             }
         }
@@ -288,7 +287,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         for report in &mut reports {
             report.attempts = tries;
             report.seconds = began.elapsed().as_secs_f64();
-            self.results.enter(report, self.cancel.is_cancelled());
+            self.results.enter(report, self.context.cancel.is_cancelled());
         }
         StageRun { reports, fetched }
     }
@@ -297,7 +296,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         let names: Vec<_> = stages.iter().map(Stage::as_str).collect();
         let path = self.log_path(&names.join("-"));
         let directories = &self.pipeline.directories;
-        match StageLog::open(&path, self.pipeline.redactor) {
+        match StageLog::open(&path, self.context.redactor) {
             Ok(log) => {
                 let relative = path.strip_prefix(&directories.run).unwrap_or(&path);
                 for report in reports {
@@ -379,7 +378,7 @@ impl<'w, 'p> StageRunner<'w, 'p> {
         until: Instant,
     ) -> Option<(StageRequest, Duration)> {
         let project = self.pipeline.project;
-        if tries > project.retries || self.cancel.is_cancelled() || attempt.exit == Exit::TimedOut {
+        if tries > project.retries || self.context.cancel.is_cancelled() || attempt.exit == Exit::TimedOut {
             return None;
         }
         let worthy = self.results.worth_another_try(stages, &whole.scope)?;

@@ -88,7 +88,7 @@ impl Pipeline<'_> {
         for unit in &*units {
             unit.write(project, files, |file| file.old.as_deref())?;
         }
-        if self.breaks(work, memory).is_some() || work.cancel.is_cancelled() {
+        if self.breaks(work, memory).is_some() || work.context.cancel.is_cancelled() {
             for unit in &*units {
                 unit.write(project, files, |file| file.new.as_deref())?;
             }

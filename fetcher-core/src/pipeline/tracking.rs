@@ -99,7 +99,7 @@ impl Pipeline<'_> {
     fn track_first(&self, work: &mut StageRunner<'_, '_>, junction: &ElementName) -> Result<(), Vec<Diagnosis>> {
         let path = work.log_path(Stage::Track.as_str());
         // The stage that follows opens the same log, and tells where that fails.
-        let mut log = StageLog::open(&path, self.redactor).unwrap_or_else(|_| StageLog::none());
+        let mut log = StageLog::open(&path, self.context.redactor).unwrap_or_else(|_| StageLog::none());
         work.track_junction(junction, &mut log, Instant::now() + self.project.timeout)
     }
 
@@ -129,7 +129,7 @@ impl Pipeline<'_> {
         let mut report = self.skipped(work.variant, Refs::Tracked, Stage::Track, "");
         report.skipped = None;
         report.attempts = 1;
-        report.outcome = if work.cancel.is_cancelled() { Outcome::Interrupted } else { Outcome::Failed };
+        report.outcome = if work.context.cancel.is_cancelled() { Outcome::Interrupted } else { Outcome::Failed };
         report.log = work.kept_log(Stage::Track.as_str()).or_else(|| work.kept_log(LISTING_LOG));
         let of_stage = |failure: Diagnosis| failure.with_stage(Stage::Track);
         report.failures = failures.into_iter().map(of_stage).collect();
@@ -138,7 +138,7 @@ impl Pipeline<'_> {
 
     /// The day, by UTC.
     fn today(&self) -> Date {
-        self.clock.now().to_zoned_datetime(TimeZone::UTC).date()
+        self.context.clock.now().to_zoned_datetime(TimeZone::UTC).date()
     }
 }
 

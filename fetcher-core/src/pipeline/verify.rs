@@ -55,13 +55,13 @@ impl Verification {
         let pipeline = work.pipeline;
         let prover = pipeline.proof_target().map(|target| {
             let prover = SourceProver::new(target, &pipeline.directories.cachedir, pipeline.project.timeout);
-            prover.trusting(pipeline.environment)
+            prover.trusting(pipeline.context.environment)
         });
         let variant = work.variant.map(|variant| variant.name.clone());
         let report = StageReport {
             refs: Some(work.refs),
             attempts: 1,
-            ..StageReport::new(Stage::Verify, variant, pipeline.clock.now())
+            ..StageReport::new(Stage::Verify, variant, pipeline.context.clock.now())
         };
         let caches = prover.as_ref().map(|prover| prover.target().names()).unwrap_or_default();
         let proof = ProofReport { caches, ..ProofReport::default() };
@@ -82,7 +82,7 @@ impl Verification {
         elements: BTreeSet<ElementName>,
     ) {
         if !self.prover.as_ref().is_ok_and(|prover| *prover.target() == ProofTarget::Local)
-            || work.cancel.is_cancelled()
+            || work.context.cancel.is_cancelled()
         {
             return;
         }
@@ -114,7 +114,7 @@ impl Verification {
         if !keys.is_empty() {
             self.ask(work, &keys);
         }
-        let now = work.pipeline.clock.now();
+        let now = work.context.clock.now();
         let lost = choice.settle(now, |key| Some(*self.prover.as_ref().ok()?.answer(key)? == KeyAnswer::Proved));
         if let Ok(prover) = &mut self.prover {
             // What bst does about them now is asked for afterwards.
@@ -131,7 +131,7 @@ impl Verification {
         }
         work.announce(Stage::Verify, self.report.attempts);
         let began = Instant::now();
-        match prover.ask(keys, work.cancel) {
+        match prover.ask(keys, work.context.cancel) {
             Ok(()) => {}
             Err(Some(failure)) => {
                 self.report.failures.push(failure.with_stage(Stage::Verify));
@@ -179,7 +179,7 @@ impl Verification {
         let before: BTreeSet<ElementName> = scope.iter().filter(is_proved).cloned().collect();
         let mut found = self.prove(work, &scope, memory);
         let missing: BTreeSet<ElementName> = found.missing.keys().cloned().collect();
-        if !missing.is_empty() && !work.cancel.is_cancelled() {
+        if !missing.is_empty() && !work.context.cancel.is_cancelled() {
             self.push_again(work, &missing, memory, reports);
             found = self.prove(work, &scope, memory);
         }
@@ -196,7 +196,7 @@ impl Verification {
         scope: &BTreeSet<ElementName>,
         memory: &mut ElementMemory,
     ) -> ElementProofs {
-        let now = work.pipeline.clock.now();
+        let now = work.context.clock.now();
         let known = &memory.of(work.refs).done;
         let open = scope.iter().filter_map(|element| known.get(element)).filter(|known| known.proved.is_none());
         let keys: BTreeSet<SourceKey> = open.filter_map(|known| known.key.clone()).collect();
@@ -252,7 +252,7 @@ impl Verification {
                     mine.seconds += theirs.seconds;
                     mine.bst_seconds += theirs.bst_seconds;
                     mine.attempts += theirs.attempts;
-                    work.results.enter(mine, work.cancel.is_cancelled());
+                    work.results.enter(mine, work.context.cancel.is_cancelled());
                 }
             }
         }
@@ -275,10 +275,10 @@ impl Verification {
     fn try_a_client(&mut self, work: &mut StageRunner<'_, '_>, found: &mut ElementProofs, memory: &mut ElementMemory) {
         let (Some(every), Ok(prover)) = (work.pipeline.clean_client_every, &self.prover) else { return };
         let target = prover.target().clone();
-        if work.cancel.is_cancelled() || !self.report.failures.is_empty() {
+        if work.context.cancel.is_cancelled() || !self.report.failures.is_empty() {
             return;
         }
-        let now = work.pipeline.clock.now();
+        let now = work.context.clock.now();
         let share = clean_client::share(&found.proved, &memory.of(work.refs).done, now, every);
         if share.is_empty() {
             return;
@@ -337,12 +337,13 @@ impl Verification {
         for element in found.missing.keys() {
             report.results.enter(element.clone(), ElementOutcome::Failed);
         }
-        report.outcome = match (self.is_interrupted || work.cancel.is_cancelled(), report.failures.is_empty(), proved) {
-            (true, _, _) => Outcome::Interrupted,
-            (false, true, _) => Outcome::Ok,
-            (false, false, 0) => Outcome::Failed,
-            (false, false, _) => Outcome::Partial,
-        };
+        report.outcome =
+            match (self.is_interrupted || work.context.cancel.is_cancelled(), report.failures.is_empty(), proved) {
+                (true, _, _) => Outcome::Interrupted,
+                (false, true, _) => Outcome::Ok,
+                (false, false, 0) => Outcome::Failed,
+                (false, false, _) => Outcome::Partial,
+            };
         if self.proof.repaired > 0 {
             report.notes.push(format!("{} elements were incomplete, and are whole again", self.proof.repaired));
         }
@@ -434,7 +435,7 @@ fn write_log(
     known: &BTreeMap<ElementName, crate::state::DoneElement>,
 ) {
     let path = work.log_path(LOG);
-    let written = StageLog::open(&path, work.pipeline.redactor).and_then(|mut log| {
+    let written = StageLog::open(&path, work.context.redactor).and_then(|mut log| {
         log.write(
             format!("Asked {}: {} blobs, {} requests\n", proof.caches.join(", "), proof.blobs, proof.requests)
                 .as_bytes(),

@@ -244,7 +244,7 @@ impl Publisher<'_> {
         // Those that are there come first.
         let mut open = 0;
         for request in ordered(plan, &heads, memory) {
-            if self.git.cancel.is_cancelled() {
+            if self.git.context.cancel.is_cancelled() {
                 return Err(crate::git::GitError::Cancelled.into());
             }
             let is_new = turn(&request, &heads, memory) == Turn::New;

@@ -83,7 +83,8 @@ impl<'s> CommitSigner<'s> {
         let invocation = Invocation::new(command.iter().copied(), &self.directory)
             .environment(environment)
             .timeout(self.git.timeout.min(std::time::Duration::from_secs(60)));
-        let ended = output(self.git.runner, &invocation, self.git.cancel, MAX_SAID);
+        let context = self.git.context;
+        let ended = output(context.local_runner, &invocation, context.cancel, MAX_SAID);
         let program = command.first().copied().unwrap_or_default();
         let ended = ended.map(|ended| (ended.exit, ended.stdout.text().into_owned()));
         match ended {

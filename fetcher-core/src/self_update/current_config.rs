@@ -8,7 +8,7 @@ use super::clone::{ConfigRepository, FollowedBranch};
 use super::commit_check::{self, CommitCheck};
 use super::error::UpdateError;
 use super::trust::SignedCommit;
-use crate::cancel::Cancel;
+use super::work_tree_config::WorkTreeConfig;
 use crate::config::{Config, DiskFiles, FileLookup as _, SelfUpdateConfig};
 use crate::environment::Environment;
 
@@ -27,18 +27,16 @@ impl CurrentConfig {
     pub(super) fn of(
         clone: &ConfigRepository,
         head: Oid,
+        here: &WorkTreeConfig,
         environment: &Environment,
-        cancel: &Cancel,
     ) -> Result<Self, UpdateError> {
-        if let Some(signed) = SignedCommit::of(clone, environment)? {
-            // Where they cannot be compared the next commit may still be a good one, and nobody reads this one.
-            let is_other = head != signed.commit || signed.changed(clone, cancel).is_ok_and(|paths| !paths.is_empty());
-            let restore = is_other.then_some(signed.commit);
-            return Ok(Self { settings: signed.settings, signers: Some(signed.signers), restore });
+        if let Some(SignedCommit { commit, settings, signers }) = here.signed.clone() {
+            let restore = (head != commit || here.is_changed).then_some(commit);
+            return Ok(Self { settings, signers: Some(signers), restore });
         }
-        if let Ok(config) = Config::load(clone.top.join(&clone.entry), environment) {
-            let signers = signers(&config, |path| DiskFiles.read(path).map_err(|error| error.to_string()));
-            return Ok(Self { settings: config.self_update, signers, restore: None });
+        if let Ok(config) = &here.config {
+            let signers = signers(config, |path| DiskFiles.read(path).map_err(|error| error.to_string()));
+            return Ok(Self { settings: config.self_update.clone(), signers, restore: None });
         }
         let commits: Vec<Oid> = [Some(head), clone.last_taken()].into_iter().flatten().collect();
         for (commit, strict) in

@@ -12,7 +12,7 @@ use super::clone::{ConfigRepository, FollowedBranch};
 use super::{SelfUpdate, UpdateError, commit_check};
 use crate::config::{Config, ConfigError, UserConfigDirectory, choose_file};
 use crate::git::{Git, GitAccess, GitError, RemoteRepository};
-use crate::runner::LocalRunner;
+use crate::runner::{LocalRunner, RunContext};
 use crate::secret::Secret;
 
 /// A host that was set up.
@@ -92,13 +92,8 @@ impl SelfUpdate<'_> {
         let temporary = temporary.map_err(failed(home.directory()))?;
         let place = temporary.path().join("clone");
         let runner = LocalRunner::new(temporary.path());
-        let git = Git {
-            runner: &runner,
-            environment: self.environment,
-            cancel: self.cancel,
-            timeout: self.timeout,
-            space: None,
-        };
+        let context = RunContext::new(self.environment, self.cancel).local_runner(&runner);
+        let git = Git::new(context, self.timeout);
         git.clone_to(&remote, &place, branch)?;
         keep_credentials(&place, &repository, &remote)?;
         let clone = ConfigRepository::open(place.clone(), PathBuf::new())?;

@@ -123,7 +123,8 @@ impl SshVerifier<'_> {
     /// The user's own list of revoked keys, as git is told of it: it can only make less good.
     fn revoked(&self, repository: &Path) -> Option<String> {
         let names = ["HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"];
-        let own = names.iter().filter_map(|name| Some(((*name).into(), self.git.environment.get(name)?.to_owned())));
+        let own =
+            names.iter().filter_map(|name| Some(((*name).into(), self.git.context.environment.get(name)?.to_owned())));
         let environment = path(self.git).chain(own).chain([("GIT_DIR".into(), repository.into())]).collect();
         let command = ["git", "config", "--type=path", "--get", "gpg.ssh.revocationFile"].map(OsString::from);
         let (exit, said) = run(self.git, self.directory, command.into(), environment, None).ok()?;
@@ -133,7 +134,7 @@ impl SshVerifier<'_> {
 
 /// The environment of a child that needs nothing but to be found.
 fn path<'g>(git: &'g Git<'_>) -> impl Iterator<Item = (OsString, OsString)> + use<'g> {
-    let path = git.environment.get("PATH").map(|path| ("PATH".into(), path.to_owned()));
+    let path = git.context.environment.get("PATH").map(|path| ("PATH".into(), path.to_owned()));
     path.into_iter().chain([("LC_ALL".into(), "C".into())])
 }
 
@@ -147,7 +148,7 @@ fn run(
 ) -> Result<(Exit, String), RunnerError> {
     let invocation = Invocation { stdin, ..Invocation::new(command, directory) };
     let invocation = invocation.environment(environment).timeout(git.timeout);
-    let said = output(git.runner, &invocation, git.cancel, 64 << 10)?;
+    let said = output(git.context.local_runner, &invocation, git.context.cancel, 64 << 10)?;
     Ok((said.exit, said.stdout.text().into_owned()))
 }
 

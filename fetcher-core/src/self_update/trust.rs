@@ -18,6 +18,7 @@ use crate::config::{DiskFiles, FileLookup as _, SelfUpdateConfig};
 use crate::environment::Environment;
 
 /// A commit that is in use and asks for signatures.
+#[derive(Clone)]
 pub(super) struct SignedCommit {
     pub(super) commit: Oid,
     pub(super) settings: SelfUpdateConfig,

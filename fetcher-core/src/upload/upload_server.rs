@@ -41,7 +41,7 @@ impl UploadServer {
     pub(super) fn new(upload: &SiteUpload<'_>, url: &Secret) -> Result<Self, UploadError> {
         let config = upload.config;
         let url = with_slash(url);
-        let agent = http::agent(url.expose(), config.ca_file.as_deref(), upload.environment)
+        let agent = http::agent(url.expose(), config.ca_file.as_deref(), upload.context.environment)
             .map_err(|error| UploadError::Setup(format!("{error}; {}", error.hint)))?;
         let mut headers: Vec<_> = config.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         if let Some(path) = &config.token_file {
@@ -64,7 +64,7 @@ impl UploadServer {
         let mut stopped = None;
         for (at, page) in pages.iter().enumerate() {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || upload.cancel.is_cancelled() {
+            if left.is_zero() || upload.context.cancel.is_cancelled() {
                 stopped = Some(UploadError::TimedOut { left: pages.len() - at });
                 break;
             }

@@ -46,7 +46,7 @@ impl<'a> Asker<'a> {
         let timeout = git.timeout.min(LIST_TIMEOUT);
         Self {
             #[cfg(feature = "probe")]
-            client: ProbeClient::new(git.environment, per_host),
+            client: ProbeClient::new(git.context.environment, per_host),
             git: Git { timeout, ..git },
             directory,
             pages: PageMemory::default(),
@@ -63,7 +63,7 @@ impl<'a> Asker<'a> {
 
     /// Asks one upstream questions that one exchange answers.
     pub(super) fn ask(&self, url: &str, questions: &[UpstreamQuestion], cost: &mut ProbeCost) -> Asked {
-        if self.git.cancel.is_cancelled() {
+        if self.git.context.cancel.is_cancelled() {
             return Asked::all(&UpstreamAnswer::doubtful(ProbeDoubt::Cancelled), questions);
         }
         match questions.first() {
@@ -143,7 +143,7 @@ impl<'a> Asker<'a> {
         if !url.starts_with("git://") {
             return None;
         }
-        match git_daemon::ask(url, request, self.git.cancel, cost) {
+        match git_daemon::ask(url, request, self.git.context.cancel, cost) {
             Ok(said) => Some(answered(said, &UpstreamSigns::default())),
             Err(DaemonError::Failed(kind, doubt, message)) => {
                 Some(Asked::all(&UpstreamAnswer::failed(doubt, failed(kind, message, url)), questions))

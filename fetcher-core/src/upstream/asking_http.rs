@@ -110,7 +110,7 @@ impl Asker<'_> {
 
     fn failed(&self, failure: &HttpFailure, url: &str, questions: &[UpstreamQuestion]) -> Asked {
         // What was broken off is no failure of the server's.
-        let answer = if self.git.cancel.is_cancelled() {
+        let answer = if self.git.context.cancel.is_cancelled() {
             UpstreamAnswer::doubtful(ProbeDoubt::Cancelled)
         } else {
             UpstreamAnswer::failed(failure.doubt, failed(failure.kind, failure.message.clone(), url))

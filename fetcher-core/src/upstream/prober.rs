@@ -193,7 +193,7 @@ impl<'a> Prober<'a> {
         let mut shared = self.lock();
         while alive.load(Ordering::SeqCst) > 0 {
             shared = self.changed.wait_timeout(shared, TICK).unwrap_or_else(PoisonError::into_inner).0;
-            if self.asker.git.cancel.is_cancelled() {
+            if self.asker.git.context.cancel.is_cancelled() {
                 self.asker.break_off();
                 self.changed.notify_all();
             }
@@ -255,7 +255,7 @@ impl<'a> Prober<'a> {
                 return None;
             }
             let now = Instant::now();
-            let cancelled = self.asker.git.cancel.is_cancelled();
+            let cancelled = self.asker.git.context.cancel.is_cancelled();
             let has_room = |exchange: &Exchange| cancelled || shared.hosts.has_room(&exchange.host, self.per_host, now);
             let found = if shared.running < self.concurrency { left.iter().rposition(has_room) } else { None };
             if let Some(at) = found {

@@ -13,7 +13,7 @@ use fetcher_core::bst::environment::{
     BstEnvironments, DEFAULT_REQUIREMENTS, EnvironmentError, EnvironmentSpec, InstalledBst, PipFailure, prune,
 };
 use fetcher_core::runner::{OutputStream, RunnerError, SandboxMode, SandboxOptions, Sandboxed, WithSandbox, processes};
-use fetcher_core::{Cancel, Environment, Exit, Invocation, LocalRunner, ProjectName, Runner};
+use fetcher_core::{Cancel, Environment, Exit, Invocation, LocalRunner, ProjectName, RunContext, Runner};
 use fetcher_tests::wheel::{sdist, wheel};
 
 /// A Python that makes environments in no time: they all use one pip.
@@ -71,8 +71,7 @@ impl Host {
         // Both would send the packages elsewhere.
         environment.set("PIP_USER", "1");
         environment.set("PIP_TARGET", "/nowhere");
-        let (directory, runner) = (self.directory(), LocalRunner::default());
-        work(&BstEnvironments::new(&directory, &runner, &environment, &[], &self.cancel))
+        work(&BstEnvironments::new(&self.directory(), RunContext::new(&environment, &self.cancel), &[]))
     }
 
     fn ensure(&self, requirements: &str) -> Result<InstalledBst, EnvironmentError> {
@@ -145,7 +144,8 @@ fn a_script_in_pythons_place_that_does_not_run_in_a_sandbox_leads_to_python() {
     let (directory, runner) = (host.directory(), HidesFrom { script: &script, runner: LocalRunner::default() });
     let confined = SandboxOptions::default();
     let runner = WithSandbox::new(&runner, &confined);
-    let environments = BstEnvironments::new(&directory, &runner, &environment, &[], &host.cancel);
+    let environments =
+        BstEnvironments::new(&directory, RunContext::new(&environment, &host.cancel).runner(&runner), &[]);
     let requirements = &requirement("2.8.1");
     let recipe = EnvironmentSpec { requirements, directory: host.place.path(), python: &script };
     let made = environments.ensure(recipe, &mut |_| {}).unwrap();
@@ -170,7 +170,8 @@ fn what_has_to_be_built_is_built_in_a_sandbox() {
     let mut confined = SandboxOptions::default();
     confined.read = vec![shared_pip()];
     let runner = WithSandbox::new(&runner, &confined);
-    let environments = BstEnvironments::new(&directory, &runner, &environment, &[], &host.cancel);
+    let environments =
+        BstEnvironments::new(&directory, RunContext::new(&environment, &host.cancel).runner(&runner), &[]);
     let requirements = "buildstream==2.8.1\n";
     let recipe = EnvironmentSpec { requirements, directory: host.place.path(), python: &host.python() };
     let mut said = Vec::new();
@@ -267,7 +268,7 @@ fn make_one_to_be_killed() {
     let environment: Environment = Environment::of_this_process();
     let (place, runner, cancel) = (Path::new(&place), LocalRunner::new(&place), Cancel::new());
     let directory = place.join("environments");
-    let environments = BstEnvironments::new(&directory, &runner, &environment, &[], &cancel);
+    let environments = BstEnvironments::new(&directory, RunContext::new(&environment, &cancel).runner(&runner), &[]);
     let recipe = EnvironmentSpec {
         requirements: &requirement("2.8.1"),
         directory: place,
@@ -314,8 +315,8 @@ fn the_default_requirements_work_without_bubblewrap() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-tools/environments");
     fs::create_dir_all(&directory).unwrap();
     let directory = directory.canonicalize().unwrap();
-    let (runner, cancel) = (LocalRunner::default(), Cancel::new());
-    let environments = BstEnvironments::new(&directory, &runner, &Environment::of_this_process(), &[], &cancel);
+    let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
+    let environments = BstEnvironments::new(&directory, RunContext::new(&environment, &cancel), &[]);
     let recipe = EnvironmentSpec { requirements: DEFAULT_REQUIREMENTS, directory: &directory, python: "python3" };
     let installed = environments.ensure(recipe, &mut |_| {}).unwrap();
     assert_eq!(installed.version.to_string(), "2.8.1");

@@ -300,6 +300,31 @@ fn a_remote_over_ssh_with_the_users_own_settings() {
 }
 
 #[test]
+fn what_a_run_uses_is_what_it_read_when_it_looked_for_more() {
+    let site = Site::new().set_up();
+    site.run().expect(0);
+    // Somebody changes the file while the server is asked.
+    let other = site.scratch.write("other.toml", site.config(OTHER));
+    let ssh = site.scratch.write(
+        "ssh",
+        format!(
+            "for command; do :; done\ncp '{}' '{}'\nexec sh -c \"$command\"\n",
+            other.display(),
+            site.path("config.toml").display()
+        ),
+    );
+    site.scratch
+        .write("home/.gitconfig", format!("[core]\nsshCommand = \"sh {}\"\n[ssh]\nvariant = simple\n", ssh.display()));
+    site.cloned().git(&["remote", "set-url", "origin", &format!("ssh://host{}/.git", site.repo.path.display())]);
+    site.run().expect(0);
+    assert!(site.read("config.toml").contains("other"), "the server was not asked");
+    assert_eq!(site.branches(), ["main"]);
+    site.run().expect(0);
+    assert_eq!(site.branches(), ["other"]);
+    assert!(site.fetcher().report()["configuration"].as_str().expect("text").ends_with("-dirty"));
+}
+
+#[test]
 fn a_branch_that_is_named_is_followed_and_so_is_the_next() {
     let site = Site::new().set_up();
     site.repo.git(&["branch", "production"]);

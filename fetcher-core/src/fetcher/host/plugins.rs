@@ -43,18 +43,12 @@ impl Preflight<'_> {
     fn tips(&self, project: &ProjectConfig) -> Result<Option<Vec<(BranchName, TipContent)>>, GitError> {
         let fetcher = self.fetcher;
         let space = fetcher.free_space();
-        let git = Git {
-            runner: self.local,
-            environment: &fetcher.environment,
-            cancel: &fetcher.cancel,
-            timeout: project.timeout,
-            space: Some(&space),
-        };
+        let git = Git { context: self.context, timeout: project.timeout, space: Some(&space) };
         let followed = Project::new(project, &fetcher.config.cache_dir, git)?;
         let Ok(listed) = followed.list() else { return Ok(None) };
         let branches = followed.fetch(&listed.tips)?.branches;
         let look = |branch: &crate::project::Branch<'_>| {
-            Ok((branch.name().clone(), fetcher.look_into(project, branch.commit(), self.local)?))
+            Ok((branch.name().clone(), fetcher.look_into(project, branch.commit(), self.context)?))
         };
         branches.iter().map(look).collect::<Result<_, _>>().map(Some)
     }
@@ -74,7 +68,7 @@ impl Preflight<'_> {
         if let Some(check) = version(&name, needs, bst) {
             return check;
         }
-        let missing = self.fetcher.missing(needs, project, bst, self.local, self.temporary);
+        let missing = self.fetcher.missing(needs, project, bst, self.context, self.temporary);
         if !missing.is_empty() {
             let hint = requirements_hint(&project.buildstream.tool, &missing);
             let names: Vec<_> = missing.into_iter().collect();

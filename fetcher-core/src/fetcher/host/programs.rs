@@ -7,7 +7,7 @@ use crate::bst::child_environment;
 use crate::bst::dialect::Dialect;
 use crate::bst::version::BstVersion;
 use crate::config::BuildStreamTool;
-use crate::runner::{Invocation, output};
+use crate::runner::{Invocation, RunContext, output};
 
 /// The oldest git that does all that is asked of it.
 const GIT: BstVersion = BstVersion { major: 2, minor: 31, patch: 0 };
@@ -95,9 +95,10 @@ impl Preflight<'_> {
 
     /// What a program says: its last line, or else why it says nothing.
     pub(super) fn say(&self, command: &[&str]) -> Result<String, String> {
-        let environment = child_environment(&self.fetcher.environment, &[]);
+        let environment = child_environment(self.context.environment, &[]);
         let invocation = Invocation::new(command, self.temporary).environment(environment).timeout(QUESTION_TIMEOUT);
-        let said = output(self.local, &invocation, &self.fetcher.cancel, 4096).map_err(|error| error.to_string())?;
+        let RunContext { local_runner, cancel, .. } = self.context;
+        let said = output(local_runner, &invocation, cancel, 4096).map_err(|error| error.to_string())?;
         let text = said.stdout.text();
         let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
         match said.exit {

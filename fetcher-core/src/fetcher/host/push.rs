@@ -51,7 +51,7 @@ impl Preflight<'_> {
     ) -> io::Result<StageReport> {
         let directory = place(self.temporary, "push", &project.name).join(number.to_string());
         // Never the same, for what a cache has already is not pushed.
-        let content = format!("{} {}\n", self.fetcher.clock.now(), std::process::id());
+        let content = format!("{} {}\n", self.context.clock.now(), std::process::id());
         probe::write_project(&directory.join("project"), bst.dialect(), &content)?;
         let project = ProjectConfig {
             targets: vec![probe::ELEMENT.to_owned()],
@@ -78,10 +78,7 @@ impl Preflight<'_> {
             branch: &branch,
             commit: &commit,
             bst,
-            runner: self.runner,
-            environment: &self.fetcher.environment,
-            redactor: &self.fetcher.redactor,
-            clock: &self.fetcher.clock,
+            context: self.context,
             directories: PipelineDirectories {
                 project: directory.join("project"),
                 cachedir: directory.join("cachedir"),
@@ -100,7 +97,7 @@ impl Preflight<'_> {
             local_cache: None,
         };
         let mut memory = ElementMemory::default();
-        let stages = pipeline.run(Refs::Committed, None, &mut memory, &self.fetcher.cancel, &mut |_| {});
+        let stages = pipeline.run(Refs::Committed, None, &mut memory, &mut |_| {});
         // Where bst could not even begin, it is another stage that says why.
         let failed = stages.iter().find(|stage| !stage.failures.is_empty());
         let push = failed.or(stages.iter().find(|stage| stage.stage == Stage::Push));

@@ -34,13 +34,7 @@ impl Preflight<'_> {
     }
 
     fn chosen(&self, project: &ProjectConfig) -> Result<BranchMatches, GitError> {
-        let git = Git {
-            runner: self.local,
-            environment: &self.fetcher.environment,
-            cancel: &self.fetcher.cancel,
-            timeout: project.timeout.min(QUESTION_TIMEOUT),
-            space: None,
-        };
+        let git = Git::new(self.context, project.timeout.min(QUESTION_TIMEOUT));
         let remote = RemoteRepository::new(&project.url, &project.git)?;
         let refs = Mirror::new(git, &place(self.temporary, "mirrors", &project.name), remote).remote_refs()?;
         select(&project.branches, &project.exclude_branches, &refs)

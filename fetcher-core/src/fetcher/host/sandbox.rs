@@ -16,7 +16,7 @@ impl Preflight<'_> {
         if self.fetcher.runner.is_some() || confined.is_empty() {
             return Vec::new();
         }
-        let report = self.sandboxed.report(self.fetcher.environment.get("PATH"), &self.fetcher.cancel);
+        let report = self.sandboxed.report(self.context.environment.get("PATH"), self.context.cancel);
         let tried = report.failed.join("\n");
         if report.mechanism == SandboxMechanism::None {
             let hint = "install bubblewrap (Debian and Fedora: bubblewrap); `[sandbox] mode = \"off\"` does without";
@@ -52,7 +52,7 @@ impl Preflight<'_> {
 
     /// The credentials of the user's that a `bst` would have found without a sandbox.
     fn hidden(&self, confined: &[&ProjectConfig]) -> Option<HostCheck> {
-        let home = PathBuf::from(self.fetcher.environment.get("HOME")?);
+        let home = PathBuf::from(self.context.environment.get("HOME")?);
         let there: Vec<_> = USER_CREDENTIALS.iter().filter(|(name, _)| home.join(name).exists()).collect();
         let without = confined.iter().any(|project| project.credentials.files().next().is_none());
         if there.is_empty() || !without {

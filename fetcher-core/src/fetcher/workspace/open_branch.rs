@@ -60,13 +60,13 @@ impl<'f> Workspace<'f> {
     where
         'f: 'w,
     {
-        let fetcher = self.fetcher;
+        let context = self.context();
         let config = branch.project().config();
         let mut stages =
-            vec![StageReport { attempts: 1, ..StageReport::new(Stage::Checkout, None, fetcher.clock.now()) }];
+            vec![StageReport { attempts: 1, ..StageReport::new(Stage::Checkout, None, context.clock.now()) }];
         let began = std::time::Instant::now();
         let checkout = branch::checked_out(branch, &mut stages[0]);
-        let tools = RunTools::new(fetcher, &self.runner, &self.run_directory());
+        let tools = RunTools::new(self.fetcher, context, &self.run_directory());
         let made = checkout.and_then(|checkout| Ok((checkout, tools.bst(config)?)));
         stages[0].seconds = began.elapsed().as_secs_f64();
         let (checkout, bst) = match made {
@@ -90,10 +90,7 @@ impl<'f> Workspace<'f> {
             let preparation = Preparation {
                 project: config,
                 commit: branch.commit(),
-                runner: &self.runner,
-                environment: &fetcher.environment,
-                redactor: &fetcher.redactor,
-                clock: &fetcher.clock,
+                context,
                 directory: &checkout.directory,
                 tree: &checkout.tree,
                 temporary: &directories.temporary,
@@ -102,7 +99,7 @@ impl<'f> Workspace<'f> {
                 logs: &directories.logs,
                 again: false,
             };
-            let (report, files) = preparation.run(&fetcher.cancel);
+            let (report, files) = preparation.run();
             let is_good = report.outcome.is_good();
             stages.push(report);
             if !is_good {
@@ -110,7 +107,7 @@ impl<'f> Workspace<'f> {
             }
             prepared = files;
         }
-        let stages = stages.redacted(&fetcher.redactor);
+        let stages = stages.redacted(context.redactor);
         let own_cache = OwnCache::of(directories.cachedir.clone());
         Ok(OpenBranch {
             workspace: self,
@@ -178,10 +175,7 @@ impl<'w> OpenBranch<'w> {
             branch: self.branch.name(),
             commit: self.branch.commit(),
             bst: &self.bst,
-            runner: &self.workspace.runner,
-            environment: &fetcher.environment,
-            redactor: &fetcher.redactor,
-            clock: &fetcher.clock,
+            context: self.workspace.context(),
             directories: self.directories.clone(),
             prepared: self.prepared.as_ref(),
             one_at_a_time: self.workspace.one_at_a_time.as_ref(),
@@ -202,7 +196,7 @@ impl<'w> OpenBranch<'w> {
         pipeline: &'s Pipeline<'p>,
         events: impl FnMut(Event) + 's,
     ) -> Result<PipelineSession<'s, 'p>, Diagnosis> {
-        pipeline.session(None, &self.workspace.fetcher.cancel, events)
+        pipeline.session(None, events)
     }
 
     /// The branch's report, with the stages of a session that is over.

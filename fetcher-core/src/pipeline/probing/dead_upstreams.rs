@@ -108,7 +108,7 @@ impl Pipeline<'_> {
         let answers = ask(probing, probes.values());
         for (element, probes) in &probes {
             let (Some(inputs), failed) = (choice.inputs(element), &known[element]) else { continue };
-            if probes.fails_again(failed, inputs, &answers, self.clock.now()) {
+            if probes.fails_again(failed, inputs, &answers, self.context.clock.now()) {
                 work.results.recall(Stage::Fetch, element, failed.failure.clone());
                 dead.insert(element.clone(), failed.clone());
             }
@@ -151,8 +151,8 @@ impl Pipeline<'_> {
     ) -> Option<FailedSources> {
         let failure = work.results.failure(stage, element).filter(|_| !work.junctions.contains(element))?;
         let upstreams = probes.lasting(failure.kind, answers)?;
-        let failure = failure.clone().redacted(self.redactor);
-        Some(FailedSources { inputs, upstreams, at: self.clock.now(), failure })
+        let failure = failure.clone().redacted(self.context.redactor);
+        Some(FailedSources { inputs, upstreams, at: self.context.clock.now(), failure })
     }
 }
 
@@ -161,9 +161,9 @@ impl StageRunner<'_, '_> {
     pub(in crate::pipeline) fn recalled(&mut self, stage: Stage) -> StageReport {
         self.announce(stage, 1);
         let variant = self.variant.map(|variant| variant.name.clone());
-        let mut report = StageReport::new(stage, variant, self.pipeline.clock.now());
+        let mut report = StageReport::new(stage, variant, self.context.clock.now());
         report.refs = refs_of(stage, self.refs);
-        self.results.enter(&mut report, self.cancel.is_cancelled());
+        self.results.enter(&mut report, self.context.cancel.is_cancelled());
         report
     }
 }

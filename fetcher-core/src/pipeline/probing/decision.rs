@@ -114,7 +114,7 @@ impl TrackPlan {
         };
         plan.ask(probing, work);
         plan.leave_dead(work, probing, memory);
-        plan.decide(probing, work.pipeline.clock.now());
+        plan.decide(probing, work.context.clock.now());
         Some(plan)
     }
 
@@ -145,7 +145,7 @@ impl TrackPlan {
 
     /// Leaves out what would fail again.
     fn leave_dead(&mut self, work: &StageRunner<'_, '_>, probing: &TrackProbing<'_>, memory: &ElementMemory) {
-        let now = work.pipeline.clock.now();
+        let now = work.context.clock.now();
         let known =
             memory.untracked.iter().filter(|(element, _)| !probing.forced && !work.junctions.contains(*element));
         for (element, failed) in known {
@@ -171,7 +171,7 @@ impl TrackPlan {
             work.results.recall(Stage::Track, element, known.failure.clone());
         }
         work.results.note_loaded(Stage::Track);
-        work.results.enter(report, work.cancel.is_cancelled());
+        work.results.enter(report, work.context.cancel.is_cancelled());
         note_dead(report, &dead);
     }
 

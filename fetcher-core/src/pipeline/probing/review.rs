@@ -16,7 +16,7 @@ use crate::upstream::{UpstreamAnswer, UpstreamQuestion};
 impl TrackPlan {
     /// Learns what was tracked, and looks whether it is what was known.
     pub(super) fn review(&mut self, work: &StageRunner<'_, '_>, probing: &TrackProbing<'_>, report: &mut StageReport) {
-        let now = work.pipeline.clock.now();
+        let now = work.context.clock.now();
         let after = ProjectFiles::new(&work.pipeline.directories.project);
         let mut texts = BTreeMap::new();
         let mut found = Vec::new();

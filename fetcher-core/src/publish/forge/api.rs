@@ -16,9 +16,9 @@ use crate::address::AddressParts;
 pub(super) use crate::address::percent_encoded as encoded;
 use crate::cancel::Cancel;
 use crate::config::{ForgeKind, PublishConfig};
-use crate::environment::Environment;
 use crate::failure::phrases::services;
 use crate::http::{agent, host_of};
+use crate::runner::RunContext;
 use crate::secret::Secret;
 
 /// The longest answer that is read.
@@ -58,8 +58,7 @@ impl Api {
         kind: ForgeKind,
         publish: &PublishConfig,
         url: &str,
-        environment: &Environment,
-        cancel: &Cancel,
+        context: RunContext<'_>,
     ) -> Result<Self, ForgeError> {
         let wrong = |message: &str| ForgeError {
             forge: name_of(kind).to_owned(),
@@ -76,14 +75,14 @@ impl Api {
             ForgeKind::GitHub => format!("{host}/api/v3"),
             _ => format!("{host}/api/v1"),
         };
-        let agent = agent(&base, publish.ca_file.as_deref(), environment)
+        let agent = agent(&base, publish.ca_file.as_deref(), context.environment)
             .map_err(|error| wrong(&format!("{error}; {}", error.hint)))?;
         let credential = match (&publish.token_file, &publish.app) {
             (Some(file), _) => ApiCredential::Token(file.clone()),
             (None, Some(app)) => ApiCredential::App(AppToken::new(app)),
             (None, None) => return Err(wrong("it takes a `token-file`")),
         };
-        Ok(Self { agent, kind, base, repository, credential, cancel: cancel.clone() })
+        Ok(Self { agent, kind, base, repository, credential, cancel: context.cancel.clone() })
     }
 
     /// The repository's path.

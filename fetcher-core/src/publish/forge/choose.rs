@@ -7,20 +7,15 @@ use super::gitea_agit::GiteaAgit;
 use super::gitlab_push::GitLabPush;
 use super::{Forge, ForgeError, ForgeErrorKind, NoForge};
 use crate::address::AddressParts;
-use crate::cancel::Cancel;
 use crate::config::{ForgeKind, ProjectConfig, PublishMode};
-use crate::environment::Environment;
 use crate::hosting::HostingSoftware;
+use crate::runner::RunContext;
 
 /// The forge that a project's configuration means.
 ///
 /// # Errors
 /// When it is none that can be used as it is configured.
-pub(crate) fn configured_forge(
-    project: &ProjectConfig,
-    environment: &Environment,
-    cancel: &Cancel,
-) -> Result<Arc<dyn Forge>, ForgeError> {
+pub(crate) fn configured_forge(project: &ProjectConfig, context: RunContext<'_>) -> Result<Arc<dyn Forge>, ForgeError> {
     let publish = &project.publish;
     if publish.mode != PublishMode::MergeRequest {
         return Ok(Arc::new(NoForge));
@@ -43,7 +38,7 @@ pub(crate) fn configured_forge(
             "the forge",
             "it cannot be told from the host's name what runs there: set `forge`, as in forge = \"gitlab\"",
         )),
-        kind => with_interface(kind, project, url, environment, cancel),
+        kind => with_interface(kind, project, url, context),
     }
 }
 
@@ -56,11 +51,10 @@ fn with_interface(
     kind: ForgeKind,
     project: &ProjectConfig,
     url: &str,
-    environment: &Environment,
-    cancel: &Cancel,
+    context: RunContext<'_>,
 ) -> Result<Arc<dyn Forge>, ForgeError> {
     use super::{api::Api, gitea::Gitea, github::GitHub, gitlab::GitLab};
-    let api = Api::new(kind, &project.publish, url, environment, cancel)?;
+    let api = Api::new(kind, &project.publish, url, context)?;
     Ok(match kind {
         ForgeKind::GitLab => Arc::new(GitLab::new(api)),
         ForgeKind::GitHub => Arc::new(GitHub::new(api)),
@@ -69,13 +63,7 @@ fn with_interface(
 }
 
 #[cfg(not(feature = "forge"))]
-fn with_interface(
-    _: ForgeKind,
-    _: &ProjectConfig,
-    _: &str,
-    _: &Environment,
-    _: &Cancel,
-) -> Result<Arc<dyn Forge>, ForgeError> {
+fn with_interface(_: ForgeKind, _: &ProjectConfig, _: &str, _: RunContext<'_>) -> Result<Arc<dyn Forge>, ForgeError> {
     Err(configuration("the forge", "this program was built without the interfaces of forges (feature `forge`)"))
 }
 
