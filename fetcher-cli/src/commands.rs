@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use clap::CommandFactory as _;
 use fetcher_core::config::ConfigError;
-use fetcher_core::self_update::{self, LoadedConfig};
+use fetcher_core::fetcher::LoadedConfig;
 use fetcher_core::{Cancel, Config, Environment, Fetcher, Redactor};
 
 use crate::cli::{Cli, Command};
@@ -53,7 +53,7 @@ impl CommandContext {
     /// The same with the commit that it is of.
     pub(crate) fn loaded(&self) -> Result<LoadedConfig, u8> {
         let path = self.path()?;
-        self_update::load(&path, &self.environment, &Cancel::new()).map_err(|error| told(&error))
+        LoadedConfig::load(&path, &self.environment, &Cancel::new()).map_err(|error| told(&error))
     }
 
     /// A fetcher, whose sandbox this program helps with.

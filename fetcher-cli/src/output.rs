@@ -5,18 +5,18 @@
 
 use std::io::{self, IsTerminal as _, StdoutLock, Write};
 
-use fetcher_core::sanitize::{self, PlainWriter};
+use fetcher_core::report::{self, PlainWriter};
 
 /// Says a line on standard error. Where nobody can hear it (a full device, a closed terminal), the work goes on.
 pub(crate) fn eprint_line(line: &str) {
     if !line.is_empty() {
-        write_line(&sanitize::strip_control(line));
+        write_line(&report::strip_control(line));
     }
 }
 
 /// Says a value as a line of JSON on standard error.
 pub(crate) fn say_json(value: &serde_json::Value) {
-    write_line(&sanitize::json(&value.to_string()));
+    write_line(&report::plain_json(&value.to_string()));
 }
 
 /// In one piece: many threads write here, and each write is a call of the kernel's.
@@ -26,7 +26,7 @@ fn write_line(line: &str) {
 
 /// Text for bars and other lines that something else puts on the terminal.
 pub(crate) fn in_one_line(text: &str) -> String {
-    sanitize::one_line(&sanitize::strip_control(text))
+    report::one_line(&report::strip_control(text))
 }
 
 /// Whether somebody looks at standard error.
@@ -41,7 +41,7 @@ pub(crate) fn text() -> PlainWriter<StdoutLock<'static>> {
 
 /// Writes JSON to standard output.
 pub(crate) fn json(text: &str) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{}", sanitize::json(text))
+    writeln!(io::stdout().lock(), "{}", report::plain_json(text))
 }
 
 /// Standard output for what has to arrive as it is, in files and other programs: logs, scripts, configurations. On a

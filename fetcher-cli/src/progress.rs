@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use fetcher_core::sanitize::strip_control;
+use fetcher_core::report::strip_control;
 use fetcher_core::{Event, ProjectBranch, ProjectBranchBuf};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;

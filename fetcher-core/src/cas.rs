@@ -15,6 +15,5 @@ pub(crate) mod null_cache;
 mod proof;
 pub(crate) mod rooted_dir;
 
-pub use crate::names::SourceKey;
 pub use client::CacheError;
 pub use proof::{CacheProver, ProofTotals, SourceProof};

@@ -1,4 +1,5 @@
-//! The facade: one whole run over all configured branches.
+//! The facade: one whole run over all configured branches, what it remembers, the configuration that follows its git
+//! repository, and the pages and metrics that come of it.
 
 mod branch;
 mod branch_work;
@@ -60,10 +61,19 @@ pub use housekeeping::HousekeepingResult;
 pub use run_selection::RunSelection;
 pub use workspace::{OpenBranch, OpenError, Workspace};
 
+pub use crate::links::{LogForm, PageAddress};
+pub use crate::metrics::{MetricsError, MetricsWriter};
+pub use crate::pages::{PublishError, PublishedSite, SitePublisher};
+pub use crate::self_update::{
+    CommitSummary, FollowResult, InitError, Initialized, LoadedConfig, SelfUpdate, UpdateError, ValidatedConfig,
+    WorkTreeGuard,
+};
 pub use crate::state::{
     BranchRun, BranchState, CacheLayout, DirectoryLock, DoneElement, ElementMemory, FailedSources, LockError,
     RefsMemory, RememberedInventory, StateError, StateStore, TrustDirectories,
 };
+pub use crate::upload::{SiteUpload, UploadError, UploadResult};
+pub use crate::upstream::RotMemory;
 
 /// Runs everything that a configuration asks for.
 ///

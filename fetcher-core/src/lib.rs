@@ -114,7 +114,7 @@ mod atomic_file;
 pub mod bst;
 mod cancel;
 #[cfg(feature = "cas")]
-pub mod cas;
+mod cas;
 mod clock;
 #[cfg(feature = "fetcher")]
 pub mod config;
@@ -156,10 +156,10 @@ pub mod publish;
 pub mod report;
 mod requirements;
 pub mod runner;
-pub mod sanitize;
+mod sanitize;
 mod secret;
 #[cfg(feature = "fetcher")]
-pub mod self_update;
+mod self_update;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "fetcher")]
@@ -169,7 +169,7 @@ mod trust_store;
 #[cfg(feature = "fetcher")]
 mod upload;
 #[cfg(feature = "fetcher")]
-pub mod upstream;
+mod upstream;
 
 pub use cancel::Cancel;
 pub use clock::{Clock, FixedClock, SystemClock};
@@ -195,13 +195,3 @@ pub use runner::{Exit, Invocation, LocalRunner, RunContext, Runner};
 pub use secret::{Redact, RedactingWriter, Redactor, Secret, SecretSet};
 #[cfg(feature = "fetcher")]
 pub use self_update::SelfUpdate;
-
-/// Status pages for a web server and metrics for Prometheus: written from what is remembered, found by their addresses, and
-/// sent to another host.
-#[cfg(feature = "fetcher")]
-pub mod site {
-    pub use crate::links::{LogForm, PageAddress};
-    pub use crate::metrics::{MetricsError, MetricsWriter};
-    pub use crate::pages::{PublishError, PublishedSite, SitePublisher};
-    pub use crate::upload::{SiteUpload, UploadError, UploadResult};
-}

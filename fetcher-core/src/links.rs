@@ -8,7 +8,7 @@ use crate::names::{BranchName, ProjectBranch, ProjectName, Refs, RunId, Stage, V
 /// The address of a page inside the site that `publish-dir` gets.
 ///
 /// ```
-/// use fetcher_core::site::PageAddress;
+/// use fetcher_core::fetcher::PageAddress;
 /// let run = "20260102T030405.678Z-9".parse()?;
 /// let page = PageAddress::run(&run);
 /// assert_eq!(page.under("https://fetcher.example.org/"),

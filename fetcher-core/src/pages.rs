@@ -39,7 +39,7 @@ use crate::state::{BranchState, StateStore};
 ///
 /// ```
 /// use std::time::Duration;
-/// use fetcher_core::{Redactor, SystemClock, fetcher::StateStore, site::SitePublisher};
+/// use fetcher_core::{Redactor, SystemClock, fetcher::{SitePublisher, StateStore}};
 /// # let directory = tempfile::tempdir()?;
 /// # let (site, state_dir) = (directory.path().join("site"), directory.path().join("state"));
 /// let store = StateStore::new(state_dir);

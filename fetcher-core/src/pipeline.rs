@@ -1,5 +1,5 @@
 //! Track, fetch and push of one branch's checkout, with the real work left to `bst`: what the tip has first, and then
-//! what tracking finds.
+//! what tracking finds; the probes that tell what need not be tracked, and the proof that caches have what was pushed.
 //!
 //! What the stages share (one attempt after another, logs, deadlines) is in `stage_runner`, and what is known of each
 //! element in each stage in `results`, what need not be done again in `known`; this module knows what comes after what, and why something is not done.
@@ -59,6 +59,12 @@ pub(crate) use credential_gateway::{asks_for_secrets, needs_secrets};
 pub(crate) use inputs::{ChangedFile, changed as changed_files};
 pub use prepare::{Preparation, PreparedFiles};
 
+#[cfg(feature = "cas")]
+pub use crate::cas::{CacheError, CacheProver, ProofTotals, SourceProof};
+pub use crate::upstream::{
+    GitRef, PinnedTag, ProbeCost, ProbeDoubt, Prober, RefList, RefSelection, UpstreamAnswer, UpstreamQuestion,
+    UpstreamSigns, UpstreamState, UpstreamUse,
+};
 pub(crate) use holds::{ProjectHolds, expired};
 use listing::{LISTING_LOG, NotListed};
 pub use probing::{ElementProbing, ProbeWay, RememberedRefs, SourceProbing, TrackProbing};

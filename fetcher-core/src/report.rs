@@ -26,6 +26,7 @@ mod tracked;
 pub use crate::bst::refs::RefChange;
 use crate::diagnosis::{Diagnosis, HostReachability};
 use crate::names::{BranchName, CommitId, ElementName, ProjectBranch, ProjectName, Refs, RunId, Stage, VariantName};
+pub use crate::sanitize::{AnsiStripper, PlainWriter, one_line, plain_json, strip_control};
 
 pub use activity::Activity;
 pub use coverage::CacheCoverage;

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 /// It remembers where it is inside a sequence, so that text may be handed in piece by piece.
 ///
 /// ```
-/// assert_eq!(fetcher_core::sanitize::strip_control("\u{1b}[31mFAILURE\u{1b}[0m\r\n"), "FAILURE\n");
+/// assert_eq!(fetcher_core::report::strip_control("\u{1b}[31mFAILURE\u{1b}[0m\r\n"), "FAILURE\n");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AnsiStripper {
@@ -142,7 +142,7 @@ pub(crate) fn is_hidden(c: char) -> bool {
 /// begins a header, a command or a line of its own.
 ///
 /// ```
-/// assert_eq!(fetcher_core::sanitize::one_line("main\u{202e}\nQUIT"), "main QUIT");
+/// assert_eq!(fetcher_core::report::one_line("main\u{202e}\nQUIT"), "main QUIT");
 /// ```
 pub fn one_line(text: &str) -> String {
     text.chars().filter(|c| !is_hidden(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -152,9 +152,9 @@ pub fn one_line(text: &str) -> String {
 /// harmless, and who parses it gets the same values.
 ///
 /// ```
-/// assert_eq!(fetcher_core::sanitize::json("[\"main\u{202e}\"]"), r#"["main\u202e"]"#);
+/// assert_eq!(fetcher_core::report::plain_json("[\"main\u{202e}\"]"), r#"["main\u202e"]"#);
 /// ```
-pub fn json(text: &str) -> String {
+pub fn plain_json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         // Between its strings JSON has no such characters but line ends.
@@ -270,7 +270,7 @@ mod tests {
     fn json_keeps_its_values() {
         let value = "a\u{1b}[31m\u{9b}\u{202e}\u{200b}\u{e0041}\u{7f}\u{2028}\u{feff}\"\\ä";
         let written = serde_json::to_string_pretty(&[value]).unwrap();
-        let harmless = json(&written);
+        let harmless = plain_json(&written);
         assert!(!harmless.chars().any(is_special), "{harmless}");
         assert_eq!(serde_json::from_str::<Vec<String>>(&harmless).unwrap(), [value]);
     }

@@ -1,7 +1,7 @@
 //! A configuration that follows its own git repository, and a program that follows its configuration.
 //!
 //! [`SelfUpdate::follow`] asks the upstream of the clone that holds the configuration file, judges what is new there in
-//! the commit itself, and only then brings the work tree to it. [`load`] reads the configuration without asking anybody.
+//! the commit itself, and only then brings the work tree to it. [`LoadedConfig::load`] reads the configuration without asking anybody.
 //! Both give it whole: a run holds a shared lock on the work tree until its end ([`WorkTreeGuard`]), and a checkout that was
 //! killed in the middle is brought to its end by whoever comes next.
 //!
@@ -10,7 +10,7 @@
 //!
 //! ```no_run
 //! use std::{path::Path, time::Duration};
-//! use fetcher_core::{Cancel, Environment, Fetcher, RunSelection, SystemClock, self_update::SelfUpdate};
+//! use fetcher_core::{Cancel, Environment, Fetcher, RunSelection, SelfUpdate, SystemClock};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
@@ -71,8 +71,7 @@ use work_tree_config::WorkTreeConfig;
 
 pub use error::{CommitSummary, UpdateError};
 pub use init::{InitError, Initialized};
-pub use validate::{ValidatedConfig, validate};
-pub use work_tree_config::load;
+pub use validate::ValidatedConfig;
 
 /// How long one exchange with the configuration's git server may take.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -122,12 +121,6 @@ pub struct FollowResult {
     pub renewed: bool,
 }
 
-/// The top of the git work tree that a configuration file is in, if it is in one: what has to be writable for it to be
-/// followed.
-pub fn work_tree(path: &Path) -> Option<PathBuf> {
-    clone_path::find(path).map(|place| place.top)
-}
-
 /// Whether a configuration whose repository cannot be opened is to follow it, or once did.
 fn is_followed(path: &Path, loaded: Option<&LoadedConfig>) -> bool {
     let wanted = loaded.is_some_and(|loaded| loaded.config.self_update.enabled == Some(true));
@@ -161,6 +154,12 @@ impl<'a> SelfUpdate<'a> {
     /// One that waits for nobody, and leaves the program as it is.
     pub fn new(environment: &'a Environment, cancel: &'a Cancel, clock: &'a dyn Clock) -> Self {
         Self { environment, cancel, clock, wait: Duration::ZERO, timeout: TIMEOUT, program: None }
+    }
+
+    /// The top of the git work tree that a configuration file is in, if it is in one: what has to be writable for it to be
+    /// followed.
+    pub fn work_tree(path: &Path) -> Option<PathBuf> {
+        clone_path::find(path).map(|place| place.top)
     }
 
     /// How long to wait for another run that uses the same clone to end.

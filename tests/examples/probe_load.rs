@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fetcher_core::config::ProbeConfig;
-use fetcher_core::upstream::{Prober, RefSelection, UpstreamQuestion};
+use fetcher_core::pipeline::{Prober, RefSelection, UpstreamQuestion};
 use fetcher_tests::git_fixture::Fixture;
 
 const HOSTS: usize = 40;

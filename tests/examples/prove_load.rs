@@ -16,8 +16,11 @@ use bazel_remote_apis::build::bazel::remote::asset::v1::PushBlobRequest;
 use bazel_remote_apis::build::bazel::remote::asset::v1::push_client::PushClient;
 use bazel_remote_apis::build::bazel::remote::execution::v2::Digest;
 use fetcher_core::Cancel;
-use fetcher_core::cas::{CacheProver, SourceKey, SourceProof};
 use fetcher_core::config::SourceCacheConfig;
+use fetcher_core::{
+    SourceKey,
+    pipeline::{CacheProver, SourceProof},
+};
 use fetcher_tests::cachedir::{Cachedir, hash};
 
 const SOURCES: usize = 1_000;

@@ -55,7 +55,7 @@ impl Readings {
         // Quoted-printable, as mails are written.
         let quoted = text.replace("=\r\n", "").replace("=\n", "");
         let solid: String = quoted.split_whitespace().collect();
-        let plain = fetcher_core::sanitize::strip_control(&quoted).split_whitespace().collect();
+        let plain = fetcher_core::report::strip_control(&quoted).split_whitespace().collect();
         let escapes = solid.contains('%');
         let decoded =
             if escapes { std::panic::catch_unwind(|| decoded(&solid)).unwrap_or_default() } else { String::new() };

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -69,6 +70,7 @@ impl Ngircd {
 pub struct Listener {
     stream: TcpStream,
     lines: Arc<Mutex<Vec<Vec<u8>>>>,
+    asked: AtomicUsize,
 }
 
 impl Listener {
@@ -88,7 +90,7 @@ impl Listener {
                 log.lock().expect("the lines").push(std::mem::take(&mut line));
             }
         });
-        let listener = Self { stream, lines };
+        let listener = Self { stream, lines, asked: AtomicUsize::new(0) };
         listener.wait(" 001 ");
         for channel in channels {
             listener.say(&format!("JOIN {channel}"));
@@ -116,8 +118,12 @@ impl Listener {
         self.lines.lock().expect("the lines").iter().map(Vec::len).max().unwrap_or(0)
     }
 
-    /// What was said: who, where, what.
+    /// What was said: who, where, what; everything that the server had when it is asked.
     pub fn said(&self) -> Vec<(String, String, String)> {
+        // A server answers in order: what it handed on before is here once the answer is.
+        let token = format!("said-{}", self.asked.fetch_add(1, Ordering::Relaxed));
+        self.say(&format!("PING {token}"));
+        self.wait(&format!(":{token}"));
         let parts = |line: String| {
             let (who, rest) = line.strip_prefix(':')?.split_once(" PRIVMSG ")?;
             let (target, text) = rest.split_once(" :")?;

@@ -10,10 +10,10 @@ use std::time::Duration;
 use fetcher_core::FixedClock;
 use fetcher_core::diagnosis::{Actor, Diagnosis, FailureKind, Location, Retry};
 use fetcher_core::fetcher::{BranchRun, BranchState, StateStore};
+use fetcher_core::fetcher::{PublishError, PublishedSite, SitePublisher};
 use fetcher_core::report::{
     BranchReport, CacheCoverage, HoldReport, Outcome, ProofReport, RefChange, RunReport, StageReport, TrackedRef,
 };
-use fetcher_core::site::{PublishError, PublishedSite, SitePublisher};
 use fetcher_core::{BranchName, ElementName, ProjectName, Redactor, RunId, Secret, Stage};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;

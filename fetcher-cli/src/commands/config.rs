@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use fetcher_core::config::schema;
-use fetcher_core::self_update::validate;
+use fetcher_core::fetcher::ValidatedConfig;
 
 use super::{CommandContext, OK, told};
 use crate::cli::{ConfigCommand, ValidateArgs};
@@ -38,7 +38,7 @@ fn with_commit(shown: &str, commit: Option<&str>) -> String {
 }
 
 fn validated(context: &CommandContext, args: &ValidateArgs) -> io::Result<u8> {
-    match validate(Path::new("."), &args.commit, args.path.as_deref(), &context.environment) {
+    match ValidatedConfig::of_commit(Path::new("."), &args.commit, args.path.as_deref(), &context.environment) {
         Ok(good) => {
             for warning in &good.config.warnings {
                 eprint_line(&format!("warning: {warning}"));

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use fetcher_core::config::{UserConfigDirectory, starter};
-use fetcher_core::self_update::{InitError, Initialized};
+use fetcher_core::fetcher::{InitError, Initialized};
 use fetcher_core::{Cancel, SelfUpdate, SystemClock};
 
 use super::{CONFIGURATION, CommandContext, OK, SOME_FAILED, schedule};

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
+use fetcher_core::fetcher::RotMemory;
 use fetcher_core::report::{RotFinding, RotUser};
-use fetcher_core::upstream::RotMemory;
 use serde_json::json;
 
 mod mirrors;

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use fetcher_core::Redact as _;
 use fetcher_core::config::ConfigError;
+use fetcher_core::fetcher::{FollowResult, LoadedConfig};
 use fetcher_core::fetcher::{LockError, StateStore};
 use fetcher_core::report::Outcome;
-use fetcher_core::self_update::{self, LoadedConfig};
 use fetcher_core::{
     Cancel, Config, Diagnosis, Event, Fetcher, FetcherError, RunReport, RunSelection, SelfUpdate, SystemClock,
 };
@@ -111,14 +111,14 @@ struct RunConfig {
 
 fn follow(context: &CommandContext, args: &RunArgs, path: &Path, cancel: &Cancel) -> RunConfig {
     if args.dry_run || args.no_self_update {
-        let loaded = self_update::load(path, &context.environment, cancel);
+        let loaded = LoadedConfig::load(path, &context.environment, cancel);
         return RunConfig { loaded, failures: Vec::new(), notes: Vec::new() };
     }
     let program = renewal::program(&context.environment);
     let update = SelfUpdate::new(&context.environment, cancel, &SystemClock)
         .wait(args.lock_wait)
         .program(&program, renewal::is_renewed(&context.environment));
-    let self_update::FollowResult { loaded, mut failures, notes, renewed, .. } = update.follow(path);
+    let FollowResult { loaded, mut failures, notes, renewed, .. } = update.follow(path);
     if renewed && !cancel.is_cancelled() {
         // It comes back only where that does not work.
         failures.push(renewal::go_on(&program));

@@ -3,8 +3,8 @@
 use std::io::{self, Write as _};
 
 use fetcher_core::Fetcher;
+use fetcher_core::fetcher::RotMemory;
 use fetcher_core::fetcher::StateStore;
-use fetcher_core::upstream::RotMemory;
 use jiff::Timestamp;
 use serde_json::json;
 

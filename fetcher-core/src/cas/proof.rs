@@ -79,7 +79,7 @@ pub struct ProofTotals {
 /// ```no_run
 /// use std::path::Path;
 /// use fetcher_core::Cancel;
-/// use fetcher_core::cas::{CacheProver, SourceKey};
+/// use fetcher_core::{SourceKey, pipeline::{CacheProver, }};
 /// use fetcher_core::config::SourceCacheConfig;
 ///
 /// let cache = SourceCacheConfig::new("https://cache.example.org:11002");

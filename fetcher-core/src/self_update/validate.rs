@@ -28,38 +28,41 @@ pub struct ValidatedConfig {
     pub variables: Vec<String>,
 }
 
-/// Judges the configuration of a commit in a clone of its repository, without the host that it is for: files outside
-/// the repository and files that it ignores are taken to be there, variables to be set. Nothing is written.
-///
-/// `file` is the configuration file inside the repository; without one it is chosen as for a host that has none of its
-/// own. `revision` is what `git rev-parse` understands, `HEAD` as a rule.
-///
-/// # Errors
-/// When anything in it is wrong, or there is no such clone, revision or file.
-pub fn validate(
-    clone: &Path,
-    revision: &str,
-    file: Option<&Path>,
-    environment: &Environment,
-) -> Result<ValidatedConfig, ConfigError> {
-    let refuse = |message: String, advice: &str| {
-        let (file, key, advice) = (clone.to_owned(), String::new(), advice.to_owned());
-        ConfigError { problems: vec![ConfigProblem { file, line: 0, column: 0, key, message, advice }] }
-    };
-    let top = top_of(clone).ok_or_else(|| refuse("it is in no git work tree".to_owned(), "run this in a clone"))?;
-    let chosen = match file {
-        Some(file) => inside(&top, clone, file),
-        None => choose_file(&top, None, "")?,
-    };
-    let opened = ConfigRepository::open(top, chosen).map_err(|error| refuse(error.to_string(), "see to the clone"))?;
-    let found = opened.repository.revparse_single(revision).and_then(|object| object.peel_to_commit());
-    let commit = found.map_err(|error| {
-        refuse(
-            format!("{revision:?} is no commit here: {}", error.message()),
-            "fetch it first; CI often fetches one commit alone",
-        )
-    })?;
-    judged(&opened, commit.id(), environment).map_err(|error| refuse(error.to_string(), "see to the clone"))?
+impl ValidatedConfig {
+    /// Judges the configuration of a commit in a clone of its repository, without the host that it is for: files outside
+    /// the repository and files that it ignores are taken to be there, variables to be set. Nothing is written.
+    ///
+    /// `file` is the configuration file inside the repository; without one it is chosen as for a host that has none of its
+    /// own. `revision` is what `git rev-parse` understands, `HEAD` as a rule.
+    ///
+    /// # Errors
+    /// When anything in it is wrong, or there is no such clone, revision or file.
+    pub fn of_commit(
+        clone: &Path,
+        revision: &str,
+        file: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let refuse = |message: String, advice: &str| {
+            let (file, key, advice) = (clone.to_owned(), String::new(), advice.to_owned());
+            ConfigError { problems: vec![ConfigProblem { file, line: 0, column: 0, key, message, advice }] }
+        };
+        let top = top_of(clone).ok_or_else(|| refuse("it is in no git work tree".to_owned(), "run this in a clone"))?;
+        let chosen = match file {
+            Some(file) => inside(&top, clone, file),
+            None => choose_file(&top, None, "")?,
+        };
+        let opened =
+            ConfigRepository::open(top, chosen).map_err(|error| refuse(error.to_string(), "see to the clone"))?;
+        let found = opened.repository.revparse_single(revision).and_then(|object| object.peel_to_commit());
+        let commit = found.map_err(|error| {
+            refuse(
+                format!("{revision:?} is no commit here: {}", error.message()),
+                "fetch it first; CI often fetches one commit alone",
+            )
+        })?;
+        judged(&opened, commit.id(), environment).map_err(|error| refuse(error.to_string(), "see to the clone"))?
+    }
 }
 
 fn judged(

@@ -71,15 +71,17 @@ impl WorkTreeConfig {
     }
 }
 
-/// Reads a configuration as it is here, whole, without asking anybody.
-///
-/// # Errors
-/// As for [`Config::load`]; also where somebody changes the files and does not come to an end.
-pub fn load(path: &Path, environment: &Environment, cancel: &Cancel) -> Result<LoadedConfig, ConfigError> {
-    // A work tree that cannot be opened is not followed either.
-    let Ok(Some(clone)) = ConfigRepository::of(path) else { return load_alone(path, environment) };
-    let read = WorkTreeConfig::read(path, &clone, environment, cancel);
-    read.map_err(|error| of_file(path, error.to_string()))?.loaded()
+impl LoadedConfig {
+    /// Reads a configuration as it is here, whole, without asking anybody.
+    ///
+    /// # Errors
+    /// As for [`Config::load`]; also where somebody changes the files and does not come to an end.
+    pub fn load(path: &Path, environment: &Environment, cancel: &Cancel) -> Result<Self, ConfigError> {
+        // A work tree that cannot be opened is not followed either.
+        let Ok(Some(clone)) = ConfigRepository::of(path) else { return load_alone(path, environment) };
+        let read = WorkTreeConfig::read(path, &clone, environment, cancel);
+        read.map_err(|error| of_file(path, error.to_string()))?.loaded()
+    }
 }
 
 /// Reads one that is in no repository, or in none that can be opened.

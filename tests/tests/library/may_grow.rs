@@ -14,11 +14,11 @@ const CLOSED: &[(&str, &str)] = &[
     ("fetcher_core::diagnosis::Specificity", "an order with a least and a greatest"),
     ("fetcher_core::runner::OutputMode", "two streams are together or apart"),
     ("fetcher_core::runner::OutputStream", "a process has two"),
-    ("fetcher_core::site::LogForm", "a log is text or a page"),
+    ("fetcher_core::fetcher::LogForm", "a log is text or a page"),
     ("fetcher_core::bst::environment::EnvironmentSpec", "arguments: whoever calls says each of them"),
-    ("fetcher_core::site::MetricsWriter", "arguments: whoever calls says each of them"),
-    ("fetcher_core::site::SitePublisher", "arguments: whoever calls says each of them"),
-    ("fetcher_core::site::SiteUpload", "arguments: whoever calls says each of them"),
+    ("fetcher_core::fetcher::MetricsWriter", "arguments: whoever calls says each of them"),
+    ("fetcher_core::fetcher::SitePublisher", "arguments: whoever calls says each of them"),
+    ("fetcher_core::fetcher::SiteUpload", "arguments: whoever calls says each of them"),
 ];
 
 /// The listing's types with public fields or variants, and whether each may grow.

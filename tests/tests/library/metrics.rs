@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use fetcher_core::fetcher::{MetricsError, MetricsWriter};
 use fetcher_core::report::RunReport;
-use fetcher_core::site::{MetricsError, MetricsWriter};
 use fetcher_tests::installed;
 use fetcher_tests::sample::{RUNS, Sample, run_id};
 

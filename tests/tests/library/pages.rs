@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use fetcher_core::fetcher::PublishError;
+use fetcher_core::fetcher::{LogForm, PageAddress};
 use fetcher_core::report::{Outcome, RunReport};
-use fetcher_core::site::PublishError;
-use fetcher_core::site::{LogForm, PageAddress};
 use fetcher_core::{BranchName, ProjectName, RunId, Stage};
 use fetcher_tests::browser::decoded;
 use fetcher_tests::sample::{HOSTILE, RUNS, SECRET, Sample, run_id};

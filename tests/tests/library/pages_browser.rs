@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use fetcher_core::Stage;
-use fetcher_core::site::{LogForm, PageAddress};
+use fetcher_core::fetcher::{LogForm, PageAddress};
 use fetcher_tests::browser::{Look, StaticServer, open};
 use fetcher_tests::sample::{HOSTILE, RUNS, Sample, run_id};
 

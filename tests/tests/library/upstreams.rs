@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use fetcher_core::config::ProbeConfig;
 use fetcher_core::diagnosis::FailureKind;
-use fetcher_core::upstream::{ProbeDoubt, Prober, RefSelection, UpstreamAnswer, UpstreamQuestion, UpstreamState};
+use fetcher_core::pipeline::{ProbeDoubt, Prober, RefSelection, UpstreamAnswer, UpstreamQuestion, UpstreamState};
 use fetcher_tests::daemon::Daemon;
 use fetcher_tests::git_fixture::{Fixture, Repo};
 use fetcher_tests::http_git::{HttpGit, Manner};

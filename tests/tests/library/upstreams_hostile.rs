@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fetcher_core::diagnosis::FailureKind;
-use fetcher_core::upstream::{ProbeDoubt, RefSelection, UpstreamQuestion, UpstreamState};
+use fetcher_core::pipeline::{ProbeDoubt, RefSelection, UpstreamQuestion, UpstreamState};
 use fetcher_tests::git_fixture::Fixture;
 use fetcher_tests::host::DeadPort;
 use fetcher_tests::scratch::Scratch;

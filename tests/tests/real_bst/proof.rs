@@ -5,8 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fetcher_core::Cancel;
-use fetcher_core::cas::{CacheError, CacheProver, SourceKey, SourceProof};
 use fetcher_core::config::SourceCacheConfig;
+use fetcher_core::{
+    SourceKey,
+    pipeline::{CacheError, CacheProver, SourceProof},
+};
 use fetcher_tests::cachedir::{hash, object_below};
 use fetcher_tests::casd;
 use fetcher_tests::client::Client;

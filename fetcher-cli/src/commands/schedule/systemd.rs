@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use fetcher_core::SelfUpdate;
 use fetcher_core::config::UserConfigDirectory;
-use fetcher_core::self_update::work_tree;
 use fetcher_core::{Config, Environment};
 
 use super::super::{CONFIGURATION, CommandContext, OK, SOME_FAILED, told};
@@ -248,7 +248,7 @@ fn credentials(unit: &mut String, text: &str, user: bool) {
 /// (a variable may be set in the service alone), it is left to be added by hand.
 fn writable(unit: &mut String, context: &CommandContext, config: &Path) {
     let mut paths = BTreeSet::new();
-    paths.extend(work_tree(config));
+    paths.extend(SelfUpdate::work_tree(config));
     if let Ok(config) = Config::load(config, &with_directories(&context.environment)) {
         let own = |path: &Path| !path.starts_with(STATE) && !path.starts_with(CACHE);
         paths.extend(config.publish_dir.clone());

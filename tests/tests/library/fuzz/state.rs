@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use fetcher_core::fetcher::SitePublisher;
 use fetcher_core::fetcher::{BranchState, StateStore};
-use fetcher_core::site::SitePublisher;
 use fetcher_core::{BranchName, ProjectName, Redactor, SystemClock};
 use fetcher_tests::canary::files;
 use fetcher_tests::fuzz::{Target, fixtures};
