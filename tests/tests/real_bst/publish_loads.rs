@@ -229,9 +229,9 @@ fn a_junction_of_which_the_ref_is_stored_is_held_back_and_what_is_stored_beside_
         let findings: Vec<_> = stages.iter().flat_map(|stage| kinds(&stage["findings"])).collect();
         assert_eq!(findings, ["update-breaks"], "{run}: told once: {report:#}");
         tips.push(published.git(&["rev-parse", BRANCH]));
-        let fetched = stages.iter().filter(|stage| stage["stage"] == "fetch" && stage["refs"] == "tracked");
-        let fetched: Vec<_> = fetched.map(|stage| stage["elements"]["processed"].as_u64() == Some(0)).collect();
-        assert_eq!(fetched, [run == "second"], "{run}: what moved is fetched once: {report:#}");
+        let tracked = stages.iter().filter(|stage| stage["stage"] == "fetch" && stage["refs"] == "tracked");
+        let idle: Vec<_> = tracked.map(|stage| stage["elements"]["processed"].as_u64() == Some(0)).collect();
+        assert_eq!(idle, [run == "second"], "{run}: what moved is fetched once: {report:#}");
     }
     assert_eq!(tips[0], tips[1], "nothing is published twice");
     // Somebody mends the patch with the ref that it is for.
