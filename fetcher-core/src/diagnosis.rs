@@ -5,7 +5,6 @@
 
 mod annotations;
 mod builders;
-mod cache;
 mod closing_line;
 mod diagnoser;
 mod element_log;

@@ -58,12 +58,13 @@ mod written_index;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use crate::failure::PushRefusal;
 pub use access::{GitAccess, RemoteRepository};
 pub use checkout::CheckoutResult;
 pub use child::Git;
 pub use error::{GitError, GitFailure};
 pub use mirror::{FetchSummary, Mirror};
-pub use push::{PushFailure, PushLease, PushRefusal, PushUpdate, Pushed};
+pub use push::{PushFailure, PushLease, PushUpdate, Pushed};
 pub use refs::{BranchMatches, BranchTip, MissingBranch, RemoteRefs, select};
 pub use scratch::ScratchRepository;
 pub(crate) use store::{give_up, remove_all_leftovers};

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use aho_corasick::AhoCorasick;
 
 use super::FailureKind;
+use crate::failure::phrases::closing;
 
 /// What a closing line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,133 +44,7 @@ impl StopReason {
     }
 }
 
-/// What is said of a run that was cancelled, in lower case.
-const CANCELLED: [&str; 19] = [
-    "the operation was canceled",
-    "the operation was cancelled",
-    "operation was canceled by",
-    "job was cancelled",
-    "job was canceled",
-    "job failed: canceled",
-    "job failed (canceled)",
-    "script canceled externally",
-    "canceling since a higher priority waiting request",
-    "strategy configuration was canceled",
-    "the run was canceled by",
-    "the build was canceled",
-    "build was aborted",
-    "finished: aborted",
-    "received cancellation signal",
-    "sending interrupt signal to process",
-    "runner has received a shutdown signal",
-    "workflow shutdown",
-    "stopped with strategy",
-];
-
-/// What is said of a run whose time was over.
-const TIMED_OUT: [&str; 19] = [
-    "has exceeded the maximum execution time",
-    "execution took longer than",
-    "ran longer than the maximum time",
-    "has timed out after",
-    "timeout has been exceeded",
-    "nested steps due to timeout",
-    "too long with no output",
-    "no output has been received in the last",
-    "exceeded the maximum time limit",
-    "failed with result 'timeout'",
-    "start operation timed out. terminating",
-    "timed out. killing",
-    "timed out. terminating",
-    "pod was active on the node longer than the specified deadline",
-    "reason: deadlineexceeded",
-    "due to time limit",
-    "job execution timeout",
-    "build timed out",
-    "step exceeded its timeout",
-];
-
-/// What is said of a command for which there was no memory.
-const OUT_OF_MEMORY: [&str; 8] = [
-    "oomkilled",
-    "oom-kill",
-    "oom_kill",
-    "oom_reaper",
-    "oom killer",
-    "oom-killer",
-    "out of memory: killed process",
-    "memory cgroup out of memory",
-];
-
-/// What is said of a command that a signal ended.
-const KILLED: [&str; 14] = [
-    "signal: killed",
-    "signal: terminated",
-    "status=9/kill",
-    "status=15/term",
-    "code=killed",
-    "code=dumped",
-    "failed with result 'signal'",
-    "terminated by signal",
-    "killed by signal",
-    "exited on signal",
-    "lost communication with the server",
-    "died with <signals.sig",
-    "was evicted",
-    "segmentation fault (core dumped)",
-];
-
-/// What is said of a command that failed.
-const FAILED: [&str; 30] = [
-    "process completed with exit code",
-    "job failed: exit",
-    "job failed: command terminated",
-    "job failed (system failure)",
-    "error: job failed",
-    "script returned exit code",
-    "finished: failure",
-    "exited with code",
-    "exited with status",
-    "returned non-zero exit status",
-    "returned a non-zero code",
-    "did not complete successfully: exit code",
-    "command exited with status",
-    "command terminated with exit code",
-    "sub-process exited",
-    "failed with exit code",
-    "failed with exit status",
-    "failed to run task",
-    "build stopped: subcommand failed",
-    "failed with result 'exit-code'",
-    "failed with result 'resources'",
-    "main process exited, code=exited",
-    "control process exited, code=exited",
-    "container exited with",
-    "error: exit status",
-    "error (exit code",
-    "error: exit code",
-    "command failed with exit code",
-    "command failed with exit status",
-    "task failed with exit code",
-];
-
-/// What runners do after a command.
-const AFTERWARDS: [&str; 12] = [
-    "cleaning up project directory",
-    "uploading artifacts",
-    "running after_script",
-    "running after script",
-    "post job cleanup",
-    "cleaning up orphan processes",
-    "saving cache for",
-    "terminate orphan process",
-    "[pipeline]",
-    "evaluate and set job outputs",
-    "print service container logs",
-    "stop and remove container",
-];
-
-/// All of the words above, looked for in one pass over a line.
+/// All of the words, looked for in one pass over a line.
 static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
     let words = TABLES.iter().flat_map(|(words, _)| words.iter());
     AhoCorasick::builder().ascii_case_insensitive(true).build(words).expect("the words are few")
@@ -177,11 +52,11 @@ static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
 
 /// The tables, with what a word of each says; the first counts most.
 const TABLES: [(&[&str], ClosingLine); 5] = [
-    (&TIMED_OUT, ClosingLine::Stopped(StopReason::TimedOut)),
-    (&CANCELLED, ClosingLine::Stopped(StopReason::Cancelled)),
-    (&OUT_OF_MEMORY, ClosingLine::Stopped(StopReason::OutOfMemory)),
-    (&KILLED, ClosingLine::Stopped(StopReason::Killed)),
-    (&FAILED, ClosingLine::Failed),
+    (&closing::TIMED_OUT, ClosingLine::Stopped(StopReason::TimedOut)),
+    (&closing::CANCELLED, ClosingLine::Stopped(StopReason::Cancelled)),
+    (&closing::OUT_OF_MEMORY, ClosingLine::Stopped(StopReason::OutOfMemory)),
+    (&closing::KILLED, ClosingLine::Stopped(StopReason::Killed)),
+    (&closing::FAILED, ClosingLine::Failed),
 ];
 
 /// What the line says of how the command ended, where it is such a line.
@@ -203,7 +78,7 @@ pub(super) fn of_line(line: &str) -> Option<ClosingLine> {
         None if is_shell_word(text) => Some(ClosingLine::Stopped(StopReason::Killed)),
         None if begins_with(text, "aborted by ") => Some(ClosingLine::Stopped(StopReason::Cancelled)),
         None if is_recipe(text) => Some(by_exit(text)),
-        None => AFTERWARDS.iter().any(|word| begins_with(text, word)).then_some(ClosingLine::Nothing),
+        None => closing::AFTERWARDS.iter().any(|word| begins_with(text, word)).then_some(ClosingLine::Nothing),
     }
 }
 

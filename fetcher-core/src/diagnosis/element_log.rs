@@ -9,6 +9,7 @@ use crate::runner::Exit;
 use super::explain::{cut, of_message, own, short};
 use super::place::place;
 use super::{Diagnosis, FailureKind, Location};
+use crate::failure::phrases;
 
 /// How many elements' troubles are kept; what is beyond is counted.
 pub(super) const MAX_ELEMENTS: usize = 2_000;
@@ -128,7 +129,7 @@ impl ElementLog {
             (MessageLevel::Info, _) if message.action == TaskAction::SourcePush => {
                 self.pushing(element, message, stage);
             }
-            (MessageLevel::Warning, _) if message.text.contains("man-in-the-middle") => self.changed(message, stage),
+            (MessageLevel::Warning, _) => self.warning(message, stage),
             _ => {}
         }
     }
@@ -199,14 +200,11 @@ impl ElementLog {
 
     /// bst passes over what a source cache does not take, and says so as information.
     fn pushing(&mut self, element: &ElementName, message: &BstMessage, stage: Option<Stage>) {
-        let (kind, words) = if message.text.starts_with("Failed to push source") {
-            (FailureKind::PushIncomplete, format!("{}; bst went on as if it had not", message.text))
-        } else if message.text.contains("already has all data of source") {
-            // It says so where the cache refused blobs for want of space, and only there.
-            let words = "the source cache took no blobs, for it is full; bst counts the element as skipped";
-            (FailureKind::CacheFull, words.to_owned())
+        let Some(kind) = phrases::cache::of_passed_over(&message.text) else { return };
+        let words = if kind == FailureKind::CacheFull {
+            "the source cache took no blobs, for it is full; bst counts the element as skipped".to_owned()
         } else {
-            return;
+            format!("{}; bst went on as if it had not", message.text)
         };
         let Some(fate) = self.fate(element) else { return };
         let place = place(&message.text, None);
@@ -216,7 +214,8 @@ impl ElementLog {
 
     /// The content behind an address is another than the ref says, found while tracking: a line with the address, the
     /// old and the new ref each (`downloadablefilesource.py` of BuildStream 2.8.1; 1.x says the same).
-    fn changed(&mut self, message: &BstMessage, stage: Option<Stage>) {
+    fn warning(&mut self, message: &BstMessage, stage: Option<Stage>) {
+        let Some(kind) = phrases::bst::of_warning(&message.text) else { return };
         if self.warnings.len() == MAX_ELEMENTS {
             self.more_warnings += 1;
             return;
@@ -232,7 +231,7 @@ impl ElementLog {
         }
         let place = Location { url, ..place(&message.text, None) };
         let element = message.element.clone();
-        let found = own(FailureKind::ChecksumChanged, words).with_element(element).with_stage(stage).with_place(place);
+        let found = own(kind, words).with_element(element).with_stage(stage).with_place(place);
         // A stage that is tried again says it again.
         if !self.warnings.contains(&found) {
             self.warnings.push(found);

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::tools::{self, between};
-use super::{Actor, FailureKind, Location, Retry, grpc, python};
+use super::{FailureKind, Location, grpc, python};
 use crate::failure::LineDiagnosis;
+use crate::failure::phrases::exceptions::{self, RaisedFacts};
+use crate::failure::phrases::{self, between, missing};
 
 /// How many lines of an exception's text are looked at.
 const TEXT_LINES: usize = 12;
@@ -128,74 +129,23 @@ impl<'a> RaisedException<'a> {
         let mut lines = self.text.iter().map(|line| format!("{}: {}", self.name(), line.trim()));
         let told = lines.find_map(|line| {
             let own = line.split_once(": ").map_or("", |(_, text)| text);
-            let others = || if self.is_mistake() { None } else { of_line(own, "") };
+            let others = || if exceptions::is_mistake(self.name()) { None } else { of_line(own, "") };
             python::of_line(own).or_else(others).filter(|verdict| is_outside(verdict.kind))
         });
         told.or_else(|| self.by_class())
     }
 
-    /// Whether the class is one of mistakes in code, whose texts quote the code's own names.
-    fn is_mistake(&self) -> bool {
-        const MISTAKES: [&str; 9] = [
-            "TypeError",
-            "AttributeError",
-            "NameError",
-            "UnboundLocalError",
-            "KeyError",
-            "IndexError",
-            "AssertionError",
-            "NotImplementedError",
-            "RecursionError",
-        ];
-        MISTAKES.contains(&self.name())
-    }
-
     /// What the class alone says.
     fn by_class(&self) -> Option<LineDiagnosis> {
         let module = self.class.split('.').next().unwrap_or_default();
-        let http = matches!(module, "requests" | "urllib" | "urllib3" | "http" | "dulwich" | "aiohttp" | "httpx");
-        Some(match self.name() {
-            "Timeout" | "ReadTimeout" | "ConnectTimeout" | "TimeoutError" | "ReadTimeoutError" | "ConnectTimeoutError"
-            | "timeout" | "ServerTimeoutError" | "PoolTimeout" | "ConnectionError" | "ConnectionResetError"
-            | "ConnectionRefusedError" | "ConnectionAbortedError" | "BrokenPipeError" | "RemoteDisconnected"
-            | "IncompleteRead" | "ChunkedEncodingError" | "ProtocolError" | "HangupException" | "ContentDecodingError"
-            | "DecodeError" | "BadStatusLine" | "NewConnectionError" | "MaxRetryError" | "ConnectError" | "ReadError"
-            | "RemoteProtocolError" | "ServerDisconnectedError" | "ClientConnectorError" | "ClientConnectionError"
-            | "SSLEOFError" | "SSLZeroReturnError" | "ResponseNotReady" | "LineTooLong" | "URLError" | "RetryError"
-                if self.name() != "ReadError" || http =>
-            {
-                LineDiagnosis::of(FailureKind::Network)
-            }
-            "gaierror" | "NameResolutionError" | "ClientConnectorDNSError" | "herror" => LineDiagnosis::of(FailureKind::Dns),
-            "SSLError" | "SSLCertVerificationError" | "CertificateError" | "SSLCertificateError" => LineDiagnosis::of(FailureKind::Tls),
-            "ProxyError" | "ProxySchemeUnknown" | "ProxyConnectionError" | "HTTPProxyUnauthorized" => LineDiagnosis::proxy(),
-            "HTTPUnauthorized" => LineDiagnosis::of(FailureKind::Unauthorised),
-            "NotGitRepository" => LineDiagnosis::of(FailureKind::NotFound),
-            "TooManyRedirects" => LineDiagnosis::of(FailureKind::ServerError).retry(Retry::Once).actor(Actor::Project),
-            "InvalidURL" | "MissingSchema" | "InvalidSchema" | "LocationParseError" | "URLSchemeUnknown" | "UnknownProtocol" => {
-                LineDiagnosis::of(FailureKind::ProjectInvalid).hint("the element's address is none: correct it, or its alias")
-            }
-            "JSONDecodeError" if self.answered() => LineDiagnosis::of(FailureKind::ServerError).retry(Retry::Once).hint(
-                "the server sent something else than data, often a page of HTML that it is down or wants a login: open the \
-                 address by hand",
-            ),
-            "FormattingError" => LineDiagnosis::of(FailureKind::Configuration)
-                .hint("correct `logging: message-format`: this bst does not know the name in it"),
-            "VersionConflict" | "ContextualVersionConflict" => tools::version_conflict(&self.text.join("\n")),
-            "CalledProcessError" if self.text.iter().any(|line| line.contains("git")) => LineDiagnosis::of(FailureKind::Git),
-            "MemoryError" => LineDiagnosis::of(FailureKind::HostResources),
-            "PermissionError" => LineDiagnosis::of(FailureKind::Permission),
-            "BlockingIOError" => LineDiagnosis::blocking(),
-            "UnicodeEncodeError" | "UnicodeDecodeError" if self.text.iter().any(|line| line.contains("surrogate")) => {
-                LineDiagnosis::of(FailureKind::ProjectInvalid)
-                    .hint("the name of a file in the project or in a source is not UTF-8: rename it")
-            }
-            "BadZipFile" | "LZMAError" | "BadGzipFile" => LineDiagnosis::of(FailureKind::Checksum).actor(Actor::Project).hint(
-                "what the server sends is no archive, often a page of HTML: open the address by hand and correct it",
-            ),
-            "HTTPError" | "HTTPException" | "GitProtocolError" | "RequestException" if http => LineDiagnosis::of(FailureKind::ServerError),
-            _ => return None,
-        })
+        let found = exceptions::of_class(&RaisedFacts {
+            name: self.name(),
+            of_http: matches!(module, "requests" | "urllib" | "urllib3" | "http" | "dulwich" | "aiohttp" | "httpx"),
+            answered: self.answered(),
+            text: &self.text,
+        })?;
+        // Which version is wanted stands in the text.
+        Some(if found.kind == FailureKind::PluginMissing { missing::of_conflict(&self.text.join("\n")) } else { found })
     }
 
     /// Whether the answer of a server was read when it was raised.
@@ -208,10 +158,10 @@ impl<'a> RaisedException<'a> {
         let mut frames = self.frames.iter();
         let first = frames.next()?;
         let begun = |frame: &str| frame.ends_with("in <module>") || frame.contains("<frozen ");
-        let importing = frames.next().is_some_and(|frame| begun(frame) && python::is_file_of_bst(frame));
+        let importing = frames.next().is_some_and(|frame| begun(frame) && phrases::python::is_file_of_bst(frame));
         ((first.contains("bst\"") && begun(first) && importing)
             || self.frames.last().is_some_and(|f| f.contains("/google/protobuf/")))
-        .then(python::broken)
+        .then(phrases::python::of_startup)
     }
 
     fn message(&self) -> String {
@@ -232,43 +182,74 @@ impl<'a> RaisedException<'a> {
 
 /// Whether a failure of this kind is nothing that the code that raised it could help.
 fn is_outside(kind: FailureKind) -> bool {
-    matches!(
-        kind,
+    match kind {
         FailureKind::Configuration
-            | FailureKind::BstMissing
-            | FailureKind::Environment
-            | FailureKind::RunnerFailed
-            | FailureKind::Sandbox
-            | FailureKind::Unconfined
-            | FailureKind::CachesShared
-            | FailureKind::CredentialsHidden
-            | FailureKind::BstVersion
-            | FailureKind::HostToolMissing
-            | FailureKind::PluginMissing
-            | FailureKind::PythonModuleMissing
-            | FailureKind::RefMissing
-            | FailureKind::Checksum
-            | FailureKind::ChecksumChanged
-            | FailureKind::ProbeMiss
-            | FailureKind::Rot
-            | FailureKind::NotFound
-            | FailureKind::Unauthorised
-            | FailureKind::RateLimited
-            | FailureKind::ServerError
-            | FailureKind::Dns
-            | FailureKind::Network
-            | FailureKind::Tls
-            | FailureKind::DiskFull
-            | FailureKind::Permission
-            | FailureKind::HostResources
-            | FailureKind::CacheUnreachable
-            | FailureKind::CacheDenied
-            | FailureKind::CacheFull
-            | FailureKind::CacheWrong
-            | FailureKind::CacheIncomplete
-            | FailureKind::PushIncomplete
-            | FailureKind::NoPushRemote
-            | FailureKind::CasdDied
-            | FailureKind::MirrorCorrupt
-    )
+        | FailureKind::BstMissing
+        | FailureKind::Environment
+        | FailureKind::RunnerFailed
+        | FailureKind::Sandbox
+        | FailureKind::Unconfined
+        | FailureKind::CachesShared
+        | FailureKind::CredentialsHidden
+        | FailureKind::BstVersion
+        | FailureKind::HostToolMissing
+        | FailureKind::PluginMissing
+        | FailureKind::PythonModuleMissing
+        | FailureKind::RefMissing
+        | FailureKind::Checksum
+        | FailureKind::ChecksumChanged
+        | FailureKind::ProbeMiss
+        | FailureKind::Rot
+        | FailureKind::NotFound
+        | FailureKind::Unauthorised
+        | FailureKind::RateLimited
+        | FailureKind::ServerError
+        | FailureKind::Dns
+        | FailureKind::Network
+        | FailureKind::Tls
+        | FailureKind::DiskFull
+        | FailureKind::Permission
+        | FailureKind::HostResources
+        | FailureKind::CacheUnreachable
+        | FailureKind::CacheDenied
+        | FailureKind::CacheFull
+        | FailureKind::CacheWrong
+        | FailureKind::CacheIncomplete
+        | FailureKind::PushIncomplete
+        | FailureKind::NoPushRemote
+        | FailureKind::CasdDied
+        | FailureKind::MirrorCorrupt => true,
+        FailureKind::Usage
+        | FailureKind::PluginUndeclared
+        | FailureKind::ProjectInvalid
+        | FailureKind::PrepareFailed
+        | FailureKind::JunctionNoRef
+        | FailureKind::JunctionNotFetched
+        | FailureKind::NoRef
+        | FailureKind::HoldExpired
+        | FailureKind::SpaceMade
+        | FailureKind::TimeOut
+        | FailureKind::Interrupted
+        | FailureKind::Killed
+        | FailureKind::Git
+        | FailureKind::PublishDenied
+        | FailureKind::PublishRefused
+        | FailureKind::BranchProtected
+        | FailureKind::BranchExists
+        | FailureKind::StaleLease
+        | FailureKind::PushTooLarge
+        | FailureKind::RequestRefused
+        | FailureKind::MovedTag
+        | FailureKind::RefNotWritten
+        | FailureKind::UpdateBreaks
+        | FailureKind::HumanCommits
+        | FailureKind::RequestClosed
+        | FailureKind::LockHeld
+        | FailureKind::SelfUpdate
+        | FailureKind::Upload
+        | FailureKind::State
+        | FailureKind::Notifier
+        | FailureKind::Bug
+        | FailureKind::Unknown => false,
+    }
 }

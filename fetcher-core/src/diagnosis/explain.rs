@@ -7,8 +7,8 @@ use crate::bst::messages::{BstMessage, LogExcerpt, MessageLevel, TaskAction};
 use crate::names::ElementName;
 
 use super::place::place;
-use super::tools::between;
-use super::{Actor, Diagnosis, FailureKind, Retry, cache, closing_line, exception, grpc, load, python, tools};
+use super::{Diagnosis, FailureKind, closing_line, exception, grpc, load, python, tools};
+use crate::failure::phrases::{between, bst, cache};
 use crate::failure::{LineDiagnosis, phrases, without_names};
 
 /// How many bytes of a line a message shows.
@@ -21,13 +21,16 @@ pub(super) fn of_message(message: &BstMessage) -> Diagnosis {
     if message.level == MessageLevel::Bug {
         return of_bug(message);
     }
-    let built = message.action == TaskAction::Build || message.text.starts_with("Command failed");
+    let built = message.action == TaskAction::Build || bst::is_of_build(&message.text);
     let mut found = if built { of_build(message) } else { of_words(&message.text, &message.detail, &message.log) };
     found.element.clone_from(&message.element);
     // "Cache too full" is casd's word, of its own cache as well as of one that it pushes to.
     let pushing = matches!(message.action, TaskAction::SourcePush | TaskAction::Push);
-    if pushing && found.kind == FailureKind::DiskFull && found.message.to_lowercase().contains("too full") {
-        found = as_line(found, LineDiagnosis::of(FailureKind::CacheFull));
+    if pushing
+        && found.kind == FailureKind::DiskFull
+        && let Some(full) = cache::of_full_when_pushing(&found.message.to_lowercase())
+    {
+        found = as_line(found, full);
     }
     if let (FailureKind::Git | FailureKind::Unknown, Some(log), true) =
         (found.kind, &message.log_file, message.log.is_empty())
@@ -35,10 +38,7 @@ pub(super) fn of_message(message: &BstMessage) -> Diagnosis {
         found.hint = format!("{}; bst did not show the task's log: {log}", found.hint);
     }
     if found.kind == FailureKind::Network && found.place.url.as_deref().is_some_and(has_no_git_protocol) {
-        let no_git = LineDiagnosis::of(FailureKind::ProjectInvalid).hint(
-            "that server does not speak git:// any more: have the project write https:// in the element's address, or its alias",
-        );
-        found = as_line(found, no_git);
+        found = as_line(found, phrases::of_no_git_protocol());
     }
     if found.kind == FailureKind::MirrorCorrupt {
         found.place.file = message.log.lines().rev().find_map(mirror).or(found.place.file);
@@ -113,8 +113,7 @@ fn of_log(log: &LogExcerpt) -> Option<(LineDiagnosis, &str)> {
         return Some(found);
     }
     // pip finds no version where its index did not answer.
-    let without_index = last.0.kind == FailureKind::NotFound && last.1.contains("distribution")
-        || last.1.contains("from versions: none");
+    let without_index = phrases::may_lack_index(last.0.kind, last.1);
     let unreached =
         |verdict: &LineDiagnosis| matches!(verdict.kind, FailureKind::Dns | FailureKind::Network | FailureKind::Tls);
     if let Some(found) =
@@ -156,9 +155,7 @@ fn of_build(message: &BstMessage) -> Diagnosis {
     }
     let shown: Vec<&str> = message.log.lines().filter(|line| !is_chatter(line) && !line.trim().is_empty()).collect();
     let shown = shown[shown.len().saturating_sub(LINES)..].join("\n");
-    let verdict = LineDiagnosis::of(FailureKind::ProjectInvalid)
-        .hint("the build failed, which is the project's matter: see its log. This fetcher does not build");
-    diagnosis(verdict, &message.text, Some(shown.as_str()).filter(|shown| !shown.is_empty()), "")
+    diagnosis(bst::of_build(), &message.text, Some(shown.as_str()).filter(|shown| !shown.is_empty()), "")
 }
 
 /// The diagnosis of an error that bst gives as its last: what it names a place for and nobody knows is the project's.
@@ -183,10 +180,15 @@ pub(super) fn of_line(line: &str, detail: &str) -> Option<LineDiagnosis> {
     let low = without_names(line);
     python::of_line(line)
         .or_else(|| tools::of_line(line, detail))
-        .or_else(|| cache::of_line(line, &low))
+        .or_else(|| of_cache(line, &low))
         .or_else(|| load::of_line(line, detail))
         .or_else(|| is_proxy(line).then(LineDiagnosis::proxy))
         .or_else(|| phrases::of_line(&low))
+}
+
+/// What the line says of a cache or of casd; `low` is the line in lower case.
+fn of_cache(line: &str, low: &str) -> Option<LineDiagnosis> {
+    cache::of_line(line, low).or_else(|| grpc::of_line(line, low))
 }
 
 /// Whether the line alone says what is the matter.
@@ -255,23 +257,20 @@ pub(super) fn of_traceback(lines: &[&str]) -> Diagnosis {
 
 fn of_bug(message: &BstMessage) -> Diagnosis {
     let lines: Vec<&str> = message.detail.lines().collect();
-    if let Some(verdict) = cache::of_line(&message.text, &message.text.to_lowercase()) {
+    if let Some(verdict) = of_cache(&message.text, &message.text.to_lowercase()) {
         return diagnosis(verdict, &message.text, None, "").with_element(message.element.clone());
     }
     // What a job stumbles over when it is stopped, because another failed or somebody wanted it.
-    let stopped = |line: &&str| {
-        ["in _kill_process_tree", "TerminateException", "NoSuchProcess"].iter().any(|word| line.contains(word))
-    };
-    if lines.iter().any(stopped) {
-        return own(FailureKind::Interrupted, "the task was stopped at work").with_element(message.element.clone());
+    if let Some(kind) = lines.iter().find_map(|line| phrases::python::of_stopped(line)) {
+        return own(kind, "the task was stopped at work").with_element(message.element.clone());
     }
     let mut found = of_traceback(&lines);
-    // bst 2.8.1 stumbles over its own message where a cache took no blob for want of space (`Cache too full`), and there alone.
-    let stumbled = |line: &&str| line.contains("already has all data of source");
-    if message.action == TaskAction::SourcePush && lines.iter().any(stumbled) {
+    if message.action == TaskAction::SourcePush
+        && let Some(full) = lines.iter().find_map(|line| cache::of_stumbling(line))
+    {
         let words =
             format!("the source cache took no blobs, for it is full (bst stumbled over saying so: {})", found.message);
-        found = diagnosis(LineDiagnosis::of(FailureKind::CacheFull), &words, None, "");
+        found = diagnosis(full, &words, None, "");
     }
     found.element.clone_from(&message.element);
     found
@@ -296,11 +295,8 @@ pub(super) fn own(kind: FailureKind, message: impl Into<String>) -> Diagnosis {
 }
 
 fn fallback(text: &str) -> LineDiagnosis {
-    let git = ["git source", "git_tag source", "git_repo source", "git_module source", "git repository", "git mirror"];
-    if git.iter().any(|word| text.contains(word)) && is_task(text) {
-        return LineDiagnosis::of(FailureKind::Git);
-    }
-    LineDiagnosis::of(FailureKind::Unknown).retry(Retry::Once).actor(Actor::Host)
+    let of_git = bst::of_git_source(text).filter(|_| is_task(text));
+    of_git.unwrap_or_else(|| LineDiagnosis::of(FailureKind::Unknown))
 }
 
 /// Whether a source plugin says it at work, and not bst while it loads.

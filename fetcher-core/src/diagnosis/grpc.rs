@@ -1,7 +1,7 @@
 //! Statuses of gRPC, in the words of bst, casd, Python, Go and Rust: of this host's buildbox-casd, or of a source cache.
 
-use super::{Actor, FailureKind, Retry};
 use crate::failure::LineDiagnosis;
+use crate::failure::phrases::answers;
 
 /// The statuses of <https://grpc.io/docs/guides/status-codes/>, by their numbers.
 const STATUSES: [&str; 17] = [
@@ -36,7 +36,7 @@ enum GrpcPeer {
 /// What a line says of a call that failed: `FetchBlob failed with status UNAVAILABLE: …`, `Failed to upload blob …: 7`.
 pub(super) fn of_line(line: &str, low: &str) -> Option<LineDiagnosis> {
     let status = status(line)?;
-    let peer = if is_casd(low) { GrpcPeer::Casd } else { GrpcPeer::Remote };
+    let peer = if answers::is_of_casd(low) { GrpcPeer::Casd } else { GrpcPeer::Remote };
     Some(of_status(status, low, peer))
 }
 
@@ -51,28 +51,11 @@ pub(super) fn of_block(lines: &[&str]) -> Option<(LineDiagnosis, String)> {
     let details = quoted_line(&text, "details = \"");
     let low = text.to_lowercase();
     // Where the peer is not told, the file of casd's that stumbled is; else connections that break are casd's own.
-    let remote = ["peer ipv4:", "peer ipv6:", "peer dns:", "ipv4:", "ipv6:", "failed to connect to all addresses"];
-    let peer =
-        if is_casd(&low) || !remote.iter().any(|word| low.contains(word)) { GrpcPeer::Casd } else { GrpcPeer::Remote };
+    let of_casd = answers::is_of_casd(&low) || !answers::is_of_remote(&low);
+    let peer = if of_casd { GrpcPeer::Casd } else { GrpcPeer::Remote };
     let told = details.unwrap_or_default();
     let words = if told.is_empty() { status.to_owned() } else { format!("{status}: {told}") };
     Some((of_status(status, &low, peer), words))
-}
-
-/// Whether the words are of casd's socket, or of its code.
-fn is_casd(low: &str) -> bool {
-    [
-        "unix:",
-        "capture tree",
-        "capture blob",
-        "casserver",
-        "buildboxcasd_",
-        "buildbox-casd",
-        "buildboxcommon_",
-        "casd.sock",
-    ]
-    .iter()
-    .any(|word| low.contains(word))
 }
 
 /// The text behind a mark up to the end of its line, without the closing quotation mark.
@@ -142,59 +125,7 @@ fn canonical(word: &str, numbers: bool) -> Option<&'static str> {
 
 fn of_status(status: &str, low: &str, peer: GrpcPeer) -> LineDiagnosis {
     match peer {
-        GrpcPeer::Casd => of_casd(status, low),
-        GrpcPeer::Remote => of_cache(status, low),
+        GrpcPeer::Casd => answers::of_casd(status, low),
+        GrpcPeer::Remote => answers::of_cache(status, low),
     }
-}
-
-/// This host's casd answered: its cache, its disk, or it is gone.
-fn of_casd(status: &str, low: &str) -> LineDiagnosis {
-    let space = ["space", "quota", "too full", "no room"].iter().any(|word| low.contains(word));
-    if status == "RESOURCE_EXHAUSTED" || space {
-        return LineDiagnosis::local_cache_full();
-    }
-    if low.contains("fuse") {
-        return LineDiagnosis::of(FailureKind::Sandbox).hint(
-            "buildbox-casd cannot mount: see that /dev/fuse is there and fusermount3 is installed (Debian and Fedora: fuse3), \
-             or give the container the device",
-        );
-    }
-    LineDiagnosis::of(FailureKind::CasdDied)
-}
-
-fn of_cache(status: &str, low: &str) -> LineDiagnosis {
-    match status {
-        "UNAUTHENTICATED" => LineDiagnosis::of(FailureKind::CacheDenied)
-            .actor(Actor::Host)
-            .hint("the source cache wants credentials: give `auth` in `source-caches` a valid token or client certificate"),
-        "PERMISSION_DENIED" if low.contains("director") && low.contains("not supported") => LineDiagnosis::wrong_endpoint(),
-        "PERMISSION_DENIED" => LineDiagnosis::of(FailureKind::CacheDenied),
-        "NOT_FOUND" if low.contains("download blob") => LineDiagnosis::of(FailureKind::PushIncomplete).hint(
-            "the source cache has lost a part of what it lists: push again from a host that has it, and see the cache's own log",
-        ),
-        "UNIMPLEMENTED" | "NOT_FOUND" | "INVALID_ARGUMENT" => LineDiagnosis::wrong_endpoint(),
-        "RESOURCE_EXHAUSTED" if low.contains("larger than max") => LineDiagnosis::of(FailureKind::CacheDenied).hint(
-            "the source cache, or a proxy before it, takes smaller messages than were sent: raise its limit of a message's size",
-        ),
-        "RESOURCE_EXHAUSTED" if low.contains("rate") || low.contains("too many") => LineDiagnosis::of(FailureKind::CacheUnreachable)
-            .hint("the source cache asks for patience: lower `jobs` and `scheduler: pushers`, or raise its limits"),
-        "RESOURCE_EXHAUSTED" => LineDiagnosis::of(FailureKind::CacheFull),
-        _ => unreachable(low),
-    }
-}
-
-fn unreachable(low: &str) -> LineDiagnosis {
-    let verdict = LineDiagnosis::of(FailureKind::CacheUnreachable);
-    if ["ssl", "tls", "certificate", "handshake"].iter().any(|word| low.contains(word)) {
-        return verdict.retry(Retry::No).actor(Actor::Host).hint(
-            "no TLS with the source cache: its `url` says https and it does not speak it (or the other way round), or \
-             `server-cert` under `auth` is not its authority's",
-        );
-    }
-    if low.contains("resolv") || low.contains("lookup") || low.contains("dns") {
-        return verdict
-            .actor(Actor::Host)
-            .hint("the source cache's name is not known: correct `url` in `source-caches`, or this host's DNS");
-    }
-    verdict
 }

@@ -1,19 +1,16 @@
 //! Failures whose words hide why: what a plugin says instead of its reason.
 
 use super::{Actor, Diagnosis, FailureKind, Retry};
-use crate::failure::LineDiagnosis;
-
-/// What the sources of buildstream-plugins-community on dulwich say, whatever happened (`_git_utils.py` of 2.4.0).
-const HIDING: [&str; 1] = ["Failed to track "];
+use crate::failure::{LineDiagnosis, phrases};
 
 impl Diagnosis {
     /// Whether its words say that an address could not be tracked, and nothing of why.
     pub fn hides_reason(&self) -> bool {
         let mut lines = self.message.lines().map(str::trim).filter(|line| !line.is_empty());
         let Some(first) = lines.next() else { return false };
-        let sentence = HIDING.iter().find_map(|words| first.rfind(words).map(|at| &first[at + words.len()..]));
         // An address and no more; what stands under it in a log is where, not why.
-        sentence.is_some_and(|rest| rest.contains("://") && rest.split_whitespace().count() == 1)
+        phrases::behind_hiding_words(first)
+            .is_some_and(|rest| rest.contains("://") && rest.split_whitespace().count() == 1)
             && lines.all(|line| line.starts_with('[') || line.contains(first))
     }
 

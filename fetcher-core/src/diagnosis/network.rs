@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::place::url;
 use super::{Actor, Diagnosis, FailureKind};
 use crate::address::AddressParts;
-use crate::failure::LineDiagnosis;
+use crate::failure::{LineDiagnosis, phrases};
 use crate::names::Stage;
 
 /// How many hosts are remembered of each sort.
@@ -207,10 +207,7 @@ fn is_answer(kind: FailureKind) -> bool {
 /// Whether a program's words say that it is a proxy that fails. Addresses may have the word in them.
 fn names_proxy(message: &str) -> bool {
     let words = message.split_whitespace().filter(|word| !word.contains("://") && !word.contains('.'));
-    let low = words.collect::<Vec<_>>().join(" ").to_ascii_lowercase();
-    ["resolve proxy", "to proxy", "proxyerror", "tunnel connection failed", "connect tunnel failed", "from proxy"]
-        .iter()
-        .any(|words| low.contains(words))
+    phrases::is_of_proxy(&words.collect::<Vec<_>>().join(" ").to_ascii_lowercase())
 }
 
 fn count(hosts: &mut BTreeMap<String, u64>, host: String, times: u64) {

@@ -4,7 +4,7 @@ use crate::address::{AddressParts, without_credentials};
 use std::path::PathBuf;
 
 use super::Location;
-use super::tools::between;
+use crate::failure::phrases::between;
 
 /// Where bst's words say that it is.
 pub(super) fn place(text: &str, decisive: Option<&str>) -> Location {

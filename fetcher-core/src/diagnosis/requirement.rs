@@ -1,18 +1,16 @@
 //! Which line of `requirements` a failure asks for.
 
-use super::tools::{between, quoted_after, requirement_of_module};
+use super::tools::{bare_name, requirement_of_module};
 use super::{Diagnosis, FailureKind};
+use crate::failure::phrases::missing;
 
 impl Diagnosis {
     /// The line for `requirements` of `[buildstream]` that would end it: `requests`, say; none where no package is known
     /// to.
     pub fn missing_requirement(&self) -> Option<String> {
         let in_line = |line: &str| match self.kind {
-            FailureKind::PythonModuleMissing => quoted_after(line, "No module named ").map(requirement_of_module),
-            FailureKind::PluginMissing => between(line, "No package metadata was found for ", "")
-                .or_else(|| between(line, "The '", "' distribution was not found"))
-                .or_else(|| between(line, "PackageNotFoundError: ", ""))
-                .map(|package| package.trim().trim_matches(['\'', '"', '.']).to_owned()),
+            FailureKind::PythonModuleMissing => missing::module_in(line).map(requirement_of_module),
+            FailureKind::PluginMissing => missing::package_in(line).map(|package| bare_name(package).to_owned()),
             _ => None,
         };
         // What a failing program says goes into a line of a configuration: nothing but the name of a package.

@@ -6,6 +6,8 @@ use crate::names::{ElementName, Stage};
 use super::closing_line::{self, ClosingLine, StopReason};
 use super::explain::{cut, element_in, is_known, of_error, of_message, of_traceback, own};
 use super::{Diagnosis, FailureKind, exception};
+use crate::failure::LineDiagnosis;
+use crate::failure::phrases::{cache, closing};
 
 /// How many sessions' failures are kept, and how many plain lines that tell of one in the middle.
 const MAX_SESSIONS: usize = 20;
@@ -72,7 +74,7 @@ impl SessionEnd {
             Some(ClosingLine::Stopped(reason)) => self.stopped = self.stopped.max(Some(reason)),
             Some(ClosingLine::Failed) => self.failed = true,
             Some(ClosingLine::Nothing) => {}
-            None if line.contains("Message handling out of sync") => {
+            None if cache::is_lost_message(line) => {
                 if self.noticed.len() < MAX_SESSIONS {
                     let found = of_error(line.trim(), &LogExcerpt::default());
                     let element = line.split("for element ").nth(1).and_then(|name| name.trim().parse().ok());
@@ -271,7 +273,10 @@ fn of_final(lines: &[&str]) -> Vec<Diagnosis> {
     let mut found = of_error(first.trim_start(), &detail);
     if found.kind != FailureKind::NoRef {
         found.element = element_in(first);
-        return vec![if is_of_containers(first) { of_container(found) } else { found }];
+        return vec![match closing::of_containers(first) {
+            Some(said) => of_container(found, said),
+            None => found,
+        }];
     }
     // `Element: a.bst is inconsistent`, and under each its sources.
     let inconsistent: Vec<_> = detail
@@ -288,33 +293,18 @@ fn of_final(lines: &[&str]) -> Vec<Diagnosis> {
     if inconsistent.is_empty() { vec![found] } else { inconsistent }
 }
 
-/// Whether a program that runs containers says it, of the image in which bst was to run.
-fn is_of_containers(line: &str) -> bool {
-    const SAID: [&str; 6] = [
-        "docker: ",
-        "Error response from daemon",
-        "Error: initializing source docker://",
-        "Error: unable to copy from source docker://",
-        "Error: parsing image configuration",
-        "Error: short-name ",
-    ];
-    SAID.iter().any(|words| line.trim_start().starts_with(words))
-}
-
 /// That image is the matter of whoever runs the host, whatever is wrong with it.
-fn of_container(found: Diagnosis) -> Diagnosis {
+fn of_container(found: Diagnosis, said: LineDiagnosis) -> Diagnosis {
     let kind = match found.kind {
         FailureKind::RefMissing
         | FailureKind::NotFound
         | FailureKind::Unauthorised
         | FailureKind::Unknown
-        | FailureKind::ProjectInvalid => FailureKind::Environment,
+        | FailureKind::ProjectInvalid => said.kind,
         kind => kind,
     };
-    let hint =
-        "the container in which bst was to run could not be started: see its image's name, its registry and its engine";
-    let retry = if kind == FailureKind::Environment { super::Retry::No } else { found.retry };
-    Diagnosis { kind, retry, actor: super::Actor::Host, hint: hint.to_owned(), ..found }
+    let retry = if kind == said.kind { said.retry } else { found.retry };
+    Diagnosis { kind, retry, actor: said.actor, hint: said.hint.into_owned(), ..found }
 }
 
 /// Lines that bst or its libraries write beside an error: usage, Python's warnings, the prompt, the heads of tasks' logs.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::FailureKind;
-use crate::failure::LineDiagnosis;
+use crate::failure::{LineDiagnosis, phrases};
 use crate::requirements::{DEFAULT_REQUIREMENTS, as_configured, requirement_lines, with_requirement};
 
 /// Programs that source plugins look for, with the packages of Debian and of Fedora: those of `utils.get_host_tool` in
@@ -79,7 +79,7 @@ const MODULES: [(&str, &str); 25] = [
 ];
 
 /// Whether this library knows the program, and so what to install.
-pub(super) fn is_known(tool: &str) -> bool {
+fn is_known(tool: &str) -> bool {
     TOOLS.iter().any(|(name, _, _)| *name == tool)
 }
 
@@ -136,114 +136,35 @@ fn whole_list(line: &str) -> String {
 
 /// What the line says that this host lacks.
 pub(super) fn of_line(line: &str, detail: &str) -> Option<LineDiagnosis> {
-    if let Some(tool) = tool_in(line) {
+    if let Some(tool) = phrases::missing::program_in(line, is_known) {
         return Some(missing_tool(tool));
     }
-    if let Some(package) = between(line, "No package metadata was found for ", "")
-        .or_else(|| between(line, "The '", "' distribution was not found"))
-        .or_else(|| between(line, "PackageNotFoundError: ", ""))
-    {
-        return Some(missing_package(package.trim().trim_matches(['\'', '"', '.'])));
+    if let Some(package) = phrases::missing::package_in(line) {
+        return Some(missing_package(bare_name(package)));
     }
-    if let Some(package) = between(line, "Pip package ", " does not contain a") {
-        return Some(LineDiagnosis::of(FailureKind::PluginMissing).hint(format!(
-            "the installed version of {package} does not have the plugin: give `requirements` one that does (`{package}>=VERSION`), \
-             or correct the plugin's name in project.conf"
-        )));
-    }
-    if line.contains("Version conflict encountered while loading") || line.contains("VersionConflict") {
-        return Some(version_conflict(detail));
-    }
-    if let Some(module) = quoted_after(line, "No module named ") {
-        return Some(missing_module(module));
-    }
-    if line.contains("cannot import name ") {
-        return Some(LineDiagnosis::of(FailureKind::PythonModuleMissing).hint(
-            "an installed Python package has the wrong version for the one that uses it: pin both in `requirements` of `[buildstream]`",
-        ));
-    }
-    None
+    let of_versions = || {
+        let conflict = || phrases::missing::is_conflict(line).then(|| phrases::missing::of_conflict(detail));
+        phrases::missing::of_other_version(line).or_else(conflict)
+    };
+    of_versions()
+        .or_else(|| phrases::missing::module_in(line).map(missing_module))
+        .or_else(|| phrases::missing::of_other_module(line))
 }
 
-/// `pkg_resources` says `(six 1.16.0 (/usr/lib/…), Requirement.parse('six>=2'))`; its words are the error's detail.
-pub(super) fn version_conflict(detail: &str) -> LineDiagnosis {
-    let wanted = between(detail, "Requirement.parse('", "')").or_else(|| between(detail, " but ", " is required"));
-    let verdict = LineDiagnosis::of(FailureKind::PluginMissing);
-    match wanted {
-        Some(wanted) => verdict.hint(format!("add the line `{wanted}` to `requirements` of `[buildstream]`")),
-        None => verdict.hint(
-            "give the plugins' package the version that the project asks for in `requirements` of `[buildstream]`",
-        ),
-    }
-}
-
-/// The program that the line says is not there.
-fn tool_in(line: &str) -> Option<&str> {
-    if let Some(tool) = quoted_after(line, "Did not find ").filter(|_| line.contains(" in PATH")) {
-        return Some(tool);
-    }
-    if line.contains("is not a git command") {
-        return match quoted_after(line, "git: ")? {
-            "lfs" => Some("git-lfs"),
-            _ => Some("git"),
-        };
-    }
-    if line.contains("Git lfs not installed") {
-        return Some("git-lfs");
-    }
-    if line.contains("Unable to find a suitable pip command") {
-        return Some("pip3");
-    }
-    if line.contains("nable to find remote helper for") {
-        return Some("git");
-    }
-    // git: `error: cannot run ssh: No such file or directory`; a shell: `sh: 1: git-lfs: not found`.
-    if let Some(tool) = between(line, "cannot run ", ": No such file or directory") {
-        return Some(tool);
-    }
-    let shell = line.strip_suffix(": command not found").or_else(|| line.strip_suffix(": not found"));
-    if let Some(tool) = shell.and_then(|line| line.rsplit([' ', ':']).next()).filter(|tool| is_known(tool)) {
-        return Some(tool);
-    }
-    // Python's subprocess, with a bare name: `[Errno 2] No such file or directory: 'cargo'`.
-    let tool = quoted_after(line, "No such file or directory: ")
-        .or_else(|| line.contains("executable file not found").then(|| quoted_after(line, "exec: "))?)
-        .or_else(|| line.ends_with("No such file or directory").then(|| quoted_after(line, "env: "))?)?;
-    is_known(tool).then_some(tool)
+/// The name of a package without what a sentence puts around it.
+pub(super) fn bare_name(package: &str) -> &str {
+    package.trim().trim_matches(['\'', '"', '.'])
 }
 
 /// The package that a failure's words call missing, as package indexes write names.
 pub(super) fn missing_name(words: &str) -> Option<String> {
-    let module = quoted_after(words, "No module named ").map(|module| module.split('.').next().unwrap_or(module));
+    let module = phrases::missing::module_in(words).map(|module| module.split('.').next().unwrap_or(module));
     let known = module.and_then(|module| MODULES.iter().find(|(name, _)| *name == module)).map(|(_, line)| *line);
-    let package = between(words, "The '", "' distribution was not found")
-        .or_else(|| between(words, "No package metadata was found for ", ""))
-        .or(known)
-        .or(module)?;
+    let package = phrases::missing::package_in(words).or(known).or(module)?;
     Some(package_name(package.split(['[', '<', '>', '=', ';', ' ', '\n']).next().unwrap_or(package)))
 }
 
 /// The name in the form in which two spellings of it are equal.
 pub(super) fn package_name(name: &str) -> String {
     name.trim_matches(['\'', '"', '.', ',']).to_ascii_lowercase().replace(['_', '.'], "-")
-}
-
-/// What stands between two texts of the line; up to its end where the second is empty.
-pub(super) fn between<'a>(line: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    let rest = &line[line.find(before)? + before.len()..];
-    let end = if after.is_empty() { rest.len() } else { rest.find(after)? };
-    Some(&rest[..end]).filter(|found| !found.is_empty())
-}
-
-/// What stands in quotes, of whatever form, behind a text.
-pub(super) fn quoted_after<'a>(line: &'a str, before: &str) -> Option<&'a str> {
-    let rest = &line[line.find(before)? + before.len()..];
-    let open = rest.chars().next()?;
-    let close = match open {
-        '\'' | '"' | '`' => open,
-        '‘' => '’',
-        _ => return None,
-    };
-    let rest = &rest[open.len_utf8()..];
-    Some(&rest[..rest.find(close)?]).filter(|found| !found.is_empty())
 }

@@ -43,6 +43,10 @@ const BEHIND: [&str; 14] = [
     " gateway timeout",
 ];
 
+/// What to do where a server sends in circles.
+pub(super) const REDIRECTS_HINT: &str =
+    "the server sends from one address to another without end: give the element the address that it means";
+
 /// What the line, in lower case, says of an answer of HTTP.
 pub(super) fn of_line(low: &str) -> Option<LineDiagnosis> {
     status(low).and_then(verdict)
@@ -82,9 +86,7 @@ fn verdict(code: u16) -> Option<LineDiagnosis> {
             .retry(Retry::No)
             .actor(Actor::Upstream)
             .hint("the address is blocked for legal reasons: give the element another source"),
-        300..=399 => LineDiagnosis::of(FailureKind::ServerError).retry(Retry::Once).actor(Actor::Project).hint(
-            "the server sends from one address to another without end: give the element the address that it means",
-        ),
+        300..=399 => LineDiagnosis::of(FailureKind::ServerError).retry(Retry::Once).actor(Actor::Project).hint(REDIRECTS_HINT),
         400..=499 => {
             LineDiagnosis::of(FailureKind::NotFound).hint("the server does not take the request: correct the element's address")
         }

@@ -27,33 +27,19 @@ impl LineDiagnosis {
         Self { kind, retry, actor, hint: Cow::Borrowed(hint) }
     }
 
-    /// This host's own cache has no room.
-    pub(crate) fn local_cache_full() -> Self {
-        Self::of(FailureKind::DiskFull).hint(
-            "BuildStream's cache on this host has no room: make space on the cache directory's file system, or raise \
-             `cache: quota` in `buildstream.config`",
-        )
-    }
-
     /// The proxy does not answer, or does not let it through.
     pub(crate) fn proxy() -> Self {
         Self::of(FailureKind::Network).actor(Actor::Host).hint(PROXY_HINT)
     }
 
-    /// bst cannot write to what it was given as its standard error.
-    pub(crate) fn blocking() -> Self {
-        Self::of(FailureKind::Configuration).hint(BLOCKING_HINT)
-    }
-
-    /// What answers is no such cache as it was taken for.
-    pub(crate) fn wrong_endpoint() -> Self {
-        Self::of(FailureKind::CacheDenied)
-            .actor(Actor::Host)
-            .hint("what answers there does not offer this: see `url`, `instance-name` and `type` (index, storage) in `source-caches`")
-    }
-
     pub(crate) fn hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
         Self { hint: hint.into(), ..self }
+    }
+
+    /// The hint with what a line says in a place that it has.
+    pub(crate) fn filled(self, place: &str, with: &str) -> Self {
+        let hint = self.hint.replace(place, with);
+        self.hint(hint)
     }
 
     pub(crate) fn actor(self, actor: Actor) -> Self {

@@ -4,17 +4,31 @@
 //! Those of bst and its plugins were read in the sources of BuildStream 2.8.1, buildstream-plugins 2.8.0 and
 //! buildstream-plugins-community 2.4.0; many of the others were provoked, see `fixtures/bst-logs`.
 
+pub(crate) mod answers;
+pub(crate) mod bst;
+pub(crate) mod cache;
+pub(crate) mod closing;
+pub(crate) mod exceptions;
 mod git;
 mod host;
+pub(crate) mod missing;
 mod network;
 mod particular;
 mod pip;
 mod plugins;
+mod push;
+pub(crate) mod python;
+mod sandbox;
+mod sentence;
+pub(crate) mod services;
 mod upstream;
 mod vague;
 
 use super::line_diagnosis::LineDiagnosis;
-use super::{Actor, FailureKind, Retry, http_status, without_names};
+use super::{Actor, FailureKind, PushRefusal, Retry, http_status, without_names};
+
+pub(crate) use sandbox::of_sandbox;
+pub(crate) use sentence::between;
 
 /// Texts in lower case that all stand in a line, in any order; what that means; a remedy of its own, if any.
 struct Phrase(&'static [&'static str], FailureKind, OwnRemedy);
@@ -80,6 +94,12 @@ const fn own(actor: Actor, retry: Option<Retry>, hint: &'static str) -> OwnRemed
     Some(PhraseRemedy { actor: Some(actor), retry, hint: Some(hint), detail: None })
 }
 
+/// The actor and the retry of the kind, and a hint of its own.
+#[expect(clippy::unnecessary_wraps, reason = "what it gives stands in a table beside nothing")]
+const fn hint(hint: &'static str) -> OwnRemedy {
+    Some(PhraseRemedy { actor: None, retry: None, hint: Some(hint), detail: None })
+}
+
 /// The remedy of the kind, for what those who call git or pip tell apart and say more of.
 #[expect(clippy::unnecessary_wraps, reason = "what it gives stands in a table beside nothing")]
 const fn only(detail: FailureDetail) -> OwnRemedy {
@@ -124,6 +144,27 @@ pub(crate) fn of_vague_line(low: &str) -> Option<LineDiagnosis> {
     find(vague::PHRASES, low)
 }
 
+/// Whether the words, in lower case, say that it is a proxy that fails.
+pub(crate) fn is_of_proxy(low: &str) -> bool {
+    network::PROXIES.iter().any(|words| low.contains(words))
+}
+
+/// What stands behind the words by which a plugin says that it failed, and not why; none where it says otherwise.
+pub(crate) fn behind_hiding_words(line: &str) -> Option<&str> {
+    vague::HIDING.iter().find_map(|words| line.rfind(words).map(|at| &line[at + words.len()..]))
+}
+
+/// Whether the line is that pip found no such version, which it also says where its index did not answer.
+pub(crate) fn may_lack_index(kind: FailureKind, line: &str) -> bool {
+    let [package, versions] = pip::NO_VERSION;
+    kind == FailureKind::NotFound && line.contains(package) || line.contains(versions)
+}
+
+/// What it means that a server does not speak git:// any more, which no line says where it does not answer at all.
+pub(crate) fn of_no_git_protocol() -> LineDiagnosis {
+    LineDiagnosis::of(FailureKind::ProjectInvalid).hint(particular::NO_GIT_PROTOCOL_THERE)
+}
+
 /// What git or one of its transports wrote, whose repository is ours: of all lines the first phrase counts.
 pub(crate) fn of_git(output: &str) -> Option<(FailureKind, Option<FailureDetail>)> {
     let lines: Vec<String> = output.lines().map(without_names).collect();
@@ -146,6 +187,27 @@ pub(crate) fn of_git(output: &str) -> Option<(FailureKind, Option<FailureDetail>
                 git::GENERAL,
             ])
         })
+}
+
+/// Why git, or the other side, did not take a push; `said` has both sides' words without the repository's address.
+pub(crate) fn of_push(said: &str) -> Option<PushRefusal> {
+    let low = said.to_lowercase();
+    push::REFUSALS.iter().find(|(words, _)| low.contains(words)).map(|(_, refusal)| *refusal)
+}
+
+/// Whether git says that a server of HTTP answered it, whatever the answer was.
+pub(crate) fn is_git_answered(said: &str) -> bool {
+    said.contains(git::ANSWERED)
+}
+
+/// Whether the line is what git adds to every failure of a transport.
+pub(crate) fn is_added_by_git(line: &str) -> bool {
+    git::ADDED.iter().any(|words| line.contains(words))
+}
+
+/// Whether the line is pip's or venv's, though it has none of their marks.
+pub(crate) fn is_unmarked_pip(line: &str) -> bool {
+    pip::UNMARKED.iter().any(|words| line.contains(words))
 }
 
 /// What a line of pip's or venv's own says.
@@ -177,14 +239,19 @@ impl Phrase {
     }
 
     fn diagnosis(&self) -> LineDiagnosis {
-        let found = LineDiagnosis::of(self.1);
-        match self.2 {
-            None => found,
-            Some(PhraseRemedy { actor, retry, hint, .. }) => {
-                let (actor, retry) = (actor.unwrap_or(found.actor), retry.unwrap_or(found.retry));
-                let found = found.actor(actor).retry(retry);
-                if let Some(hint) = hint { found.hint(hint) } else { found }
-            }
+        with_remedy(self.1, self.2)
+    }
+}
+
+/// What the kind means, with what is different from that.
+fn with_remedy(kind: FailureKind, remedy: OwnRemedy) -> LineDiagnosis {
+    let found = LineDiagnosis::of(kind);
+    match remedy {
+        None => found,
+        Some(PhraseRemedy { actor, retry, hint, .. }) => {
+            let (actor, retry) = (actor.unwrap_or(found.actor), retry.unwrap_or(found.retry));
+            let found = found.actor(actor).retry(retry);
+            if let Some(hint) = hint { found.hint(hint) } else { found }
         }
     }
 }
@@ -235,6 +302,67 @@ mod tests {
             assert!(phrase.0.iter().all(|word| *word == word.to_lowercase()), "{:?} is never found", phrase.0);
         }
         assert!(seen.len() > 400, "{}", seen.len());
+    }
+
+    /// A sentence that says what an earlier one of its table says is never come to.
+    #[test]
+    fn no_sentence_is_hidden_by_an_earlier_one() {
+        let low = [cache::CACHES, cache::TAKING_IN, cache::SOURCES, cache::VAGUE, cache::FULL_SOMEWHERE];
+        let written = [
+            cache::PUSHES,
+            cache::PASSED_OVER,
+            bst::CONFIGURATION,
+            bst::COMMAND_LINE,
+            bst::CONFIG_OPTION,
+            bst::VERSIONS,
+            bst::ELEMENTS,
+            bst::GIT_SOURCES,
+            closing::CONTAINERS,
+            missing::PROGRAMS,
+            missing::PROGRAMS_OR_FILES,
+            missing::PACKAGES,
+            missing::CONFLICTS,
+            missing::WANTED,
+            python::PACKAGES,
+            python::LACKING,
+            python::ABSENT,
+            python::INTERPRETER,
+            python::STOPPED,
+        ];
+        let mut seen = 0;
+        for table in low.into_iter().chain(written) {
+            for (at, sentence) in table.iter().enumerate() {
+                seen += 1;
+                let hides = |earlier: &&sentence::Sentence| earlier.hides(sentence);
+                let hidden = table[..at].iter().find(hides).map(sentence::Sentence::words);
+                assert!(hidden.is_none(), "{:?} is hidden by {hidden:?}", sentence.words());
+            }
+        }
+        assert!(seen > 200, "{seen}");
+        let texts = low.into_iter().flatten().flat_map(|sentence| sentence.words().1);
+        assert!(texts.clone().all(|text| *text == text.to_lowercase()), "a text in lower case is looked for");
+        assert!(texts.count() > 30);
+    }
+
+    #[test]
+    fn no_class_of_exceptions_is_hidden_by_an_earlier_one() {
+        let mut seen = BTreeSet::new();
+        for class in exceptions::CLASSES {
+            for name in class.names {
+                assert!(seen.insert(*name), "{name} stands twice");
+            }
+        }
+        assert!(seen.len() > 60, "{}", seen.len());
+    }
+
+    #[test]
+    fn the_last_answer_of_a_call_fits_all() {
+        for table in [answers::CASD, answers::CACHE] {
+            let last = table.last().unwrap();
+            assert!(last.status.is_empty() && last.has.is_empty());
+        }
+        assert_eq!(answers::of_cache("OUT_OF_RANGE", "").kind, FailureKind::CacheUnreachable);
+        assert_eq!(answers::of_casd("OUT_OF_RANGE", "").kind, FailureKind::CasdDied);
     }
 
     #[test]

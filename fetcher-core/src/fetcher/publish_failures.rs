@@ -2,7 +2,6 @@
 
 use super::git_diagnoses;
 use crate::diagnosis::{Actor, Diagnosis, FailureKind, Remedy, Retry};
-use crate::git::PushRefusal;
 use crate::names::Stage;
 use crate::publish::{ForgeError, ForgeErrorKind, PublicationError};
 
@@ -11,7 +10,7 @@ pub(super) fn publish_failure(unit: Option<&str>, error: &PublicationError) -> D
     let failure = match error {
         PublicationError::Git(error) => git_diagnoses::git(error, Stage::Publish),
         PublicationError::Refused { refusal, message, branch } => {
-            Diagnosis::of_kind(refusal_kind(*refusal), format!("{branch}: {message}"))
+            Diagnosis::of_kind(refusal.kind(), format!("{branch}: {message}"))
         }
         PublicationError::Forge(error) => forge_failure(error),
         PublicationError::Memory(error) => error.diagnosis(),
@@ -77,17 +76,6 @@ pub(super) fn forge_failure(error: &ForgeError) -> Diagnosis {
     };
     let retry = kind.remedy().retry;
     Diagnosis::new(kind, error.to_string(), retry, actor, hint).with_stage(Stage::Publish)
-}
-
-fn refusal_kind(refusal: PushRefusal) -> FailureKind {
-    match refusal {
-        PushRefusal::Stale => FailureKind::StaleLease,
-        PushRefusal::Protected => FailureKind::BranchProtected,
-        PushRefusal::Denied => FailureKind::PublishDenied,
-        PushRefusal::NameTaken => FailureKind::BranchExists,
-        PushRefusal::TooLarge => FailureKind::PushTooLarge,
-        PushRefusal::Rules | PushRefusal::NothingNew | PushRefusal::Unknown => FailureKind::PublishRefused,
-    }
 }
 
 /// What fails nothing, and is to be looked at.

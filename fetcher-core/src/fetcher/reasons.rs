@@ -12,6 +12,7 @@ use crate::bst::child_environment;
 use crate::config::ProjectConfig;
 use crate::diagnosis::{Diagnosis, FailureKind, HostReachability, ProxyFailure, upstream_host};
 use crate::environment::Environment;
+use crate::failure::phrases;
 use crate::git::{Git, GitAccess, GitFailure, RemoteRepository};
 use crate::report::{BranchReport, Event, RunReport, StageReport};
 use crate::runner::RunContext;
@@ -231,7 +232,7 @@ fn ask(question: &HostQuestion<'_>, context: RunContext<'_>, temporary: &Path) -
         GitFailure::NotFound | GitFailure::Unauthorised | GitFailure::RateLimited | GitFailure::ServerError => {
             Some(HostAnswer::Refused(kind, words))
         }
-        GitFailure::Unknown if words.contains("returned error: ") => Some(HostAnswer::Reached),
+        GitFailure::Unknown if phrases::is_git_answered(&words) => Some(HostAnswer::Reached),
         GitFailure::RefMissing
         | GitFailure::HostKey
         | GitFailure::DiskFull

@@ -307,11 +307,9 @@ impl GitFailure {
 /// The line that says most: the last that git itself calls fatal or an error, else the last; what git adds to every
 /// failure of a transport says nothing.
 fn last_line(output: &str) -> &str {
-    const VAGUE: [&str; 3] =
-        ["Could not read from remote repository", "Please make sure you have", "and the repository"];
     let telling = || {
         let lines = output.lines().map(str::trim).filter(|line| !line.is_empty()).rev();
-        lines.filter(|line| !VAGUE.iter().any(|vague| line.contains(vague)))
+        lines.filter(|line| !phrases::is_added_by_git(line))
     };
     let fatal = |line: &&str| line.starts_with("fatal:") || line.starts_with("error:");
     telling().find(fatal).or_else(|| telling().next()).unwrap_or("git says nothing")

@@ -1,6 +1,7 @@
 //! What a push is asked to do, and what became of it.
 
 use super::error::{GitError, GitFailure};
+use crate::failure::{PushRefusal, phrases};
 use crate::names::CommitId;
 
 /// A reference to change in a push.
@@ -37,28 +38,6 @@ pub struct Pushed {
     pub remote: Vec<String>,
 }
 
-/// Why the other side, or git, did not take a push.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum PushRefusal {
-    /// The branch is not what it was taken for: somebody was faster.
-    Stale,
-    /// The branch is protected.
-    Protected,
-    /// These credentials may not push.
-    Denied,
-    /// A rule of the forge's, or a hook, does not take the commits.
-    Rules,
-    /// A branch of such a name cannot be beside the others.
-    NameTaken,
-    /// The pack or a file in it is too large.
-    TooLarge,
-    /// The other side has it all, and says that this is an error (`AGit`, Gerrit).
-    NothingNew,
-    /// None of these; the words have to be read.
-    Unknown,
-}
-
 /// A push that did not work.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -73,47 +52,6 @@ pub enum PushFailure {
         message: String,
     },
 }
-
-/// What hosts and git say. Those of git are its source's at 2.47 (`builtin/push.c`, `transport.c`, `send-pack.c`,
-/// `refs/files-backend.c`); `gitlab-shell` of GitLab's and `lib/gitlab/git_access.rb`; GitHub's documentation of `GH…`
-/// codes; `hook_pre_receive.go` of Gitea's; `ReceiveCommits.java` of Gerrit's. The first that occurs decides.
-const WORDS: &[(&str, PushRefusal)] = &[
-    ("stale info", PushRefusal::Stale),
-    ("(fetch first)", PushRefusal::Stale),
-    ("(non-fast-forward)", PushRefusal::Stale),
-    ("remote ref updated since checkout", PushRefusal::Stale),
-    ("request `force-push` push option", PushRefusal::Stale),
-    // A reference changed while it was about to be.
-    ("but expected", PushRefusal::Stale),
-    ("reference already exists", PushRefusal::Stale),
-    (".lock': file exists", PushRefusal::Stale),
-    ("no new changes", PushRefusal::NothingNew),
-    ("new commit is the same with old commit", PushRefusal::NothingNew),
-    ("gh001", PushRefusal::TooLarge),
-    ("exceeds maximum allowed size", PushRefusal::TooLarge),
-    ("pack exceeds", PushRefusal::TooLarge),
-    ("file size limit", PushRefusal::TooLarge),
-    ("returned error: 413", PushRefusal::TooLarge),
-    ("gh006", PushRefusal::Protected),
-    ("protected branch", PushRefusal::Protected),
-    ("prohibited by gerrit", PushRefusal::Denied),
-    ("gh013", PushRefusal::Rules),
-    ("repository rule violations", PushRefusal::Rules),
-    ("does not follow the pattern", PushRefusal::Rules),
-    ("is not a member of team", PushRefusal::Rules),
-    ("commit must be signed", PushRefusal::Rules),
-    ("not allowed to push", PushRefusal::Denied),
-    ("not allowed to upload", PushRefusal::Denied),
-    ("not allowed to create", PushRefusal::Denied),
-    ("permission denied", PushRefusal::Denied),
-    ("permission to ", PushRefusal::Denied),
-    ("read-only", PushRefusal::Denied),
-    ("archived", PushRefusal::Denied),
-    ("hook declined", PushRefusal::Rules),
-    ("directory file conflict", PushRefusal::NameTaken),
-    ("cannot lock ref", PushRefusal::NameTaken),
-    ("exists; cannot create", PushRefusal::NameTaken),
-];
 
 /// As many bytes of what is said are told.
 const MAX_MESSAGE: usize = 2000;
@@ -137,8 +75,7 @@ pub(super) fn outcome(
         return Ok(Pushed { changed, remote });
     }
     let all = format!("{}\n{said}", refused.join("\n"));
-    let lower = all.replace(url, "").to_lowercase();
-    let refusal = WORDS.iter().find(|(words, _)| lower.contains(words)).map(|(_, refusal)| *refusal);
+    let refusal = phrases::of_push(&all.replace(url, ""));
     match (refusal, failure) {
         (None, Some(failure)) if refused.is_empty() => Err(PushFailure::Git(GitError::Failed {
             action: "push to",

@@ -12,6 +12,7 @@ use super::subscription::Subscription;
 use super::{Notifier, render};
 use crate::address::{AddressParts, percent_encoded};
 use crate::config::{CommitStatusConfig, NotifyOn, StatusForge};
+use crate::failure::phrases::services;
 use crate::hosting::HostingSoftware;
 use crate::names::CommitId;
 use crate::report::Outcome;
@@ -121,8 +122,8 @@ impl CommitStatusNotifier {
             body["ref"] = json!(branch);
         }
         match self.request(api.forge, HttpMethod::Post, &url, &body.to_string()) {
-            // GitLab refuses the state that is there ("Cannot transition status via :enqueue from :success").
-            Err(error) if error.message.contains("Cannot transition status") => Ok(()),
+            // GitLab refuses the state that is there.
+            Err(error) if services::is_same_status(&error.message) => Ok(()),
             ended => ended,
         }
     }

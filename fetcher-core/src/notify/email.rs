@@ -23,6 +23,7 @@ use super::subscription::Subscription;
 use super::{Notifier, render, script};
 use crate::address::AddressParts;
 use crate::config::EmailConfig;
+use crate::failure::phrases::services;
 use crate::trust_store::TrustStore;
 
 /// How long a server that cannot be reached or is busy is left alone before it is tried again.
@@ -168,12 +169,12 @@ impl EmailNotifier {
             cause = inner.source();
         }
         let code = error.status().map(u16::from).unwrap_or_default();
-        let (fault, hint) = if error.is_tls() || message.contains("certificate") {
+        let (fault, hint) = if error.is_tls() || services::is_untrusted_mail_server(&message) {
             (
                 DeliveryErrorKind::Denied,
                 "the server's certificate is not trusted, or has another name: name its authority with `ca-file`",
             )
-        } else if matches!(code, 530 | 534 | 535 | 538) || message.contains("authentication") {
+        } else if matches!(code, 530 | 534 | 535 | 538) || services::is_mail_login(&message) {
             // RFC 4954, 4.
             (DeliveryErrorKind::Denied, "correct `username` and what is in `password-file`")
         } else if error.is_permanent() {

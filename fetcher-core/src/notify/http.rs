@@ -12,6 +12,7 @@ use super::error::{DeliveryErrorKind, NotifyError};
 use super::message::shortened;
 use crate::address::AddressParts;
 use crate::environment::Environment;
+use crate::failure::phrases::services;
 use crate::http::{self, host_of};
 
 /// How long the first wait between two tries is, where the server names no time; each further one is twice as long.
@@ -157,7 +158,7 @@ impl HttpRequest<'_> {
                 DeliveryAttempt::Never(Self::untrusted(&failed, &error.to_string()))
             }
             // The TLS of a connection under way fails as I/O.
-            ureq::Error::Io(io) if io.get_ref().is_some_and(|inner| inner.to_string().contains("certificate")) => {
+            ureq::Error::Io(io) if services::is_untrusted(io) => {
                 DeliveryAttempt::Never(Self::untrusted(&failed, &error.to_string()))
             }
             ureq::Error::Timeout(_) => {

@@ -9,6 +9,7 @@ use super::output::StageAttempt;
 use super::stage_runner::{StageRequest, StageRunner};
 use crate::bst::dialect::BstAction;
 use crate::diagnosis::{Diagnosis, FailureKind};
+use crate::failure::phrases;
 use crate::names::{ElementName, Stage};
 
 impl StageRunner<'_, '_> {
@@ -57,7 +58,7 @@ impl StageRunner<'_, '_> {
                 // `source push` stumbles over the fetch queue of its own loading where that had to fetch a junction; the
                 // junction is there then, and the same command works.
                 (FailureKind::Bug, _)
-                    if action == BstAction::Push && failure.message.contains("Trying to add task group") =>
+                    if action == BstAction::Push && phrases::bst::is_second_fetch_queue(&failure.message) =>
                 {
                     return !std::mem::replace(&mut self.push_retried, true)
                         && mended(attempt, |found| *found == failure);

@@ -25,6 +25,7 @@ use tls::{CertificateEnds, TlsConnector};
 use super::answer::{ProbeCost, ProbeDoubt};
 use crate::diagnosis::FailureKind;
 use crate::environment::Environment;
+use crate::failure::phrases::services;
 use crate::http;
 use crate::secret::Secret;
 use crate::trust_store::TrustStore;
@@ -290,12 +291,10 @@ fn explained(error: &ureq::Error, location: &HttpLocation) -> HttpFailure {
     let failed = |kind, what: &str| HttpFailure::new(kind, ProbeDoubt::Failed, format!("{host}: {what}"));
     match error {
         ureq::Error::HostNotFound => failed(FailureKind::Dns, "the host's name cannot be resolved"),
-        ureq::Error::Io(io) if io.to_string().contains("lookup address") => {
+        ureq::Error::Io(io) if services::is_unresolved(io) => {
             failed(FailureKind::Dns, &format!("the host's name cannot be resolved: {io}"))
         }
-        ureq::Error::Io(io) if io.get_ref().is_some_and(|inner| inner.to_string().contains("certificate")) => {
-            failed(FailureKind::Tls, &io.to_string())
-        }
+        ureq::Error::Io(io) if services::is_untrusted(io) => failed(FailureKind::Tls, &io.to_string()),
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) => failed(FailureKind::Tls, &error.to_string()),
         ureq::Error::Timeout(_) => failed(FailureKind::TimeOut, "no answer in time"),
         ureq::Error::Other(other) if other.to_string() == TOO_NEAR => {

@@ -3,6 +3,7 @@
 mod embedded;
 mod embedded_forge;
 mod examples;
+mod failure_words;
 mod fuzz;
 mod gate;
 mod git;

@@ -66,8 +66,7 @@ impl PipFailure {
 /// Whether pip, venv or Python's last word says it, and no program that a package is built with.
 fn is_pips_own(line: &str) -> bool {
     let marked = ["ERROR", "WARNING", "error:", "OSError", "Could not", "pip._vendor", "Retrying"];
-    let of_venv = || line.contains("ensurepip") || line.contains("No module named venv");
-    marked.iter().any(|mark| line.trim_start().starts_with(mark)) || of_venv() || line.contains("no such option")
+    marked.iter().any(|mark| line.trim_start().starts_with(mark)) || phrases::is_unmarked_pip(line)
 }
 
 impl fmt::Display for PipFailure {

@@ -4,6 +4,13 @@
 use super::super::FailureKind;
 use super::{DEFAULT_REMEDY, Phrase};
 
+/// What git says before a status that it knows no more of.
+pub(super) const ANSWERED: &str = "returned error: ";
+
+/// What git adds to every failure of a transport, and says nothing; as it is written.
+pub(super) const ADDED: [&str; 3] =
+    ["Could not read from remote repository", "Please make sure you have", "and the repository"];
+
 /// Certificates, in whatever words curl and the TLS library below it choose.
 pub(super) const TRUST: &[Phrase] = &[
     Phrase(&["ssl certificate"], FailureKind::Tls, DEFAULT_REMEDY),

@@ -3,6 +3,8 @@
 use super::super::FailureKind;
 use super::{DEFAULT_REMEDY, FailureDetail, OwnRemedy, Phrase, host, told_apart};
 
+const USER_QUOTA: OwnRemedy = host("the user's quota on that file system is used up: raise it or make space");
+const OPEN_FILES: OwnRemedy = host("raise the limit of open files of the service (`LimitNOFILE=`, `ulimit -n`)");
 const HOST_KEY: OwnRemedy = told_apart(
     host(
         "check the server's ssh key with its operator, then add it to the known hosts of the user that runs this \
@@ -23,31 +25,19 @@ pub(super) const PHRASES: &[Phrase] = &[
     Phrase(&["no space left on device"], FailureKind::DiskFull, DEFAULT_REMEDY),
     Phrase(&["errno 28]"], FailureKind::DiskFull, DEFAULT_REMEDY),
     Phrase(&["enospc"], FailureKind::DiskFull, DEFAULT_REMEDY),
-    Phrase(
-        &["disk quota exceeded"],
-        FailureKind::DiskFull,
-        host("the user's quota on that file system is used up: raise it or make space"),
-    ),
+    Phrase(&["disk quota exceeded"], FailureKind::DiskFull, USER_QUOTA),
     Phrase(&["failure writing output to destination"], FailureKind::DiskFull, DEFAULT_REMEDY),
     Phrase(&["out of disk space"], FailureKind::DiskFull, DEFAULT_REMEDY),
     Phrase(&["not enough free disk space"], FailureKind::DiskFull, DEFAULT_REMEDY),
     Phrase(&["insufficient disk space"], FailureKind::DiskFull, DEFAULT_REMEDY),
     Phrase(&["disk full"], FailureKind::DiskFull, DEFAULT_REMEDY),
     Phrase(&["disk is full"], FailureKind::DiskFull, DEFAULT_REMEDY),
-    Phrase(
-        &["errno 122]"],
-        FailureKind::DiskFull,
-        host("the user's quota on that file system is used up: raise it or make space"),
-    ),
+    Phrase(&["errno 122]"], FailureKind::DiskFull, USER_QUOTA),
     Phrase(&["storage full"], FailureKind::DiskFull, DEFAULT_REMEDY),
     Phrase(&["min-free-space-percent"], FailureKind::DiskFull, DEFAULT_REMEDY),
     Phrase(&["min-free-space-size"], FailureKind::DiskFull, DEFAULT_REMEDY),
     Phrase(&["short write"], FailureKind::DiskFull, DEFAULT_REMEDY),
-    Phrase(
-        &["too many open files"],
-        FailureKind::HostResources,
-        host("raise the limit of open files of the service (`LimitNOFILE=`, `ulimit -n`)"),
-    ),
+    Phrase(&["too many open files"], FailureKind::HostResources, OPEN_FILES),
     Phrase(&["cannot allocate memory"], FailureKind::HostResources, DEFAULT_REMEDY),
     Phrase(&["memoryerror"], FailureKind::HostResources, DEFAULT_REMEDY),
     Phrase(&["out of memory"], FailureKind::HostResources, DEFAULT_REMEDY),
@@ -56,11 +46,7 @@ pub(super) const PHRASES: &[Phrase] = &[
     Phrase(&["cannot fork"], FailureKind::HostResources, DEFAULT_REMEDY),
     Phrase(&["died of signal"], FailureKind::Killed, DEFAULT_REMEDY),
     Phrase(&["errno 12]"], FailureKind::HostResources, DEFAULT_REMEDY),
-    Phrase(
-        &["errno 24]"],
-        FailureKind::HostResources,
-        host("raise the limit of open files of the service (`LimitNOFILE=`, `ulimit -n`)"),
-    ),
+    Phrase(&["errno 24]"], FailureKind::HostResources, OPEN_FILES),
     Phrase(&["failed to create new os thread"], FailureKind::HostResources, DEFAULT_REMEDY),
     Phrase(&["unable to create thread"], FailureKind::HostResources, DEFAULT_REMEDY),
     Phrase(&["std::bad_alloc"], FailureKind::HostResources, DEFAULT_REMEDY),

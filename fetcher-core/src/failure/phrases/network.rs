@@ -8,6 +8,10 @@ const UNTRUSTED: OwnRemedy = host(
      the authority's own certificate; see that the clock is right",
 );
 
+/// Words that only stand where a proxy fails, in lower case.
+pub(super) const PROXIES: [&str; 6] =
+    ["resolve proxy", "to proxy", "proxyerror", "tunnel connection failed", "connect tunnel failed", "from proxy"];
+
 pub(super) const NAMES: &[Phrase] = &[
     Phrase(&["could not resolve host"], FailureKind::Dns, DEFAULT_REMEDY),
     Phrase(&["couldn't resolve host"], FailureKind::Dns, DEFAULT_REMEDY),

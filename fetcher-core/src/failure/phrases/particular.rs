@@ -27,10 +27,17 @@ const SHALLOW: OwnRemedy = lasting(
     "the repository cannot be fetched as bst does (it is a shallow or a dumb one): have the project name a full mirror of it on a \
      smart server",
 );
-const GIT_PROTOCOL: OwnRemedy = lasting(
-    Actor::Project,
-    "the server does not speak git:// any more: have the project write https:// in the element's address, or its alias",
-);
+/// What to do where a server gave up git's own protocol.
+macro_rules! no_git_protocol {
+    ($server:literal) => {
+        concat!(
+            $server,
+            " does not speak git:// any more: have the project write https:// in the element's address, or its alias"
+        )
+    };
+}
+const GIT_PROTOCOL: OwnRemedy = lasting(Actor::Project, no_git_protocol!("the server"));
+pub(super) const NO_GIT_PROTOCOL_THERE: &str = no_git_protocol!("that server");
 const SHA256: OwnRemedy = told_apart(
     lasting(
         Actor::Project,

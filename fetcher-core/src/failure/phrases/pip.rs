@@ -3,6 +3,12 @@
 use super::super::FailureKind;
 use super::{FailureDetail, Phrase, only};
 
+/// pip on a package or a version that its index does not have; with or without an index.
+pub(super) const NO_VERSION: [&str; 2] = ["distribution", "from versions: none"];
+
+/// What only venv and pip's reader of options say, without a mark of an error before it; as it is written.
+pub(super) const UNMARKED: [&str; 3] = ["ensurepip", "No module named venv", "no such option"];
+
 pub(super) const PHRASES: &[Phrase] = &[
     Phrase(&["ensurepip is not"], FailureKind::HostToolMissing, only(FailureDetail::NoVenv)),
     Phrase(&["no module named venv"], FailureKind::HostToolMissing, only(FailureDetail::NoVenv)),

@@ -1,10 +1,13 @@
 //! What there is upstream: branches and commits, content, addresses.
 
 use super::super::FailureKind;
+use super::super::http_status::REDIRECTS_HINT;
 use super::{DEFAULT_REMEDY, OwnRemedy, Phrase, project};
 
-const NO_ARCHIVE: OwnRemedy =
-    project("what the server sends is no archive, often a page of HTML: open the address by hand and correct it");
+/// What to do where a server sends something else than an archive.
+pub(super) const NO_ARCHIVE_HINT: &str =
+    "what the server sends is no archive, often a page of HTML: open the address by hand and correct it";
+const NO_ARCHIVE: OwnRemedy = project(NO_ARCHIVE_HINT);
 const NO_GITMODULES: OwnRemedy =
     project("upstream has a submodule without an entry in .gitmodules: say `checkout-submodules: False`");
 
@@ -51,11 +54,7 @@ pub(super) const PHRASES: &[Phrase] = &[
         FailureKind::ProjectInvalid,
         project("a name in the source is one that git does not write: have the project take another source"),
     ),
-    Phrase(
-        &["redirects followed"],
-        FailureKind::ServerError,
-        project("the server sends from one address to another without end: give the element the address that it means"),
-    ),
+    Phrase(&["redirects followed"], FailureKind::ServerError, project(REDIRECTS_HINT)),
     Phrase(
         &["gpg signatures", "trusted keyring"],
         FailureKind::ProjectInvalid,

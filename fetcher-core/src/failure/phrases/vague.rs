@@ -15,6 +15,10 @@ const OSTREE: OwnRemedy = host(
     "bst's local ostree repository could not be made or read: see the cache directory's file system, and the task's log",
 );
 
+/// What the sources of buildstream-plugins-community on dulwich say, whatever happened (`_git_utils.py` of 2.4.0); as it
+/// is written.
+pub(super) const HIDING: [&str; 1] = ["Failed to track "];
+
 pub(super) const PHRASES: &[Phrase] = &[
     Phrase(&["failed to track <url>"], FailureKind::Network, UNTOLD),
     Phrase(&["failed to fetch: "], FailureKind::Network, UNTOLD),

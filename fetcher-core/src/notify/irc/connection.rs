@@ -15,6 +15,7 @@ use super::super::files::pem;
 use super::line::IrcLine;
 use crate::address::AddressParts;
 use crate::environment::Environment;
+use crate::failure::phrases::services;
 use crate::trust_store::TrustStore;
 
 /// The most of a line that is read: 512 bytes and `IRCv3`'s 8,191 of tags.
@@ -138,7 +139,7 @@ fn encrypted(
 }
 
 fn unreachable(server: &str, error: &io::Error) -> NotifyError {
-    let certificate = error.get_ref().is_some_and(|inner| inner.to_string().contains("certificate"));
+    let certificate = services::is_untrusted(error);
     let (fault, what, hint) = match error.kind() {
         _ if certificate => {
             let hint = "the server's certificate is not trusted: name its authority with `ca-file`";

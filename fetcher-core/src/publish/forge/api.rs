@@ -16,6 +16,7 @@ use crate::address::AddressParts;
 pub(super) use crate::address::percent_encoded as encoded;
 use crate::cancel::Cancel;
 use crate::config::{ForgeKind, PublishConfig};
+use crate::failure::phrases::services;
 use crate::http::{agent, host_of};
 use crate::runner::RunContext;
 use crate::secret::Secret;
@@ -245,10 +246,11 @@ fn read(answer: &mut Response<Body>) -> Result<String, String> {
 }
 
 fn error_kind(status: u16, answer: &Response<Body>, text: &str) -> ForgeErrorKind {
-    let lower = text.to_lowercase();
     let limited = || {
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
-        header("retry-after").is_some() || header("x-ratelimit-remaining") == Some("0") || lower.contains("rate limit")
+        header("retry-after").is_some()
+            || header("x-ratelimit-remaining") == Some("0")
+            || services::is_forge_limit(text)
     };
     match status {
         401 => ForgeErrorKind::Unauthorised,
@@ -256,7 +258,7 @@ fn error_kind(status: u16, answer: &Response<Body>, text: &str) -> ForgeErrorKin
         429 => ForgeErrorKind::RateLimited,
         403 => ForgeErrorKind::Denied,
         404 => ForgeErrorKind::NotFound,
-        409 | 422 if lower.contains("already exists") || lower.contains("already been taken") => ForgeErrorKind::Exists,
+        409 | 422 if services::is_forge_taken(text) => ForgeErrorKind::Exists,
         409 => ForgeErrorKind::Exists,
         500..=599 => ForgeErrorKind::Broken,
         _ => ForgeErrorKind::Refused,

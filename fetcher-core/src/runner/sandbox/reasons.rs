@@ -1,36 +1,11 @@
 //! Why a sandbox does not work here, in words that say what to change.
 
-/// What bubblewrap and the kernel say, and what lies behind it.
-const KNOWN: [(&str, &str); 6] = [
-    (
-        "Can't mount proc on ",
-        "a part of /proc is masked: by a container, or by `ProtectKernelLogs=` or `ProtectKernelTunables=` of the service",
-    ),
-    (
-        "o permissions to create new namespace",
-        "user namespaces are forbidden: by sysctl kernel.unprivileged_userns_clone, by a container, or by \
-         `RestrictNamespaces=` of the service",
-    ),
-    (
-        "user/max_*_namespaces exceeded",
-        "there may be no more user namespaces: by sysctl user.max_user_namespaces, or since this runs in such a sandbox itself",
-    ),
-    (
-        "setting up uid map: Permission denied",
-        "user namespaces have no rights: by AppArmor (sysctl kernel.apparmor_restrict_unprivileged_userns), or since this \
-         runs under Landlock itself",
-    ),
-    ("Can't read /proc/sys/kernel/overflowuid", "/proc shows processes alone: by `ProcSubset=pid` of the service"),
-    (
-        "it ended with Signal(31)",
-        "a system call is forbidden: `SystemCallFilter=` of the service has to have `@mount`, `unshare` and `pivot_root`",
-    ),
-];
+use crate::failure::phrases;
 
 /// What was said, with what it means where that is known.
 pub(super) fn explained(said: &str) -> String {
-    match KNOWN.iter().find(|(text, _)| said.contains(text)) {
-        Some((_, meaning)) => format!("{said} ({meaning})"),
+    match phrases::of_sandbox(said) {
+        Some(meaning) => format!("{said} ({meaning})"),
         None => said.to_owned(),
     }
 }
