@@ -245,3 +245,38 @@ fn a_junction_of_which_the_ref_is_stored_is_held_back_and_what_is_stored_beside_
     assert_eq!(published.file(BRANCH, "junction.refs"), junctions(fixed_moved.as_str(), begun.as_str()));
     assert!(published.file(BRANCH, "project.refs").contains(sweeter.as_str()));
 }
+
+#[test]
+fn a_junction_behind_a_junction_is_held_back_alone() {
+    const BRANCH: &str = "bst-fetcher/main";
+    let scratch = Scratch::new();
+    let project = Project::new(&scratch);
+    let deep = scratch.repo("up/deep");
+    deep.write("project.conf", &text(&scratch, "up/fixed/project.conf").replace("name: fixed", "name: deep"));
+    deep.write("elements/old.bst", "kind: stack\n");
+    let old = deep.commit("An element");
+    project.sub.write("elements/deep.bst", "kind: junction\nsources:\n- kind: git\n  url: up:deep\n  track: main\n");
+    project.sub.write("elements/lib.bst", "kind: stack\ndepends: ['deep.bst:old.bst']\n");
+    let sub = project.sub.commit("Need it");
+    let conf = text(&scratch, "up/project/project.conf");
+    project.repo.write("project.conf", &format!("{conf}ref-storage: project.refs\n"));
+    project.repo.write("elements/all.bst", "kind: stack\ndepends: [git.bst, 'sub.bst:lib.bst']\n");
+    let junctions = |sub: &CommitId, deep: &CommitId| {
+        format!("projects:\n  example:\n    sub.bst:\n    - ref: {sub}\n  sub:\n    deep.bst:\n    - ref: {deep}\n")
+    };
+    project.repo.write("junction.refs", &junctions(&sub, &old));
+    project.repo.commit("Refs in a file");
+    let published = published(&scratch, &project);
+    deep.git(&["mv", "elements/old.bst", "elements/new.bst"]);
+    deep.commit("Rename");
+    project.sub.write("README", "Sub\n");
+    let moved = project.sub.commit("Explain");
+    let config = config(&published, "", "")
+        .replace("\"sub.bst\"]\n", "\"sub.bst\", \"sub.bst:deep.bst\"]\ncross-junctions = true\n");
+    let fetcher = fetcher_of(&scratch, config);
+    fetcher.run(&["run"]).expect(0);
+    let found = held(&fetcher);
+    assert_eq!(elements(&found), [("sub:deep.bst", "broken")], "{found:?}");
+    assert_eq!(published.file(BRANCH, "junction.refs"), junctions(&moved, &old));
+    assert!(published.file(BRANCH, "project.refs").contains(project.hello.tip("main").as_str()));
+}
