@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use clap::CommandFactory as _;
 use fetcher_core::config::ConfigError;
 use fetcher_core::fetcher::LoadedConfig;
-use fetcher_core::{Cancel, Config, Environment, Fetcher, Redactor};
+use fetcher_core::{Cancel, Config, Environment, Fetcher, Redactor, RunContext};
 
 use crate::cli::{Cli, Command};
 use crate::{eprint_line, output};
@@ -53,7 +53,7 @@ impl CommandContext {
     /// The same with the commit that it is of.
     pub(crate) fn loaded(&self) -> Result<LoadedConfig, u8> {
         let path = self.path()?;
-        LoadedConfig::load(&path, &self.environment, &Cancel::new()).map_err(|error| told(&error))
+        LoadedConfig::load(&path, RunContext::new(&self.environment, &Cancel::new())).map_err(|error| told(&error))
     }
 
     /// A fetcher, whose sandbox this program helps with.

@@ -10,11 +10,11 @@
 //!
 //! ```no_run
 //! use std::{path::Path, time::Duration};
-//! use fetcher_core::{Cancel, Environment, Fetcher, RunSelection, SelfUpdate, SystemClock};
+//! use fetcher_core::{Cancel, Environment, Fetcher, RunContext, RunSelection, SelfUpdate};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (environment, cancel) = (Environment::of_this_process(), Cancel::new());
-//! let update = SelfUpdate::new(&environment, &cancel, &SystemClock);
+//! let update = SelfUpdate::new(RunContext::new(&environment, &cancel));
 //! let followed = update.follow(Path::new("/etc/bst-fetcher/config.toml"));
 //! let loaded = followed.loaded?;
 //! let fetcher = Fetcher::new(loaded.config, environment.clone()).configured_by(loaded.commit, followed.failures);
@@ -52,11 +52,8 @@ use std::time::Duration;
 
 use git2::Oid;
 
-use crate::cancel::Cancel;
-use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::diagnosis::Diagnosis;
-use crate::environment::Environment;
 use crate::git::Git;
 use crate::runner::{LocalRunner, RunContext, processes};
 use crate::secret::{Redact as _, Redactor};
@@ -82,9 +79,7 @@ const WRITER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Follows a configuration's repository.
 pub struct SelfUpdate<'a> {
-    environment: &'a Environment,
-    cancel: &'a Cancel,
-    clock: &'a dyn Clock,
+    context: RunContext<'a>,
     wait: Duration,
     timeout: Duration,
     program: Option<(&'a Path, bool)>,
@@ -151,9 +146,10 @@ impl std::fmt::Debug for SelfUpdate<'_> {
 }
 
 impl<'a> SelfUpdate<'a> {
-    /// One that waits for nobody, and leaves the program as it is.
-    pub fn new(environment: &'a Environment, cancel: &'a Cancel, clock: &'a dyn Clock) -> Self {
-        Self { environment, cancel, clock, wait: Duration::ZERO, timeout: TIMEOUT, program: None }
+    /// One that waits for nobody, and leaves the program as it is. Its gits run on this machine, whichever runners the
+    /// context has.
+    pub fn new(context: RunContext<'a>) -> Self {
+        Self { context, wait: Duration::ZERO, timeout: TIMEOUT, program: None }
     }
 
     /// The top of the git work tree that a configuration file is in, if it is in one: what has to be writable for it to be
@@ -190,9 +186,9 @@ impl<'a> SelfUpdate<'a> {
         let mut account = UpdateOutcome::default();
         let loaded = match ConfigRepository::of(path) {
             Ok(Some(clone)) => self.follow_clone(path, &clone, &mut account),
-            Ok(None) => work_tree_config::load_alone(path, self.environment),
+            Ok(None) => work_tree_config::load_alone(path, self.context.environment),
             Err(error) => {
-                let loaded = work_tree_config::load_alone(path, self.environment);
+                let loaded = work_tree_config::load_alone(path, self.context.environment);
                 if is_followed(path, loaded.as_ref().ok()) {
                     account.failures.push(error.diagnosis());
                 } else {
@@ -203,7 +199,7 @@ impl<'a> SelfUpdate<'a> {
             }
         };
         let renewed = loaded.as_ref().is_ok_and(|loaded| self.renew(&loaded.config, &mut account));
-        let secrets = loaded.as_ref().map(|loaded| loaded.config.secrets(self.environment)).unwrap_or_default();
+        let secrets = loaded.as_ref().map(|loaded| loaded.config.secrets(self.context.environment)).unwrap_or_default();
         let redactor = Redactor::watching(secrets);
         let (failures, notes) = (account.failures.redacted(&redactor), account.notes.redacted(&redactor));
         FollowResult { loaded, failures, notes, renewed }
@@ -215,7 +211,7 @@ impl<'a> SelfUpdate<'a> {
         clone: &ConfigRepository,
         account: &mut UpdateOutcome,
     ) -> Result<LoadedConfig, ConfigError> {
-        let read = || WorkTreeConfig::read(path, clone, self.environment, self.cancel);
+        let read = || WorkTreeConfig::read(path, clone, self.context);
         // What cannot be read yet may be once a checkout that somebody was killed in is brought to its end.
         let mut here = read().ok();
         let updated = self.update(clone, &mut here, &read, account);
@@ -236,7 +232,7 @@ impl<'a> SelfUpdate<'a> {
         account: &mut UpdateOutcome,
     ) -> Result<(), UpdateError> {
         let Some(head) = clone.head().filter(|_| may_follow(clone, here.as_ref())) else { return Ok(()) };
-        let lock = |wait| clone.desk.update(wait, self.cancel).map_err(clone.failed("lock"));
+        let lock = |wait| clone.desk.update(wait, self.context.cancel).map_err(clone.failed("lock"));
         let mut alone = lock(Duration::ZERO)?;
         if alone.is_none() {
             // Who updates now may want the work tree for himself.
@@ -255,7 +251,7 @@ impl<'a> SelfUpdate<'a> {
             // Before anything was ever updated here there was no lock to hold it by.
             None => read()?,
         };
-        let current = CurrentConfig::of(clone, head, &read_here, self.environment)?;
+        let current = CurrentConfig::of(clone, head, &read_here, self.context.environment)?;
         *here = Some(read_here);
         if let Some(commit) = current.restore {
             clone.underway()?;
@@ -265,8 +261,7 @@ impl<'a> SelfUpdate<'a> {
             account.failures.extend(restored.err().map(|error| error.diagnosis()));
         }
         let runner = LocalRunner::new(clone.desk.path());
-        let context = RunContext::new(self.environment, self.cancel).local_runner(&runner);
-        let git = Git::new(context, self.timeout);
+        let git = Git::new(self.context.local_runner(&runner), self.timeout);
         let Some(upstream) = current.upstream(clone, head)? else { return Ok(()) };
         let tip = clone.tip(&git, &upstream)?;
         if !self.is_wanted(clone, &git, &upstream, tip, &current, account)? {
@@ -308,10 +303,10 @@ impl<'a> SelfUpdate<'a> {
             Some(Err(reason)) => return Err(UpdateError::Signers { reason: reason.clone() }),
             None => {}
         }
-        let CommitCheck { text, config } = commit_check::here(clone, tip, self.environment)?;
+        let CommitCheck { text, config } = commit_check::here(clone, tip, self.context.environment)?;
         if let Err(problems) = config {
             account.wanted = text.as_deref().and_then(|text| commit_check::setting(text, "required-version"));
-            return Err(commit_check::broken(clone, tip, taken, problems, self.environment, self.cancel));
+            return Err(commit_check::broken(clone, tip, taken, problems, self.context));
         }
         Ok(true)
     }
@@ -327,15 +322,15 @@ impl<'a> SelfUpdate<'a> {
     ) -> Result<(), UpdateError> {
         // Who only reads the configuration is done in a moment; another run is not.
         let wait = self.wait.max(MIN_READERS_TIMEOUT);
-        let Some(_alone) = clone.desk.write(wait, self.cancel).map_err(clone.failed("lock"))? else {
+        let Some(_alone) = clone.desk.write(wait, self.context.cancel).map_err(clone.failed("lock"))? else {
             return Err(clone.busy(wait));
         };
-        let plan = CheckoutPlan::of(clone, commit, upstream, self.cancel)?;
+        let plan = CheckoutPlan::of(clone, commit, upstream, self.context.cancel)?;
         // Somebody's own clone, in which they are at work, is not a host's.
         if !plan.losses.is_empty() && current.settings.enabled.is_none() && !clone.desk.is_hosts() {
             return Err(UpdateError::Undecided { top: clone.top.clone() });
         }
-        let kept = plan.carry_out(self.clock.now(), self.cancel)?;
+        let kept = plan.carry_out(self.context.clock.now(), self.context.cancel)?;
         if let Some(upstream) = upstream {
             clone.take(commit, Some(upstream)).map_err(clone.failed("write in"))?;
         }
@@ -349,23 +344,22 @@ impl<'a> SelfUpdate<'a> {
     /// Renews the program where a configuration needs a newer one; says whether a newer one is in place.
     fn renew(&self, config: &Config, account: &mut UpdateOutcome) -> bool {
         let Some((path, renewed)) = self.program else { return false };
+        let runner = LocalRunner::default();
         // The command is that of the configuration that holds, whichever wants the version.
         let wanted = [account.wanted.as_ref(), config.self_update.required_version.as_ref()];
         let program = RunningProgram {
             path,
             version: env!("CARGO_PKG_VERSION"),
             renewed,
-            environment: self.environment,
-            runner: &LocalRunner::default(),
-            cancel: self.cancel,
+            context: self.context.local_runner(&runner),
         };
         let Some(wanted) = wanted.into_iter().flatten().find(|wanted| program.is_too_old(wanted)) else { return false };
         let directory = config.path.parent().unwrap_or(Path::new("/"));
         // One at a time, where there is a place for a lock; the second finds what the first has brought. Where there is
         // none, or it cannot be had, each brings its own: what is put in place is whole.
         let clone = ConfigRepository::of(&config.path).ok().flatten();
-        let _lock =
-            clone.and_then(|clone| clone.desk.update(self.wait.max(WRITER_TIMEOUT), self.cancel).ok().flatten());
+        let _lock = clone
+            .and_then(|clone| clone.desk.update(self.wait.max(WRITER_TIMEOUT), self.context.cancel).ok().flatten());
         match program.renew(wanted, &config.self_update, directory) {
             Ok(()) => true,
             Err(failure) => {

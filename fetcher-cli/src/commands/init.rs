@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fetcher_core::config::{UserConfigDirectory, starter};
 use fetcher_core::fetcher::{InitError, Initialized};
-use fetcher_core::{Cancel, SelfUpdate, SystemClock};
+use fetcher_core::{Cancel, RunContext, SelfUpdate};
 
 use super::{CONFIGURATION, CommandContext, OK, SOME_FAILED, schedule};
 use crate::cli::InitArgs;
@@ -49,7 +49,7 @@ fn clone(context: &CommandContext, args: &InitArgs, url: &str, home: &UserConfig
     let caught = signals::listen(cancel.clone())?;
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy();
-    let update = SelfUpdate::new(&context.environment, &cancel, &SystemClock);
+    let update = SelfUpdate::new(RunContext::new(&context.environment, &cancel));
     match update.init(url, args.branch.as_deref(), args.path.as_deref(), home, &host) {
         Ok(done) => tell(context, home, &done),
         Err(error) => {

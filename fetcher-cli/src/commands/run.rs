@@ -5,11 +5,10 @@ use std::path::Path;
 
 use fetcher_core::Redact as _;
 use fetcher_core::config::ConfigError;
-use fetcher_core::fetcher::{FollowResult, LoadedConfig};
-use fetcher_core::fetcher::{LockError, StateStore};
+use fetcher_core::fetcher::{FollowResult, LoadedConfig, LockError, StateStore};
 use fetcher_core::report::Outcome;
 use fetcher_core::{
-    Cancel, Config, Diagnosis, Event, Fetcher, FetcherError, RunReport, RunSelection, SelfUpdate, SystemClock,
+    Cancel, Config, Diagnosis, Event, Fetcher, FetcherError, RunContext, RunReport, RunSelection, SelfUpdate,
 };
 
 use super::{CONFIGURATION, CommandContext, LOCKED, NONE_SUCCEEDED, OK, PANICKED, SOME_FAILED, USAGE, told};
@@ -110,14 +109,14 @@ struct RunConfig {
 }
 
 fn follow(context: &CommandContext, args: &RunArgs, path: &Path, cancel: &Cancel) -> RunConfig {
+    let shared = RunContext::new(&context.environment, cancel);
     if args.dry_run || args.no_self_update {
-        let loaded = LoadedConfig::load(path, &context.environment, cancel);
+        let loaded = LoadedConfig::load(path, shared);
         return RunConfig { loaded, failures: Vec::new(), notes: Vec::new() };
     }
     let program = renewal::program(&context.environment);
-    let update = SelfUpdate::new(&context.environment, cancel, &SystemClock)
-        .wait(args.lock_wait)
-        .program(&program, renewal::is_renewed(&context.environment));
+    let update =
+        SelfUpdate::new(shared).wait(args.lock_wait).program(&program, renewal::is_renewed(&context.environment));
     let FollowResult { loaded, mut failures, notes, renewed, .. } = update.follow(path);
     if renewed && !cancel.is_cancelled() {
         // It comes back only where that does not work.

@@ -10,9 +10,9 @@ use git2::Oid;
 use super::clone::ConfigRepository;
 use super::commit_files::{CommitFiles, FallbackFiles, PathLookup};
 use super::error::{CommitSummary, UpdateError};
-use crate::cancel::Cancel;
 use crate::config::{Config, ConfigError, ConfigProblem};
 use crate::environment::Environment;
+use crate::runner::RunContext;
 
 /// As many commits are looked at for the one that broke the configuration.
 const FAR: usize = 100;
@@ -84,14 +84,15 @@ pub(super) fn broken(
     tip: Oid,
     known: Option<Oid>,
     problems: ConfigError,
-    environment: &Environment,
-    cancel: &Cancel,
+    context: RunContext<'_>,
 ) -> UpdateError {
     let mut culprit = tip;
     let parents =
         std::iter::successors(Some(tip), |commit| clone.repository.find_commit(*commit).ok()?.parent_id(0).ok());
-    for commit in parents.skip(1).take(FAR).take_while(|commit| Some(*commit) != known && !cancel.is_cancelled()) {
-        match here(clone, commit, environment) {
+    for commit in
+        parents.skip(1).take(FAR).take_while(|commit| Some(*commit) != known && !context.cancel.is_cancelled())
+    {
+        match here(clone, commit, context.environment) {
             Ok(CommitCheck { config: Err(older), .. }) if same(&older, &problems) => culprit = commit,
             Ok(_) | Err(_) => break,
         }

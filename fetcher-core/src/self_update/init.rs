@@ -12,7 +12,7 @@ use super::clone::{ConfigRepository, FollowedBranch};
 use super::{SelfUpdate, UpdateError, commit_check};
 use crate::config::{Config, ConfigError, UserConfigDirectory, choose_file};
 use crate::git::{Git, GitAccess, GitError, RemoteRepository};
-use crate::runner::{LocalRunner, RunContext};
+use crate::runner::LocalRunner;
 use crate::secret::Secret;
 
 /// A host that was set up.
@@ -92,8 +92,7 @@ impl SelfUpdate<'_> {
         let temporary = temporary.map_err(failed(home.directory()))?;
         let place = temporary.path().join("clone");
         let runner = LocalRunner::new(temporary.path());
-        let context = RunContext::new(self.environment, self.cancel).local_runner(&runner);
-        let git = Git::new(context, self.timeout);
+        let git = Git::new(self.context.local_runner(&runner), self.timeout);
         git.clone_to(&remote, &place, branch)?;
         keep_credentials(&place, &repository, &remote)?;
         let clone = ConfigRepository::open(place.clone(), PathBuf::new())?;
@@ -117,7 +116,8 @@ impl SelfUpdate<'_> {
             let source = io::Error::other("the repository is empty");
             return Err(UpdateError::repository("check out", &clone.top, source));
         };
-        let first = CheckoutPlan::of(clone, head, None, self.cancel).and_then(|plan| plan.first(self.cancel));
+        let first =
+            CheckoutPlan::of(clone, head, None, self.context.cancel).and_then(|plan| plan.first(self.context.cancel));
         first.map_err(|error| match error {
             UpdateError::Refused { reason, .. } => UpdateError::repository("check out", &clone.top, reason),
             UpdateError::Hindered { source, .. } => UpdateError::repository("check out", &clone.top, source),
@@ -129,9 +129,9 @@ impl SelfUpdate<'_> {
     /// Sees what is wrong: an error where it is wrong anywhere, else what only this host lacks.
     fn check(&self, top: &Path, file: &Path) -> Result<Option<ConfigError>, InitError> {
         let clone = ConfigRepository::open(top.to_owned(), file.to_owned())?;
-        let Err(problems) = Config::load(top.join(file), self.environment) else { return Ok(None) };
+        let Err(problems) = Config::load(top.join(file), self.context.environment) else { return Ok(None) };
         let head = clone.head();
-        match head.and_then(|head| commit_check::anywhere(&clone, head, self.environment)) {
+        match head.and_then(|head| commit_check::anywhere(&clone, head, self.context.environment)) {
             Some(_) => Ok(Some(problems)),
             None => Err(problems.into()),
         }

@@ -11,11 +11,9 @@ use semver::Version;
 
 use super::error::diagnosis;
 use crate::bst::child_environment;
-use crate::cancel::Cancel;
 use crate::config::SelfUpdateConfig;
 use crate::diagnosis::{Diagnosis, FailureKind, Retry};
-use crate::environment::Environment;
-use crate::runner::{Exit, Invocation, Runner, output};
+use crate::runner::{Exit, Invocation, RunContext, output};
 use crate::sanitize::strip_control;
 
 /// Compiling it may take long on a small machine.
@@ -46,9 +44,7 @@ pub(super) struct RunningProgram<'p> {
     pub(super) version: &'p str,
     /// Whether this program was itself started by a renewal.
     pub(super) renewed: bool,
-    pub(super) environment: &'p Environment,
-    pub(super) runner: &'p dyn Runner,
-    pub(super) cancel: &'p Cancel,
+    pub(super) context: RunContext<'p>,
 }
 
 impl RunningProgram<'_> {
@@ -82,7 +78,7 @@ impl RunningProgram<'_> {
             let what = format!("self-update.binary was run, and {} is still the old one", self.path.display());
             return failed(&what, "see that the command installs it to where cron or systemd start it from");
         }
-        let mut environment = child_environment(self.environment, &PASSED.map(str::to_owned));
+        let mut environment = child_environment(self.context.environment, &PASSED.map(str::to_owned));
         environment.insert("BST_FETCHER_REQUIRED_VERSION".into(), wanted.into());
         environment.insert("BST_FETCHER_PROGRAM".into(), self.path.into());
         let old_program = ReplacedProgram::of(self.path);
@@ -113,13 +109,14 @@ impl RunningProgram<'_> {
     /// What the program that is there now says of its version.
     fn there(&self, directory: &Path) -> Result<String, String> {
         let command = [self.path.as_os_str(), OsStr::new("--version")];
-        let environment = child_environment(self.environment, &[]);
+        let environment = child_environment(self.context.environment, &[]);
         self.run(&Invocation::new(command, directory).environment(environment).timeout(VERSION_TIMEOUT))
     }
 
     /// What a command says; as an error where it fails.
     fn run(&self, invocation: &Invocation) -> Result<String, String> {
-        let output = output(self.runner, invocation, self.cancel, 64 << 10).map_err(|error| error.to_string())?;
+        let output = output(self.context.local_runner, invocation, self.context.cancel, 64 << 10)
+            .map_err(|error| error.to_string())?;
         let said = strip_control(&output.stdout.text());
         let lines: Vec<&str> = said.trim().lines().collect();
         let end = lines[lines.len().saturating_sub(LINES)..].join("\n");

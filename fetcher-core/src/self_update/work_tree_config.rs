@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
-
 use super::change_text::{of_file, unsigned};
 use super::checkout;
 use super::clone::ConfigRepository;
@@ -11,10 +9,9 @@ use super::clone_locks::JournalEntry;
 use super::error::UpdateError;
 use super::trust::SignedCommit;
 use super::{LoadedConfig, WRITER_TIMEOUT, WorkTreeGuard};
-use crate::cancel::Cancel;
-use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::environment::Environment;
+use crate::runner::RunContext;
 
 /// The configuration in the work tree.
 pub(super) struct WorkTreeConfig {
@@ -30,13 +27,9 @@ pub(super) struct WorkTreeConfig {
 
 impl WorkTreeConfig {
     /// Reads it, once a checkout that was killed in the middle is brought to its end.
-    pub(super) fn read(
-        path: &Path,
-        clone: &ConfigRepository,
-        environment: &Environment,
-        cancel: &Cancel,
-    ) -> Result<Self, UpdateError> {
-        let held = hold(clone, cancel)?;
+    pub(super) fn read(path: &Path, clone: &ConfigRepository, context: RunContext<'_>) -> Result<Self, UpdateError> {
+        let RunContext { environment, cancel, .. } = context;
+        let held = hold(clone, context)?;
         let signed = SignedCommit::of(clone, environment)?;
         let changed = match &signed {
             Some(signed) => signed.changed(clone, cancel).map_err(|error| of_file(path, error.to_string())),
@@ -76,10 +69,10 @@ impl LoadedConfig {
     ///
     /// # Errors
     /// As for [`Config::load`]; also where somebody changes the files and does not come to an end.
-    pub fn load(path: &Path, environment: &Environment, cancel: &Cancel) -> Result<Self, ConfigError> {
+    pub fn load(path: &Path, context: RunContext<'_>) -> Result<Self, ConfigError> {
         // A work tree that cannot be opened is not followed either.
-        let Ok(Some(clone)) = ConfigRepository::of(path) else { return load_alone(path, environment) };
-        let read = WorkTreeConfig::read(path, &clone, environment, cancel);
+        let Ok(Some(clone)) = ConfigRepository::of(path) else { return load_alone(path, context.environment) };
+        let read = WorkTreeConfig::read(path, &clone, context);
         read.map_err(|error| of_file(path, error.to_string()))?.loaded()
     }
 }
@@ -90,22 +83,22 @@ pub(super) fn load_alone(path: &Path, environment: &Environment) -> Result<Loade
 }
 
 /// Shares the work tree, once a checkout that was killed in the middle is brought to its end.
-fn hold(clone: &ConfigRepository, cancel: &Cancel) -> Result<WorkTreeGuard, UpdateError> {
+fn hold(clone: &ConfigRepository, context: RunContext<'_>) -> Result<WorkTreeGuard, UpdateError> {
     for _ in 0..10 {
-        let held = clone.desk.read(WRITER_TIMEOUT, cancel).map_err(clone.failed("lock"))?;
+        let held = clone.desk.read(WRITER_TIMEOUT, context.cancel).map_err(clone.failed("lock"))?;
         if let JournalEntry::Nothing = clone.desk.journal().map_err(clone.failed("read the journal of"))? {
             return Ok(WorkTreeGuard(held));
         }
         drop(held);
-        recover(clone, SystemClock.now(), cancel)?;
+        recover(clone, context)?;
     }
     Err(clone.busy(WRITER_TIMEOUT))
 }
 
 /// Brings the checkout to an end that is under way: forward, or back where that cannot be, which the next run tells
 /// if it meets the same again.
-fn recover(clone: &ConfigRepository, now: Timestamp, cancel: &Cancel) -> Result<(), UpdateError> {
-    let Some(_alone) = clone.desk.write(WRITER_TIMEOUT, cancel).map_err(clone.failed("lock"))? else {
+fn recover(clone: &ConfigRepository, context: RunContext<'_>) -> Result<(), UpdateError> {
+    let Some(_alone) = clone.desk.write(WRITER_TIMEOUT, context.cancel).map_err(clone.failed("lock"))? else {
         return Err(clone.busy(WRITER_TIMEOUT));
     };
     match clone.desk.journal().map_err(clone.failed("read the journal of"))? {
@@ -115,9 +108,9 @@ fn recover(clone: &ConfigRepository, now: Timestamp, cancel: &Cancel) -> Result<
             if staging.is_ready(&journal.commit) {
                 return checkout::finish(clone, &staging, &journal).map(drop);
             }
-            checkout::amend(clone, Some(&journal), now, cancel)
+            checkout::amend(clone, Some(&journal), context.clock.now(), context.cancel)
         }
-        JournalEntry::Old(journal) => checkout::amend(clone, Some(&journal), now, cancel),
-        JournalEntry::Unknown => checkout::amend(clone, None, now, cancel),
+        JournalEntry::Old(journal) => checkout::amend(clone, Some(&journal), context.clock.now(), context.cancel),
+        JournalEntry::Unknown => checkout::amend(clone, None, context.clock.now(), context.cancel),
     }
 }

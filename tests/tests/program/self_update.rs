@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-use fetcher_core::{Cancel, SelfUpdate, SystemClock};
+use fetcher_core::{Cancel, RunContext, SelfUpdate};
 use fetcher_tests::fetcher::Ended;
 use fetcher_tests::git_fixture::Repo;
 use fetcher_tests::http_git::{HttpGit, Manner};
@@ -414,7 +414,7 @@ fn a_server_that_never_answers_is_waited_for_no_longer_than_said() {
     site.cloned().git(&["remote", "set-url", "origin", &format!("{}/configuration/.git", server.url)]);
     let environment = site.scratch.environment().into_iter().collect();
     let cancel = Cancel::new();
-    let update = SelfUpdate::new(&environment, &cancel, &SystemClock).timeout(Duration::from_secs(1));
+    let update = SelfUpdate::new(RunContext::new(&environment, &cancel)).timeout(Duration::from_secs(1));
     let followed = update.follow(&site.path("config.toml"));
     assert!(followed.failures[0].message.contains("no end after 1s"), "{:?}", followed.failures);
     assert!(followed.loaded.is_ok());
