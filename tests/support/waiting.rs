@@ -1,6 +1,7 @@
 //! Waiting for what comes, instead of for a time.
 
 use std::fmt::Display;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,12 @@ pub fn until(what: impl Display, mut is: impl FnMut() -> bool) {
 #[track_caller]
 pub fn for_file(path: &Path) {
     until(path.display(), || path.exists());
+}
+
+/// Waits until somebody listens at a socket: its file is there before that.
+#[track_caller]
+pub fn for_socket(path: &Path) {
+    until(path.display(), || UnixStream::connect(path).is_ok());
 }
 
 /// Waits until a process has a file open.

@@ -104,6 +104,11 @@ pub(crate) fn placed_changes(element: &ElementName, old: Option<&str>, new: Opti
 
 /// The refs that differ between two versions of `project.refs` or `junction.refs`.
 pub fn stored_changes(project: &str, old: Option<&str>, new: Option<&str>) -> Vec<RefChange> {
+    keyed_changes(project, old, new).into_iter().map(|(_, change)| change).collect()
+}
+
+/// The same, each with the element as the file has it.
+pub(crate) fn keyed_changes(project: &str, old: Option<&str>, new: Option<&str>) -> Vec<(StoredKey, RefChange)> {
     let (old, new) = (stored_refs(old), stored_refs(new));
     let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
     let mut changes = Vec::new();
@@ -117,15 +122,18 @@ pub fn stored_changes(project: &str, old: Option<&str>, new: Option<&str>) -> Ve
         for source in 0..old.map_or(0, Vec::len).max(new.map_or(0, Vec::len)) {
             let (old, new) = (at(old, source), at(new, source));
             if old != new {
-                changes.push(RefChange::new(full.clone(), source, old, new));
+                changes.push((name.clone(), RefChange::new(full.clone(), source, old, new)));
             }
         }
     }
     changes
 }
 
-/// What `project.refs` and `junction.refs` hold, by project and element.
-pub(crate) type StoredRefs = BTreeMap<(String, String), Vec<Option<String>>>;
+/// An element in `project.refs` or `junction.refs`: its project's name, and its own.
+pub(crate) type StoredKey = (String, String);
+
+/// What `project.refs` and `junction.refs` hold.
+pub(crate) type StoredRefs = BTreeMap<StoredKey, Vec<Option<String>>>;
 
 /// The refs in a `project.refs` or `junction.refs`.
 pub(crate) fn stored_refs(text: Option<&str>) -> StoredRefs {

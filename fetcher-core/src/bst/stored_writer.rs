@@ -4,11 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::ref_writer::RefWriteError;
-use super::refs::{StoredRefs, stored_refs};
+use super::refs::{StoredKey, StoredRefs, stored_refs};
 use super::spanned_yaml::{SpannedNode, SpannedPair, line_end, line_start, moved};
-
-/// An element in such a file: its project's name, and its own.
-pub(crate) type StoredKey = (String, String);
 
 /// The text `base` (none where there is no such file) with the blocks that `new` has for these elements.
 ///
@@ -27,6 +24,22 @@ pub(crate) fn with_blocks(
     }
     verify(base, &written, new, elements)?;
     Ok(written)
+}
+
+/// The text `new` without what it changed of these elements: the text `old` with the blocks of all others that differ.
+/// None where there was no such file, and nothing is left that it is for.
+///
+/// # Errors
+/// When that cannot be done without changing anything else.
+pub(crate) fn without_blocks(
+    old: Option<&str>,
+    new: &str,
+    elements: &BTreeSet<StoredKey>,
+) -> Result<Option<String>, RefWriteError> {
+    let (before, after) = (stored_refs(old), stored_refs(Some(new)));
+    let differs = |key: &&StoredKey| before.get(*key) != after.get(*key) && !elements.contains(*key);
+    let kept: BTreeSet<_> = before.keys().chain(after.keys()).filter(differs).cloned().collect();
+    if kept.is_empty() { Ok(old.map(str::to_owned)) } else { with_blocks(old, new, &kept).map(Some) }
 }
 
 /// An element's key with its value, and the column of the key.
@@ -104,6 +117,30 @@ mod tests {
         let written = with_blocks(Some(base), NEW, &keys(&[("p", "a.bst"), ("p", "c.bst"), ("sub", "z.bst")])).unwrap();
         let more = "    c.bst:\n    - ref:\n      - name: x\n  sub:\n    z.bst:\n    - ref: z2\n";
         assert_eq!(written, base.replace("a1", "a2") + more);
+    }
+
+    #[test]
+    fn blocks_are_taken_back_to_what_they_were_byte_for_byte() {
+        let old = "# Ours\nprojects:\n    p:\n        a.bst:\n        -   ref:   'a1' # by hand\n        b.bst:\n        - {}\n        \
+                   - ref: b1\n";
+        let without = |names: &[(&str, &str)]| without_blocks(Some(old), NEW, &keys(names)).unwrap().unwrap();
+        // What differs and is not taken back is as it would be published.
+        let more = "        c.bst:\n        - ref:\n          - name: x\n    sub:\n      z.bst:\n      - ref: z2\n";
+        assert_eq!(without(&[("p", "a.bst")]), old.replace("b1", "b2") + more);
+        let new = ["c.bst", "a.bst"].map(|name| ("p", name));
+        assert_eq!(without(&[new[0], new[1], ("sub", "z.bst")]), old.replace("b1", "b2"), "nor what is new there");
+        assert_eq!(without(&[("p", "a.bst"), ("p", "b.bst"), ("p", "c.bst"), ("sub", "z.bst")]), old);
+        let all = [("p", "a.bst"), ("p", "b.bst"), ("p", "c.bst"), ("sub", "z.bst")];
+        assert_eq!(without_blocks(None, NEW, &keys(&all)), Ok(None), "the file goes where nothing is left in it");
+        let left = without_blocks(None, NEW, &keys(&all[1..])).unwrap().unwrap();
+        assert_eq!(left, "projects:\n  p:\n    a.bst:\n    - ref: a2\n");
+        // Of a form in which one block cannot be told from another, nothing is known.
+        for bad in
+            ["projects: {p: {a.bst: [{ref: a1}]}}\n", "a link\n", "projects:\n  p:\n    gone.bst:\n    - ref: 1\n"]
+        {
+            assert!(without_blocks(Some(bad), NEW, &keys(&[("p", "b.bst")])).is_err(), "{bad}");
+        }
+        assert!(without_blocks(Some(old), "{", &keys(&[("p", "b.bst")])).is_err());
     }
 
     #[test]

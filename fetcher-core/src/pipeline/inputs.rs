@@ -9,7 +9,7 @@ use git2::{ObjectType, Repository, Status, StatusOptions};
 
 use super::prepare::{PreparedFiles, PreparedText};
 use crate::bst::project_files::ProjectFiles;
-use crate::bst::refs::{self, LARGEST};
+use crate::bst::refs::{self, LARGEST, StoredKey};
 use crate::names::ElementName;
 use crate::report::RefChange;
 
@@ -157,19 +157,34 @@ fn collect(
 /// # Errors
 /// When the elements that include a file cannot be found out.
 pub(super) fn ref_changes(project: &Path, files: &[ChangedFile]) -> io::Result<Vec<RefChange>> {
-    let known = ProjectFiles::new(project);
+    let changes = keyed_ref_changes(&ProjectFiles::new(project), files)?;
+    Ok(changes.into_iter().map(|(change, _)| change).collect())
+}
+
+/// The same, with the element as the file has it, of those in a file where the project stores refs.
+///
+/// # Errors
+/// When the elements that include a file cannot be found out.
+pub(super) fn keyed_ref_changes(
+    known: &ProjectFiles,
+    files: &[ChangedFile],
+) -> io::Result<Vec<(RefChange, Option<StoredKey>)>> {
     let mut changes = Vec::new();
     for file in files {
         let (old, new) = (file.old.as_deref(), file.new.as_deref());
         let found = if file.path.extension().is_some_and(|end| end == "refs") {
-            refs::stored_changes(known.name(), old, new)
-        } else if let Some(element) = known.element_of(&file.path) {
-            refs::element_changes(&element, old, new)
+            let stored = refs::keyed_changes(known.name(), old, new).into_iter();
+            stored.map(|(key, change)| (change, Some(key))).collect()
         } else {
-            included_changes(&known, file)?
+            let found = match known.element_of(&file.path) {
+                Some(element) => refs::element_changes(&element, old, new),
+                None => included_changes(known, file)?,
+            };
+            found.into_iter().map(|change| (change, None)).collect::<Vec<_>>()
         };
         let path = file.path.to_string_lossy();
-        changes.extend(found.into_iter().map(|change| RefChange { file: Some(path.clone().into_owned()), ..change }));
+        let in_file = |change| RefChange { file: Some(path.clone().into_owned()), ..change };
+        changes.extend(found.into_iter().map(|(change, key)| (in_file(change), key)));
     }
     changes.sort();
     Ok(changes)

@@ -12,8 +12,8 @@ use super::text::{TemplateWords, commit_message};
 use super::trailers::trailers;
 use super::update::{RefSpot, RefUpdate};
 use crate::bst::ref_writer::{RefWriteError, with_refs};
-use crate::bst::refs::{placed_refs, stored_refs};
-use crate::bst::stored_writer::{StoredKey, with_blocks};
+use crate::bst::refs::{StoredKey, placed_refs, stored_refs};
+use crate::bst::stored_writer::with_blocks;
 use crate::config::CommitFormat;
 use crate::names::{BranchName, CommitId};
 

@@ -124,8 +124,9 @@ mod tests {
     use super::super::update::tests::update;
     use super::*;
 
-    /// The base after these commits: the element's ref, and whether the commit says that it is of this program.
-    fn base(repository: &Repository, commits: &[(char, bool)]) -> CommitId {
+    /// The base after these commits, each as many seconds after the one before: the element's ref, and whether the commit
+    /// says that it is of this program.
+    fn base(repository: &Repository, commits: &[(char, bool)], apart: i64) -> CommitId {
         let mut tip: Option<Oid> = None;
         for (number, (reference, is_ours)) in commits.iter().enumerate() {
             let text = format!("kind: import\nsources:\n- kind: git\n  ref: {reference}\n");
@@ -135,7 +136,7 @@ mod tests {
             let mut tree = repository.treebuilder(None).unwrap();
             tree.insert("elements", elements, 0o040_000).unwrap();
             let tree = repository.find_tree(tree.write().unwrap()).unwrap();
-            let me = Signature::new("x", "x@y", &Time::new(i64::try_from(number).unwrap(), 0)).unwrap();
+            let me = Signature::new("x", "x@y", &Time::new(i64::try_from(number).unwrap() * apart, 0)).unwrap();
             let message = if *is_ours { "x\n\nBst-Fetcher-Digest: 1\n" } else { "Revert\n" };
             let parents: Vec<_> = tip.into_iter().map(|id| repository.find_commit(id).unwrap()).collect();
             let parents: Vec<_> = parents.iter().collect();
@@ -144,20 +145,34 @@ mod tests {
         commit_id(tip.unwrap()).unwrap()
     }
 
-    #[test]
-    fn what_somebody_took_back_is_told_from_what_went_to_and_fro() {
+    /// Whether a ref was taken back by the last of these commits that changed it.
+    fn is_taken_back(commits: &[(char, bool)], apart: i64, new: char) -> bool {
         let directory = tempfile::tempdir().unwrap();
         let repository = Repository::init_bare(directory.path()).unwrap();
-        let component = |old: char, new: char| {
-            let known = update("a.bst", "git", Some(&old.to_string()), &new.to_string());
-            let place = placed_refs("kind: import\nsources:\n- kind: git\n  ref: 1\n").into_keys().next().unwrap();
-            Component { updates: vec![RefUpdate { spot: RefSpot::Source(place), ..known }], group: None }
-        };
-        let taken_back = |commits: &[(char, bool)], new| {
-            let tip = base(&repository, commits);
-            let part = component(commits[commits.len() - 1].0, new);
-            !reverted(&repository, &tip, &[&part]).unwrap().is_empty()
-        };
+        let odb = repository.odb().unwrap();
+        let _in_memory = odb.add_new_mempack_backend(1_000).unwrap();
+        let tip = base(&repository, commits, apart);
+        let old = commits[commits.len() - 1].0;
+        let known = update("a.bst", "git", Some(&old.to_string()), &new.to_string());
+        let place = placed_refs("kind: import\nsources:\n- kind: git\n  ref: 1\n").into_keys().next().unwrap();
+        let part = Component { updates: vec![RefUpdate { spot: RefSpot::Source(place), ..known }], group: None };
+        !reverted(&repository, &tip, &[&part]).unwrap().is_empty()
+    }
+
+    #[test]
+    fn what_was_taken_back_long_ago_is_not_looked_for() {
+        let (mut commits, day) = (vec![('1', false), ('2', true), ('1', false), ('1', false)], 24 * 3600);
+        assert!(is_taken_back(&commits, 119 * day, '2'));
+        assert!(!is_taken_back(&commits, 121 * day, '2'));
+        commits.resize(MAX_COMMITS + 2, ('1', false));
+        assert!(is_taken_back(&commits, 1, '2'), "it is the last one that is looked at");
+        commits.push(('1', false));
+        assert!(!is_taken_back(&commits, 1, '2'));
+    }
+
+    #[test]
+    fn what_somebody_took_back_is_told_from_what_went_to_and_fro() {
+        let taken_back = |commits: &[(char, bool)], new| is_taken_back(commits, 1, new);
         let ours = true;
         assert!(taken_back(&[('1', false), ('2', ours), ('1', false)], '2'));
         assert!(!taken_back(&[('1', false), ('2', ours), ('1', false)], '3'), "the content has changed");

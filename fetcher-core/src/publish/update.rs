@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::bst::project_files::ProjectFiles;
-use crate::bst::refs::{self, commit, stored_refs};
-use crate::bst::stored_writer::StoredKey;
+use crate::bst::refs::{self, StoredKey, commit};
 use crate::names::ElementName;
 use crate::pipeline::ChangedFile;
 use crate::report::{RefChange, TrackedRef};
@@ -153,10 +152,8 @@ fn updates_in(known: &ProjectFiles, file: &ChangedFile) -> io::Result<Vec<RefUpd
         is_junction: false,
     };
     if is_stored(&file.path) {
-        let stored = stored_refs(new);
-        let changes = refs::stored_changes(known.name(), old, new).into_iter();
-        let of = |change: RefChange| {
-            let key = stored_key(known.name(), &change.element, |key| stored.contains_key(key));
+        let changes = refs::keyed_changes(known.name(), old, new).into_iter();
+        let of = |(key, change): (StoredKey, RefChange)| {
             let (elements, spot) = (vec![change.element.clone()], RefSpot::Stored(key, change.source));
             update(change, spot, elements)
         };
@@ -181,13 +178,6 @@ fn updates_in(known: &ProjectFiles, file: &ChangedFile) -> io::Result<Vec<RefUpd
 /// Whether a file is one of those in which a project stores refs.
 pub(super) fn is_stored(file: &Path) -> bool {
     file.extension().is_some_and(|end| end == "refs")
-}
-
-/// Where an element's refs are stored: another project's have its name before them.
-fn stored_key(own: &str, element: &ElementName, is_there: impl Fn(&StoredKey) -> bool) -> StoredKey {
-    let whole = (own.to_owned(), element.as_str().to_owned());
-    let split = element.as_str().split_once(':').map(|(project, rest)| (project.to_owned(), rest.to_owned()));
-    split.filter(|key| is_there(key) && !is_there(&whole)).unwrap_or(whole)
 }
 
 #[cfg(test)]

@@ -234,7 +234,7 @@ fn an_ssh_agent_serves_where_no_key_is_configured() {
     let socket = fixture.path("agent");
     let agent = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
     let _agent = Daemon(agent);
-    waiting::for_file(&socket);
+    waiting::for_socket(&socket);
     let mut add = Command::new("ssh-add");
     assert!(add.arg("-q").arg(&sshd.key).env("SSH_AUTH_SOCK", &socket).status().unwrap().success());
     let access = {
