@@ -8,6 +8,7 @@ mod kind;
 mod line_diagnosis;
 mod name_mask;
 pub(crate) mod phrases;
+#[cfg(feature = "fetcher")]
 mod push_refusal;
 
 use std::fmt;
@@ -18,6 +19,7 @@ pub(crate) use io_error::is_full;
 pub use kind::{FailureKind, Remedy};
 pub(crate) use line_diagnosis::LineDiagnosis;
 pub(crate) use name_mask::without_names;
+#[cfg(feature = "fetcher")]
 pub use push_refusal::PushRefusal;
 
 /// Whether trying again can mend a failure.

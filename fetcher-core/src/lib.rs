@@ -123,6 +123,7 @@ mod environment;
 mod failure;
 #[cfg(feature = "fetcher")]
 pub mod fetcher;
+mod field_text;
 #[cfg(feature = "fetcher")]
 mod file_state;
 mod free_space;

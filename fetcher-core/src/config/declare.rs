@@ -83,16 +83,17 @@ macro_rules! config_table {
     };
 }
 
-/// Declares the keys of a table whose struct is a lower module's, or has more than fields: what a field is where its key is
-/// not given stands behind `or`.
+/// Declares the keys of a table whose struct is a lower module's, or has more than fields: it is a
+/// [`documented_struct`](crate::field_text::documented_struct), which says what the keys are. What a field is where its key
+/// is not given stands behind `or`.
 macro_rules! config_keys {
     (
-        $name:ident { $($(#[doc = $documentation:literal])+ $field:ident = $key:expr $(, or $default:expr)?;)* }
+        $name:ident { $($field:ident = $key:expr $(, or $default:expr)?;)* }
         $(beside { $rest:expr })?
     ) => {
         impl $crate::config::declare::FromConfigTable for $name {
             const KEYS: &'static [$crate::config::keys::KeyDeclaration] =
-                &[$($key.documented(concat!($($documentation),+)),)*];
+                &[$($key.documented($crate::field_text::field_text(Self::FIELD_TEXTS, stringify!($field))),)*];
 
             fn from_fields(fields: &$crate::config::value::ConfigTable) -> Option<Self> {
                 Some(Self {

@@ -9,16 +9,10 @@ pub(super) static GIT: TableDeclaration = TableDeclaration { keys: GitAccess::KE
 
 config_keys! {
     GitAccess {
-        /// A private key for ssh.
         ssh_key = KeyDeclaration::new("ssh-key", ValueKind::SecretFile, Words("ssh's agent and configuration"), "\"id_ed25519\"");
-        /// The keys of the hosts that are reached over ssh.
         known_hosts = KeyDeclaration::new("known-hosts", ValueKind::File, Words("ssh's own"), "\"known_hosts\"");
-        /// A file with the password or token for https.
         token_file = KeyDeclaration::new("token-file", ValueKind::SecretFile, Words("no password"), "\"gitlab.token\"");
-        /// How the addresses of submodules begin that the token and the key are for too. Whoever can push a branch
-        /// can name any repository as a submodule, and read what these credentials give.
         credentials_for = KeyDeclaration::new("credentials-for", ValueKind::List(&ValueKind::Text, 0), Words("the project's own url alone"), "[\"https://gitlab.example.org/group/\"]");
-        /// The user name for https.
         username = KeyDeclaration::new("username", ValueKind::Text, Words("`oauth2` where there is a token"), "\"me\"");
     }
 }

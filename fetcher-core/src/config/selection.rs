@@ -9,6 +9,7 @@ use super::declare::{FromConfigNode, FromConfigTable, config_keys, config_table}
 use super::keys::KeyDefault::{Required as Must, Value, Words};
 use super::keys::{KeyDeclaration, TableDeclaration, ValueKind};
 use super::value::{ConfigNode, ConfigValue};
+use crate::field_text::documented_struct;
 use crate::names::{ElementName, VariantName};
 
 pub(super) static VARIANT: TableDeclaration = TableDeclaration { keys: VariantConfig::KEYS, ..TableDeclaration::EMPTY };
@@ -69,24 +70,24 @@ config_table! {
     }
 }
 
-/// `allow-failure`: what of a project may fail; it is told then, and not counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AllowFailure {
-    /// `true`: all of the project.
-    pub project: bool,
-    /// `variants`: the option sets of which everything may fail.
-    pub variants: BTreeSet<VariantName>,
-    /// `elements`: names and globs.
-    pub elements: Vec<String>,
+documented_struct! {
+    /// `allow-failure`: what of a project may fail; it is told then, and not counted.
+    #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct AllowFailure {
+        /// `true`: all of the project.
+        pub project: bool,
+        /// Option sets, by the names of `variants`, of which everything may fail.
+        pub variants: BTreeSet<VariantName>,
+        /// Elements that may fail: names or globs, in which `*` matches `/` too. Those of a subproject are named with
+        /// their junction, as in `sub.bst:*`. A junction that keeps everything from being loaded counts all the same.
+        pub elements: Vec<String>,
+    }
 }
 
 config_keys! {
     AllowFailure {
-        /// Option sets, by the names of `variants`, of which everything may fail.
         variants = KeyDeclaration::new("variants", ValueKind::List(&ValueKind::Name, 0), Value("[]"), "[\"arm\"]");
-        /// Elements that may fail: names or globs, in which `*` matches `/` too. Those of a subproject are named with
-        /// their junction, as in `sub.bst:*`. A junction that keeps everything from being loaded counts all the same.
         elements = KeyDeclaration::new("elements", ValueKind::List(&ValueKind::Glob, 0), Value("[]"), "[\"experimental/*\"]");
     }
     beside { Self::default() }

@@ -179,12 +179,9 @@ fn is_of_network(failure: &Diagnosis) -> bool {
 
 /// The same, or that a proxy failed.
 fn is_unreachable(failure: &Diagnosis) -> bool {
-    let unreachable = match failure.kind {
-        FailureKind::Dns | FailureKind::Network => true,
-        // A certificate that this host does not trust is already known to be this host's.
-        FailureKind::Tls => failure.actor == Actor::Upstream || failure.hint == OFFLINE_HINT,
-        _ => false,
-    };
+    // A certificate that this host does not trust is already known to be this host's.
+    let of_tls = failure.kind == FailureKind::Tls && (failure.actor == Actor::Upstream || failure.hint == OFFLINE_HINT);
+    let unreachable = matches!(failure.kind, FailureKind::Dns | FailureKind::Network) || of_tls;
     unreachable
         && !matches!(failure.stage, Some(Stage::Push | Stage::Publish | Stage::Verify))
         && !failure.hides_reason()

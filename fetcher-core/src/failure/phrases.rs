@@ -16,6 +16,7 @@ mod network;
 mod particular;
 mod pip;
 mod plugins;
+#[cfg(feature = "fetcher")]
 mod push;
 pub(crate) mod python;
 mod sandbox;
@@ -24,8 +25,10 @@ pub(crate) mod services;
 mod upstream;
 mod vague;
 
+#[cfg(feature = "fetcher")]
+use super::PushRefusal;
 use super::line_diagnosis::LineDiagnosis;
-use super::{Actor, FailureKind, PushRefusal, Retry, http_status, without_names};
+use super::{Actor, FailureKind, Retry, http_status, without_names};
 
 pub(crate) use sandbox::of_sandbox;
 pub(crate) use sentence::between;
@@ -190,6 +193,7 @@ pub(crate) fn of_git(output: &str) -> Option<(FailureKind, Option<FailureDetail>
 }
 
 /// Why git, or the other side, did not take a push; `said` has both sides' words without the repository's address.
+#[cfg(feature = "fetcher")]
 pub(crate) fn of_push(said: &str) -> Option<PushRefusal> {
     let low = said.to_lowercase();
     push::REFUSALS.iter().find(|(words, _)| low.contains(words)).map(|(_, refusal)| *refusal)

@@ -10,24 +10,30 @@ use super::error::GitError;
 use super::url::RemoteUrl;
 use crate::address::percent_encoded;
 use crate::environment::Environment;
+use crate::field_text::documented_struct;
 use crate::secret::Secret;
 
-/// With which credentials a project's repository and its submodules are reached.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct GitAccess {
-    /// `ssh-key`: a private key; else the agent and ssh's own configuration serve.
-    pub ssh_key: Option<PathBuf>,
-    /// `known-hosts`: the only file of host keys that counts; else ssh's own. An unknown host is refused either way.
-    pub known_hosts: Option<PathBuf>,
-    /// `token-file`: a file whose first line is the password or token for https. It is sent to the host of the
-    /// project's own address and to no other, and for no other repository than `credentials_for` says.
-    pub token_file: Option<PathBuf>,
-    /// `credentials-for`: the beginnings of addresses of submodules that these credentials are for too. Anybody who can push
-    /// a branch can name any repository as a submodule, so that without it they are for the project's own address alone.
-    pub credentials_for: Vec<String>,
-    /// `username` for https; else the address's own, else `oauth2` where there is a token.
-    pub username: Option<String>,
+documented_struct! {
+    /// With which credentials a project's repository and its submodules are reached.
+    ///
+    /// The token is the first line of its file. It is sent to the host of the project's own address and to no other, and for
+    /// no other repository than `credentials_for` says. Where `known_hosts` is given no other file of host keys counts; an
+    /// unknown host is refused either way. Without `username` the address's own serves, else `oauth2` where there is a token.
+    #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct GitAccess {
+        /// A private key for ssh.
+        pub ssh_key: Option<PathBuf>,
+        /// The keys of the hosts that are reached over ssh.
+        pub known_hosts: Option<PathBuf>,
+        /// A file with the password or token for https.
+        pub token_file: Option<PathBuf>,
+        /// How the addresses of submodules begin that the token and the key are for too. Whoever can push a branch
+        /// can name any repository as a submodule, and read what these credentials give.
+        pub credentials_for: Vec<String>,
+        /// The user name for https.
+        pub username: Option<String>,
+    }
 }
 
 /// A repository to ask: its address, and what reaches it.

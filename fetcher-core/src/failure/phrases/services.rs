@@ -1,6 +1,7 @@
 //! What is said by those whom this program asks by itself: rustls and the resolver in errors of input and output, mail
 //! servers, forges. Where what they say is a status, that is read, and none of these words.
 
+#[cfg(any(feature = "irc", feature = "probe", feature = "webhook"))]
 use std::io;
 
 /// rustls on a certificate that is not believed.
