@@ -6,8 +6,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take on a machine that does a lot else.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long anything may take on a machine that does a lot else: what takes longer never ends.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Waits until something is so.

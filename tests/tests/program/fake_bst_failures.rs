@@ -1,11 +1,12 @@
 //! When `bst` fails, hangs, dies or talks nonsense: retries, deadlines, and nothing left behind.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fetcher_tests::alive::alive;
 use fetcher_tests::fake::{FakeBst, upstream};
 use fetcher_tests::fetcher::{Ended, Fetcher};
 use fetcher_tests::scratch::Scratch;
+use fetcher_tests::waiting::PATIENCE;
 use serde_json::Value;
 
 /// Runs a project with the scenario.
@@ -94,7 +95,7 @@ fn a_stage_that_takes_too_long_is_stopped_with_all_that_it_started() {
     let fake = FakeBst::new(&scratch, scenario);
     let began = Instant::now();
     run(&scratch, &fake, "timeout = \"1s\"\ntrack = false").expect(4);
-    assert!(began.elapsed() < Duration::from_secs(60), "it waited for what it had stopped");
+    assert!(began.elapsed() < PATIENCE, "it waited for what it had stopped");
     let report = fetcher(&scratch, &fake, "").report();
     assert_eq!(stage(&report, "fetch")["failures"][0]["kind"], "time-out", "{report:#}");
     assert_eq!(alive(scratch.root()), Vec::<String>::new());
@@ -106,7 +107,7 @@ fn what_a_stage_leaves_behind_ends_with_it() {
     let fake = FakeBst::new(&scratch, "before() { [ $command != fetch ] || leave_behind 600; }");
     let began = Instant::now();
     run(&scratch, &fake, "").expect(0);
-    assert!(began.elapsed() < Duration::from_secs(60), "it waited for a process that had its standard error");
+    assert!(began.elapsed() < PATIENCE, "it waited for a process that had its standard error");
     assert_eq!(alive(scratch.root()), Vec::<String>::new());
 }
 

@@ -10,7 +10,7 @@ use fetcher_tests::alive::alive;
 use fetcher_tests::fake::{FakeBst, upstream};
 use fetcher_tests::fetcher::{Ended, Fetcher};
 use fetcher_tests::scratch::Scratch;
-use fetcher_tests::waiting;
+use fetcher_tests::waiting::{self, PATIENCE};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn fetcher<'s>(scratch: &'s Scratch, fake: &FakeBst) -> Fetcher<'s> {
@@ -171,7 +171,7 @@ fn a_second_signal_does_not_wait_for_children_that_will_not_end() {
     kill_process(Pid::from_child(&child), Signal::INT).expect("a signal");
     let output = child.wait_with_output().expect("its end");
     assert_eq!(output.status.code().or(output.status.signal().map(|signal| 128 + signal)), Some(130));
-    assert!(began.elapsed() < Duration::from_secs(60));
+    assert!(began.elapsed() < PATIENCE);
     assert_eq!(alive(scratch.root()), Vec::<String>::new());
 }
 

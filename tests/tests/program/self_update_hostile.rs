@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fetcher_core::CommitId;
 use fetcher_tests::git_fixture::Repo;
 use fetcher_tests::hostile::{Line, commit, object, tree};
 use fetcher_tests::site::{CLONE, Site};
-use fetcher_tests::waiting;
+use fetcher_tests::waiting::{self, PATIENCE};
 
 const OTHER: &str = "branches = [\"other\"]";
 
@@ -412,6 +412,6 @@ fn writing_ends_at_once_when_somebody_stops_the_run() {
     rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("a signal");
     let asked = Instant::now();
     child.wait().expect("its end");
-    assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?}", asked.elapsed());
+    assert!(asked.elapsed() < PATIENCE, "it took {:?}", asked.elapsed());
     is_whole(&site, "stopped", &before);
 }
