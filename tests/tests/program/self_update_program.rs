@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use fetcher_tests::fetcher::{Ended, program};
 use fetcher_tests::site::Site;
@@ -13,7 +14,9 @@ use fetcher_tests::wheel::wheel;
 fn installed(site: &Site) -> PathBuf {
     let path = site.scratch.path("bin/bst-fetcher");
     fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
-    fs::copy(program(), &path).expect("a copy");
+    // By a process of its own: what another thread starts meanwhile would have a file open that was written here, and
+    // nothing can be run that somebody may write to.
+    assert!(Command::new("cp").arg(program()).arg(&path).status().expect("cp starts").success());
     path
 }
 
