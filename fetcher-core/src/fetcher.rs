@@ -22,6 +22,7 @@ mod publish_failures;
 mod publishing;
 mod reasons;
 mod republish;
+mod run_outcome;
 mod run_selection;
 mod shared;
 mod space;
@@ -53,6 +54,7 @@ use crate::secret::{Redact as _, Redactor, Secret};
 use crate::state::{RunInProgress, UsageRegister};
 
 use callbacks::{GuardedClock, GuardedSink};
+use run_outcome::outcome;
 
 pub use caches::SharedCaches;
 pub use error::FetcherError;
@@ -476,27 +478,4 @@ fn empty_report(run: RunId, started: Timestamp) -> RunReport {
 fn made(path: &Path) -> Result<PathBuf, FetcherError> {
     let made = fs::create_dir_all(path).and_then(|()| path.canonicalize());
     made.map_err(|source| FetcherError::Directory { path: path.to_owned(), source })
-}
-
-fn outcome(report: &RunReport, interrupted: bool) -> Outcome {
-    let outcomes = || report.branches.iter().map(|branch| branch.outcome);
-    let blamed = report.failures.iter().any(|failure| {
-        !matches!(
-            failure.kind,
-            FailureKind::Killed | FailureKind::SpaceMade | FailureKind::Unconfined | FailureKind::CachesShared
-        )
-    });
-    if interrupted || outcomes().any(|outcome| outcome == Outcome::Interrupted) {
-        Outcome::Interrupted
-    } else if outcomes().all(Outcome::is_good) {
-        match (blamed, report.branches.is_empty()) {
-            (false, _) => Outcome::Ok,
-            (true, true) => Outcome::Failed,
-            (true, false) => Outcome::Partial,
-        }
-    } else if outcomes().all(|outcome| outcome == Outcome::Failed) {
-        Outcome::Failed
-    } else {
-        Outcome::Partial
-    }
 }

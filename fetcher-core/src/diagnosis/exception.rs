@@ -182,74 +182,43 @@ impl<'a> RaisedException<'a> {
 
 /// Whether a failure of this kind is nothing that the code that raised it could help.
 fn is_outside(kind: FailureKind) -> bool {
-    match kind {
+    matches!(
+        kind,
         FailureKind::Configuration
-        | FailureKind::BstMissing
-        | FailureKind::Environment
-        | FailureKind::RunnerFailed
-        | FailureKind::Sandbox
-        | FailureKind::Unconfined
-        | FailureKind::CachesShared
-        | FailureKind::CredentialsHidden
-        | FailureKind::BstVersion
-        | FailureKind::HostToolMissing
-        | FailureKind::PluginMissing
-        | FailureKind::PythonModuleMissing
-        | FailureKind::RefMissing
-        | FailureKind::Checksum
-        | FailureKind::ChecksumChanged
-        | FailureKind::ProbeMiss
-        | FailureKind::Rot
-        | FailureKind::NotFound
-        | FailureKind::Unauthorised
-        | FailureKind::RateLimited
-        | FailureKind::ServerError
-        | FailureKind::Dns
-        | FailureKind::Network
-        | FailureKind::Tls
-        | FailureKind::DiskFull
-        | FailureKind::Permission
-        | FailureKind::HostResources
-        | FailureKind::CacheUnreachable
-        | FailureKind::CacheDenied
-        | FailureKind::CacheFull
-        | FailureKind::CacheWrong
-        | FailureKind::CacheIncomplete
-        | FailureKind::PushIncomplete
-        | FailureKind::NoPushRemote
-        | FailureKind::CasdDied
-        | FailureKind::MirrorCorrupt => true,
-        FailureKind::Usage
-        | FailureKind::PluginUndeclared
-        | FailureKind::ProjectInvalid
-        | FailureKind::PrepareFailed
-        | FailureKind::JunctionNoRef
-        | FailureKind::JunctionNotFetched
-        | FailureKind::NoRef
-        | FailureKind::HoldExpired
-        | FailureKind::SpaceMade
-        | FailureKind::TimeOut
-        | FailureKind::Interrupted
-        | FailureKind::Killed
-        | FailureKind::Git
-        | FailureKind::PublishDenied
-        | FailureKind::PublishRefused
-        | FailureKind::BranchProtected
-        | FailureKind::BranchExists
-        | FailureKind::StaleLease
-        | FailureKind::PushTooLarge
-        | FailureKind::RequestRefused
-        | FailureKind::MovedTag
-        | FailureKind::RefNotWritten
-        | FailureKind::UpdateBreaks
-        | FailureKind::HumanCommits
-        | FailureKind::RequestClosed
-        | FailureKind::LockHeld
-        | FailureKind::SelfUpdate
-        | FailureKind::Upload
-        | FailureKind::State
-        | FailureKind::Notifier
-        | FailureKind::Bug
-        | FailureKind::Unknown => false,
-    }
+            | FailureKind::BstMissing
+            | FailureKind::Environment
+            | FailureKind::RunnerFailed
+            | FailureKind::Sandbox
+            | FailureKind::Unconfined
+            | FailureKind::CachesShared
+            | FailureKind::CredentialsHidden
+            | FailureKind::BstVersion
+            | FailureKind::HostToolMissing
+            | FailureKind::PluginMissing
+            | FailureKind::PythonModuleMissing
+            | FailureKind::RefMissing
+            | FailureKind::Checksum
+            | FailureKind::ChecksumChanged
+            | FailureKind::ProbeMiss
+            | FailureKind::Rot
+            | FailureKind::NotFound
+            | FailureKind::Unauthorised
+            | FailureKind::RateLimited
+            | FailureKind::ServerError
+            | FailureKind::Dns
+            | FailureKind::Network
+            | FailureKind::Tls
+            | FailureKind::DiskFull
+            | FailureKind::Permission
+            | FailureKind::HostResources
+            | FailureKind::CacheUnreachable
+            | FailureKind::CacheDenied
+            | FailureKind::CacheFull
+            | FailureKind::CacheWrong
+            | FailureKind::CacheIncomplete
+            | FailureKind::PushIncomplete
+            | FailureKind::NoPushRemote
+            | FailureKind::CasdDied
+            | FailureKind::MirrorCorrupt
+    )
 }

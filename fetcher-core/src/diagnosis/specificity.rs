@@ -40,61 +40,7 @@ impl Diagnosis {
             | FailureKind::CacheIncomplete
             | FailureKind::PushIncomplete => Specificity::Symptom,
             // Kinds that are told apart say why.
-            FailureKind::Usage
-            | FailureKind::Configuration
-            | FailureKind::BstMissing
-            | FailureKind::RunnerFailed
-            | FailureKind::Environment
-            | FailureKind::Unconfined
-            | FailureKind::CachesShared
-            | FailureKind::CredentialsHidden
-            | FailureKind::Sandbox
-            | FailureKind::BstVersion
-            | FailureKind::HostToolMissing
-            | FailureKind::PluginMissing
-            | FailureKind::PythonModuleMissing
-            | FailureKind::PluginUndeclared
-            | FailureKind::ProjectInvalid
-            | FailureKind::PrepareFailed
-            | FailureKind::RefMissing
-            | FailureKind::Checksum
-            | FailureKind::ChecksumChanged
-            | FailureKind::ProbeMiss
-            | FailureKind::Rot
-            | FailureKind::HoldExpired
-            | FailureKind::NotFound
-            | FailureKind::Unauthorised
-            | FailureKind::RateLimited
-            | FailureKind::ServerError
-            | FailureKind::Dns
-            | FailureKind::Network
-            | FailureKind::Tls
-            | FailureKind::DiskFull
-            | FailureKind::SpaceMade
-            | FailureKind::Permission
-            | FailureKind::HostResources
-            | FailureKind::CacheUnreachable
-            | FailureKind::CacheDenied
-            | FailureKind::CacheFull
-            | FailureKind::CacheWrong
-            | FailureKind::MirrorCorrupt
-            | FailureKind::PublishDenied
-            | FailureKind::PublishRefused
-            | FailureKind::BranchProtected
-            | FailureKind::BranchExists
-            | FailureKind::StaleLease
-            | FailureKind::PushTooLarge
-            | FailureKind::RequestRefused
-            | FailureKind::MovedTag
-            | FailureKind::RefNotWritten
-            | FailureKind::UpdateBreaks
-            | FailureKind::HumanCommits
-            | FailureKind::RequestClosed
-            | FailureKind::LockHeld
-            | FailureKind::SelfUpdate
-            | FailureKind::Upload
-            | FailureKind::State
-            | FailureKind::Notifier => Specificity::Cause,
+            _ => Specificity::Cause,
         }
     }
 }

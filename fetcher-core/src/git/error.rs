@@ -299,60 +299,7 @@ impl GitFailure {
             FailureKind::MirrorCorrupt | FailureKind::Checksum => GitFailure::Corrupt,
             FailureKind::Killed => GitFailure::Killed,
             // The table has more than git's words, which mean nothing in particular here.
-            FailureKind::Usage
-            | FailureKind::Configuration
-            | FailureKind::BstMissing
-            | FailureKind::RunnerFailed
-            | FailureKind::Environment
-            | FailureKind::Unconfined
-            | FailureKind::CachesShared
-            | FailureKind::CredentialsHidden
-            | FailureKind::Sandbox
-            | FailureKind::BstVersion
-            | FailureKind::PluginMissing
-            | FailureKind::PythonModuleMissing
-            | FailureKind::PluginUndeclared
-            | FailureKind::ProjectInvalid
-            | FailureKind::PrepareFailed
-            | FailureKind::JunctionNoRef
-            | FailureKind::JunctionNotFetched
-            | FailureKind::NoRef
-            | FailureKind::ChecksumChanged
-            | FailureKind::ProbeMiss
-            | FailureKind::Rot
-            | FailureKind::HoldExpired
-            | FailureKind::SpaceMade
-            | FailureKind::HostResources
-            | FailureKind::CacheUnreachable
-            | FailureKind::CacheDenied
-            | FailureKind::CacheFull
-            | FailureKind::CacheWrong
-            | FailureKind::CacheIncomplete
-            | FailureKind::PushIncomplete
-            | FailureKind::NoPushRemote
-            | FailureKind::CasdDied
-            | FailureKind::TimeOut
-            | FailureKind::Interrupted
-            | FailureKind::Git
-            | FailureKind::PublishDenied
-            | FailureKind::PublishRefused
-            | FailureKind::BranchProtected
-            | FailureKind::BranchExists
-            | FailureKind::StaleLease
-            | FailureKind::PushTooLarge
-            | FailureKind::RequestRefused
-            | FailureKind::MovedTag
-            | FailureKind::RefNotWritten
-            | FailureKind::UpdateBreaks
-            | FailureKind::HumanCommits
-            | FailureKind::RequestClosed
-            | FailureKind::LockHeld
-            | FailureKind::SelfUpdate
-            | FailureKind::Upload
-            | FailureKind::State
-            | FailureKind::Notifier
-            | FailureKind::Bug
-            | FailureKind::Unknown => GitFailure::Unknown,
+            _ => GitFailure::Unknown,
         }
     }
 }
