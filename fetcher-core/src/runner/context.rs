@@ -24,6 +24,30 @@ static BY_FORM: LazyLock<Redactor> = LazyLock::new(Redactor::default);
 /// let context = RunContext::new(&environment, &cancel);
 /// assert!(context.runner.is_local());
 /// ```
+///
+/// What has a context (`Git`, a `Mirror`, a `Project`) is kept in a struct where that is borrowed for as long as the program
+/// lives:
+///
+/// ```
+/// # #[cfg(feature = "fetcher")] {
+/// use std::{path::Path, sync::LazyLock, time::Duration};
+/// use fetcher_core::git::{Git, GitAccess, GitError, Mirror, RemoteRepository};
+/// use fetcher_core::{Cancel, Environment, RunContext};
+///
+/// static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(Environment::of_this_process);
+/// static CANCEL: LazyLock<Cancel> = LazyLock::new(Cancel::new);
+///
+/// struct Watched {
+///     mirror: Mirror<'static>,
+/// }
+///
+/// fn watch(url: &str, directory: &Path) -> Result<Watched, GitError> {
+///     let git = Git::new(RunContext::new(&ENVIRONMENT, &CANCEL), Duration::from_secs(600));
+///     Ok(Watched { mirror: Mirror::new(git, directory, RemoteRepository::new(url, &GitAccess::default())?) })
+/// }
+/// # watch("https://example.org/sdk.git", Path::new("/var/cache/x")).unwrap();
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct RunContext<'a> {
