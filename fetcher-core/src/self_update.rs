@@ -251,6 +251,8 @@ impl<'a> SelfUpdate<'a> {
             // Before anything was ever updated here there was no lock to hold it by.
             None => read()?,
         };
+        // Whoever was waited for may have moved it.
+        let head = clone.head().unwrap_or(head);
         let current = CurrentConfig::of(clone, head, &read_here, self.context.environment)?;
         *here = Some(read_here);
         if let Some(commit) = current.restore {
